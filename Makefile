@@ -1,0 +1,44 @@
+# make demo   train briefly on real photos, export, verify, enhance, leave pictures to look at
+# make test   run the tests
+# make check  lint and types
+# Both `demo` and `test` set everything up first, in .venv.
+
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+
+# The editable install links files one by one, so that type checkers can follow it: install
+# again when a file comes or goes, not when one changes.
+FILES := $(shell find runtime training export -name '*.py' -o -name '*.yaml' -o -name '*.onnx' | sort)
+INSTALLED := $(VENV)/.installed
+
+.PHONY: setup demo test check guidance clean
+
+setup: $(INSTALLED)
+
+$(INSTALLED): pyproject.toml constraints.txt $(VENV)/.files
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[dev]' \
+		--config-settings editable_mode=strict
+	touch $@
+
+$(BIN)/python:
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.files: $(BIN)/python FORCE
+	@echo '$(FILES)' | cmp -s - $@ || echo '$(FILES)' > $@
+
+FORCE:
+
+demo: setup
+	$(BIN)/python benchmarks/demo.py --out demo
+
+test: setup
+	$(BIN)/python -m pytest
+
+check: setup
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+clean:
+	rm -rf build dist demo *.egg-info

@@ -1,0 +1,1 @@
+"""Export: a trained pair becomes one self-describing ONNX file (needs torch and onnx)."""

@@ -1,0 +1,118 @@
+"""The trained pair as one ONNX graph: dynamic sizes, optional dials, nothing local in it."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import logging
+import warnings
+from collections.abc import Iterator
+
+import numpy as np
+import onnx
+import onnx.numpy_helper
+import torch
+from hyperguide.model_file import DIALS, ENHANCED, GUIDANCE, IMAGE
+from hyperguide.training.model import GuidedModel
+
+OPSET = 18
+
+
+def export_graph(model: GuidedModel) -> onnx.ModelProto:
+    """Export both networks and the dials as one graph.
+
+    The dials are inputs that have their default as initializer: engines that know optional
+    inputs offer them, all others see the single input `image`.
+    """
+    multiple = model.size_multiple
+    height, width = (_example_size(multiple, least) for least in (48, 64))
+    channels = model.reconstruction.channels
+    image = torch.rand(2, channels, height, width, generator=torch.Generator().manual_seed(0))
+    # One value a dial: what broadcasts in the trace broadcasts in the graph.
+    dials = [torch.full((1, 1, 1, 1), value) for value in DIALS.values()]
+    with _quiet():
+        program = torch.onnx.export(
+            model.eval(),
+            (image, *dials),
+            dynamo=True,
+            opset_version=OPSET,
+            input_names=[IMAGE, *DIALS],
+            output_names=[ENHANCED, GUIDANCE],
+            dynamic_shapes=[
+                {
+                    0: torch.export.Dim("N"),
+                    2: multiple * torch.export.Dim("H", min=1),
+                    3: multiple * torch.export.Dim("W", min=1),
+                },
+                *({} for _ in DIALS),
+            ],
+        )
+    assert program is not None
+    proto = program.model_proto
+    _name_dimensions(proto.graph, channels)
+    _add_defaults(proto.graph)
+    _strip(proto)
+    onnx.checker.check_model(proto, full_check=True)
+    return proto
+
+
+def _example_size(multiple: int, least: int) -> int:
+    return multiple * -(-least // multiple)
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """The exporter prints its steps and warns of internals."""
+    logger = logging.getLogger("torch.onnx")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logger.setLevel(level)
+
+
+def _name_dimensions(graph: onnx.GraphProto, channels: int) -> None:
+    shapes: dict[str, list[int | str]] = {
+        IMAGE: ["N", channels, "H", "W"],
+        ENHANCED: ["N", channels, "H", "W"],
+        GUIDANCE: ["N", 1, "H", "W"],
+    }
+    for name in DIALS:
+        shapes[name] = [f"{name}_{axis}" for axis in "NCHW"]
+        shapes[name][1] = 1
+    for value in (*graph.input, *graph.output):
+        dims = value.type.tensor_type.shape.dim
+        del dims[:]
+        for size in shapes[value.name]:
+            dim = dims.add()
+            if isinstance(size, int):
+                dim.dim_value = size
+            else:
+                dim.dim_param = size
+    # Inferred shapes of the trace would contradict dials of full size.
+    del graph.value_info[:]
+
+
+def _add_defaults(graph: onnx.GraphProto) -> None:
+    for name, default in DIALS.items():
+        value = np.full((1, 1, 1, 1), default, np.float32)
+        graph.initializer.append(onnx.numpy_helper.from_array(value, name))
+
+
+def _strip(proto: onnx.ModelProto) -> None:
+    """Remove what the exporter says about its source code and this machine."""
+    graph = proto.graph
+    del graph.metadata_props[:]
+    graph.doc_string = proto.doc_string = ""
+    graph.name = "hyperguide"
+    proto.producer_name = "hyperguide"
+    proto.producer_version = ""
+    del proto.metadata_props[:]
+    for item in (*graph.node, *graph.initializer, *graph.input, *graph.output):
+        del item.metadata_props[:]
+        item.doc_string = ""
+    for number, node in enumerate(graph.node):
+        node.name = f"{node.op_type}_{number}"

@@ -1,0 +1,44 @@
+"""How far a network looks, found by letting one NaN spread through it."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+# Length of the strips; a network that reaches their ends counts as global.
+_STRIP = 2048
+
+
+def receptive_field(network: nn.Module, channels: list[int], probed: int) -> int | None:
+    """Distance in pixels over which an input pixel reaches output pixels.
+
+    NaN passes through every operation that uses it, whatever the weights, so the extent of NaN
+    in the output is the exact reach. It is looked for in narrow strips, lying and standing, with
+    one strip for each phase of a pixel in the network's blocks.
+
+    channels: planes of each of the network's inputs.
+    probed: index of the input that gets the NaN.
+    Returns the reach, or None if it spans the whole strip: global context.
+    """
+    lying = _reach(network, channels, probed, along=3)
+    standing = _reach(network, channels, probed, along=2)
+    return None if lying is None or standing is None else max(lying, standing)
+
+
+def _reach(network: nn.Module, channels: list[int], probed: int, along: int) -> int | None:
+    multiple: int = network.size_multiple  # type: ignore[assignment]  # Module's __getattr__
+    size = [multiple, multiple]
+    size[along - 2] = _STRIP
+    inputs = [torch.zeros(multiple, planes, *size) for planes in channels]
+    center = _STRIP // 2 + torch.arange(multiple)
+    for phase in range(multiple):
+        inputs[probed][phase].select(along - 1, int(center[phase]))[:, phase] = torch.nan
+    with torch.no_grad():
+        output: Tensor = network(*inputs)
+    hit = output.isnan().any(1).any(5 - along - 1)  # (phase, position along the strip)
+    if not hit.any():
+        return 0
+    phases, positions = hit.nonzero(as_tuple=True)
+    if positions.min() == 0 or positions.max() == _STRIP - 1:
+        return None
+    return int((positions - center[phases]).abs().max())

@@ -1,0 +1,63 @@
+"""`hyperguide info`: what a model file is."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import click
+from hyperguide.bundled import bundled_path
+from hyperguide.model_file import DIALS, read_model_file
+from hyperguide.tasks import TASKS
+
+
+@click.command(
+    epilog="""\b
+Examples:
+  hyperguide info model.onnx
+  hyperguide info derain
+  hyperguide info model.onnx --json
+"""
+)
+@click.argument("model")
+@click.option("--tier", default="fast", show_default=True, help="Of a bundled model.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def info(model: str, tier: str, as_json: bool) -> None:
+    """Show what a model file or bundled model is, how it was trained, and how good it is."""
+    path = bundled_path(model, tier) if model in TASKS else Path(model)
+    file = read_model_file(path)
+    about = file.info
+    dials = {name: default for name, default in DIALS.items() if name in file.inputs}
+    facts: dict[str, Any] = {
+        "file": path.name,
+        "size": len(file.content),
+        "task": about.task,
+        "tier": about.tier,
+        "color": about.color,
+        "guidance": vars(about.guidance),
+        "dials": dials,
+        "size_multiple": about.size_multiple,
+        "receptive_field": about.receptive_field,
+        "context": about.context,
+        "precision": about.precision,
+        "io": about.io,
+        "training": about.training,
+        "quality": about.quality,
+        "sha256": file.digests,
+    }
+    if as_json:
+        click.echo(json.dumps(facts, indent=2))
+        return
+    for name, value in facts.items():
+        for row, text in _rows(name, value):
+            click.echo(f"{row:<32} {text}")
+
+
+def _rows(name: str, value: Any) -> list[tuple[str, str]]:
+    """Nested values as one row each, with dotted names."""
+    if isinstance(value, dict):
+        return [row for key, item in value.items() for row in _rows(f"{name}.{key}", item)]
+    if isinstance(value, float):
+        return [(name, f"{value:.4g}")]
+    return [(name, json.dumps(value) if isinstance(value, list) else str(value))]

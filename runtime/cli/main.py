@@ -1,0 +1,126 @@
+"""`hyperguide VERB ...`: finds the verb, and turns errors into one sentence.
+
+Exit codes: 0 done, 1 failed on the input, 2 wrong usage, 130 interrupted.
+"""
+
+from __future__ import annotations
+
+import importlib
+import sys
+import traceback
+from typing import Any, NoReturn
+
+import click
+from hyperguide import __version__
+from hyperguide.errors import HyperguideError
+
+# Verb -> (module and command, what it does). Modules load when called, so that the runtime's verbs
+# start fast and work without torch; `training` and `export` register here by name only.
+_VERBS = {
+    "enhance": ("hyperguide.cli.enhance:enhance", "Enhance pictures or folders of pictures."),
+    "train": ("hyperguide.training.cli:train", "Train a guided pair on photos."),
+    "export": ("hyperguide.export.cli:export", "Fuse a trained pair into one ONNX file."),
+    "verify": ("hyperguide.cli.verify:verify", "Prove that a model file is right on this machine."),
+    "info": ("hyperguide.cli.info:info", "Show what a model file is and how good."),
+    "models": ("hyperguide.cli.models:models", "List the models that come with the package."),
+    "doctor": ("hyperguide.cli.doctor:doctor", "Show what this machine can run."),
+}
+
+# Package that a verb needs -> the extra that brings it.
+_EXTRAS = {
+    "torch": "train",
+    "safetensors": "train",
+    "yaml": "train",
+    "onnx": "export",
+    "onnxscript": "export",
+    "onnxruntime": "cpu",
+}
+
+
+class _Verbs(click.Group):
+    """A group whose commands are imported when they are needed."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(_VERBS)
+
+    def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
+        if name not in _VERBS:
+            return None
+        module, _, attribute = _VERBS[name][0].partition(":")
+        try:
+            command = getattr(importlib.import_module(module), attribute)
+        except ModuleNotFoundError as error:
+            return _unavailable(name, error)
+        assert isinstance(command, click.Command)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, about) for name, (_, about) in _VERBS.items()])
+
+
+def _unavailable(verb: str, error: ModuleNotFoundError) -> click.Command:
+    """Stand in for a verb whose packages are not installed: it says which."""
+    missing = (error.name or "").partition(".")[0]
+    if missing not in _EXTRAS:
+        raise error
+    sentence = f"'hyperguide {verb}' needs {missing}: pip install 'hyperguide[{_EXTRAS[missing]}]'."
+
+    @click.command(verb, add_help_option=False, context_settings={"ignore_unknown_options": True})
+    @click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
+    def unavailable(arguments: tuple[str, ...]) -> NoReturn:
+        raise HyperguideError(sentence)
+
+    return unavailable
+
+
+@click.group(
+    cls=_Verbs,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    epilog="Example:  hyperguide enhance -i rainy.jpg -o clean.png -t derain",
+)
+@click.option("--debug", is_flag=True, help="Show tracebacks of errors.")
+@click.version_option(__version__, message="hyperguide %(version)s")
+def program(debug: bool) -> None:
+    """Guided image enhancement: train, export, enhance."""
+
+
+def run(arguments: list[str] | None = None) -> NoReturn:
+    """Run the program and exit."""
+    arguments = sys.argv[1:] if arguments is None else arguments
+    debug = "--debug" in arguments
+    # Accepted before and behind the verb.
+    rest = [a for a in arguments if a != "--debug"]
+    sys.exit(_run(rest, debug))
+
+
+def _run(arguments: list[str], debug: bool) -> int:
+    try:
+        result: Any = program.main(arguments, prog_name="hyperguide", standalone_mode=False)
+        return result if isinstance(result, int) else 0
+    except click.UsageError as error:
+        error.show()
+        return 2
+    except (click.Abort, KeyboardInterrupt):
+        _say("Interrupted.")
+        return 130
+    except HyperguideError as error:
+        if debug:
+            traceback.print_exc()
+        _say(str(error))
+        return 1
+    except BrokenPipeError:  # `hyperguide info ... | head`
+        sys.stderr.close()
+        return 1
+    except Exception as error:  # the edge: nothing may reach the user as a traceback
+        if debug:
+            traceback.print_exc()
+        _say(
+            f"Internal error: {type(error).__name__}: {error}. "
+            "Run again with --debug for the traceback and report it."
+        )
+        return 1
+
+
+def _say(sentence: str) -> None:
+    click.echo(f"hyperguide: {' '.join(sentence.split())}", err=True)

@@ -1,0 +1,170 @@
+"""The one call: a picture in, the enhanced picture and its guidance map out."""
+
+from __future__ import annotations
+
+import math
+import warnings
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from .bundled import bundled_path
+from .engines import Engine, open_engine
+from .errors import HyperguideError
+from .model_file import ENHANCED, GUIDANCE, IMAGE, ModelFile, ModelInfo, read_model_file
+from .pixels import from_tensor, pad_to_multiple, to_tensor
+
+Dial = float | np.ndarray
+
+
+@dataclass(frozen=True)
+class Result:
+    """What came out.
+
+    image: of the input's shape and type.
+    guidance: the map that was used, before `guidance_scale`, in the unit of
+        `Enhancer.info.guidance`; float32, shape (H, W), or (N, H, W) for a batch. None if
+        strength was 0, for then no map is computed.
+    """
+
+    image: np.ndarray
+    guidance: np.ndarray | None
+
+
+class Enhancer:
+    """A loaded model.
+
+    Calling it enhances one picture or a batch of equal sizes. Calls keep no state.
+    """
+
+    def __init__(self, model: ModelFile, engine: Engine) -> None:
+        self.path = model.path
+        self.info: ModelInfo = model.info
+        self._engine = engine
+
+    @property
+    def engine(self) -> str:
+        """Name of the engine that runs the model."""
+        return self._engine.name
+
+    def __call__(
+        self,
+        image: np.ndarray,
+        *,
+        strength: Dial = 1.0,
+        guidance: Dial | None = None,
+        guidance_mix: Dial = 1.0,
+        guidance_scale: Dial = 1.0,
+    ) -> Result:
+        """Enhance a picture.
+
+        image: HxW, HxWxC or NxHxWxC; gray, gray and alpha, RGB, RGB and alpha; uint8, uint16,
+            or float in [0, 1]. Any size. Alpha passes unchanged.
+        strength: 0 returns the input bit for bit, without running the engine; 1 is the trained
+            result; in between blends; above 1 exaggerates. A number, or an array of shape (H, W)
+            or (N, H, W) to vary it over the picture.
+        guidance: a map to use instead of the predicted one, in the unit of `info.guidance`:
+            a number or an array as above. An array of another size is resized, with a warning.
+        guidance_mix: how much of `guidance` is used, the rest is predicted. Ignored without it.
+        guidance_scale: multiplies the map that the reconstruction sees.
+
+        Raises HyperguideError for unusable pictures and dials.
+        """
+        tensor, layout = to_tensor(image, self.info.channels)
+        count, _, height, width = tensor.shape
+        shape = (count, height, width)
+        strengths = _dial(strength, "strength", shape, math.inf)
+        if not strengths.any():
+            return Result(image.copy(), None)
+        dials = {"strength": strengths}
+        dials["guidance_scale"] = _dial(guidance_scale, "guidance_scale", shape, math.inf)
+        if guidance is not None:
+            dials["guidance_in"] = self._guidance(guidance, shape)
+            dials["guidance_mix"] = _dial(guidance_mix, "guidance_mix", shape, 1.0)
+        multiple = self.info.size_multiple
+        feeds = {IMAGE: tensor, **dials}
+        feeds = {k: v if v.size == 1 else pad_to_multiple(v, multiple) for k, v in feeds.items()}
+        outputs = self._engine.run(feeds)
+        enhanced = outputs[ENHANCED][..., :height, :width]
+        used = outputs[GUIDANCE][:, 0, :height, :width]
+        if not np.isfinite(enhanced).all():
+            raise HyperguideError(
+                f"{self.engine} computed NaN or infinity for this picture: "
+                "run 'hyperguide verify' on the model file."
+            )
+        return Result(
+            from_tensor(enhanced, image, layout),
+            np.ascontiguousarray(used if layout.batched else used[0]),
+        )
+
+    def _guidance(self, guidance: Dial, shape: tuple[int, int, int]) -> np.ndarray:
+        meaning = self.info.guidance
+        values = np.asarray(guidance, np.float32)
+        if not np.isfinite(values).all():
+            raise HyperguideError(
+                "The guidance map contains NaN or infinity: replace those values."
+            )
+        low, high = meaning.minimum, meaning.maximum
+        if values.min(initial=high) < low - 1e-6 or values.max(initial=low) > high + 1e-6:
+            worst = values.max() if values.max() > high else values.min()
+            raise HyperguideError(
+                f"The guidance value {worst:g} is outside {low:g}..{high:.3g} "
+                f"({meaning.name}, {meaning.unit}): give values in that range."
+            )
+        if values.ndim >= 2 and values.shape[-2:] != shape[1:]:
+            warnings.warn(
+                f"The guidance map of {values.shape[-1]}x{values.shape[-2]} pixels was resized to "
+                f"the picture's {shape[2]}x{shape[1]}.",
+                stacklevel=3,
+            )
+            values = _resize(values, shape[1:])
+        return _dial(values, "guidance", shape, high)
+
+
+def load(
+    model: str | Path, *, device: str = "auto", tier: str = "fast", threads: int = 0
+) -> Enhancer:
+    """Load a bundled model by its task's name, or a model file by its path.
+
+    model: `denoise`, `derain`, `dehaze`, or the path of an .onnx file.
+    device: `auto` or `cpu`.
+    tier: of the bundled model.
+    threads: of the CPU engine; 0 takes one per core.
+    Raises HyperguideError if there is no such model or it cannot run.
+    """
+    name = str(model)
+    is_path = isinstance(model, Path) or name.endswith(".onnx") or "/" in name
+    file = read_model_file(Path(model) if is_path else bundled_path(name, tier))
+    _ = file.info  # a file that is not ours fails here, before an engine sees it
+    return Enhancer(file, open_engine(file, device, threads))
+
+
+def _dial(value: Dial, name: str, shape: tuple[int, int, int], maximum: float) -> np.ndarray:
+    """Bring a dial to rank 4: (1, 1, 1, 1), or (1 or N, 1, H, W)."""
+    try:
+        values = np.asarray(value, np.float32)
+    except (TypeError, ValueError):
+        raise HyperguideError(f"{name} must be a number or an array of numbers.") from None
+    if not np.isfinite(values).all() or values.size == 0:
+        raise HyperguideError(f"{name} must be finite: replace NaN and infinity.")
+    if values.min() < 0 or values.max() > maximum:
+        upper = "" if math.isinf(maximum) else f" to {maximum:g}"
+        raise HyperguideError(f"{name} must be at least 0{upper}, not {values.min():g}.")
+    if values.ndim == 0:
+        return values.reshape(1, 1, 1, 1)
+    count, height, width = shape
+    if values.shape == (height, width) or values.shape in ((1, height, width), shape):
+        return values.reshape(-1, 1, height, width)
+    raise HyperguideError(
+        f"{name} of shape {values.shape} does not fit {count} picture(s) of {width}x{height}: "
+        f"give a number or an array of shape ({height}, {width})."
+    )
+
+
+def _resize(values: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """Resize a map (H, W) or maps (N, H, W) linearly to (height, width)."""
+    maps = values.reshape(-1, *values.shape[-2:])
+    resized = [cv2.resize(m, size[::-1], interpolation=cv2.INTER_LINEAR) for m in maps]
+    return np.stack(resized).reshape(*values.shape[:-2], *size)

@@ -1,0 +1,8 @@
+"""The one exception that users see."""
+
+
+class HyperguideError(Exception):
+    """Something about the input is wrong; the message says what, where and how to mend it.
+
+    The command line prints the message as one sentence and exits with code 1.
+    """

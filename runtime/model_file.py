@@ -1,0 +1,241 @@
+"""The model file: plain ONNX that describes itself.
+
+Inputs
+    image           float32 (N, C, H, W) in [0, 1]; H and W multiples of `size_multiple`
+    guidance_in     float32, rank 4, a map to use instead of the predicted one
+    guidance_mix    default 0: how much of `guidance_in` is used
+    guidance_scale  default 1: multiplies the map that the reconstruction sees
+    strength        default 1: 0 returns the image, 1 the network's result
+Outputs
+    enhanced        float32 (N, C, H, W), clipped to [0, 1]
+    guidance        float32 (N, 1, H, W), the map before the scale, in the unit of the metadata
+
+Every dial has rank 4 and each of its dimensions is 1 or that of the image, so that it serves per
+picture and per pixel. Everything else stands in the file's metadata under `hyperguide.*`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from .errors import HyperguideError
+from .protobuf import MalformedError, fields
+from .tasks import Guidance
+
+IMAGE = "image"
+DIALS: dict[str, float] = {
+    "guidance_in": 0.0,
+    "guidance_mix": 0.0,
+    "guidance_scale": 1.0,
+    "strength": 1.0,
+}
+ENHANCED = "enhanced"
+GUIDANCE = "guidance"
+
+PREFIX = "hyperguide."
+FORMAT = 1
+
+# Field numbers of onnx.proto.
+_MODEL_GRAPH, _MODEL_METADATA = 7, 14
+_GRAPH_INITIALIZER, _GRAPH_INPUT, _GRAPH_OUTPUT = 5, 11, 12
+
+
+@dataclass(frozen=True)
+class ModelInfo:
+    """What a model file says about itself.
+
+    color: `rgb` or `gray`, the planes of the image input.
+    size_multiple: height and width must be multiples of it.
+    receptive_field: how many pixels away an output pixel looks; with `context` global, when the
+        map is given.
+    context: `local`, or `global` if the predicted map depends on the whole picture.
+    precision: of the weights.
+    io: `float` (NCHW in [0, 1]).
+    training: how the model was trained: preset, data, steps, seconds.
+    quality: measured figures.
+    """
+
+    task: str
+    tier: str
+    color: str
+    guidance: Guidance
+    size_multiple: int
+    receptive_field: int
+    context: str
+    precision: str = "fp32"
+    io: str = "float"
+    training: dict[str, Any] = field(default_factory=dict)
+    quality: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def channels(self) -> int:
+        """Planes of the image input."""
+        return 1 if self.color == "gray" else 3
+
+    def to_metadata(self) -> dict[str, str]:
+        """The entries of the file's metadata."""
+        values = {"format": FORMAT, **asdict(self)}
+        return {
+            PREFIX + name: value if isinstance(value, str) else json.dumps(value, sort_keys=True)
+            for name, value in values.items()
+        }
+
+    @classmethod
+    def from_metadata(cls, metadata: dict[str, str], path: Path) -> ModelInfo:
+        """Read the entries back. Raises HyperguideError if they are missing or unusable."""
+        if PREFIX + "format" not in metadata:
+            raise HyperguideError(
+                f"{path} is an ONNX file but not one of ours: make one with 'hyperguide export'."
+            )
+        written = metadata[PREFIX + "format"]
+        if written != str(FORMAT):
+            raise HyperguideError(
+                f"{path} has model format {written}, this version reads format {FORMAT}: "
+                "install the version of hyperguide that exported it."
+            )
+        try:
+            text = {k.removeprefix(PREFIX): v for k, v in metadata.items() if k.startswith(PREFIX)}
+            values: dict[str, Any] = {name: text[name] for name in _TEXT}
+            values |= {name: json.loads(text[name]) for name in _PARSED}
+            values["guidance"] = Guidance(**values["guidance"])
+            return cls(**values)
+        except (KeyError, TypeError, ValueError) as error:
+            raise HyperguideError(
+                f"The metadata of {path} is damaged ({error}): export or download it again."
+            ) from None
+
+
+_TEXT = ("task", "tier", "color", "context", "precision", "io")
+_PARSED = ("guidance", "size_multiple", "receptive_field", "training", "quality")
+
+
+@dataclass(frozen=True)
+class ModelFile:
+    """An ONNX file's bytes and the outline read from them, without any ONNX library."""
+
+    path: Path
+    content: bytes = field(repr=False)
+    metadata: dict[str, str] = field(repr=False)
+    inputs: tuple[str, ...]
+    outputs: tuple[str, ...]
+
+    @cached_property
+    def info(self) -> ModelInfo:
+        """The description in the metadata."""
+        return ModelInfo.from_metadata(self.metadata, self.path)
+
+    @cached_property
+    def digests(self) -> dict[str, str]:
+        """SHA-256 of the weights, of the rest of the file, and of the metadata.
+
+        The stored digests themselves are left out of the metadata's.
+        """
+        return digests(self.content)
+
+    def changes(self) -> list[str]:
+        """Name the parts whose digest differs from the one stored at export."""
+        return [
+            name for name, value in self.digests.items() if self.metadata.get(_key(name)) != value
+        ]
+
+
+def read_model_file(path: Path) -> ModelFile:
+    """Read the outline of a model file.
+
+    Raises HyperguideError if the file is missing, unreadable, no ONNX, damaged or not ours.
+    """
+    try:
+        content = path.read_bytes()
+    except FileNotFoundError:
+        raise HyperguideError(f"There is no model file {path}: check the name.") from None
+    except IsADirectoryError:
+        raise HyperguideError(
+            f"{path} is a folder, not a model file: give an .onnx file."
+        ) from None
+    except OSError as error:
+        raise HyperguideError(f"Cannot read the model file {path}: {error.strerror}.") from None
+    damaged = HyperguideError(
+        f"{path} is not an ONNX file or is damaged: export or download it again."
+    )
+    inputs: list[str] = []
+    outputs: list[str] = []
+    metadata: dict[str, str] = {}
+    graphs = 0
+    try:
+        for number, value in fields(memoryview(content)):
+            if number == _MODEL_METADATA:
+                entry = dict(fields(_message(value)))
+                metadata[_text(entry.get(1, b""))] = _text(entry.get(2, b""))
+            elif number == _MODEL_GRAPH:
+                graphs += 1
+                for part, item in fields(_message(value)):
+                    if part in (_GRAPH_INPUT, _GRAPH_OUTPUT):
+                        name = _text(dict(fields(_message(item))).get(1, b""))
+                        (inputs if part == _GRAPH_INPUT else outputs).append(name)
+    except (MalformedError, UnicodeDecodeError, TypeError):
+        raise damaged from None
+    if graphs != 1 or not outputs:
+        raise damaged
+    model = ModelFile(path, content, metadata, tuple(inputs), tuple(outputs))
+    if IMAGE not in inputs or (ENHANCED not in outputs or GUIDANCE not in outputs):
+        _ = model.info  # says first if it is not ours at all
+        raise HyperguideError(
+            f"{path} lacks the input '{IMAGE}' or the outputs '{ENHANCED}' and '{GUIDANCE}': "
+            "export it again."
+        )
+    return model
+
+
+def digests(content: bytes) -> dict[str, str]:
+    """SHA-256 of a serialized model's weights, graph and metadata, as hexadecimal strings."""
+    weights, graph = hashlib.sha256(), hashlib.sha256()
+    entries: dict[str, str] = {}
+    for number, value in fields(memoryview(content)):
+        if number == _MODEL_METADATA:
+            entry = dict(fields(_message(value)))
+            entries[_text(entry.get(1, b""))] = _text(entry.get(2, b""))
+        elif number == _MODEL_GRAPH:
+            for part, item in fields(_message(value)):
+                _update(weights if part == _GRAPH_INITIALIZER else graph, part, item)
+        else:
+            _update(graph, number, value)
+    stored = {_key(name) for name in ("weights", "graph", "metadata")}
+    kept = {k: v for k, v in sorted(entries.items()) if k not in stored}
+    metadata = hashlib.sha256(json.dumps(kept).encode())
+    return {
+        "weights": weights.hexdigest(),
+        "graph": graph.hexdigest(),
+        "metadata": metadata.hexdigest(),
+    }
+
+
+def digest_entries(content: bytes) -> dict[str, str]:
+    """The metadata entries that `ModelFile.changes` compares with."""
+    return {_key(name): value for name, value in digests(content).items()}
+
+
+def _key(part: str) -> str:
+    return f"{PREFIX}sha256.{part}"
+
+
+def _update(digest: Any, number: int, value: int | memoryview) -> None:
+    if isinstance(value, int):
+        digest.update(b"%d=%d;" % (number, value))
+    else:
+        digest.update(b"%d:%d;" % (number, len(value)))
+        digest.update(value)
+
+
+def _message(value: int | memoryview | bytes) -> memoryview:
+    if isinstance(value, int):
+        raise MalformedError("a number where a message belongs")
+    return memoryview(value)
+
+
+def _text(value: int | memoryview | bytes) -> str:
+    return bytes(_message(value)).decode("utf-8")

@@ -1,0 +1,1 @@
+"""The bundled model files, `TASK-TIER.onnx`."""

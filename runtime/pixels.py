@@ -1,0 +1,117 @@
+"""Between pictures as people have them and the tensors that networks take."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from .errors import HyperguideError
+
+# Value that stands for full intensity, per dtype.
+_FULL_SCALE: dict[str, float] = {
+    "uint8": 255.0,
+    "uint16": 65535.0,
+    "float16": 1.0,
+    "float32": 1.0,
+    "float64": 1.0,
+}
+
+
+@dataclass(frozen=True)
+class Layout:
+    """How a picture was given, so that the result can be given back alike.
+
+    batched: N pictures of shape NxHxWxC rather than one.
+    planes: shape had a channel axis.
+    color, alpha: number of colour planes (1 or 3) and whether an alpha plane follows them.
+    """
+
+    dtype: np.dtype
+    batched: bool
+    planes: bool
+    color: int
+    alpha: bool
+
+
+def to_tensor(image: np.ndarray, channels: int) -> tuple[np.ndarray, Layout]:
+    """Convert pictures to a network's input.
+
+    image: HxW (gray), HxWxC or NxHxWxC with C = 1 gray, 2 gray and alpha, 3 RGB, 4 RGB and
+        alpha; uint8, uint16, or float in [0, 1].
+    channels: planes that the network takes, 1 or 3. Gray pictures are repeated for 3.
+    Returns (float32, shape (N, channels, H, W); the layout). Raises HyperguideError for other
+    shapes and types, empty pictures, NaN, and colour for a gray network.
+    """
+    layout = _layout(image)
+    if channels == 1 and layout.color == 3:
+        raise HyperguideError("This model takes gray pictures: convert the picture to gray first.")
+    pictures = image if layout.batched else image[None]
+    if not layout.planes:
+        pictures = pictures[..., None]
+    pictures = pictures[..., : layout.color]
+    if layout.dtype.kind == "f" and not np.isfinite(pictures).all():
+        raise HyperguideError("The picture contains NaN or infinity: replace those pixels first.")
+    tensor = pictures.transpose(0, 3, 1, 2).astype(np.float32)
+    scale = _FULL_SCALE[layout.dtype.name]
+    if scale != 1:
+        tensor *= np.float32(1 / scale)
+    if layout.color < channels:
+        tensor = np.repeat(tensor, channels, axis=1)
+    return np.ascontiguousarray(tensor), layout
+
+
+def from_tensor(tensor: np.ndarray, image: np.ndarray, layout: Layout) -> np.ndarray:
+    """Convert a network's output to the shape and type of the picture it came from.
+
+    tensor: shape (N, C, H, W) in [0, 1]. Three planes made of a gray picture are averaged.
+    image: the input picture; its alpha plane is kept.
+    """
+    if layout.color < tensor.shape[1]:
+        tensor = tensor.mean(1, keepdims=True)
+    scale = _FULL_SCALE[layout.dtype.name]
+    pixels = tensor.transpose(0, 2, 3, 1)
+    if layout.dtype.kind == "u":
+        pixels = np.rint(pixels * np.float32(scale))
+    if not layout.batched:
+        pixels = pixels[0]
+    if not layout.planes:
+        pixels = pixels[..., 0]
+    if layout.alpha:
+        pixels = np.concatenate([pixels, image[..., layout.color :]], -1)
+    return np.ascontiguousarray(pixels, dtype=layout.dtype)
+
+
+def pad_to_multiple(tensor: np.ndarray, multiple: int) -> np.ndarray:
+    """Repeat the last row and column until height and width are multiples; shape (N, C, H, W)."""
+    rows, columns = (-size % multiple for size in tensor.shape[2:])
+    if not rows and not columns:
+        return tensor
+    return np.pad(tensor, ((0, 0), (0, 0), (0, rows), (0, columns)), mode="edge")
+
+
+def _layout(image: np.ndarray) -> Layout:
+    if not isinstance(image, np.ndarray):
+        raise HyperguideError(
+            f"A picture must be a numpy array, not {type(image).__name__}: read the file first."
+        )
+    if image.dtype.name not in _FULL_SCALE:
+        raise HyperguideError(
+            f"Pictures of type {image.dtype} are not supported: "
+            "convert to uint8, uint16, or float in 0..1."
+        )
+    if image.ndim not in (2, 3, 4) or (image.ndim > 2 and image.shape[-1] not in (1, 2, 3, 4)):
+        raise HyperguideError(
+            f"A picture of shape {image.shape} is not supported: "
+            "give HxW, HxWxC or NxHxWxC with C from 1 to 4."
+        )
+    if image.size == 0:
+        raise HyperguideError(f"The picture is empty, its shape is {image.shape}.")
+    depth = image.shape[-1] if image.ndim > 2 else 1
+    return Layout(
+        dtype=image.dtype,
+        batched=image.ndim == 4,
+        planes=image.ndim > 2,
+        color=3 if depth >= 3 else 1,
+        alpha=depth in (2, 4),
+    )

@@ -1,0 +1,64 @@
+"""Proof that a model file is what was exported and that an engine computes it right."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from .engines import Engine
+from .golden import Golden, read_golden
+from .model_file import ENHANCED, GUIDANCE, ModelFile
+
+_MEANING = {
+    "weights": "the weights were changed",
+    "graph": "the graph was changed",
+    "metadata": "the metadata was edited",
+}
+
+
+@dataclass(frozen=True)
+class Deviation:
+    """Worst absolute difference from the golden samples, of one output.
+
+    output: `enhanced` or `guidance`.
+    worst: the largest difference of an element over all samples.
+    tolerance: the largest accepted one.
+    psnr: of the output against the golden one in the worst sample, dB, peak 1.
+    """
+
+    output: str
+    worst: float
+    tolerance: float
+    psnr: float
+
+    @property
+    def passed(self) -> bool:
+        """Whether the deviation is accepted; NaN never is."""
+        return bool(self.worst <= self.tolerance)
+
+
+def seal_breaks(model: ModelFile) -> list[str]:
+    """Say which parts of the file differ from what was exported; empty if none does."""
+    return [_MEANING[part] for part in model.changes()]
+
+
+def compare_golden(model: ModelFile, engine: Engine) -> list[Deviation]:
+    """Run the file's golden samples and measure both outputs apart."""
+    samples = read_golden(model.metadata, str(model.path))
+    results = [(sample, engine.run(sample.feeds)) for sample in samples]
+    return [_deviation(output, results) for output in (ENHANCED, GUIDANCE)]
+
+
+def _deviation(output: str, results: list[tuple[Golden, dict[str, np.ndarray]]]) -> Deviation:
+    worst, psnr = 0.0, np.inf
+    tolerance = min(sample.tolerance[output] for sample, _ in results)
+    for sample, outputs in results:
+        expected = sample.outputs[output].astype(np.float64)
+        if outputs[output].shape != expected.shape:
+            return Deviation(output, np.nan, tolerance, np.nan)
+        difference = np.abs(outputs[output] - expected)
+        worst = float(np.maximum(worst, difference.max()))  # keeps NaN
+        error = float(np.mean(difference**2))
+        psnr = min(psnr, -10 * np.log10(error)) if error > 0 else psnr
+    return Deviation(output, worst, tolerance, psnr)

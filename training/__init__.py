@@ -1,0 +1,1 @@
+"""Training of guided enhancement networks by proxy-based bilevel optimisation (needs torch)."""

@@ -1,0 +1,191 @@
+"""What the tasks remove, synthesised on batches of clean crops: noise, rain, haze.
+
+Each function takes clean crops and a generator and returns (degraded, guidance): the observation
+y, and the true map sigma_gt in the task's unit. Everything random comes from the generator, so
+that a seed repeats a run.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+
+import cv2
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Generator, Tensor
+
+from .photos import random_window
+
+
+def _uniform(low: float, high: float, shape: tuple[int, ...], rng: Generator) -> Tensor:
+    return low + (high - low) * torch.rand(shape, generator=rng)
+
+
+def _happens(share: float, count: int, rng: Generator) -> Tensor:
+    """A coin per sample, shape (count, 1, 1, 1), true with probability `share`."""
+    return torch.rand((count, 1, 1, 1), generator=rng) < share
+
+
+def smooth_field(count: int, height: int, width: int, cells: int, rng: Generator) -> Tensor:
+    """Smooth random fields in [0, 1], shape (count, 1, height, width), `cells` bumps across."""
+    coarse = torch.rand((count, 1, cells, cells), generator=rng)
+    fine = F.interpolate(coarse, (height, width), mode="bicubic", align_corners=True)
+    return fine.clamp_(0, 1)
+
+
+@dataclass(frozen=True)
+class Noise:
+    """White Gaussian noise of unknown, possibly varying level.
+
+    maximum: highest standard deviation, full scale = 1.
+    clean: share of samples without noise, so that clean pictures stay as they are.
+    varying: share of samples whose level varies over the picture.
+    gray: share of samples with three equal channels and equal noise in them, as the runtime
+        feeds gray pictures to a colour network.
+    clipped: share of samples clipped to [0, 1] and rounded to 8 bits, as files are.
+    """
+
+    maximum: float = 55 / 255
+    clean: float = 0.05
+    varying: float = 0.3
+    gray: float = 0.15
+    clipped: float = 0.5
+
+    def level_map(self, count: int, height: int, width: int, rng: Generator) -> Tensor:
+        """Draw noise level maps, shape (count, 1, height, width)."""
+        level = _uniform(0, self.maximum, (count, 1, 1, 1), rng)
+        other = _uniform(0, self.maximum, (count, 1, 1, 1), rng)
+        ramp = smooth_field(count, height, width, 3, rng)
+        # Half of the varying maps jump instead of drifting: edges of the map must be found too.
+        steps = (ramp > 0.5).to(ramp.dtype)
+        ramp = torch.where(_happens(0.5, count, rng), ramp, steps)
+        varying = _happens(self.varying, count, rng)
+        level = torch.where(varying, level + ramp * (other - level), level)
+        return level * ~_happens(self.clean, count, rng)
+
+    def degrade(
+        self, clean: Tensor, depth: Tensor | None, rng: Generator
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Return (degraded, clean, noise level map); some clean crops turn gray on the way."""
+        count, channels, height, width = clean.shape
+        gray = _happens(self.gray, count, rng)
+        clean = torch.where(gray, clean.mean(1, keepdim=True), clean)
+        white = torch.randn((count, channels, height, width), generator=rng)
+        white = torch.where(gray, white[:, :1], white)
+        level = self.level_map(count, height, width, rng).expand(-1, -1, height, width)
+        noisy = clean + level * white
+        stored = (noisy.clamp(0, 1) * 255).round() / 255
+        noisy = torch.where(_happens(self.clipped, count, rng), stored, noisy)
+        return noisy, clean, level
+
+
+@dataclass(frozen=True)
+class Rain:
+    """Streak layers added to photos: min(x + S, 1), the model of Rain100L.
+
+    synthetic: share of samples with drawn streaks; the rest take real layers from the bank.
+    clean: share of samples without rain.
+    threshold: where the layer exceeds it there is a streak; 5/255 marks 21 % of Rain100L.
+    """
+
+    synthetic: float = 0.3
+    clean: float = 0.05
+    threshold: float = 5 / 255
+    bank: tuple[np.ndarray, ...] = field(default=(), repr=False, compare=False)
+
+    def degrade(
+        self, clean: Tensor, depth: Tensor | None, rng: Generator
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Return (degraded, clean, rain region): 1 where a streak is, 0 elsewhere."""
+        count, _, height, width = clean.shape
+        layers = [self._layer(height, width, rng) for _ in range(count)]
+        streaks = torch.from_numpy(np.stack(layers))[:, None]
+        streaks = streaks * ~_happens(self.clean, count, rng)
+        rainy = (clean + streaks).clamp(max=1)
+        return rainy, clean, (streaks > self.threshold).to(clean.dtype)
+
+    def _layer(self, height: int, width: int, rng: Generator) -> np.ndarray:
+        chance, pick, flip = torch.rand(3, generator=rng).tolist()
+        if not self.bank or chance < self.synthetic:
+            return draw_streaks(height, width, rng)
+        layer = self.bank[int(pick * len(self.bank))]
+        crop = random_window(layer, height, width, rng)
+        return (crop[:, ::-1] if flip < 0.5 else crop).astype(np.float32) / 255
+
+
+def draw_streaks(height: int, width: int, rng: Generator) -> np.ndarray:
+    """A synthetic streak layer in [0, 1], shape (height, width): drops smeared along one angle."""
+    share, length, angle, thick, bright = torch.rand(5, generator=rng).tolist()
+    length = int(8 + 40 * length)
+    angle = math.radians(60 * (angle - 0.5))  # from the vertical
+    drops = torch.rand((height + length, width + length), generator=rng).numpy()
+    drops = (drops < 0.0005 + 0.006 * share**2).astype(np.float32)
+    smear = np.zeros((2 * length + 1, 2 * length + 1), np.uint8)  # antialiasing wants 8 bits
+    dx, dy = math.sin(angle) * length / 2, math.cos(angle) * length / 2
+    ends = [(round(16 * (length + s * dx)), round(16 * (length + s * dy))) for s in (-1, 1)]
+    cv2.line(smear, ends[0], ends[1], 255, 1 + (thick > 0.7), cv2.LINE_AA, shift=4)
+    kernel = cv2.GaussianBlur(smear.astype(np.float32), (0, 0), 0.4 + 0.4 * thick)
+    layer = cv2.filter2D(drops, -1, kernel / kernel.max(), borderType=cv2.BORDER_REFLECT)
+    strength = 0.15 + 0.5 * bright
+    return np.minimum(layer[:height, :width] * strength, 0.9)
+
+
+@dataclass(frozen=True)
+class Haze:
+    """Scattering with depth, I = J t + A (1 - t), t = exp(-beta d) (Sec. 4.3).
+
+    beta: range of the scattering coefficient over relative depth (ITS: 0.6..1.8).
+    airlight: range of the atmospheric light (ITS: 0.7..1.0).
+    tint: largest difference of the light's channels from their mean.
+    clean: share of samples without haze.
+    invented: share of samples whose depth is drawn although the source brought one.
+    """
+
+    beta: tuple[float, float] = (0.4, 1.8)
+    airlight: tuple[float, float] = (0.7, 1.0)
+    tint: float = 0.03
+    clean: float = 0.03
+    invented: float = 0.1
+
+    def degrade(
+        self, clean: Tensor, depth: Tensor | None, rng: Generator
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Return (degraded, clean, relative depth)."""
+        count, _, height, width = clean.shape
+        drawn = draw_depth(count, height, width, rng)
+        if depth is None:
+            depth = drawn
+        else:
+            depth = torch.where(_happens(self.invented, count, rng), drawn, depth)
+        beta = _uniform(*self.beta, (count, 1, 1, 1), rng)
+        beta = beta * ~_happens(self.clean, count, rng)
+        light = _uniform(*self.airlight, (count, 1, 1, 1), rng)
+        light = light + _uniform(-self.tint, self.tint, (count, clean.shape[1], 1, 1), rng)
+        transmission = torch.exp(-beta * depth)
+        hazy = clean * transmission + light.clamp(max=1) * (1 - transmission)
+        return hazy, clean, depth
+
+
+def draw_depth(count: int, height: int, width: int, rng: Generator) -> Tensor:
+    """Relative depth of invented scenes in [0, 1], shape (count, 1, height, width).
+
+    A plane that recedes upwards or sideways, hills on it, and a nearer object in half of them.
+    """
+    y = torch.linspace(0, 1, height)[:, None]
+    x = torch.linspace(0, 1, width)[None, :]
+    tilt = _uniform(-0.5, 0.5, (count, 1, 1, 1), rng)
+    near = _uniform(0.0, 0.4, (count, 1, 1, 1), rng)
+    depth = near + (1 - near) * ((1 - y) * (1 - tilt.abs()) + tilt.abs() * (x * tilt.sign()) % 1)
+    depth = 0.7 * depth + 0.3 * smooth_field(count, height, width, 4, rng)
+    objects = smooth_field(count, height, width, 5, rng) > 0.7
+    nearer = depth * _uniform(0.3, 0.9, (count, 1, 1, 1), rng)
+    return torch.where(objects & _happens(0.5, count, rng), nearer, depth).clamp(0, 1)
+
+
+DEGRADATIONS: dict[str, type[Noise] | type[Rain] | type[Haze]] = {
+    "denoise": Noise,
+    "derain": Rain,
+    "dehaze": Haze,
+}

@@ -1,0 +1,84 @@
+"""The losses: g for the guidance map (Eq. 6) and the tasks' reconstruction losses f (Eq. 5)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import lru_cache
+
+import torch
+from torch import Tensor
+
+Loss = Callable[[Tensor, Tensor], Tensor]
+
+
+def guidance_loss(maximum: float) -> Loss:
+    """Make g = ||sigma - sigma_gt||^2, the mean over pixels, in units of the map's range."""
+
+    def loss(predicted: Tensor, true: Tensor) -> Tensor:
+        return ((predicted.float() - true) / maximum).square().mean()
+
+    return loss
+
+
+def log_mse(restored: Tensor, clean: Tensor) -> Tensor:
+    """Mean over samples of log(MSE): proportional to the mean PSNR, negated.
+
+    Every sample weighs the same, however strong its noise. 1e-6 bounds it at 60 dB.
+    """
+    error = (restored.float() - clean).square().mean((1, 2, 3))
+    return (error + 1e-6).log().mean()
+
+
+def l1(restored: Tensor, clean: Tensor) -> Tensor:
+    """Mean absolute error."""
+    return (restored.float() - clean).abs().mean()
+
+
+def l1_ssim(restored: Tensor, clean: Tensor) -> Tensor:
+    """L1 + 0.2 (1 - SSIM of the luma plane)."""
+    restored = restored.float()
+    return l1(restored, clean) + 0.2 * (1 - ssim(_luma(restored), _luma(clean)).mean())
+
+
+def _luma(image: Tensor) -> Tensor:
+    """Luma of RGB with BT.601 weights, full range, shape (N, 1, H, W)."""
+    weights = torch.tensor([0.299, 0.587, 0.114], dtype=image.dtype).view(1, 3, 1, 1)
+    return (image * weights).sum(1, keepdim=True)
+
+
+def ssim(a: Tensor, b: Tensor) -> Tensor:
+    """Structural similarity (Wang et al. 2004) of planes in [0, 1], per sample, shape (N,).
+
+    a, b: shape (N, C, H, W), at least 11x11. Gaussian window 11x11, sigma 1.5, K1 = 0.01,
+    K2 = 0.03, population moments, valid windows only. The window is applied as two banded
+    matrix products, which on a CPU are faster than the convolution for small crops.
+    """
+    rows = _gaussian_band(a.shape[2])
+    columns = _gaussian_band(a.shape[3]).mT
+
+    def blur(x: Tensor) -> Tensor:
+        return rows @ x @ columns
+
+    mean_a, mean_b = blur(a), blur(b)
+    var_a = blur(a * a) - mean_a**2
+    var_b = blur(b * b) - mean_b**2
+    cov = blur(a * b) - mean_a * mean_b
+    c1, c2 = 0.01**2, 0.03**2
+    luminance = (2 * mean_a * mean_b + c1) / (mean_a**2 + mean_b**2 + c1)
+    structure = (2 * cov + c2) / (var_a + var_b + c2)
+    return (luminance * structure).mean((1, 2, 3))
+
+
+@lru_cache(maxsize=16)
+def _gaussian_band(size: int, window: int = 11, sigma: float = 1.5) -> Tensor:
+    """The matrix, shape (size - window + 1, size), whose product blurs the valid part."""
+    offsets = torch.arange(window, dtype=torch.float32) - window // 2
+    kernel = torch.exp(-(offsets**2) / (2 * sigma**2))
+    kernel /= kernel.sum()
+    band = torch.zeros(size - window + 1, size)
+    for i in range(band.shape[0]):
+        band[i, i : i + window] = kernel
+    return band
+
+
+TASK_LOSSES: dict[str, Loss] = {"log_mse": log_mse, "l1": l1, "l1_ssim": l1_ssim}

@@ -1,0 +1,113 @@
+"""Muon for convolutions, with Adam for what is not a matrix.
+
+Muon (K. Jordan et al., 2024) replaces the momentum of a weight matrix by the nearest
+semi-orthogonal matrix, found by a few Newton-Schulz steps. A convolution counts as the matrix
+of shape (out_channels, in_channels * k * k).
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+
+import torch
+from torch import Tensor, nn
+from torch.optim import Optimizer
+
+# Coefficients of the quintic iteration, chosen by its author for a steep slope at zero.
+_QUINTIC = (3.4445, -4.7750, 2.0315)
+
+
+def orthogonalize(matrices: Tensor, steps: int = 5) -> Tensor:
+    """Approximate U V^T of each matrix's singular value decomposition.
+
+    matrices: shape (B, rows, columns). Singular values come out in about [0.7, 1.2].
+    """
+    a, b, c = _QUINTIC
+    x = matrices / (matrices.norm(dim=(1, 2), keepdim=True) + 1e-7)
+    transposed = x.shape[1] > x.shape[2]
+    if transposed:
+        x = x.mT
+    for _ in range(steps):
+        gram = x @ x.mT
+        x = a * x + (b * gram + c * gram @ gram) @ x
+    return x.mT if transposed else x
+
+
+class MuonWithAdam(Optimizer):
+    """One optimizer for a network: Muon on its inner convolutions, Adam on the rest.
+
+    muon, adam: the parameters of each part.
+    lr: Muon's step size; `adam_lr` Adam's. A schedule scales both through `set_lr_factor`.
+    """
+
+    def __init__(
+        self,
+        muon: Sequence[Tensor],
+        adam: Sequence[Tensor],
+        lr: float,
+        adam_lr: float,
+        momentum: float = 0.95,
+        betas: tuple[float, float] = (0.9, 0.99),
+    ) -> None:
+        groups = [
+            {"params": list(muon), "lr": lr, "base_lr": lr, "rule": "muon"},
+            {"params": list(adam), "lr": adam_lr, "base_lr": adam_lr, "rule": "adam"},
+        ]
+        super().__init__([g for g in groups if g["params"]], {})
+        self.momentum = momentum
+        self.betas = betas
+
+    @classmethod
+    def for_network(cls, network: nn.Module, lr: float, adam_lr: float) -> MuonWithAdam:
+        """Sort a network's parameters: all convolution weights but the last to Muon."""
+        weights = [p for p in network.parameters() if p.ndim == 4]
+        inner = weights[:-1]
+        chosen = {id(p) for p in inner}
+        return cls(inner, [p for p in network.parameters() if id(p) not in chosen], lr, adam_lr)
+
+    def set_lr_factor(self, factor: float) -> None:
+        """Scale every step size to `factor` of its base value."""
+        for group in self.param_groups:
+            group["lr"] = group["base_lr"] * factor
+
+    @torch.no_grad()
+    def step(self, closure: Callable[[], float] | None = None) -> None:  # type: ignore[override]
+        """Update the parameters that have gradients."""
+        for group in self.param_groups:
+            params = [p for p in group["params"] if p.grad is not None]
+            if group["rule"] == "muon":
+                self._muon(params, group["lr"])
+            else:
+                self._adam(params, group["lr"])
+
+    def _muon(self, params: list[Tensor], lr: float) -> None:
+        same_shape: dict[torch.Size, list[tuple[Tensor, Tensor]]] = defaultdict(list)
+        for p in params:
+            assert p.grad is not None
+            momentum = self.state[p].setdefault("momentum", torch.zeros_like(p))
+            momentum.lerp_(p.grad, 1 - self.momentum)
+            ahead = p.grad.lerp(momentum, self.momentum)  # Nesterov
+            same_shape[p.shape].append((p, ahead.flatten(1)))
+        for shape, members in same_shape.items():
+            updates = orthogonalize(torch.stack([update for _, update in members]))
+            scale = max(1.0, updates.shape[1] / updates.shape[2]) ** 0.5
+            for (p, _), update in zip(members, updates, strict=True):
+                p.add_(update.reshape(shape), alpha=-lr * scale)
+
+    def _adam(self, params: list[Tensor], lr: float) -> None:
+        beta1, beta2 = self.betas
+        for p in params:
+            assert p.grad is not None
+            state = self.state[p]
+            if not state:
+                state["steps"] = torch.zeros(())
+                state["mean"] = torch.zeros_like(p)
+                state["square"] = torch.zeros_like(p)
+            state["steps"] += 1
+            steps = int(state["steps"])
+            state["mean"].lerp_(p.grad, 1 - beta1)
+            state["square"].lerp_(p.grad.square(), 1 - beta2)
+            mean = state["mean"] / (1 - beta1**steps)
+            root = (state["square"] / (1 - beta2**steps)).sqrt()
+            p.addcdiv_(mean, root.add_(1e-8), value=-lr)

@@ -1,0 +1,174 @@
+"""Clean photos in memory, split into a training and a held-out part, and crops of them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import cv2
+import numpy as np
+import torch
+from hyperguide.errors import HyperguideError
+from torch import Generator, Tensor
+
+SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp"})
+
+
+@dataclass(frozen=True)
+class Scene:
+    """A photo on disk, with its depth picture where the source has one."""
+
+    photo: Path
+    depth: Path | None = None
+
+
+@dataclass
+class Photos:
+    """Scenes that are decoded when first used and kept.
+
+    Depth is kept as 8 bits of relative depth, farthest = 255.
+    """
+
+    scenes: Sequence[Scene]
+    _decoded: dict[int, tuple[np.ndarray, np.ndarray | None]] = field(
+        default_factory=dict, repr=False
+    )
+
+    def __len__(self) -> int:
+        return len(self.scenes)
+
+    def __getitem__(self, index: int) -> tuple[np.ndarray, np.ndarray | None]:
+        """(photo, shape (H, W, 3), RGB; depth, shape (H, W), or None), both uint8."""
+        if index not in self._decoded:
+            self._decoded[index] = self._decode(self.scenes[index])
+        return self._decoded[index]
+
+    @staticmethod
+    def _decode(scene: Scene) -> tuple[np.ndarray, np.ndarray | None]:
+        bgr = cv2.imread(str(scene.photo), cv2.IMREAD_COLOR)
+        if bgr is None:
+            raise HyperguideError(
+                f"Cannot read the training photo {scene.photo}: remove it or replace it."
+            )
+        photo = cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB)
+        if scene.depth is None:
+            return photo, None
+        depth = cv2.imread(str(scene.depth), cv2.IMREAD_UNCHANGED)
+        if depth is None or depth.ndim != 2 or depth.shape != photo.shape[:2]:
+            raise HyperguideError(
+                f"The depth picture {scene.depth} is not a gray picture of the size of "
+                f"{scene.photo.name}: mend or remove it."
+            )
+        return photo, np.rint(255.0 / max(int(depth.max()), 1) * depth).astype(np.uint8)
+
+
+def find_scenes(folders: Sequence[Path]) -> list[Scene]:
+    """List the photos of the folders, sorted within each.
+
+    A folder with `rgb/` and `depth/` holds photos with depth pictures of the same names (the
+    layout of NYU Depth); any other folder is searched for photos, subfolders included.
+    Raises HyperguideError if a folder is missing or holds no photo.
+    """
+    scenes: list[Scene] = []
+    for folder in folders:
+        if not folder.is_dir():
+            raise HyperguideError(f"The data folder {folder} does not exist: give another --data.")
+        if (folder / "rgb").is_dir() and (folder / "depth").is_dir():
+            found = [
+                Scene(photo, folder / "depth" / f"{photo.stem}.png")
+                for photo in _pictures(folder / "rgb")
+            ]
+        else:
+            found = [Scene(photo) for photo in _pictures(folder)]
+        if not found:
+            raise HyperguideError(f"The data folder {folder} holds no photos: give another --data.")
+        scenes += found
+    return scenes
+
+
+def _pictures(folder: Path) -> list[Path]:
+    files = (p for p in folder.rglob("*") if p.suffix.lower() in SUFFIXES and p.is_file())
+    # NYU's names are numbers and neighbours show the same room: keep them in that order.
+    return sorted(files, key=lambda p: (p.parent, len(p.stem), p.stem))
+
+
+def split_held_out(scenes: Sequence[Scene], share: float) -> tuple[list[Scene], list[Scene]]:
+    """Split off the last `share` of the scenes (at least one) of each folder for validation.
+
+    The last ones rather than random ones: where neighbouring files show the same place, a
+    random choice would leak.
+    """
+    by_folder: dict[Path, list[Scene]] = {}
+    for scene in scenes:
+        by_folder.setdefault(scene.photo.parent, []).append(scene)
+    train: list[Scene] = []
+    held_out: list[Scene] = []
+    for members in by_folder.values():
+        count = min(max(1, round(share * len(members))), len(members) - 1)
+        train += members[: len(members) - count]
+        held_out += members[len(members) - count :]
+    if not train or not held_out:
+        raise HyperguideError(
+            "Training needs at least two photos in a folder, one of them to validate on: "
+            "give a --data folder with more."
+        )
+    return train, held_out
+
+
+def read_streaks(folder: Path) -> list[np.ndarray]:
+    """Read gray rain streak layers, uint8, shape (H, W) each, sorted by name."""
+    layers = []
+    for path in _pictures(folder) if folder.is_dir() else []:
+        layer = cv2.imread(str(path), cv2.IMREAD_GRAYSCALE)
+        if layer is None:
+            raise HyperguideError(f"Cannot read the streak layer {path}: remove or replace it.")
+        layers.append(layer)
+    if not layers:
+        raise HyperguideError(f"The folder {folder} holds no streak layers: give other --streaks.")
+    return layers
+
+
+def sample_crops(
+    photos: Photos, count: int, size: int, reduce: int, rng: Generator
+) -> tuple[Tensor, Tensor | None]:
+    """Draw random crops, half of them mirrored.
+
+    size: side of a crop in pixels, after the photo was reduced by the factor `reduce`.
+    Returns (photos, shape (count, 3, size, size) in [0, 1]; depth, shape (count, 1, size, size)
+    in [0, 1], or None unless every drawn scene has one).
+    """
+    crops, depths = [], []
+    for _ in range(count):
+        index = int(torch.randint(len(photos), (), generator=rng))
+        photo, depth = photos[index]
+        planes = photo if depth is None else np.dstack([photo, depth])
+        planes = _random_crop(planes, size, reduce, rng)
+        crops.append(planes[..., :3])
+        if depth is not None:
+            depths.append(planes[..., 3:])
+    return _to_tensor(crops), _to_tensor(depths) if len(depths) == count else None
+
+
+def random_window(picture: np.ndarray, height: int, width: int, rng: Generator) -> np.ndarray:
+    """A random crop of a picture, which is first mirrored outwards where it is too small."""
+    missing = max(height - picture.shape[0], 0), max(width - picture.shape[1], 0)
+    if any(missing):
+        picture = cv2.copyMakeBorder(picture, 0, missing[0], 0, missing[1], cv2.BORDER_REFLECT)
+    down, right = torch.rand(2, generator=rng).tolist()
+    top = int(down * (picture.shape[0] - height + 1))
+    left = int(right * (picture.shape[1] - width + 1))
+    return picture[top : top + height, left : left + width]
+
+
+def _random_crop(planes: np.ndarray, size: int, reduce: int, rng: Generator) -> np.ndarray:
+    crop = random_window(planes, size * reduce, size * reduce, rng)
+    if reduce > 1:
+        crop = cv2.resize(crop, (size, size), interpolation=cv2.INTER_AREA)
+    # Rain falls and depth recedes upwards: crops are mirrored, never turned upside down.
+    return crop[:, ::-1] if torch.rand((), generator=rng) < 0.5 else crop
+
+
+def _to_tensor(crops: list[np.ndarray]) -> Tensor:
+    batch = torch.from_numpy(np.stack(crops)).permute(0, 3, 1, 2)
+    return batch.to(torch.float32) / 255

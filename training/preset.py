@@ -1,0 +1,166 @@
+"""Presets: everything needed to train a model again, in one YAML file.
+
+A preset names the task, the two networks, the degradation and the schedule. It is stored with
+every checkpoint and in every exported model.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import json
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+from typing import Any, TypeVar, get_type_hints
+
+from hyperguide.errors import HyperguideError
+from hyperguide.tasks import find_task
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class ProxySettings:
+    """Arguments of `networks.HyperNetwork`."""
+
+    view: str
+    width: int
+    unshuffle: int
+    dilations: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class ReconstructionSettings:
+    """Arguments of `networks.GuidedUNet`."""
+
+    unshuffle: int
+    widths: tuple[int, ...]
+    middle: int
+    output: str
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A part of the schedule: crops of `crop` pixels from photos reduced by `reduce`.
+
+    until: the stage ends at this share of the steps.
+    """
+
+    until: float
+    crop: int
+    batch: int
+    reduce: int = 1
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """How long and how fast.
+
+    warmup: inner steps on theta alone before the alternation.
+    steps: outer steps; each follows one inner step.
+    proxy_lr, reconstruction_lr: Muon's step sizes for the convolutions.
+    adam_lr: Adam's step size for biases and last layers.
+    decay: of the weights' moving average.
+    """
+
+    warmup: int
+    steps: int
+    stages: tuple[Stage, ...]
+    proxy_lr: float = 0.01
+    reconstruction_lr: float = 0.01
+    adam_lr: float = 0.002
+    decay: float = 0.999
+
+
+@dataclass(frozen=True)
+class Preset:
+    """One model's recipe.
+
+    loss: name of the reconstruction loss f in `losses.TASK_LOSSES`.
+    degradation: fields of the task's class in `degradations` that differ from their defaults.
+    """
+
+    task: str
+    tier: str
+    proxy: ProxySettings
+    reconstruction: ReconstructionSettings
+    loss: str
+    schedule: Schedule
+    degradation: dict[str, Any] = dataclasses.field(default_factory=dict)
+    channels: int = 3
+
+    def to_json(self) -> str:
+        """The preset as JSON, for checkpoints and model files."""
+        return json.dumps(dataclasses.asdict(self), sort_keys=True)
+
+
+def load_preset(task: str, tier: str, path: Path | None = None) -> Preset:
+    """Load the preset of a task and tier that comes with the package, or one from `path`.
+
+    Raises HyperguideError if there is none or a field of it is wrong.
+    """
+    import yaml
+
+    find_task(task)
+    if path is None:
+        source = resources.files("hyperguide.training.presets") / f"{task}-{tier}.yaml"
+        if not source.is_file():
+            raise HyperguideError(
+                f"There is no preset for {task} in the tier '{tier}': give one with --preset FILE."
+            )
+        text = source.read_text()
+    else:
+        try:
+            text = path.read_text()
+        except OSError as error:
+            raise HyperguideError(f"Cannot read the preset {path}: {error.strerror}.") from None
+    try:
+        fields = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        place = getattr(error, "problem_mark", None)
+        line = f" in line {place.line + 1}" if place else ""
+        raise HyperguideError(f"The preset {path} is not YAML{line}: mend it.") from None
+    preset = preset_from_dict(fields, str(path or source.name))
+    if preset.task != task:
+        raise HyperguideError(f"The preset {path} is for {preset.task}, not for {task}.")
+    return preset
+
+
+def preset_from_dict(fields: object, where: str) -> Preset:
+    """Build a preset from parsed YAML or JSON; `where` names the source in errors."""
+    return _build(Preset, fields, where)
+
+
+def _build(kind: type[T], fields: object, where: str) -> T:
+    """Fill the dataclass `kind` from a mapping, checking names and types."""
+    if not isinstance(fields, dict):
+        raise HyperguideError(f"{where}: expected a mapping with the fields of a {kind.__name__}.")
+    hints = get_type_hints(kind)
+    known = {f.name: f for f in dataclasses.fields(kind)}  # type: ignore[arg-type]
+    for name in fields:
+        if name not in known:
+            near = difflib.get_close_matches(str(name), known, n=1)
+            hint = f", did you mean '{near[0]}'?" if near else "."
+            raise HyperguideError(f"{where}: unknown field '{name}'{hint}")
+    values = {}
+    for name, spec in known.items():
+        if name in fields:
+            values[name] = _value(hints[name], fields[name], f"{where}: {name}")
+        elif spec.default is dataclasses.MISSING and spec.default_factory is dataclasses.MISSING:
+            raise HyperguideError(f"{where}: the field '{name}' is missing.")
+    return kind(**values)
+
+
+def _value(hint: Any, value: Any, where: str) -> Any:
+    if dataclasses.is_dataclass(hint):
+        return _build(hint, value, where)  # type: ignore[arg-type]
+    item = getattr(hint, "__args__", (None,))[0]
+    if getattr(hint, "__origin__", None) is tuple:
+        if not isinstance(value, list | tuple):
+            raise HyperguideError(f"{where} must be a list.")
+        return tuple(_value(item, v, where) for v in value)
+    wanted: tuple[type, ...] = {int: (int,), float: (int, float), str: (str,)}.get(hint, ())
+    if wanted and (not isinstance(value, wanted) or isinstance(value, bool)):
+        raise HyperguideError(f"{where} must be of type {hint.__name__}, not {value!r}.")
+    return float(value) if hint is float else value
