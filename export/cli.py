@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import click
+
 from hyperguide.training.checkpoint import load_run
 
 from .model import export_model

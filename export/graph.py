@@ -12,6 +12,7 @@ import numpy as np
 import onnx
 import onnx.numpy_helper
 import torch
+
 from hyperguide.model_file import DIALS, ENHANCED, GUIDANCE, IMAGE
 from hyperguide.training.model import GuidedModel
 

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import onnx
 import torch
+
 from hyperguide.atomic import refuse_existing, write_atomically
 from hyperguide.engines import OnnxRuntimeCpu
 from hyperguide.errors import HyperguideError

@@ -13,12 +13,13 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from hyperguide.atomic import write_atomically
-from hyperguide.errors import HyperguideError
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 from torch.optim import Optimizer
+
+from hyperguide.atomic import write_atomically
+from hyperguide.errors import HyperguideError
 
 from .model import GuidedModel, build_model
 from .preset import Preset, preset_from_dict

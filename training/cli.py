@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 import torch
+
 from hyperguide.cli.progress import progress_bar
 from hyperguide.errors import HyperguideError
 
@@ -75,14 +76,10 @@ def train(
         warmup=schedule.warmup if warmup is None else warmup,
     )
     preset = replace(preset, schedule=schedule)
-    _prepare_folder(out, resume, force)
-    run = Run(
-        preset,
-        open_data(preset, list(data), streaks, describe_data),
-        out,
-        "unguided" if strategy == "unguided" else "strict",
-        seed,
-    )
+    _refuse_mistakes(out, resume, force)
+    opened = open_data(preset, list(data), streaks, describe_data)
+    run = Run(preset, opened, out, "unguided" if strategy == "unguided" else "strict", seed)
+    _prepare_folder(out, keep=resume)
     if resume:
         run.resume()
     with progress_bar("step", "losses") as bar:
@@ -109,7 +106,7 @@ def train(
     )
 
 
-def _prepare_folder(out: Path, resume: bool, force: bool) -> None:
+def _refuse_mistakes(out: Path, resume: bool, force: bool) -> None:
     holds_run = (out / WEIGHTS).exists() or (out / STATE).exists()
     if resume and not holds_run:
         raise HyperguideError(f"{out} holds no run to resume: leave out --resume.")
@@ -118,10 +115,13 @@ def _prepare_folder(out: Path, resume: bool, force: bool) -> None:
             f"{out} holds a run: go on with --resume, start anew with --force, "
             "or choose another --out."
         )
+
+
+def _prepare_folder(out: Path, keep: bool) -> None:
     try:
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise HyperguideError(f"Cannot create the folder {out}: {error.strerror}.") from None
-    if holds_run and not resume:
+    if not keep:
         for name in (WEIGHTS, STATE, "log.jsonl"):
             (out / name).unlink(missing_ok=True)

@@ -39,7 +39,7 @@ def smooth_field(count: int, height: int, width: int, cells: int, rng: Generator
 class Noise:
     """White Gaussian noise of unknown, possibly varying level.
 
-    maximum: highest standard deviation, full scale = 1.
+    minimum, maximum: range of the standard deviation, full scale = 1.
     clean: share of samples without noise, so that clean pictures stay as they are.
     varying: share of samples whose level varies over the picture.
     gray: share of samples with three equal channels and equal noise in them, as the runtime
@@ -47,6 +47,7 @@ class Noise:
     clipped: share of samples clipped to [0, 1] and rounded to 8 bits, as files are.
     """
 
+    minimum: float = 0.0
     maximum: float = 55 / 255
     clean: float = 0.05
     varying: float = 0.3
@@ -55,8 +56,8 @@ class Noise:
 
     def level_map(self, count: int, height: int, width: int, rng: Generator) -> Tensor:
         """Draw noise level maps, shape (count, 1, height, width)."""
-        level = _uniform(0, self.maximum, (count, 1, 1, 1), rng)
-        other = _uniform(0, self.maximum, (count, 1, 1, 1), rng)
+        level = _uniform(self.minimum, self.maximum, (count, 1, 1, 1), rng)
+        other = _uniform(self.minimum, self.maximum, (count, 1, 1, 1), rng)
         ramp = smooth_field(count, height, width, 3, rng)
         # Half of the varying maps jump instead of drifting: edges of the map must be found too.
         steps = (ramp > 0.5).to(ramp.dtype)

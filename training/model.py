@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import torch
-from hyperguide.tasks import find_task
 from torch import Tensor, nn
+
+from hyperguide.tasks import find_task
 
 from .networks import GuidedUNet, HyperNetwork
 from .preset import Preset

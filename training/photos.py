@@ -9,8 +9,9 @@ from pathlib import Path
 import cv2
 import numpy as np
 import torch
-from hyperguide.errors import HyperguideError
 from torch import Generator, Tensor
+
+from hyperguide.errors import HyperguideError
 
 SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp"})
 

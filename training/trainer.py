@@ -13,9 +13,10 @@ from time import perf_counter
 from typing import Any, Literal
 
 import torch
+from torch import Generator, Tensor
+
 from hyperguide.errors import HyperguideError
 from hyperguide.tasks import find_task
-from torch import Generator, Tensor
 
 from .bilevel import Average, Bilevel, Sample
 from .checkpoint import (

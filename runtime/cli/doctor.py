@@ -11,6 +11,7 @@ from pathlib import Path
 
 import click
 import numpy as np
+
 from hyperguide import __version__
 from hyperguide.bundled import bundled_models
 from hyperguide.engines import open_engine

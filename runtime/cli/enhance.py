@@ -9,6 +9,7 @@ from pathlib import Path
 
 import click
 import numpy as np
+
 from hyperguide.atomic import refuse_existing
 from hyperguide.engines import DEVICES
 from hyperguide.enhancer import Dial, Enhancer, load

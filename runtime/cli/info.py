@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import click
+
 from hyperguide.bundled import bundled_path
 from hyperguide.model_file import DIALS, read_model_file
 from hyperguide.tasks import TASKS

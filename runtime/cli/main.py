@@ -11,6 +11,7 @@ import traceback
 from typing import Any, NoReturn
 
 import click
+
 from hyperguide import __version__
 from hyperguide.errors import HyperguideError
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import click
+
 from hyperguide.bundled import FOLDER, bundled_models
 from hyperguide.model_file import read_model_file
 from hyperguide.tasks import TASKS

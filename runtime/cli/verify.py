@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import click
+
 from hyperguide.engines import DEVICES, open_engine
 from hyperguide.errors import HyperguideError
 from hyperguide.model_file import read_model_file

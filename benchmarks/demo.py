@@ -1,0 +1,175 @@
+"""The main job from end to end: train on real photos, export, verify, enhance, look.
+
+Every step is a command of `hyperguide`, printed before it runs. With `--bundled` the models of
+the package enhance the same pictures and nothing is trained.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shlex
+import subprocess
+import sys
+import time
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import cv2
+import numpy as np
+import skimage
+import torch
+
+from hyperguide.bundled import bundled_path
+from hyperguide.model_file import read_model_file
+from hyperguide.pictures import read_picture, write_picture
+from hyperguide.training.degradations import Haze, Noise, Rain
+from hyperguide.training.photos import read_streaks
+from sheet import Row, write_sheet
+
+# Photos that scikit-image ships. The held-out ones never enter training.
+TRAINING = ("chelsea.png", "rocket.jpg", "hubble_deep_field.jpg", "brick.png", "gravel.png")
+DENOISE_PHOTO, DERAIN_PHOTO, DEHAZE_PHOTO = "astronaut.png", "coffee.png", "motorcycle_left.png"
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How long each task trains, in steps; together about two minutes on two cores."""
+
+    task: str
+    steps: int
+    warmup: int
+
+
+PLANS = (Plan("denoise", 700, 200), Plan("derain", 300, 200), Plan("dehaze", 350, 100))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--out", type=Path, default=Path("demo"))
+    parser.add_argument("--bundled", action="store_true", help="use the models of the package")
+    arguments = parser.parse_args()
+    out: Path = arguments.out
+    began = time.perf_counter()
+    research = os.environ.get("HYPERGUIDE_DATA")
+    data = Path(research) if research else None
+    degraded, clean = out / "degraded", out / "clean"
+    for folder in (out, degraded, clean):
+        folder.mkdir(parents=True, exist_ok=True)
+    photos = Path(skimage.__file__).parent / "data"
+    make_pictures(photos, data, degraded, clean)
+    if not arguments.bundled:
+        copy_photos(photos, out / "photos")
+    rows = []
+    for plan in PLANS:
+        own = None if arguments.bundled else train(plan, out, data)
+        chosen = ["-t", plan.task] if own is None else ["-m", str(own)]
+        enhanced = out / "enhanced" / f"{plan.task}.png"
+        enhanced.parent.mkdir(exist_ok=True)
+        hyperguide(
+            *("enhance", "-i", degraded / f"{plan.task}.png", "-o", enhanced, *chosen),
+            *("--save-guidance", out / "maps", "--force"),
+        )
+        rows.append(look(plan.task, out, own or bundled_path(plan.task, "fast")))
+    title = "the bundled models" if arguments.bundled else "models trained in this demo"
+    sheet = out / ("sheet-bundled.png" if arguments.bundled else "sheet.png")
+    write_sheet(sheet, rows)
+    print(f"\nHeld-out photos, {title}:")
+    for row in rows:
+        gain = row.enhanced_psnr - row.degraded_psnr
+        print(
+            f"  {row.task:<8} {row.degraded_psnr:6.2f} dB -> {row.enhanced_psnr:6.2f} dB"
+            f"  ({gain:+.2f} dB)"
+        )
+    print(f"Done in {time.perf_counter() - began:.0f} s. Look at {sheet}.")
+
+
+def copy_photos(photos: Path, folder: Path) -> None:
+    folder.mkdir(exist_ok=True)
+    for name in TRAINING:
+        (folder / name).write_bytes((photos / name).read_bytes())
+
+
+def make_pictures(photos: Path, data: Path | None, degraded: Path, clean: Path) -> None:
+    """Degrade the held-out photos by the trainer's own models."""
+    rng = torch.Generator().manual_seed(7)
+    strong, weak = (
+        Noise(minimum=sigma / 255, maximum=sigma / 255, clean=0, varying=0, gray=0, clipped=1)
+        for sigma in (30, 10)
+    )
+    rain = Rain(synthetic=0 if data else 1, clean=0)
+    if data is not None:
+        # The last layers are those that the trainer holds out.
+        rain = replace(rain, bank=tuple(read_streaks(data / "rain100l" / "train")[-5:]))
+    haze = Haze(beta=(1.4, 1.4), airlight=(0.9, 0.9), tint=0, clean=0, invented=0)
+    for task, name in zip(
+        ("denoise", "derain", "dehaze"), (DENOISE_PHOTO, DERAIN_PHOTO, DEHAZE_PHOTO), strict=True
+    ):
+        photo = torch.from_numpy(read_picture(photos / name)[:, :, :3].copy())
+        x = photo.permute(2, 0, 1)[None] / 255
+        if task == "denoise":
+            # Two halves of different noise: the map shows them.
+            middle = x.shape[3] // 2
+            left, right = (noise.degrade(x, None, rng)[0] for noise in (weak, strong))
+            y = torch.cat([left[..., :middle], right[..., middle:]], 3)
+        elif task == "derain":
+            y, x, _ = rain.degrade(x, None, rng)
+        else:
+            y, x, _ = haze.degrade(x, motorcycle_depth(photos), rng)
+        for tensor, folder in ((y, degraded), (x, clean)):
+            pixels = (tensor[0].permute(1, 2, 0).clamp(0, 1) * 255).round().byte().numpy()
+            write_picture(folder / f"{task}.png", pixels)
+
+
+def motorcycle_depth(photos: Path) -> torch.Tensor:
+    """Relative depth of the Middlebury motorcycle: inverse disparity, holes filled."""
+    disparity = np.load(photos / "motorcycle_disp.npz")["arr_0"].astype(np.float32)
+    known = np.isfinite(disparity) & (disparity > 0)
+    values = np.where(known, disparity, 0)
+    depth = np.where(known, disparity[known].min() / np.maximum(values, 1), 0)
+    filled = cv2.inpaint(
+        np.rint(depth * 255).astype(np.uint8), (~known).astype(np.uint8), 5, cv2.INPAINT_TELEA
+    )
+    return torch.from_numpy(filled)[None, None] / 255
+
+
+def train(plan: Plan, out: Path, data: Path | None) -> Path:
+    run, model = out / "runs" / plan.task, out / f"{plan.task}.onnx"
+    folders = {None: [out / "photos"]}.get(data) or {
+        "denoise": [data / "bsds500" / "train"],
+        "derain": [data / "bsds500" / "test"],
+        "dehaze": [data / "nyu"],
+    }[plan.task]
+    sources = [part for folder in folders for part in ("--data", folder)]
+    if data is not None and plan.task == "derain":
+        sources += ["--streaks", data / "rain100l" / "train"]
+    hyperguide(
+        *("train", plan.task, *sources, "--out", run, "--force"),
+        *("--steps", plan.steps, "--warmup", plan.warmup),
+    )
+    hyperguide("export", run, "-o", model, "--force")
+    hyperguide("verify", model)
+    return model
+
+
+def hyperguide(*arguments: object) -> None:
+    words = [str(a) for a in arguments]
+    print("\n$ hyperguide " + shlex.join(words), flush=True)
+    result = subprocess.run([sys.executable, "-m", "hyperguide", *words], check=False)
+    if result.returncode:
+        sys.exit(result.returncode)
+
+
+def look(task: str, out: Path, model: Path) -> Row:
+    return Row(
+        task=task,
+        degraded=read_picture(out / "degraded" / f"{task}.png"),
+        guidance=read_picture(out / "maps" / f"{task}.png"),
+        meaning=read_model_file(model).info.guidance,
+        enhanced=read_picture(out / "enhanced" / f"{task}.png"),
+        clean=read_picture(out / "clean" / f"{task}.png"),
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,70 @@
+"""Contact sheets: degraded, guidance, enhanced and true picture side by side, PSNR below."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from hyperguide.guidance_files import decode_map, false_color, label
+from hyperguide.pictures import write_picture
+from hyperguide.tasks import Guidance
+
+_WIDTH = 420  # of a picture on the sheet
+_GAP = 10
+
+
+@dataclass(frozen=True)
+class Row:
+    """The pictures of one task, uint8 RGB; `guidance` 16-bit gray over the range of `meaning`."""
+
+    task: str
+    degraded: np.ndarray
+    guidance: np.ndarray
+    meaning: Guidance
+    enhanced: np.ndarray
+    clean: np.ndarray
+
+    @property
+    def degraded_psnr(self) -> float:
+        return psnr(self.degraded, self.clean)
+
+    @property
+    def enhanced_psnr(self) -> float:
+        return psnr(self.enhanced, self.clean)
+
+
+def psnr(picture: np.ndarray, clean: np.ndarray) -> float:
+    """PSNR of 8-bit pictures in dB."""
+    error = np.mean((picture.astype(np.float64) - clean) ** 2)
+    return float(10 * np.log10(255**2 / error))
+
+
+def write_sheet(path: Path, rows: list[Row]) -> None:
+    """Write one row of four pictures per task."""
+    write_picture(path, np.vstack([_draw(row) for row in rows]))
+
+
+def _draw(row: Row) -> np.ndarray:
+    guidance = decode_map(row.guidance, row.meaning, row.task)
+    columns = (
+        (row.degraded, f"{row.task}: input, {row.degraded_psnr:.2f} dB"),
+        (None, "predicted guidance"),
+        (row.enhanced, f"enhanced, {row.enhanced_psnr:.2f} dB"),
+        (row.clean, "ground truth"),
+    )
+    height = round(row.clean.shape[0] * _WIDTH / row.clean.shape[1])
+    cells = []
+    for picture, caption in columns:
+        if picture is None:
+            small = cv2.resize(guidance, (_WIDTH, height), interpolation=cv2.INTER_AREA)
+            body = false_color(small, row.meaning)
+        else:
+            body = cv2.resize(picture, (_WIDTH, height), interpolation=cv2.INTER_AREA)
+        cell = np.full((height + 90, _WIDTH + _GAP, 3), 255, np.uint8)
+        label(cell, caption, 2, 20, size=0.55)
+        cell[28 : 28 + body.shape[0], : body.shape[1]] = body
+        cells.append(cell)
+    return np.hstack(cells)

@@ -1,0 +1,90 @@
+"""What several tests need: photos on disk, a run trained for a few steps, bundled models."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pytest
+import skimage.data
+
+import hyperguide
+from hyperguide.pictures import write_picture
+
+TASKS = ("denoise", "derain", "dehaze")
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a run of the command line ended."""
+
+    code: int
+    out: str
+    err: str
+
+
+@pytest.fixture(scope="session")
+def cli() -> Callable[..., Outcome]:
+    """Run the command line in a process of its own."""
+
+    def call(*arguments: object) -> Outcome:
+        words = [sys.executable, "-m", "hyperguide", *map(str, arguments)]
+        result = subprocess.run(words, capture_output=True, text=True, check=False, timeout=300)
+        return Outcome(result.returncode, result.stdout, result.stderr)
+
+    return call
+
+
+@pytest.fixture(scope="session")
+def astronaut() -> np.ndarray:
+    """A colour photo, 512x512 uint8."""
+    return skimage.data.astronaut()
+
+
+@pytest.fixture(scope="session")
+def photos(tmp_path_factory: pytest.TempPathFactory, astronaut: np.ndarray) -> Path:
+    """A folder of four small photos."""
+    folder = tmp_path_factory.mktemp("photos")
+    pictures = (astronaut, skimage.data.coffee(), skimage.data.chelsea(), skimage.data.rocket())
+    for i, picture in enumerate(pictures):
+        write_picture(folder / f"{i}.png", picture[:256, :256])
+    return folder
+
+
+@pytest.fixture(scope="session")
+def run_folder(
+    tmp_path_factory: pytest.TempPathFactory, photos: Path, cli: Callable[..., Outcome]
+) -> Path:
+    """A denoising run of a few steps."""
+    folder = tmp_path_factory.mktemp("run")
+    result = cli(
+        *("train", "denoise", "--data", photos, "--out", folder / "run"),
+        *("--steps", 3, "--warmup", 2, "--describe-data", "four small photos"),
+    )
+    assert result.code == 0, result.err
+    return folder / "run"
+
+
+@pytest.fixture(scope="session")
+def exported(run_folder: Path, cli: Callable[..., Outcome]) -> Path:
+    """That run as a model file. Tests that change it work on a copy."""
+    path = run_folder.parent / "model.onnx"
+    result = cli("export", run_folder, "-o", path)
+    assert result.code == 0, result.err
+    return path
+
+
+@pytest.fixture
+def model_copy(exported: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copy(exported, tmp_path / "model.onnx"))
+
+
+@pytest.fixture(scope="session")
+def enhancers() -> dict[str, hyperguide.Enhancer]:
+    """The bundled models."""
+    return {task: hyperguide.load(task) for task in TASKS}

@@ -1,0 +1,340 @@
+"""Bad input gets one sentence and exit code 1, and nothing is lost."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import resource
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from conftest import Outcome
+from hyperguide.atomic import refuse_existing, write_atomically
+from hyperguide.errors import HyperguideError
+from hyperguide.pictures import read_picture, write_picture
+
+Cli = Callable[..., Outcome]
+
+
+@pytest.fixture
+def photo(tmp_path: Path, astronaut: np.ndarray) -> Path:
+    path = tmp_path / "photo.png"
+    write_picture(path, astronaut[:64, :96])
+    return path
+
+
+def _fails(result: Outcome, *words: str) -> None:
+    """Exit code 1 and one sentence with the words; no traceback."""
+    assert result.code == 1, (result.code, result.out, result.err)
+    sentences = [line for line in result.err.splitlines() if line.startswith("hyperguide: ")]
+    assert len(sentences) == 1, result.err
+    assert "Traceback" not in result.err
+    assert "Internal error" not in result.err
+    for word in words:
+        assert word in sentences[0], sentences[0]
+
+
+def _enhance(cli: Cli, source: Path, output: Path, *more: object) -> Outcome:
+    return cli("enhance", "-i", source, "-o", output, "-t", "denoise", *more)
+
+
+def _nothing_left(folder: Path, *kept: str) -> None:
+    assert sorted(p.name for p in folder.iterdir()) == sorted(kept)
+
+
+@contextlib.contextmanager
+def _without_root() -> Iterator[None]:
+    """As a user whom permissions bind; root is not."""
+    if os.geteuid() != 0:
+        yield
+        return
+    os.seteuid(65534)
+    try:
+        yield
+    finally:
+        os.seteuid(0)
+
+
+def test_missing_file(cli: Cli, tmp_path: Path) -> None:
+    _fails(
+        _enhance(cli, tmp_path / "no.png", tmp_path / "out.png"), "There is no picture", "no.png"
+    )
+    _nothing_left(tmp_path)
+
+
+def test_folder_instead_of_a_model(cli: Cli, photo: Path, tmp_path: Path) -> None:
+    result = cli("enhance", "-i", photo, "-o", tmp_path / "out.png", "-m", tmp_path)
+    _fails(result, "is a folder, not a model file")
+
+
+def test_folder_instead_of_an_output_file(tmp_path: Path) -> None:
+    with pytest.raises(HyperguideError, match="is a folder"):
+        refuse_existing(tmp_path, force=True)
+
+
+def test_folder_instead_of_a_map(cli: Cli, photo: Path, tmp_path: Path) -> None:
+    result = _enhance(cli, photo, tmp_path / "out.png", "-g", tmp_path)
+    _fails(result, "is a folder, not a picture")
+
+
+def test_empty_picture(cli: Cli, tmp_path: Path) -> None:
+    (tmp_path / "empty.png").touch()
+    _fails(_enhance(cli, tmp_path / "empty.png", tmp_path / "out.png"), "is empty (0 bytes)")
+    _nothing_left(tmp_path, "empty.png")
+
+
+@pytest.mark.parametrize("suffix", [".png", ".jpg", ".webp", ".bmp", ".tif"])
+@pytest.mark.parametrize("share", [0.1, 0.5, 0.95])
+def test_truncated_picture(
+    suffix: str, share: float, tmp_path: Path, astronaut: np.ndarray
+) -> None:
+    path = tmp_path / f"photo{suffix}"
+    write_picture(path, astronaut[:64, :96])
+    assert read_picture(path).shape == (64, 96, 3)
+    content = path.read_bytes()
+    path.write_bytes(content[: int(share * len(content))])
+    with pytest.raises(HyperguideError, match=r"truncated|damaged"):
+        read_picture(path)
+
+
+def test_truncated_jpeg_whose_header_holds_a_whole_thumbnail(
+    tmp_path: Path, astronaut: np.ndarray
+) -> None:
+    small = cv2.imencode(".jpg", astronaut[:16, :16])[1].tobytes()
+    large = cv2.imencode(".jpg", astronaut)[1].tobytes()
+    segment = b"Exif\x00\x00" + small
+    marker = b"\xff\xe1" + (len(segment) + 2).to_bytes(2, "big")
+    content = large[:2] + marker + segment + large[2:]
+    path = tmp_path / "photo.jpg"
+    path.write_bytes(content)
+    assert read_picture(path).shape == astronaut.shape
+    path.write_bytes(content[: len(content) // 2])
+    with pytest.raises(HyperguideError, match="truncated"):
+        read_picture(path)
+
+
+def test_text_named_png(cli: Cli, tmp_path: Path) -> None:
+    (tmp_path / "text.png").write_text("This is no picture.\n" * 20)
+    _fails(_enhance(cli, tmp_path / "text.png", tmp_path / "out.png"), "is not a picture")
+
+
+def test_no_permission_to_read(photo: Path) -> None:
+    photo.chmod(0)
+    with _without_root(), pytest.raises(HyperguideError, match="No permission to read"):
+        read_picture(photo)
+
+
+def test_no_permission_to_write(tmp_path: Path) -> None:
+    folder = tmp_path / "closed"
+    folder.mkdir(mode=0o500)
+    with _without_root(), pytest.raises(HyperguideError, match="Cannot write in the folder"):
+        write_atomically(folder / "out.png", lambda p: None)
+
+
+def test_wrong_task_name_suggests_the_nearest(cli: Cli, photo: Path, tmp_path: Path) -> None:
+    result = cli("enhance", "-i", photo, "-o", tmp_path / "out.png", "-t", "denose")
+    _fails(result, "Unknown task 'denose'", "did you mean 'denoise'")
+    result = cli("train", "derian", "--data", tmp_path, "--out", tmp_path / "run")
+    _fails(result, "did you mean 'derain'")
+
+
+def test_task_without_a_model_yet(cli: Cli, photo: Path, tmp_path: Path) -> None:
+    result = cli("enhance", "-i", photo, "-o", tmp_path / "out.png", "-t", "deblur")
+    _fails(result, "No deblur model", "-m MODEL.onnx")
+
+
+def test_onnx_file_that_is_not_ours(cli: Cli, photo: Path, tmp_path: Path) -> None:
+    import onnx
+    from onnx import TensorProto, helper
+
+    value = [helper.make_tensor_value_info(n, TensorProto.FLOAT, [1]) for n in ("a", "b")]
+    graph = helper.make_graph([helper.make_node("Relu", ["a"], ["b"])], "g", value[:1], value[1:])
+    onnx.save(helper.make_model(graph), tmp_path / "other.onnx")
+    for result in (
+        cli("enhance", "-i", photo, "-o", tmp_path / "out.png", "-m", tmp_path / "other.onnx"),
+        cli("verify", tmp_path / "other.onnx"),
+        cli("info", tmp_path / "other.onnx"),
+    ):
+        _fails(result, "is an ONNX file but not one of ours")
+
+
+@pytest.mark.parametrize("share", [0.0, 0.3, 0.99])
+def test_damaged_model_file(cli: Cli, model_copy: Path, share: float) -> None:
+    content = model_copy.read_bytes()
+    model_copy.write_bytes(content[: int(share * len(content))])
+    _fails(cli("verify", model_copy), "is not an ONNX file or is damaged")
+
+
+def test_text_named_onnx(cli: Cli, tmp_path: Path) -> None:
+    (tmp_path / "text.onnx").write_text("no model")
+    _fails(cli("info", tmp_path / "text.onnx"), "is not an ONNX file or is damaged")
+
+
+def test_missing_model_file(cli: Cli, photo: Path, tmp_path: Path) -> None:
+    result = cli("enhance", "-i", photo, "-o", tmp_path / "out.png", "-m", tmp_path / "no.onnx")
+    _fails(result, "There is no model file")
+
+
+def test_model_of_another_format(cli: Cli, model_copy: Path) -> None:
+    import onnx
+
+    model = onnx.load(model_copy)
+    next(e for e in model.metadata_props if e.key == "hyperguide.format").value = "99"
+    onnx.save(model, model_copy)
+    _fails(cli("info", model_copy), "model format 99")
+
+
+def test_map_of_another_size_is_resized_and_said_so(cli: Cli, photo: Path, tmp_path: Path) -> None:
+    write_picture(tmp_path / "map.png", np.full((10, 20), 20000, np.uint16))
+    result = _enhance(cli, photo, tmp_path / "out.png", "-g", tmp_path / "map.png")
+    assert result.code == 0, result.err
+    assert "map of 20x10 pixels was resized to the picture's 96x64" in result.err
+    assert read_picture(tmp_path / "out.png").shape == (64, 96, 3)
+
+
+def test_map_with_nan_is_refused(cli: Cli, photo: Path, tmp_path: Path) -> None:
+    holes = np.full((64, 96), 0.1, np.float32)
+    holes[3, 4] = np.nan
+    cv2.imwrite(str(tmp_path / "map.tif"), holes)
+    for given in (tmp_path / "map.tif", "nan"):
+        result = _enhance(cli, photo, tmp_path / "out.png", "-g", given)
+        _fails(result, "contains NaN")
+    _nothing_left(tmp_path, "photo.png", "map.tif")
+
+
+def test_existing_output_needs_force(cli: Cli, photo: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out.png"
+    out.write_bytes(b"precious")
+    _fails(_enhance(cli, photo, out), "exists", "--force")
+    assert out.read_bytes() == b"precious"
+    assert _enhance(cli, photo, out, "--force").code == 0
+    assert read_picture(out).shape == (64, 96, 3)
+
+
+def test_existing_model_needs_force(cli: Cli, run_folder: Path, tmp_path: Path) -> None:
+    out = tmp_path / "model.onnx"
+    out.write_bytes(b"precious")
+    _fails(cli("export", run_folder, "-o", out), "exists", "--force")
+    assert out.read_bytes() == b"precious"
+
+
+def test_disk_full_keeps_the_old_file(photo: Path, tmp_path: Path) -> None:
+    """A limit on file sizes makes the writes of a real run fail half-way."""
+    out = tmp_path / "out.png"
+    out.write_bytes(b"precious")
+    words = ["enhance", "-i", photo, "-o", out, "-t", "denoise", "--force"]
+    result = subprocess.run(
+        [sys.executable, "-m", "hyperguide", *map(str, words)],
+        capture_output=True,
+        text=True,
+        check=False,
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096)),
+        env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1"},
+    )
+    _fails(Outcome(result.returncode, result.stdout, result.stderr), "Writing", "untouched")
+    assert out.read_bytes() == b"precious"
+    _nothing_left(tmp_path, "photo.png", "out.png")
+
+
+def test_kill_in_the_middle_of_a_write_keeps_the_old_file(tmp_path: Path) -> None:
+    out = tmp_path / "out.bin"
+    out.write_bytes(b"precious")
+    script = """
+import os, signal, sys
+from pathlib import Path
+from hyperguide.atomic import write_atomically
+
+def write(temporary):
+    with temporary.open("wb") as file:
+        file.write(b"half")
+        file.flush()
+        os.kill(os.getpid(), signal.SIGKILL)
+
+write_atomically(Path(sys.argv[1]), write)
+"""
+    result = subprocess.run([sys.executable, "-c", script, str(out)], check=False)
+    assert result.returncode == -signal.SIGKILL
+    assert out.read_bytes() == b"precious"
+
+
+def test_output_in_a_missing_folder(cli: Cli, photo: Path, tmp_path: Path) -> None:
+    _fails(_enhance(cli, photo, tmp_path / "no" / "out.png"), "does not exist", "create it")
+
+
+def test_output_that_is_no_picture(cli: Cli, photo: Path, tmp_path: Path) -> None:
+    _fails(_enhance(cli, photo, tmp_path / "out.mp3"), "no picture's suffix")
+
+
+def test_bad_pictures_in_a_folder_are_named_and_the_others_done(
+    cli: Cli, photo: Path, tmp_path: Path
+) -> None:
+    source = tmp_path / "in"
+    source.mkdir()
+    photo.rename(source / "good.png")
+    (source / "bad.png").write_text("no picture")
+    result = _enhance(cli, source, tmp_path / "out")
+    _fails(result, "1 of 2 pictures failed")
+    assert "bad.png is not a picture" in result.err
+    assert read_picture(tmp_path / "out" / "good.png").shape == (64, 96, 3)
+
+
+def test_folder_without_pictures(cli: Cli, tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    _fails(_enhance(cli, tmp_path / "in", tmp_path / "out"), "holds no pictures")
+
+
+def test_two_inputs_with_one_name(cli: Cli, photo: Path, tmp_path: Path) -> None:
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "photo.png").write_bytes(photo.read_bytes())
+    result = cli(
+        *("enhance", "-i", photo, "-i", tmp_path / "other" / "photo.png"),
+        *("-o", tmp_path / "out", "-t", "denoise"),
+    )
+    _fails(result, "would both become")
+
+
+def test_training_without_photos(cli: Cli, tmp_path: Path) -> None:
+    result = cli("train", "denoise", "--data", tmp_path, "--out", tmp_path / "run")
+    _fails(result, "holds no photos")
+    result = cli("train", "denoise", "--data", tmp_path / "no", "--out", tmp_path / "run")
+    _fails(result, "does not exist")
+    assert not (tmp_path / "run").exists()
+
+
+def test_exporting_what_is_no_run(cli: Cli, tmp_path: Path) -> None:
+    _fails(cli("export", tmp_path, "-o", tmp_path / "m.onnx"), "There is no", "weights.safetensors")
+    (tmp_path / "weights.safetensors").write_bytes(b"no weights")
+    _fails(cli("export", tmp_path, "-o", tmp_path / "m.onnx"), "is damaged or not a checkpoint")
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["enhance", "-t", "denoise"],
+        ["enhance", "-o", "x.png", "-t", "denoise"],
+        ["enhance", "-i", "a.png", "-o", "x.png"],
+        ["enhance", "-i", "a.png", "-o", "x.png", "-t", "denoise", "-m", "m.onnx"],
+        ["enhance", "-i", "a.png", "-o", "x.png", "-t", "denoise", "-s", "-1"],
+        ["enhance", "--no-such-flag"],
+        ["no-such-verb"],
+        ["train", "denoise"],
+        ["verify"],
+    ],
+)
+def test_wrong_usage_exits_2(cli: Cli, words: list[str]) -> None:
+    result = cli(*words)
+    assert result.code == 2
+    assert "Usage: hyperguide" in result.err
+
+
+def test_debug_shows_the_traceback(cli: Cli, tmp_path: Path) -> None:
+    result = cli("verify", tmp_path / "no.onnx", "--debug")
+    assert result.code == 1
+    assert "Traceback" in result.err

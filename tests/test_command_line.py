@@ -1,0 +1,175 @@
+"""The command line from the user's side."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+import hyperguide
+from conftest import TASKS, Outcome
+from hyperguide.guidance_files import decode_map, encode_map, false_color
+from hyperguide.pictures import read_picture, write_picture
+
+Cli = Callable[..., Outcome]
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_the_first_call_works_without_reading(
+    task: str, cli: Cli, tmp_path: Path, astronaut: np.ndarray
+) -> None:
+    write_picture(tmp_path / "in.jpg", astronaut[:100, :150])
+    result = cli("enhance", "-i", tmp_path / "in.jpg", "-o", tmp_path / "out.png", "-t", task)
+    assert result.code == 0, result.err
+    expected = hyperguide.load(task)(read_picture(tmp_path / "in.jpg")).image
+    np.testing.assert_array_equal(read_picture(tmp_path / "out.png"), expected)
+
+
+def test_help_of_every_verb_has_an_example(cli: Cli) -> None:
+    verbs = ("enhance", "train", "export", "verify", "info", "models", "doctor")
+    assert all(verb in cli("--help").out for verb in verbs)
+    for verb in verbs:
+        result = cli(verb, "--help")
+        assert result.code == 0
+        assert f"  hyperguide {verb}" in result.out.split("Example")[1]
+
+
+def test_folders_keep_their_structure(cli: Cli, tmp_path: Path, astronaut: np.ndarray) -> None:
+    (tmp_path / "in" / "sub").mkdir(parents=True)
+    write_picture(tmp_path / "in" / "a.png", astronaut[:32, :32])
+    write_picture(tmp_path / "in" / "sub" / "b.jpg", astronaut[:48, :32])
+    result = cli(
+        *("enhance", "-i", tmp_path / "in", "-o", tmp_path / "out", "-t", "derain"),
+        *("--save-guidance", tmp_path / "maps"),
+    )
+    assert result.code == 0, result.err
+    assert read_picture(tmp_path / "out" / "a.png").shape == (32, 32, 3)
+    assert read_picture(tmp_path / "out" / "sub" / "b.jpg").shape == (48, 32, 3)
+    assert read_picture(tmp_path / "maps" / "sub" / "b.png").dtype == np.uint16
+
+
+def test_several_inputs_behind_one_flag(cli: Cli, tmp_path: Path, astronaut: np.ndarray) -> None:
+    names = [tmp_path / f"{i}.png" for i in range(3)]
+    for name in names:
+        write_picture(name, astronaut[:32, :32])
+    result = cli("enhance", "-i", *names, "-o", tmp_path / "out", "-t", "denoise")
+    assert result.code == 0, result.err
+    assert len(list((tmp_path / "out").iterdir())) == 3
+
+
+def test_strength_0_copies_the_pixels(cli: Cli, tmp_path: Path, astronaut: np.ndarray) -> None:
+    sixteen = astronaut[:40, :50].astype(np.uint16) * 256 + 17
+    write_picture(tmp_path / "in.png", sixteen)
+    result = cli(
+        *("enhance", "-i", tmp_path / "in.png", "-o", tmp_path / "out.png"),
+        *("-t", "denoise", "-s", 0),
+    )
+    assert result.code == 0, result.err
+    np.testing.assert_array_equal(read_picture(tmp_path / "out.png"), sixteen)
+
+
+def test_a_saved_map_can_be_fed_back(cli: Cli, tmp_path: Path, astronaut: np.ndarray) -> None:
+    write_picture(tmp_path / "in.png", astronaut[:64, :80])
+    common = ("enhance", "-i", tmp_path / "in.png", "-t", "denoise")
+    first = cli(*common, "-o", tmp_path / "a.png", "--save-guidance", tmp_path / "maps")
+    second = cli(*common, "-o", tmp_path / "b.png", "-g", tmp_path / "maps" / "in.png")
+    assert (first.code, second.code) == (0, 0), first.err + second.err
+    a, b = (read_picture(tmp_path / name).astype(int) for name in ("a.png", "b.png"))
+    assert np.abs(a - b).max() <= 1
+    assert read_picture(tmp_path / "maps" / "in-color.png").shape[2] == 3
+
+
+def test_a_mask_limits_the_change(cli: Cli, tmp_path: Path, astronaut: np.ndarray) -> None:
+    rng = np.random.default_rng(0)
+    picture = (astronaut[:64, :64] + rng.normal(0, 20, (64, 64, 3))).clip(0, 255).astype(np.uint8)
+    mask = np.zeros((64, 64), np.uint8)
+    mask[:, 32:] = 255
+    write_picture(tmp_path / "in.png", picture)
+    write_picture(tmp_path / "mask.png", mask)
+    result = cli(
+        *("enhance", "-i", tmp_path / "in.png", "-o", tmp_path / "out.png"),
+        *("-t", "denoise", "--mask", tmp_path / "mask.png"),
+    )
+    assert result.code == 0, result.err
+    out = read_picture(tmp_path / "out.png")
+    np.testing.assert_array_equal(out[:, :32], picture[:, :32])
+    assert np.abs(out[:, 32:].astype(int) - picture[:, 32:]).mean() > 1
+
+
+def test_info_tells_task_guidance_dials_and_training(cli: Cli, exported: Path) -> None:
+    facts = json.loads(cli("info", exported, "--json").out)
+    assert facts["task"] == "denoise"
+    assert facts["guidance"]["name"] == "noise_level"
+    assert facts["dials"]["strength"] == 1
+    assert facts["training"]["data"]["description"] == "four small photos"
+    assert facts["size"] == exported.stat().st_size
+    assert "guidance.unit" in cli("info", "derain").out
+
+
+def test_models_lists_what_is_bundled(cli: Cli) -> None:
+    result = cli("models")
+    assert [line.split()[0] for line in result.out.splitlines()] == sorted(
+        f"{task}-fast" for task in TASKS
+    )
+    folder = Path(cli("models", "--path").out.strip())
+    assert (folder / "derain-fast.onnx").exists()
+
+
+def test_doctor_runs_every_bundled_model(cli: Cli) -> None:
+    result = cli("doctor")
+    assert result.code == 0, result.out
+    assert all(f"{task}-fast" in result.out for task in TASKS)
+
+
+def test_what_a_format_cannot_hold_is_said(tmp_path: Path, astronaut: np.ndarray) -> None:
+    alpha = np.dstack([astronaut[:16, :16], np.full((16, 16), 9, np.uint8)])
+    notes = write_picture(tmp_path / "a.jpg", alpha.astype(np.uint16) * 257)
+    assert len(notes) == 2
+    assert read_picture(tmp_path / "a.jpg").shape == (16, 16, 3)
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "uint16"])
+@pytest.mark.parametrize("planes", [None, 3, 4])
+def test_png_keeps_depth_gray_and_alpha(tmp_path: Path, dtype: str, planes: int | None) -> None:
+    shape = (9, 7) if planes is None else (9, 7, planes)
+    high = np.iinfo(dtype).max
+    picture = np.random.default_rng(0).integers(0, high, shape, dtype, endpoint=True)
+    assert write_picture(tmp_path / "a.png", picture) == []
+    np.testing.assert_array_equal(read_picture(tmp_path / "a.png"), picture)
+
+
+def test_the_cameras_orientation_is_applied(tmp_path: Path, astronaut: np.ndarray) -> None:
+    content = cv2.imencode(".jpg", astronaut[:32, :64, ::-1])[1].tobytes()
+    # A minimal EXIF segment: little-endian TIFF with one entry, orientation 6 (turn right).
+    tiff = b"II*\x00\x08\x00\x00\x00\x01\x00\x12\x01\x03\x00\x01\x00\x00\x00\x06\x00\x00\x00"
+    segment = b"Exif\x00\x00" + tiff + b"\x00\x00\x00\x00"
+    marker = b"\xff\xe1" + (len(segment) + 2).to_bytes(2, "big")
+    (tmp_path / "a.jpg").write_bytes(content[:2] + marker + segment + content[2:])
+    turned = read_picture(tmp_path / "a.jpg")
+    assert turned.shape == (64, 32, 3)
+    expected = np.rot90(astronaut[:32, :64], -1).astype(int)
+    assert np.abs(turned - expected).mean() < 6
+
+
+def test_maps_survive_16_bits() -> None:
+    for task in hyperguide.TASKS.values():
+        meaning = task.guidance
+        values = np.linspace(meaning.minimum, meaning.maximum, 999, dtype=np.float32)[None]
+        back = decode_map(encode_map(values, meaning), meaning, "map")
+        np.testing.assert_allclose(back, values, atol=meaning.maximum / 65535)
+
+
+def test_false_color_shows_the_range_and_has_a_legend() -> None:
+    meaning = hyperguide.TASKS["denoise"].guidance
+    ramp = np.linspace(0, meaning.maximum, 300, dtype=np.float32) * np.ones((20, 1), np.float32)
+    picture = false_color(ramp, meaning)
+    assert picture.shape == (76, 300, 3)
+    first, last = picture[0, 0].astype(int), picture[0, -1].astype(int)
+    assert first[2] > first[1]  # bluish
+    assert last[0] > 200  # yellow
+    assert last[1] > 200
+    assert (picture[20:] < 100).any()  # the legend's text

@@ -1,0 +1,127 @@
+"""What leaves the repository: wheel, editable install, imports, and the direction of arrows."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+
+
+def _python(*words: str, executable: str = sys.executable) -> str:
+    result = subprocess.run([executable, *words], capture_output=True, text=True, check=True)
+    return result.stdout + result.stderr
+
+
+def test_the_package_imports_fast_and_without_torch_or_onnx() -> None:
+    script = (
+        "import sys, time; t = time.perf_counter(); import hyperguide; "
+        "print(time.perf_counter() - t); "
+        "print([m for m in ('torch', 'onnx', 'onnxruntime', 'hyperguide.training') "
+        "if m in sys.modules])"
+    )
+    _python("-c", script)  # once for the bytecode
+    seconds, loaded = zip(*(_python("-c", script).split() for _ in range(3)), strict=True)
+    assert set(loaded) == {"[]"}
+    assert min(map(float, seconds)) < 0.5
+
+
+def _imports(path: Path) -> set[str]:
+    names = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and not node.level:
+            names.add(node.module or "")
+    return names
+
+
+@pytest.mark.parametrize(
+    ("folder", "forbidden"),
+    [
+        ("runtime", ("torch", "onnx.", "hyperguide.training", "hyperguide.export")),
+        ("training", ("onnx", "hyperguide.export")),
+    ],
+)
+def test_imports_point_one_way(folder: str, forbidden: tuple[str, ...]) -> None:
+    files = list((ROOT / folder).rglob("*.py"))
+    assert len(files) > 5
+    wrong = [
+        (path.name, name)
+        for path in files
+        for name in _imports(path)
+        for banned in forbidden
+        if name == banned.rstrip(".") or name.startswith(banned.rstrip(".") + ".")
+    ]
+    assert not wrong
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("wheel")
+    source = folder / "source"
+    listed = subprocess.run(
+        ["git", "ls-files", "-co", "--exclude-standard"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout.splitlines()
+    for name in listed:
+        if (ROOT / name).is_file():
+            target = source / name
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.write_bytes((ROOT / name).read_bytes())
+    _python("-m", "pip", "wheel", "--quiet", "--no-deps", "-w", str(folder), str(source))
+    return next(folder.glob("*.whl"))
+
+
+def test_the_wheel_holds_every_part(wheel: Path) -> None:
+    names = set(zipfile.ZipFile(wheel).namelist())
+    expected = {
+        f"hyperguide/{prefix}{path.relative_to(ROOT / folder)}"
+        for folder, prefix in (("runtime", ""), ("training", "training/"), ("export", "export/"))
+        for path in (ROOT / folder).rglob("*")
+        if path.suffix in {".py", ".yaml", ".onnx", ".typed"}
+    }
+    assert len(expected) > 40
+    assert expected <= names
+    assert not [name for name in names if name.startswith(("tests/", "benchmarks/"))]
+
+
+def test_the_installed_wheel_enhances_without_torch(wheel: Path, tmp_path: Path) -> None:
+    """The wheel alone, put on the path of an interpreter that must not find torch or onnx."""
+    with zipfile.ZipFile(wheel) as archive:
+        archive.extractall(tmp_path / "site")
+    script = f"""
+import sys
+sys.path.insert(0, {str(tmp_path / "site")!r})
+for name in ("torch", "onnx"):
+    sys.modules[name] = None  # importing it raises
+import numpy as np
+import hyperguide
+assert hyperguide.__file__.startswith({str(tmp_path)!r}), hyperguide.__file__
+for task in ("denoise", "derain", "dehaze"):
+    image = np.random.default_rng(0).integers(0, 255, (40, 60, 3), np.uint8)
+    assert hyperguide.load(task)(image).image.shape == (40, 60, 3)
+print("enhanced")
+from hyperguide.cli.main import run
+run(["train", "denoise", "--data", "x", "--out", "y"])
+"""
+    result = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=False
+    )
+    assert "enhanced" in result.stdout, result.stderr
+    assert result.returncode == 1
+    assert "pip install 'hyperguide[train]'" in result.stderr
+
+
+def test_the_editable_install_is_this_repository() -> None:
+    script = "import hyperguide, hyperguide.training, hyperguide.export as e; print(e.__file__)"
+    path = Path(_python("-c", script).strip()).resolve()
+    assert path == (ROOT / "export" / "__init__.py").resolve()

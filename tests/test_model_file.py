@@ -1,0 +1,255 @@
+"""The exported file: contract, equality with torch, seal, nothing local in it."""
+
+from __future__ import annotations
+
+import getpass
+import os
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import onnx
+import onnx.numpy_helper
+import onnxruntime
+import pytest
+import torch
+from torch import Tensor, nn
+
+import hyperguide
+from conftest import TASKS, Outcome
+from hyperguide.bundled import bundled_models, bundled_path
+from hyperguide.errors import HyperguideError
+from hyperguide.export.model import compare_with_torch, seal
+from hyperguide.export.probe import receptive_field
+from hyperguide.golden import read_golden
+from hyperguide.model_file import DIALS, read_model_file
+from hyperguide.training.checkpoint import load_run
+from hyperguide.verify import seal_breaks
+
+
+def _one(value: float) -> np.ndarray:
+    return np.full((1, 1, 1, 1), value, np.float32)
+
+
+def _noise(*shape: int, seed: int = 0) -> np.ndarray:
+    return np.random.default_rng(seed).uniform(0, 1, shape).astype(np.float32)
+
+
+def test_the_file_equals_torch_on_image_and_guidance_at_odd_multiples(
+    exported: Path, run_folder: Path
+) -> None:
+    model = load_run(run_folder).model
+    differences = compare_with_torch(model, read_model_file(exported))
+    assert [d.size for d in differences] == [(8, 8), (24, 40), (56, 16)]
+    assert max(d.enhanced for d in differences) < 1e-5
+    assert max(d.guidance for d in differences) < 1e-5
+
+
+def test_a_given_map_at_mix_one_equals_torch_fed_that_map(exported: Path, run_folder: Path) -> None:
+    model = load_run(run_folder).model
+    image, guidance = _noise(1, 3, 48, 64), 0.2 * _noise(1, 1, 48, 64, seed=1)
+    session = onnxruntime.InferenceSession(exported.read_bytes())
+    feeds = {"image": image, "guidance_in": guidance, "guidance_mix": _one(1)}
+    enhanced, used = session.run(["enhanced", "guidance"], feeds)
+    with torch.no_grad():
+        expected = model.reconstruction(torch.from_numpy(image), torch.from_numpy(guidance))
+    np.testing.assert_array_equal(used, guidance)
+    np.testing.assert_allclose(enhanced, expected.clamp(0, 1).numpy(), atol=1e-4)
+
+
+def test_an_exporter_that_deviates_writes_nothing(
+    run_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from hyperguide.export import model as exporter
+
+    def wrong_graph(model: nn.Module) -> onnx.ModelProto:
+        proto = real(model)
+        bias = next(t for t in proto.graph.initializer if t.name.endswith("tail.bias"))
+        changed = onnx.numpy_helper.to_array(bias) + 0.01
+        bias.CopyFrom(onnx.numpy_helper.from_array(changed, bias.name))
+        return proto
+
+    real = exporter.export_graph
+    monkeypatch.setattr(exporter, "export_graph", wrong_graph)
+    with pytest.raises(HyperguideError, match="enhanced differs from torch"):
+        exporter.export_model(load_run(run_folder), tmp_path / "model.onnx")
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_bundled_files_keep_the_contract(task: str) -> None:
+    path = bundled_path(task, "fast")
+    model = onnx.load(path)
+    onnx.checker.check_model(model, full_check=True)
+    assert [i.name for i in model.graph.input] == ["image", *DIALS]
+    assert [o.name for o in model.graph.output] == ["enhanced", "guidance"]
+    assert {node.domain for node in model.graph.node} <= {"", "ai.onnx"}
+    defaults = {t.name: onnx.numpy_helper.to_array(t) for t in model.graph.initializer}
+    assert {name: defaults[name].item() for name in DIALS} == DIALS
+    dims = model.graph.input[0].type.tensor_type.shape.dim
+    assert [d.dim_param or d.dim_value for d in dims] == ["N", 3, "H", "W"]
+    info = read_model_file(path).info
+    assert info.task == task
+    assert info.guidance == hyperguide.TASKS[task].guidance
+    assert info.context == ("global" if task == "dehaze" else "local")
+    assert info.training["step"] > 1000
+    assert info.training["data"]["photos"] > 100
+
+
+def test_bundled_files_stay_small() -> None:
+    assert sum(path.stat().st_size for path in bundled_models()) < 12e6
+
+
+def test_files_carry_no_trace_of_the_machine_that_made_them(exported: Path) -> None:
+    for path in (*bundled_models(), exported):
+        model = onnx.load(path)
+        for tensor in model.graph.initializer:
+            tensor.ClearField("raw_data")
+        for entry in list(model.metadata_props):
+            if ".golden." in entry.key:
+                model.metadata_props.remove(entry)
+        text = model.SerializeToString()
+        assert b"noise_level" in text or b"rain_region" in text or b"scene_depth" in text
+        words = [str(Path.home()), os.getcwd(), "site-packages", ".py", "Traceback", "pkg."]
+        words += [str(exported.parents[1]), f"/{getpass.getuser()}/"]
+        assert [word for word in words if word.encode() in text] == []
+        assert re.findall(rb"/[A-Za-z0-9_.-]+/[A-Za-z0-9_.-]+", text) == []
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_nan_in_an_unused_map_does_not_reach_the_output(task: str) -> None:
+    session = onnxruntime.InferenceSession(bundled_path(task, "fast").read_bytes())
+    image = _noise(1, 3, 64, 64)
+    plain = session.run(None, {"image": image})
+    unused = np.full((1, 1, 64, 64), np.nan, np.float32)
+    fed = session.run(None, {"image": image, "guidance_in": unused, "guidance_mix": _one(0)})
+    for a, b in zip(plain, fed, strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_feeding_the_map_back_does_not_compound_the_scale() -> None:
+    session = onnxruntime.InferenceSession(bundled_path("denoise", "fast").read_bytes())
+    image = _noise(1, 3, 64, 64)
+    first = session.run(None, {"image": image, "guidance_scale": _one(2)})
+    again = session.run(
+        None,
+        {
+            "image": image,
+            "guidance_scale": _one(2),
+            "guidance_in": first[1],
+            "guidance_mix": _one(1),
+        },
+    )
+    for a, b in zip(first, again, strict=True):
+        np.testing.assert_allclose(a, b, atol=1e-6)
+
+
+def test_verify_prints_both_deviations_and_exits_0(
+    exported: Path, cli: Callable[..., Outcome]
+) -> None:
+    result = cli("verify", exported)
+    assert result.code == 0, result.err
+    lines = [line for line in result.out.splitlines() if "worst deviation" in line]
+    assert [("enhanced" in line, "guidance" in line) for line in lines] == [
+        (True, False),
+        (False, True),
+    ]
+
+
+def test_verify_fails_for_any_one_changed_weight(model_copy: Path) -> None:
+    model = onnx.load(model_copy)
+    names = [t.name for t in model.graph.initializer]
+    assert len(names) > 30
+    for i in range(len(names)):
+        changed = onnx.ModelProto()
+        changed.CopyFrom(model)
+        tensor = changed.graph.initializer[i]
+        values = onnx.numpy_helper.to_array(tensor).copy()
+        values.flat[0] += 1
+        tensor.CopyFrom(onnx.numpy_helper.from_array(values, tensor.name))
+        onnx.save(changed, model_copy)
+        assert seal_breaks(read_model_file(model_copy)) == ["the weights were changed"], names[i]
+
+
+def test_verify_exits_1_with_a_changed_weight(
+    model_copy: Path, cli: Callable[..., Outcome]
+) -> None:
+    content = bytearray(model_copy.read_bytes())
+    tensor = onnx.load(model_copy).graph.initializer[3]
+    position = content.find(tensor.raw_data)
+    content[position] ^= 1  # the last bit of one weight
+    model_copy.write_bytes(content)
+    result = cli("verify", model_copy)
+    assert result.code == 1
+    assert "weights were changed" in result.err
+
+
+@pytest.mark.parametrize(
+    ("part", "sentence"),
+    [("metadata", "the metadata was edited"), ("graph", "the graph was changed")],
+)
+def test_verify_exits_1_with_other_edits(
+    part: str, sentence: str, model_copy: Path, cli: Callable[..., Outcome]
+) -> None:
+    model = onnx.load(model_copy)
+    if part == "metadata":
+        entry = next(e for e in model.metadata_props if e.key == "hyperguide.tier")
+        entry.value = "paper"
+    else:
+        next(n for n in model.graph.node if n.op_type == "Relu").op_type = "Sigmoid"
+    onnx.save(model, model_copy)
+    result = cli("verify", model_copy)
+    assert result.code == 1
+    assert sentence in result.err
+
+
+def test_golden_samples_catch_what_a_new_seal_hides(
+    model_copy: Path, cli: Callable[..., Outcome]
+) -> None:
+    """Whoever changes a weight and seals again is caught by the golden outputs."""
+    model = onnx.load(model_copy)
+    tensor = next(t for t in model.graph.initializer if t.name.endswith("convs.3.bias"))
+    values = onnx.numpy_helper.to_array(tensor) + np.float32(0.1)
+    tensor.CopyFrom(onnx.numpy_helper.from_array(values, tensor.name))
+    seal(model)
+    onnx.save(model, model_copy)
+    assert seal_breaks(read_model_file(model_copy)) == []
+    result = cli("verify", model_copy)
+    assert result.code == 1
+    assert "FAILED" in result.out
+    assert "computes" in result.err
+
+
+def test_golden_samples_are_small_and_cover_the_dials(exported: Path) -> None:
+    samples = read_golden(read_model_file(exported).metadata, "x")
+    assert {sample.name for sample in samples} == {"plain", "dials"}
+    used = {name for sample in samples for name in sample.feeds}
+    assert used == {"image", *DIALS}
+    size = sum(len(v) for k, v in read_model_file(exported).metadata.items() if ".golden." in k)
+    assert size < 150_000
+
+
+class _Blocks(nn.Module):
+    """Mean over blocks, then a 5x5 convolution of the blocks, spread back."""
+
+    size_multiple = 4
+
+    def forward(self, image: Tensor) -> Tensor:
+        x = nn.functional.avg_pool2d(image, 4)
+        x = nn.functional.conv2d(x, torch.ones(1, 1, 5, 5), padding=2)
+        return nn.functional.interpolate(x, scale_factor=4.0)
+
+
+class _Mean(nn.Module):
+    size_multiple = 1
+
+    def forward(self, image: Tensor) -> Tensor:
+        return image - image.mean((2, 3), keepdim=True)
+
+
+def test_the_receptive_field_is_exact() -> None:
+    # The first pixel of a block reaches two blocks back (8) and the last pixel of the third
+    # block ahead: 11.
+    assert receptive_field(_Blocks(), [1], 0) == 11
+    assert receptive_field(_Mean(), [1], 0) is None
