@@ -12,7 +12,7 @@ BIN := $(VENV)/bin
 FILES := $(shell find runtime training export -name '*.py' -o -name '*.yaml' -o -name '*.onnx' | sort)
 INSTALLED := $(VENV)/.installed
 
-.PHONY: setup demo test check guidance clean
+.PHONY: setup demo test check clean FORCE
 
 setup: $(INSTALLED)
 

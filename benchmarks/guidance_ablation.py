@@ -18,11 +18,11 @@ import torch
 
 from hyperguide.training.bilevel import Sample
 from hyperguide.training.checkpoint import load_run
+from hyperguide.training.data import draw_batch, open_data
 from hyperguide.training.degradations import Noise
 from hyperguide.training.metrics import psnr
 from hyperguide.training.model import GuidedModel
 from hyperguide.training.preset import Stage
-from hyperguide.training.trainer import draw_batch, open_data
 
 
 def main() -> None:

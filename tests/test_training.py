@@ -144,7 +144,8 @@ def test_the_unguided_twin_differs_by_the_map_channel_only() -> None:
     ("change", "words"),
     [
         ({"colour": 3}, "unknown field 'colour'"),
-        ({"loss": 5}, "loss must be of type str"),
+        ({"loss": "l3"}, "loss must be one of log_mse"),
+        ({"channels": 2.5}, "channels must be of type int"),
         ({"schedule": {"steps": 5, "stages": []}}, "the field 'warmup' is missing"),
     ],
 )
@@ -170,7 +171,8 @@ def _train(cli: Callable[..., Outcome], photos: Path, out: Path, *more: object) 
 def test_a_killed_run_resumes_to_the_weights_of_an_uninterrupted_one(
     cli: Callable[..., Outcome], photos: Path, tmp_path: Path
 ) -> None:
-    from hyperguide.training.trainer import Run, open_data
+    from hyperguide.training.data import open_data
+    from hyperguide.training.trainer import Run
 
     torch.set_num_threads(1)
     preset = load_preset("denoise", "fast")

@@ -12,8 +12,9 @@ from hyperguide.cli.progress import progress_bar
 from hyperguide.errors import HyperguideError
 
 from .checkpoint import STATE, WEIGHTS
+from .data import open_data
 from .preset import load_preset
-from .trainer import Progress, Run, open_data
+from .trainer import Progress, Run
 
 
 @click.command(

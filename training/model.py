@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor, nn
 
@@ -27,11 +29,7 @@ class GuidedModel(nn.Module):
     def size_multiple(self) -> int:
         """Height and width must be multiples of this."""
         own = self.reconstruction.size_multiple
-        return (
-            own
-            if self.proxy is None
-            else int(torch.lcm(torch.tensor(own), torch.tensor(self.proxy.size_multiple)))
-        )
+        return own if self.proxy is None else math.lcm(own, self.proxy.size_multiple)
 
     def forward(
         self,
@@ -62,21 +60,8 @@ def build_model(preset: Preset, guided: bool = True) -> GuidedModel:
     """Build the untrained pair of a preset; without guidance, its unguided twin."""
     maximum = find_task(preset.task).guidance.maximum
     p, r = preset.proxy, preset.reconstruction
-    proxy = HyperNetwork(
-        preset.channels,
-        p.width,
-        p.unshuffle,
-        p.dilations,  # type: ignore[arg-type]  # the preset's reader knows lists only
-        p.view,  # type: ignore[arg-type]
-        maximum,
-    )
+    proxy = HyperNetwork(preset.channels, p.width, p.unshuffle, p.dilations, p.view, maximum)
     reconstruction = GuidedUNet(
-        preset.channels,
-        guided,
-        r.unshuffle,
-        r.widths,
-        r.middle,
-        r.output,  # type: ignore[arg-type]
-        maximum,
+        preset.channels, guided, r.unshuffle, r.widths, r.middle, r.output, maximum
     )
     return GuidedModel(proxy if guided else None, reconstruction)

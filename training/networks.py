@@ -7,14 +7,12 @@ the work, the main reason why they run in real time.
 from __future__ import annotations
 
 from itertools import pairwise
-from typing import Literal
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-View = Literal["detail", "image+detail", "context"]
-Output = Literal["residual", "affine"]
+from .preset import Output, View
 
 
 class HyperNetwork(nn.Module):

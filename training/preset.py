@@ -12,22 +12,26 @@ import json
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
-from typing import Any, TypeVar, get_type_hints
+from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
 
 from hyperguide.errors import HyperguideError
 from hyperguide.tasks import find_task
 
 T = TypeVar("T")
 
+View = Literal["detail", "image+detail", "context"]
+Output = Literal["residual", "affine"]
+LossName = Literal["log_mse", "l1", "l1_ssim"]
+
 
 @dataclass(frozen=True)
 class ProxySettings:
     """Arguments of `networks.HyperNetwork`."""
 
-    view: str
+    view: View
     width: int
     unshuffle: int
-    dilations: tuple[int, ...]
+    dilations: tuple[int, int, int, int]
 
 
 @dataclass(frozen=True)
@@ -37,7 +41,7 @@ class ReconstructionSettings:
     unshuffle: int
     widths: tuple[int, ...]
     middle: int
-    output: str
+    output: Output
 
 
 @dataclass(frozen=True)
@@ -85,7 +89,7 @@ class Preset:
     tier: str
     proxy: ProxySettings
     reconstruction: ReconstructionSettings
-    loss: str
+    loss: LossName
     schedule: Schedule
     degradation: dict[str, Any] = dataclasses.field(default_factory=dict)
     channels: int = 3
@@ -155,11 +159,16 @@ def _build(kind: type[T], fields: object, where: str) -> T:
 def _value(hint: Any, value: Any, where: str) -> Any:
     if dataclasses.is_dataclass(hint):
         return _build(hint, value, where)  # type: ignore[arg-type]
-    item = getattr(hint, "__args__", (None,))[0]
-    if getattr(hint, "__origin__", None) is tuple:
-        if not isinstance(value, list | tuple):
-            raise HyperguideError(f"{where} must be a list.")
-        return tuple(_value(item, v, where) for v in value)
+    if get_origin(hint) is Literal:
+        if value not in get_args(hint):
+            raise HyperguideError(f"{where} must be one of {', '.join(get_args(hint))}.")
+        return value
+    if get_origin(hint) is tuple:
+        items = get_args(hint)
+        length = None if items[-1] is ... else len(items)
+        if not isinstance(value, list | tuple) or not value or length not in (None, len(value)):
+            raise HyperguideError(f"{where} must be a list of {length or 'one or more'} items.")
+        return tuple(_value(items[0], v, where) for v in value)
     wanted: tuple[type, ...] = {int: (int,), float: (int, float), str: (str,)}.get(hint, ())
     if wanted and (not isinstance(value, wanted) or isinstance(value, bool)):
         raise HyperguideError(f"{where} must be of type {hint.__name__}, not {value!r}.")

@@ -27,18 +27,14 @@ from .checkpoint import (
     restore_optimizer,
     save_tensors,
 )
-from .degradations import DEGRADATIONS, Haze, Noise, Rain
+from .data import Data, draw_batch
 from .losses import TASK_LOSSES, guidance_loss
 from .metrics import psnr
 from .model import GuidedModel, build_model
 from .muon import MuonWithAdam
-from .photos import Photos, find_scenes, read_streaks, sample_crops, split_held_out
 from .preset import Preset, Stage
 
 Strategy = Literal["strict", "unguided"]
-Degradation = Noise | Rain | Haze
-
-HELD_OUT_SHARE = 0.05
 
 
 @dataclass(frozen=True)
@@ -55,69 +51,6 @@ class Progress:
     f: float | None
     g: float | None
     phase: str
-
-
-@dataclass(frozen=True)
-class Data:
-    """Photos and how to degrade them, for training and for validation.
-
-    description: what the data is, in words; it ends up in the model file.
-    """
-
-    train: Photos
-    held_out: Photos
-    train_degradation: Degradation
-    held_out_degradation: Degradation
-    description: str
-
-    def record(self) -> dict[str, Any]:
-        """Facts about the data for checkpoints and model files; no path of the machine."""
-        bank = getattr(self.train_degradation, "bank", ())
-        return {
-            "description": self.description,
-            "photos": len(self.train),
-            "held_out": len(self.held_out),
-            "streak_layers": len(bank),
-        }
-
-
-def open_data(
-    preset: Preset, folders: list[Path], streaks: Path | None = None, description: str = ""
-) -> Data:
-    """Find the photos, split off the held-out ones, and set up the task's degradation.
-
-    The folders' own names serve where there is no description.
-    """
-    train, held_out = map(Photos, split_held_out(find_scenes(folders), HELD_OUT_SHARE))
-    description = description or ", ".join(folder.resolve().name for folder in folders)
-    try:
-        degradation = DEGRADATIONS[preset.task](**preset.degradation)
-    except TypeError as error:
-        raise HyperguideError(
-            f"The preset's degradation does not fit {preset.task}: {error}."
-        ) from None
-    except KeyError:
-        raise HyperguideError(f"Training of {preset.task} is not part of this version.") from None
-    if streaks is None:
-        return Data(train, held_out, degradation, degradation, description)
-    if not isinstance(degradation, Rain):
-        raise HyperguideError("--streaks belongs to derain: leave it out.")
-    layers = read_streaks(streaks)
-    count = max(1, round(HELD_OUT_SHARE * len(layers)))
-    return Data(
-        train,
-        held_out,
-        replace(degradation, bank=tuple(layers[:-count])),
-        replace(degradation, bank=tuple(layers[-count:])),
-        description,
-    )
-
-
-def draw_batch(photos: Photos, degradation: Degradation, stage: Stage, rng: Generator) -> Sample:
-    """One batch of crops, degraded on the fly."""
-    clean, depth = sample_crops(photos, stage.batch, stage.crop, stage.reduce, rng)
-    degraded, clean, guidance = degradation.degrade(clean, depth, rng)
-    return Sample(degraded, clean, guidance)
 
 
 def validate(model: GuidedModel, batches: list[Sample]) -> dict[str, float]:
@@ -153,13 +86,8 @@ class Run:
         self, preset: Preset, data: Data, folder: Path, strategy: Strategy, seed: int
     ) -> None:
         torch.manual_seed(seed)
-        self.preset, self.data, self.folder, self.strategy, self.seed = (
-            preset,
-            data,
-            folder,
-            strategy,
-            seed,
-        )
+        self.preset, self.data, self.folder = preset, data, folder
+        self.strategy, self.seed = strategy, seed
         schedule = preset.schedule
         self.warmup = schedule.warmup if strategy != "unguided" else 0
         self.total = self.warmup + schedule.steps
@@ -225,14 +153,15 @@ class Run:
         value = float(loss)
         if not math.isfinite(value):
             raise HyperguideError(
-                f"The {name} became {value} at step {self.step}: resume from the last checkpoint "
+                f"The {name} became {value} at step {self.step}: start again "
                 "with lower learning rates in the preset."
             )
         return value
 
     def _stage(self, outer: int) -> Stage:
         share = max(outer, 0) / self.preset.schedule.steps
-        return next(s for s in self.preset.schedule.stages if share < s.until)
+        stages = self.preset.schedule.stages
+        return next((s for s in stages if share < s.until), stages[-1])
 
     def _set_learning_rates(self, outer: int) -> None:
         """Short linear start, then cosine to zero over the outer steps."""

@@ -1,0 +1,82 @@
+"""The bundled models on research photos that their training held out.
+
+Runs when HYPERGUIDE_DATA names the folder of the research data.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+import hyperguide
+from hyperguide.training.bilevel import Sample
+from hyperguide.training.data import Data, draw_batch, open_data
+from hyperguide.training.degradations import Noise
+from hyperguide.training.preset import Stage, load_preset
+
+_FOLDER = os.environ.get("HYPERGUIDE_DATA")
+pytestmark = pytest.mark.skipif(
+    not _FOLDER, reason="HYPERGUIDE_DATA is not set: give the folder of the research data"
+)
+DATA = Path(_FOLDER or ".")
+
+# What the bundled models were trained on; the same split gives the photos they never saw.
+FOLDERS = {
+    "denoise": ["bsds500/train", "bsds500/test"],
+    "derain": ["bsds500/test", "nyu/rgb"],
+    "dehaze": ["nyu"],
+}
+
+
+def _open(task: str) -> Data:
+    streaks = DATA / "rain100l" / "train" if task == "derain" else None
+    return open_data(load_preset(task, "fast"), [DATA / f for f in FOLDERS[task]], streaks)
+
+
+def _numpy(sample: Sample) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """(degraded, clean, both HxWx3; map, HxW)."""
+    degraded, clean, guidance = (t[0].permute(1, 2, 0).numpy() for t in sample)
+    return degraded, clean, guidance[..., 0]
+
+
+def _psnr(a: np.ndarray, b: np.ndarray) -> float:
+    return float(-10 * np.log10(np.mean((a.clip(0, 1).astype(np.float64) - b) ** 2)))
+
+
+@pytest.mark.parametrize(("task", "crop"), [("denoise", 256), ("derain", 320), ("dehaze", 448)])
+def test_held_out_photos_gain_at_least_2_db(
+    task: str, crop: int, enhancers: dict[str, hyperguide.Enhancer]
+) -> None:
+    data = _open(task)
+    rng = torch.Generator().manual_seed(5)
+    gains = []
+    for _ in range(10):
+        batch = draw_batch(data.held_out, data.held_out_degradation, Stage(1, crop, 1), rng)
+        degraded, clean, _ = _numpy(batch)
+        if np.array_equal(degraded, clean):
+            continue
+        gains.append(_psnr(enhancers[task](degraded).image, clean) - _psnr(degraded, clean))
+    assert len(gains) > 5
+    assert np.mean(gains) > 2, gains
+
+
+def test_the_predicted_noise_map_is_nearly_as_good_as_the_true_one(
+    enhancers: dict[str, hyperguide.Enhancer],
+) -> None:
+    data = _open("denoise")
+    enhance = enhancers["denoise"]
+    rng = torch.Generator().manual_seed(6)
+    scores: dict[str, list[float]] = {"true": [], "predicted": [], "constant": []}
+    for sigma in (15, 25, 50) * 3:
+        noise = Noise(sigma / 255, sigma / 255, clean=0, varying=0, gray=0, clipped=0)
+        degraded, clean, true = _numpy(draw_batch(data.held_out, noise, Stage(1, 256, 1), rng))
+        scores["true"].append(_psnr(enhance(degraded, guidance=true).image, clean))
+        scores["predicted"].append(_psnr(enhance(degraded).image, clean))
+        scores["constant"].append(_psnr(enhance(degraded, guidance=27.5 / 255).image, clean))
+    mean = {name: np.mean(values) for name, values in scores.items()}
+    assert mean["predicted"] > mean["true"] - 0.1, mean
+    assert mean["predicted"] > mean["constant"] + 0.3, mean
