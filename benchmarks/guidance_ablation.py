@@ -54,7 +54,8 @@ def main() -> None:
         rng = torch.Generator().manual_seed(1)
         stage = Stage(until=1, crop=arguments.crop, batch=1)
         samples = [
-            draw_batch(data.held_out, degradation, stage, rng) for _ in range(arguments.pictures)
+            draw_batch(data.held_out, degradation, data.channels, stage, rng)
+            for _ in range(arguments.pictures)
         ]
         if constant is None:
             constant = torch.stack([sample.guidance.mean() for sample in samples]).mean()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-# Length of the strips; a network that reaches their ends counts as global.
+# Least length of the strips; a network that reaches their ends counts as global.
 _STRIP = 2048
 
 
@@ -27,10 +27,11 @@ def receptive_field(network: nn.Module, channels: list[int], probed: int) -> int
 
 def _reach(network: nn.Module, channels: list[int], probed: int, along: int) -> int | None:
     multiple: int = network.size_multiple  # type: ignore[assignment]  # Module's __getattr__
+    length = multiple * -(-_STRIP // multiple)
     size = [multiple, multiple]
-    size[along - 2] = _STRIP
+    size[along - 2] = length
     inputs = [torch.zeros(multiple, planes, *size) for planes in channels]
-    center = _STRIP // 2 + torch.arange(multiple)
+    center = length // 2 + torch.arange(multiple)
     for phase in range(multiple):
         inputs[probed][phase].select(along - 1, int(center[phase]))[:, phase] = torch.nan
     with torch.no_grad():
@@ -39,6 +40,6 @@ def _reach(network: nn.Module, channels: list[int], probed: int, along: int) -> 
     if not hit.any():
         return 0
     phases, positions = hit.nonzero(as_tuple=True)
-    if positions.min() == 0 or positions.max() == _STRIP - 1:
+    if positions.min() == 0 or positions.max() == length - 1:
         return None
     return int((positions - center[phases]).abs().max())

@@ -8,22 +8,31 @@ from collections.abc import Callable
 from pathlib import Path
 
 from .errors import HyperguideError
+from .paths import exists, is_folder
+
+# The only way to read the mask is to set it, which is not safe once threads run.
+_UMASK = os.umask(0)
+os.umask(_UMASK)
 
 
 def refuse_existing(path: Path, force: bool) -> None:
-    """Raise HyperguideError if `path` may not be written: it exists, or its folder does not.
+    """Raise HyperguideError if `path` may not be written: it exists, or is a folder.
 
     Called before long work, so that nobody waits for a result that cannot be kept.
     """
-    if path.is_dir():
+    if is_folder(path):
         raise HyperguideError(f"The output {path} is a folder: give the name of a file.")
-    if path.exists() and not force:
+    if not force and exists(path):
         raise HyperguideError(f"The output {path} exists: choose another name or add --force.")
-    if not path.parent.is_dir():
+
+
+def refuse_missing_folder(path: Path) -> None:
+    """Raise HyperguideError if the folder that `path` is to be written in does not exist."""
+    if not is_folder(path.parent):
         raise HyperguideError(f"The folder {path.parent} for the output does not exist: create it.")
 
 
-def write_atomically(path: Path, write: Callable[[Path], None]) -> None:
+def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
     """Let `write` fill a temporary file beside `path`, then rename it to `path`.
 
     If anything fails, the disk is full or the process is killed, whatever was at `path` before
@@ -31,9 +40,7 @@ def write_atomically(path: Path, write: Callable[[Path], None]) -> None:
     format by the suffix. Raises HyperguideError when the file system refuses.
     """
     try:
-        handle, name = tempfile.mkstemp(
-            dir=path.parent, prefix=f".{path.stem}-", suffix=path.suffix
-        )
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=".hyperguide-", suffix=path.suffix)
         os.close(handle)
     except OSError as error:
         raise HyperguideError(
@@ -42,11 +49,8 @@ def write_atomically(path: Path, write: Callable[[Path], None]) -> None:
     temporary = Path(name)
     try:
         write(temporary)
-        # mkstemp makes files private; give this one the rights of any new file.
-        umask = os.umask(0)
-        os.umask(umask)
-        os.chmod(temporary, 0o666 & ~umask)
-        with temporary.open("rb") as file:
+        os.chmod(temporary, 0o666 & ~_UMASK)  # mkstemp makes files private
+        with temporary.open("rb+") as file:
             os.fsync(file.fileno())
         os.replace(temporary, path)
     except OSError as error:

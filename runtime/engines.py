@@ -70,5 +70,9 @@ class OnnxRuntimeCpu:
 
     def run(self, feeds: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         """Run once; see `Engine.run`."""
-        enhanced, guidance = self._session.run([ENHANCED, GUIDANCE], dict(feeds))
+        try:
+            enhanced, guidance = self._session.run([ENHANCED, GUIDANCE], dict(feeds))
+        except Exception as error:
+            reason = str(error).splitlines()[0].strip()
+            raise HyperguideError(f"{self.name} failed on this picture: {reason}") from error
         return {ENHANCED: enhanced, GUIDANCE: guidance}

@@ -10,13 +10,16 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from .bundled import bundled_path
+from .bundled import model_path
 from .engines import Engine, open_engine
 from .errors import HyperguideError
 from .model_file import ENHANCED, GUIDANCE, IMAGE, ModelFile, ModelInfo, read_model_file
 from .pixels import from_tensor, pad_to_multiple, to_tensor
 
 Dial = float | np.ndarray
+
+# Maps come from float arithmetic and from files; ends of the range may be missed by a rounding.
+_ROUNDING = 1e-5
 
 
 @dataclass(frozen=True)
@@ -75,18 +78,18 @@ class Enhancer:
         tensor, layout = to_tensor(image, self.info.channels)
         count, _, height, width = tensor.shape
         shape = (count, height, width)
-        strengths = _dial(strength, "strength", shape, math.inf)
-        if not strengths.any():
-            return Result(image.copy(), None)
-        dials = {"strength": strengths}
-        dials["guidance_scale"] = _dial(guidance_scale, "guidance_scale", shape, math.inf)
+        dials = {
+            "strength": _dial(strength, "strength", shape),
+            "guidance_scale": _dial(guidance_scale, "guidance_scale", shape),
+        }
         if guidance is not None:
             dials["guidance_in"] = self._guidance(guidance, shape)
-            dials["guidance_mix"] = _dial(guidance_mix, "guidance_mix", shape, 1.0)
+            dials["guidance_mix"] = _dial(guidance_mix, "guidance_mix", shape, maximum=1.0)
+        if not dials["strength"].any():
+            return Result(image.copy(), None)
         multiple = self.info.size_multiple
-        feeds = {IMAGE: tensor, **dials}
-        feeds = {k: v if v.size == 1 else pad_to_multiple(v, multiple) for k, v in feeds.items()}
-        outputs = self._engine.run(feeds)
+        feeds = {k: v if v.size == 1 else pad_to_multiple(v, multiple) for k, v in dials.items()}
+        outputs = self._engine.run({IMAGE: pad_to_multiple(tensor, multiple), **feeds})
         enhanced = outputs[ENHANCED][..., :height, :width]
         used = outputs[GUIDANCE][:, 0, :height, :width]
         if not np.isfinite(enhanced).all():
@@ -101,26 +104,25 @@ class Enhancer:
 
     def _guidance(self, guidance: Dial, shape: tuple[int, int, int]) -> np.ndarray:
         meaning = self.info.guidance
-        values = np.asarray(guidance, np.float32)
-        if not np.isfinite(values).all():
-            raise HyperguideError(
-                "The guidance map contains NaN or infinity: replace those values."
-            )
+        values = _numbers(guidance, "guidance map")
         low, high = meaning.minimum, meaning.maximum
-        if values.min(initial=high) < low - 1e-6 or values.max(initial=low) > high + 1e-6:
-            worst = values.max() if values.max() > high else values.min()
+        worst = float(values.max()) if values.max() > high else float(values.min())
+        if not low - _ROUNDING <= worst <= high + _ROUNDING:
             raise HyperguideError(
                 f"The guidance value {worst:g} is outside {low:g}..{high:.3g} "
                 f"({meaning.name}, {meaning.unit}): give values in that range."
             )
-        if values.ndim >= 2 and values.shape[-2:] != shape[1:]:
+        values = values.clip(low, high)
+        if values.ndim == 3 and values.shape[-1] == 1 and values.shape[:2] == shape[1:]:
+            values = values[..., 0]
+        if values.ndim in (2, 3) and values.shape[-2:] != shape[1:]:
             warnings.warn(
                 f"The guidance map of {values.shape[-1]}x{values.shape[-2]} pixels was resized to "
                 f"the picture's {shape[2]}x{shape[1]}.",
                 stacklevel=3,
             )
             values = _resize(values, shape[1:])
-        return _dial(values, "guidance", shape, high)
+        return _dial(values, "guidance", shape)
 
 
 def load(
@@ -134,31 +136,40 @@ def load(
     threads: of the CPU engine; 0 takes one per core.
     Raises HyperguideError if there is no such model or it cannot run.
     """
-    name = str(model)
-    is_path = isinstance(model, Path) or name.endswith(".onnx") or "/" in name
-    file = read_model_file(Path(model) if is_path else bundled_path(name, tier))
+    file = read_model_file(model_path(model, tier))
     _ = file.info  # a file that is not ours fails here, before an engine sees it
     return Enhancer(file, open_engine(file, device, threads))
 
 
-def _dial(value: Dial, name: str, shape: tuple[int, int, int], maximum: float) -> np.ndarray:
-    """Bring a dial to rank 4: (1, 1, 1, 1), or (1 or N, 1, H, W)."""
+def _numbers(value: Dial, what: str) -> np.ndarray:
+    """The value as float32. Raises HyperguideError unless it is one or more finite numbers."""
     try:
         values = np.asarray(value, np.float32)
     except (TypeError, ValueError):
-        raise HyperguideError(f"{name} must be a number or an array of numbers.") from None
-    if not np.isfinite(values).all() or values.size == 0:
-        raise HyperguideError(f"{name} must be finite: replace NaN and infinity.")
+        raise HyperguideError(f"The {what} must be a number or an array of numbers.") from None
+    if values.size == 0:
+        raise HyperguideError(f"The {what} is empty, its shape is {values.shape}.")
+    if not np.isfinite(values).all():
+        raise HyperguideError(f"The {what} contains NaN or infinity: replace those values.")
+    return values
+
+
+def _dial(
+    value: Dial, name: str, shape: tuple[int, int, int], maximum: float = math.inf
+) -> np.ndarray:
+    """Bring a dial to rank 4: (1, 1, 1, 1), or (1 or N, 1, H, W)."""
+    values = _numbers(value, name)
     if values.min() < 0 or values.max() > maximum:
-        upper = "" if math.isinf(maximum) else f" to {maximum:g}"
-        raise HyperguideError(f"{name} must be at least 0{upper}, not {values.min():g}.")
+        worst = values.min() if values.min() < 0 else values.max()
+        upper = "" if math.isinf(maximum) else f" and at most {maximum:g}"
+        raise HyperguideError(f"The {name} must be at least 0{upper}, not {worst:g}.")
     if values.ndim == 0:
         return values.reshape(1, 1, 1, 1)
     count, height, width = shape
     if values.shape == (height, width) or values.shape in ((1, height, width), shape):
         return values.reshape(-1, 1, height, width)
     raise HyperguideError(
-        f"{name} of shape {values.shape} does not fit {count} picture(s) of {width}x{height}: "
+        f"The {name} of shape {values.shape} does not fit {count} picture(s) of {width}x{height}: "
         f"give a number or an array of shape ({height}, {width})."
     )
 

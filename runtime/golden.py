@@ -10,6 +10,7 @@ import base64
 import binascii
 import io
 import zipfile
+import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -19,6 +20,9 @@ from .errors import HyperguideError
 from .model_file import ENHANCED, GUIDANCE, IMAGE, PREFIX
 
 _KEY = PREFIX + "golden."
+
+
+_UNPACKING = (binascii.Error, zipfile.BadZipFile, zlib.error, NotImplementedError)
 
 
 @dataclass(frozen=True)
@@ -69,7 +73,7 @@ def _unpack(name: str, text: str, where: str) -> Golden:
         feeds[IMAGE] = feeds[IMAGE].astype(np.float32) / np.float32(255)
         outputs = {key: parts["out"][key] for key in (ENHANCED, GUIDANCE)}
         tolerance = {key: float(parts["tolerance"][key]) for key in (ENHANCED, GUIDANCE)}
-    except (KeyError, ValueError, binascii.Error, zipfile.BadZipFile, OSError, EOFError):
+    except (KeyError, ValueError, OSError, EOFError, *_UNPACKING):
         raise HyperguideError(
             f"The golden sample '{name}' of {where} is damaged: export or download it again."
         ) from None

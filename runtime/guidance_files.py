@@ -23,8 +23,7 @@ def decode_map(picture: np.ndarray, meaning: Guidance, where: str) -> np.ndarray
 
     Raises HyperguideError for a colour picture.
     """
-    if picture.ndim != 2:
-        raise HyperguideError(f"The map {where} is a colour picture: give a gray one.")
+    picture = gray_plane(picture, f"The map {where}")
     if picture.dtype.kind == "f":
         return picture.astype(np.float32)
     share = picture.astype(np.float32) / np.float32(np.iinfo(picture.dtype).max)
@@ -37,6 +36,19 @@ def read_map(text: str, meaning: Guidance) -> float | np.ndarray:
         return float(text)
     except ValueError:
         return decode_map(read_picture(Path(text)), meaning, text)
+
+
+def gray_plane(picture: np.ndarray, what: str) -> np.ndarray:
+    """The one plane of a gray picture; editors save those with three equal planes, or alpha, too.
+
+    Raises HyperguideError, naming `what`, for a colour picture.
+    """
+    if picture.ndim == 2:
+        return picture
+    planes = picture[..., :3]
+    if (planes != planes[..., :1]).any():
+        raise HyperguideError(f"{what} is a colour picture: give a gray one.")
+    return planes[..., 0]
 
 
 def false_color(guidance: np.ndarray, meaning: Guidance, legend: bool = True) -> np.ndarray:

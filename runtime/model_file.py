@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -25,7 +26,7 @@ from typing import Any
 
 from .errors import HyperguideError
 from .protobuf import MalformedError, fields
-from .tasks import Guidance
+from .tasks import TASKS, Guidance
 
 IMAGE = "image"
 DIALS: dict[str, float] = {
@@ -77,6 +78,19 @@ class ModelInfo:
         """Planes of the image input."""
         return 1 if self.color == "gray" else 3
 
+    def _check(self) -> None:
+        """Raise ValueError or TypeError where a value is none that this version can run."""
+        for name, known in _KNOWN.items():
+            if getattr(self, name) not in known:
+                raise ValueError(f"{name} is {getattr(self, name)!r}")
+        for name, least in (("size_multiple", 1), ("receptive_field", 0)):
+            value = getattr(self, name)
+            if type(value) is not int or value < least:
+                raise ValueError(f"{name} is {value!r}")
+        low, high = self.guidance.minimum, self.guidance.maximum
+        if not (math.isfinite(low) and math.isfinite(high) and low < high):
+            raise ValueError(f"the guidance ranges from {low!r} to {high!r}")
+
     def to_metadata(self) -> dict[str, str]:
         """The entries of the file's metadata."""
         values = {"format": FORMAT, **asdict(self)}
@@ -103,13 +117,21 @@ class ModelInfo:
             values: dict[str, Any] = {name: text[name] for name in _TEXT}
             values |= {name: json.loads(text[name]) for name in _PARSED}
             values["guidance"] = Guidance(**values["guidance"])
-            return cls(**values)
+            info = cls(**values)
+            info._check()
+            return info
         except (KeyError, TypeError, ValueError) as error:
             raise HyperguideError(
                 f"The metadata of {path} is damaged ({error}): export or download it again."
             ) from None
 
 
+_KNOWN: dict[str, tuple[str, ...]] = {
+    "task": tuple(TASKS),
+    "color": ("rgb", "gray"),
+    "context": ("local", "global"),
+    "io": ("float",),
+}
 _TEXT = ("task", "tier", "color", "context", "precision", "io")
 _PARSED = ("guidance", "size_multiple", "receptive_field", "training", "quality")
 
@@ -147,7 +169,8 @@ class ModelFile:
 def read_model_file(path: Path) -> ModelFile:
     """Read the outline of a model file.
 
-    Raises HyperguideError if the file is missing, unreadable, no ONNX, damaged or not ours.
+    Raises HyperguideError if the file is missing, unreadable, no ONNX or damaged. Whether it is
+    ours shows when `info` is read.
     """
     try:
         content = path.read_bytes()
@@ -164,21 +187,22 @@ def read_model_file(path: Path) -> ModelFile:
     )
     inputs: list[str] = []
     outputs: list[str] = []
-    metadata: dict[str, str] = {}
     graphs = 0
     try:
         for number, value in fields(memoryview(content)):
-            if number == _MODEL_METADATA:
-                entry = dict(fields(_message(value)))
-                metadata[_text(entry.get(1, b""))] = _text(entry.get(2, b""))
-            elif number == _MODEL_GRAPH:
-                graphs += 1
-                for part, item in fields(_message(value)):
-                    if part in (_GRAPH_INPUT, _GRAPH_OUTPUT):
-                        name = _text(dict(fields(_message(item))).get(1, b""))
-                        (inputs if part == _GRAPH_INPUT else outputs).append(name)
-    except (MalformedError, UnicodeDecodeError, TypeError):
+            if number != _MODEL_GRAPH:
+                continue
+            graphs += 1
+            for part, item in fields(_message(value)):
+                if part in (_GRAPH_INPUT, _GRAPH_OUTPUT):
+                    name = _text(dict(fields(_message(item))).get(1, b""))
+                    (inputs if part == _GRAPH_INPUT else outputs).append(name)
+        entries = _metadata(content)
+    except (MalformedError, UnicodeDecodeError):
         raise damaged from None
+    metadata = dict(entries)
+    if len(metadata) < len(entries):
+        raise HyperguideError(f"{path} has a metadata entry twice: export or download it again.")
     if graphs != 1 or not outputs:
         raise damaged
     model = ModelFile(path, content, metadata, tuple(inputs), tuple(outputs))
@@ -194,24 +218,30 @@ def read_model_file(path: Path) -> ModelFile:
 def digests(content: bytes) -> dict[str, str]:
     """SHA-256 of a serialized model's weights, graph and metadata, as hexadecimal strings."""
     weights, graph = hashlib.sha256(), hashlib.sha256()
-    entries: dict[str, str] = {}
     for number, value in fields(memoryview(content)):
-        if number == _MODEL_METADATA:
-            entry = dict(fields(_message(value)))
-            entries[_text(entry.get(1, b""))] = _text(entry.get(2, b""))
-        elif number == _MODEL_GRAPH:
+        if number == _MODEL_GRAPH:
             for part, item in fields(_message(value)):
                 _update(weights if part == _GRAPH_INITIALIZER else graph, part, item)
-        else:
+        elif number != _MODEL_METADATA:
             _update(graph, number, value)
     stored = {_key(name) for name in ("weights", "graph", "metadata")}
-    kept = {k: v for k, v in sorted(entries.items()) if k not in stored}
+    kept = sorted(entry for entry in _metadata(content) if entry[0] not in stored)
     metadata = hashlib.sha256(json.dumps(kept).encode())
     return {
         "weights": weights.hexdigest(),
         "graph": graph.hexdigest(),
         "metadata": metadata.hexdigest(),
     }
+
+
+def _metadata(content: bytes) -> list[tuple[str, str]]:
+    """The metadata's entries in the file's order."""
+    entries = []
+    for number, value in fields(memoryview(content)):
+        if number == _MODEL_METADATA:
+            entry = dict(fields(_message(value)))
+            entries.append((_text(entry.get(1, b"")), _text(entry.get(2, b""))))
+    return entries
 
 
 def digest_entries(content: bytes) -> dict[str, str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,6 +13,7 @@ import numpy as np
 
 from .atomic import write_atomically
 from .errors import HyperguideError
+from .paths import find_files
 
 SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp"})
 
@@ -39,6 +41,10 @@ _FORMATS = {
 }
 
 
+_JPEG = b"\xff\xd8"
+_ORIENTED = cv2.IMREAD_ANYCOLOR | cv2.IMREAD_ANYDEPTH
+
+
 def read_picture(path: Path) -> np.ndarray:
     """Read a picture as gray (H, W), RGB (H, W, 3) or RGBA (H, W, 4), in the file's bit depth.
 
@@ -51,20 +57,24 @@ def read_picture(path: Path) -> np.ndarray:
     if _is_truncated(content):
         raise HyperguideError(f"The picture {path} is truncated: copy or download it again.")
     data = np.frombuffer(content, np.uint8)
-    picture = _decode(data, cv2.IMREAD_UNCHANGED)
-    if picture is not None and not (picture.ndim == 3 and picture.shape[2] == 4):
-        # Unlike UNCHANGED this turns the picture as EXIF says; it would drop alpha.
-        picture = _decode(data, cv2.IMREAD_ANYCOLOR | cv2.IMREAD_ANYDEPTH)
-    if picture is None:
+    # UNCHANGED alone keeps alpha, but does not turn the picture as EXIF says.
+    has_alpha = not content.startswith(_JPEG)
+    picture = _decode(data, cv2.IMREAD_UNCHANGED if has_alpha else _ORIENTED)
+    if picture is not None and has_alpha and b"exif" in content[:65536].lower():
+        picture = picture if _planes(picture) == 4 else _decode(data, _ORIENTED)
+    if picture is None or _planes(picture) not in (1, 3, 4):
         known = ", ".join(sorted(SUFFIXES))
         raise HyperguideError(
             f"{path} is not a picture that can be read, or is damaged: give a file of {known}."
         )
-    if picture.ndim == 2:
-        return picture
-    return cv2.cvtColor(
-        picture, cv2.COLOR_BGRA2RGBA if picture.shape[2] == 4 else cv2.COLOR_BGR2RGB
-    )
+    if picture.dtype.name not in ("uint8", "uint16", "float32"):
+        raise HyperguideError(
+            f"{path} has samples of type {picture.dtype}: convert it to 8 or 16 bits, or float32."
+        )
+    if _planes(picture) == 1:
+        return picture.reshape(picture.shape[:2])
+    order = [2, 1, 0, 3][: picture.shape[2]]
+    return np.ascontiguousarray(picture[..., order])
 
 
 def write_picture(path: Path, picture: np.ndarray) -> list[str]:
@@ -105,13 +115,9 @@ def check_suffix(path: Path) -> str:
     return suffix
 
 
-def find_pictures(folder: Path) -> list[Path]:
-    """The picture files of a folder and its subfolders, sorted."""
-    return sorted(
-        p
-        for p in folder.rglob("*")
-        if p.suffix.lower() in SUFFIXES and p.is_file() and not p.name.startswith(".")
-    )
+def find_pictures(folder: Path, excluded: Collection[Path] = ()) -> list[Path]:
+    """The picture files of a folder and its subfolders, sorted; see `paths.find_files`."""
+    return find_files(folder, SUFFIXES, excluded)
 
 
 def _read(path: Path) -> bytes:
@@ -133,6 +139,10 @@ def _write(path: Path, data: bytes) -> None:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
+def _planes(picture: np.ndarray) -> int:
+    return 1 if picture.ndim == 2 else picture.shape[2]
+
+
 def _decode(data: np.ndarray, flags: int) -> np.ndarray | None:
     try:
         return cv2.imdecode(data, flags)
@@ -142,10 +152,10 @@ def _decode(data: np.ndarray, flags: int) -> np.ndarray | None:
 
 def _is_truncated(content: bytes) -> bool:
     """Whether a JPEG, PNG, WebP or BMP ends early; decoders fill the rest with gray."""
-    if content.startswith(b"\xff\xd8"):
+    if content.startswith(_JPEG):
         return not _jpeg_ends(content)
     if content.startswith(b"\x89PNG\r\n\x1a\n"):
-        return b"IEND\xaeB`\x82" not in content[-4096:]
+        return b"IEND\xaeB`\x82" not in content
     if content.startswith(b"RIFF") and content[8:12] == b"WEBP":
         return len(content) < 8 + int.from_bytes(content[4:8], "little")
     if content.startswith(b"BM"):

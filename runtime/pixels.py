@@ -18,6 +18,10 @@ _FULL_SCALE: dict[str, float] = {
 }
 
 
+# Noise and filters may leave [0, 1] a little, as unclipped test pictures do; 0..255 is a mistake.
+_OVERSHOOT = 1.0
+
+
 @dataclass(frozen=True)
 class Layout:
     """How a picture was given, so that the result can be given back alike.
@@ -38,7 +42,8 @@ def to_tensor(image: np.ndarray, channels: int) -> tuple[np.ndarray, Layout]:
     """Convert pictures to a network's input.
 
     image: HxW (gray), HxWxC or NxHxWxC with C = 1 gray, 2 gray and alpha, 3 RGB, 4 RGB and
-        alpha; uint8, uint16, or float in [0, 1].
+        alpha; uint8, uint16, or float in [0, 1]; float may overshoot by up to 1, as pictures with
+        unclipped noise do.
     channels: planes that the network takes, 1 or 3. Gray pictures are repeated for 3.
     Returns (float32, shape (N, channels, H, W); the layout). Raises HyperguideError for other
     shapes and types, empty pictures, NaN, and colour for a gray network.
@@ -50,8 +55,8 @@ def to_tensor(image: np.ndarray, channels: int) -> tuple[np.ndarray, Layout]:
     if not layout.planes:
         pictures = pictures[..., None]
     pictures = pictures[..., : layout.color]
-    if layout.dtype.kind == "f" and not np.isfinite(pictures).all():
-        raise HyperguideError("The picture contains NaN or infinity: replace those pixels first.")
+    if layout.dtype.kind == "f":
+        _check_range(pictures)
     tensor = pictures.transpose(0, 3, 1, 2).astype(np.float32)
     scale = _FULL_SCALE[layout.dtype.name]
     if scale != 1:
@@ -88,6 +93,18 @@ def pad_to_multiple(tensor: np.ndarray, multiple: int) -> np.ndarray:
     if not rows and not columns:
         return tensor
     return np.pad(tensor, ((0, 0), (0, 0), (0, rows), (0, columns)), mode="edge")
+
+
+def _check_range(pictures: np.ndarray) -> None:
+    low, high = float(pictures.min()), float(pictures.max())
+    if not (np.isfinite(low) and np.isfinite(high)):
+        raise HyperguideError("The picture contains NaN or infinity: replace those pixels first.")
+    if low < -_OVERSHOOT or high > 1 + _OVERSHOOT:
+        worst = high if high > 1 else low
+        raise HyperguideError(
+            f"The picture has the value {worst:g}, but float pictures go from 0 to 1: "
+            "divide by full scale (255, say) or clip it first."
+        )
 
 
 def _layout(image: np.ndarray) -> Layout:

@@ -34,15 +34,11 @@ class Guidance:
 
 @dataclass(frozen=True)
 class Task:
-    """One degradation and the guidance that describes it.
-
-    bundled: whether this version can train the task and ships a model for it.
-    """
+    """One degradation and the guidance that describes it."""
 
     name: str
     removes: str
     guidance: Guidance
-    bundled: bool = True
 
 
 _NOISE_LEVEL = Guidance(
@@ -58,8 +54,8 @@ TASKS: dict[str, Task] = {
     task.name: task
     for task in (
         Task("denoise", "sensor and film noise", _NOISE_LEVEL),
-        # Waits for the unfolded deconvolution network; no model is bundled yet.
-        Task("deblur", "blur of a known kernel, with noise", _NOISE_LEVEL, bundled=False),
+        # Waits for the unfolded deconvolution network; neither training nor a model is here yet.
+        Task("deblur", "blur of a known kernel, with noise", _NOISE_LEVEL),
         Task(
             "derain",
             "rain streaks",

@@ -60,5 +60,5 @@ def _deviation(output: str, results: list[tuple[Golden, dict[str, np.ndarray]]])
         difference = np.abs(outputs[output] - expected)
         worst = float(np.maximum(worst, difference.max()))  # keeps NaN
         error = float(np.mean(difference**2))
-        psnr = min(psnr, -10 * np.log10(error)) if error > 0 else psnr
+        psnr = float(np.minimum(psnr, -10 * np.log10(error))) if error != 0 else psnr
     return Deviation(output, worst, tolerance, psnr)

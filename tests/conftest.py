@@ -12,9 +12,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 import skimage.data
+import torch
 
 import hyperguide
 from hyperguide.pictures import write_picture
+from hyperguide.training.checkpoint import WEIGHTS, load_tensors, save_tensors
 
 TASKS = ("denoise", "derain", "dehaze")
 
@@ -56,17 +58,31 @@ def photos(tmp_path_factory: pytest.TempPathFactory, astronaut: np.ndarray) -> P
     return folder
 
 
+def roughen(run: Path) -> None:
+    """Give a run's reconstruction a random last layer.
+
+    Networks start at the identity and stay near it for some steps; a wrong map would hardly show.
+    """
+    tensors, record = load_tensors(run / WEIGHTS)
+    tail = tensors["reconstruction.tail.weight"]
+    tensors["reconstruction.tail.weight"] = 0.1 * torch.randn(
+        tail.shape, generator=torch.Generator().manual_seed(0)
+    )
+    save_tensors(run / WEIGHTS, tensors, record)
+
+
 @pytest.fixture(scope="session")
 def run_folder(
     tmp_path_factory: pytest.TempPathFactory, photos: Path, cli: Callable[..., Outcome]
 ) -> Path:
-    """A denoising run of a few steps."""
+    """A denoising run of a few steps, roughened."""
     folder = tmp_path_factory.mktemp("run")
     result = cli(
         *("train", "denoise", "--data", photos, "--out", folder / "run"),
         *("--steps", 3, "--warmup", 2, "--describe-data", "four small photos"),
     )
     assert result.code == 0, result.err
+    roughen(folder / "run")
     return folder / "run"
 
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import resource
+import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -16,7 +17,7 @@ import numpy as np
 import pytest
 
 from conftest import Outcome
-from hyperguide.atomic import refuse_existing, write_atomically
+from hyperguide.atomic import refuse_existing
 from hyperguide.errors import HyperguideError
 from hyperguide.pictures import read_picture, write_picture
 
@@ -41,7 +42,7 @@ def _fails(result: Outcome, *words: str) -> None:
         assert word in sentences[0], sentences[0]
 
 
-def _enhance(cli: Cli, source: Path, output: Path, *more: object) -> Outcome:
+def _enhance(cli: Cli, source: Path, output: Path | str, *more: object) -> Outcome:
     return cli("enhance", "-i", source, "-o", output, "-t", "denoise", *more)
 
 
@@ -49,17 +50,35 @@ def _nothing_left(folder: Path, *kept: str) -> None:
     assert sorted(p.name for p in folder.iterdir()) == sorted(kept)
 
 
-@contextlib.contextmanager
-def _without_root() -> Iterator[None]:
-    """As a user whom permissions bind; root is not."""
-    if os.geteuid() != 0:
-        yield
-        return
-    os.seteuid(65534)
-    try:
-        yield
-    finally:
-        os.seteuid(0)
+@pytest.fixture
+def bound(cli: Cli) -> Cli:
+    """Run the command line, as a user whom permissions bind, in a folder open to everyone."""
+
+    def call(*arguments: object) -> Outcome:
+        if os.geteuid() != 0:
+            return cli(*arguments)
+        script = (
+            "import os, sys\n"
+            "from hyperguide.cli.main import run\n"
+            "import hyperguide.cli.enhance\n"  # loaded while everything can be read
+            "os.seteuid(65534)\n"
+            "run(sys.argv[1:])\n"
+        )
+        words = [sys.executable, "-c", script, *map(str, arguments)]
+        result = subprocess.run(words, capture_output=True, text=True, check=False)
+        return Outcome(result.returncode, result.stdout, result.stderr)
+
+    return call
+
+
+@pytest.fixture
+def open_folder() -> Iterator[Path]:
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        folder.chmod(0o777)
+        yield folder
+        for path in folder.rglob("*"):
+            path.chmod(0o755)
 
 
 def test_missing_file(cli: Cli, tmp_path: Path) -> None:
@@ -125,17 +144,72 @@ def test_text_named_png(cli: Cli, tmp_path: Path) -> None:
     _fails(_enhance(cli, tmp_path / "text.png", tmp_path / "out.png"), "is not a picture")
 
 
-def test_no_permission_to_read(photo: Path) -> None:
-    photo.chmod(0)
-    with _without_root(), pytest.raises(HyperguideError, match="No permission to read"):
-        read_picture(photo)
+def test_no_permission_to_read(bound: Cli, open_folder: Path, photo: Path) -> None:
+    closed = open_folder / "closed.png"
+    closed.write_bytes(photo.read_bytes())
+    out = open_folder / "out.png"
+    assert _enhance(bound, closed, out).code == 0  # the permission alone makes the difference
+    out.unlink()
+    closed.chmod(0)
+    _fails(_enhance(bound, closed, out), "No permission to read")
+    (open_folder / "in").mkdir(mode=0)
+    _fails(_enhance(bound, open_folder / "in", open_folder / "out"), "Cannot read the folder")
+    _fails(_enhance(bound, open_folder / "in" / "a.png", out), "Cannot look at", "denied")
 
 
-def test_no_permission_to_write(tmp_path: Path) -> None:
-    folder = tmp_path / "closed"
-    folder.mkdir(mode=0o500)
-    with _without_root(), pytest.raises(HyperguideError, match="Cannot write in the folder"):
-        write_atomically(folder / "out.png", lambda p: None)
+def test_no_permission_to_write(bound: Cli, open_folder: Path, photo: Path) -> None:
+    source = open_folder / "a.png"
+    source.write_bytes(photo.read_bytes())
+    source.chmod(0o644)
+    (open_folder / "closed").mkdir(mode=0o555)
+    _fails(_enhance(bound, source, open_folder / "closed" / "out.png"), "Cannot write in")
+    _fails(_enhance(bound, source, f"{open_folder}/closed/new/"), "Cannot create the folder")
+
+
+def test_names_that_are_too_long(cli: Cli, photo: Path, tmp_path: Path) -> None:
+    long = tmp_path / f"{'x' * 300}.png"
+    _fails(_enhance(cli, long, tmp_path / "out.png"), "name too long")
+    _fails(_enhance(cli, photo, long), "name too long")
+
+
+def test_the_longest_legal_name(cli: Cli, photo: Path, tmp_path: Path) -> None:
+    out = tmp_path / f"{'x' * 251}.png"
+    assert _enhance(cli, photo, out).code == 0
+    assert out.exists()
+
+
+def test_maps_never_replace_pictures(cli: Cli, tmp_path: Path, photo: Path) -> None:
+    map_name = photo.with_name("photo.png.guidance.png")
+    map_name.write_bytes(photo.read_bytes())
+    before = map_name.read_bytes()
+    result = cli(
+        *("enhance", "-i", photo, map_name, "-o", tmp_path / "out", "-t", "denoise"),
+        *("--save-guidance", tmp_path, "--force"),
+    )
+    _fails(result, "would replace a picture")
+    assert map_name.read_bytes() == before
+
+
+def test_samples_of_a_type_that_cannot_be_enhanced(
+    cli: Cli, tmp_path: Path, astronaut: np.ndarray
+) -> None:
+    source = tmp_path / "in"
+    source.mkdir()
+    for i, dtype in enumerate(("float64", "int32", "int16")):
+        cv2.imwrite(str(source / f"{i}.tif"), astronaut[:16, :16].astype(dtype))
+    write_picture(source / "last.png", astronaut[:16, :16])
+    cv2.imwrite(str(source / "white.tif"), astronaut[:16, :16].astype(np.float32))
+    result = _enhance(cli, source, tmp_path / "out")
+    _fails(result, "4 of 5 pictures failed")
+    assert result.err.count("has samples of type") == 3
+    assert "float pictures go from 0 to 1" in result.err
+    _nothing_left(tmp_path / "out", "last.png")
+
+
+def test_several_pictures_into_a_pictures_name(cli: Cli, photo: Path, tmp_path: Path) -> None:
+    result = cli("enhance", "-i", photo, photo, "-o", tmp_path / "out.png", "-t", "denoise")
+    _fails(result, "give a folder's name")
+    _nothing_left(tmp_path, "photo.png")
 
 
 def test_wrong_task_name_suggests_the_nearest(cli: Cli, photo: Path, tmp_path: Path) -> None:
@@ -243,6 +317,22 @@ def test_disk_full_keeps_the_old_file(photo: Path, tmp_path: Path) -> None:
     _nothing_left(tmp_path, "photo.png", "out.png")
 
 
+def test_disk_full_while_training(photos: Path, run_folder: Path, tmp_path: Path) -> None:
+    copy = Path(shutil.copytree(run_folder, tmp_path / "run"))
+    before = (copy / "weights.safetensors").read_bytes()
+    words = ["train", "denoise", "--data", photos, "--out", copy, "--force", "--steps", 1]
+    result = subprocess.run(
+        [sys.executable, "-m", "hyperguide", *map(str, words), "--warmup", "0"],
+        capture_output=True,
+        text=True,
+        check=False,
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (65536, 65536)),
+        env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1"},
+    )
+    _fails(Outcome(result.returncode, result.stdout, result.stderr), "Writing", "untouched")
+    assert (copy / "weights.safetensors").read_bytes() == before
+
+
 def test_kill_in_the_middle_of_a_write_keeps_the_old_file(tmp_path: Path) -> None:
     out = tmp_path / "out.bin"
     out.write_bytes(b"precious")
@@ -297,7 +387,7 @@ def test_two_inputs_with_one_name(cli: Cli, photo: Path, tmp_path: Path) -> None
         *("enhance", "-i", photo, "-i", tmp_path / "other" / "photo.png"),
         *("-o", tmp_path / "out", "-t", "denoise"),
     )
-    _fails(result, "would both become")
+    _fails(result, "would both write")
 
 
 def test_training_without_photos(cli: Cli, tmp_path: Path) -> None:
@@ -322,6 +412,8 @@ def test_exporting_what_is_no_run(cli: Cli, tmp_path: Path) -> None:
         ["enhance", "-i", "a.png", "-o", "x.png"],
         ["enhance", "-i", "a.png", "-o", "x.png", "-t", "denoise", "-m", "m.onnx"],
         ["enhance", "-i", "a.png", "-o", "x.png", "-t", "denoise", "-s", "-1"],
+        ["enhance", "-i", "a.png", "-o", "x.png", "-t", "denoise", "-s", "nan"],
+        ["enhance", "-i", "a.png", "-o", "x.png", "-t", "denoise", "--guidance-scale", "inf"],
         ["enhance", "--no-such-flag"],
         ["no-such-verb"],
         ["train", "denoise"],

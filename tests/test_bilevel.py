@@ -53,6 +53,19 @@ def test_the_outer_step_leaves_theta_bit_identical_and_without_gradients() -> No
     assert not _equal(model.reconstruction, omega)
 
 
+def test_no_step_leaves_gradients_behind_in_the_alternation() -> None:
+    algorithm, model = _algorithm()
+    assert model.proxy is not None
+    for _ in range(2):
+        algorithm.inner_step(_batch())
+        theta, omega = _copy(model.proxy), _copy(model.reconstruction)
+        assert all(p.grad is None for p in model.parameters())
+        algorithm.outer_step(_batch())
+        assert _equal(model.proxy, theta)
+        assert not _equal(model.reconstruction, omega)
+        assert all(p.grad is None for p in model.parameters())
+
+
 def test_the_inner_step_leaves_omega_bit_identical_and_without_gradients() -> None:
     algorithm, model = _algorithm()
     assert model.proxy is not None

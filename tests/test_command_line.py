@@ -49,7 +49,55 @@ def test_folders_keep_their_structure(cli: Cli, tmp_path: Path, astronaut: np.nd
     assert result.code == 0, result.err
     assert read_picture(tmp_path / "out" / "a.png").shape == (32, 32, 3)
     assert read_picture(tmp_path / "out" / "sub" / "b.jpg").shape == (48, 32, 3)
-    assert read_picture(tmp_path / "maps" / "sub" / "b.png").dtype == np.uint16
+    assert read_picture(tmp_path / "maps" / "sub" / "b.jpg.guidance.png").dtype == np.uint16
+
+
+def test_results_inside_the_source_folder_are_not_taken_as_pictures(
+    cli: Cli, tmp_path: Path, astronaut: np.ndarray
+) -> None:
+    write_picture(tmp_path / "a.png", astronaut[:32, :32])
+    words = ("enhance", "-i", tmp_path, "-o", tmp_path / "clean", "-t", "denoise", "--force")
+    for _ in range(2):
+        result = cli(*words, "--save-guidance", tmp_path / "maps")
+        assert result.code == 0, result.err
+    assert sorted(p.name for p in (tmp_path / "clean").iterdir()) == ["a.png"]
+    assert len(list((tmp_path / "maps").iterdir())) == 2
+
+
+def test_pictures_of_one_stem_have_maps_of_their_own(
+    cli: Cli, tmp_path: Path, astronaut: np.ndarray
+) -> None:
+    for suffix in ("png", "jpg"):
+        write_picture(tmp_path / f"a.{suffix}", astronaut[:32, :32])
+    result = cli(
+        *("enhance", "-i", tmp_path, "-o", tmp_path / "out", "-t", "denoise"),
+        *("--save-guidance", tmp_path / "out"),
+    )
+    assert result.code == 0, result.err
+    assert len(list((tmp_path / "out").iterdir())) == 6
+    assert read_picture(tmp_path / "out" / "a.png").dtype == np.uint8
+
+
+def test_a_slash_makes_the_output_a_folder(cli: Cli, tmp_path: Path, astronaut: np.ndarray) -> None:
+    write_picture(tmp_path / "a.png", astronaut[:32, :32])
+    result = cli("enhance", "-i", tmp_path / "a.png", "-o", f"{tmp_path}/new/", "-t", "denoise")
+    assert result.code == 0, result.err
+    assert (tmp_path / "new" / "a.png").exists()
+
+
+def test_maps_and_masks_saved_as_rgb_by_an_editor_are_accepted(
+    cli: Cli, tmp_path: Path, astronaut: np.ndarray
+) -> None:
+    write_picture(tmp_path / "a.png", astronaut[:32, :32])
+    write_picture(tmp_path / "gray.png", np.full((32, 32, 3), 90, np.uint8))
+    write_picture(tmp_path / "color.png", astronaut[:32, :32])
+    words = ("enhance", "-i", tmp_path / "a.png", "-o", tmp_path / "out.png", "-t", "denoise")
+    for flag in ("-g", "--mask"):
+        result = cli(*words, flag, tmp_path / "gray.png", "--force")
+        assert result.code == 0, result.err
+        result = cli(*words, flag, tmp_path / "color.png", "--force")
+        assert result.code == 1
+        assert "is a colour picture" in result.err
 
 
 def test_several_inputs_behind_one_flag(cli: Cli, tmp_path: Path, astronaut: np.ndarray) -> None:
@@ -76,11 +124,11 @@ def test_a_saved_map_can_be_fed_back(cli: Cli, tmp_path: Path, astronaut: np.nda
     write_picture(tmp_path / "in.png", astronaut[:64, :80])
     common = ("enhance", "-i", tmp_path / "in.png", "-t", "denoise")
     first = cli(*common, "-o", tmp_path / "a.png", "--save-guidance", tmp_path / "maps")
-    second = cli(*common, "-o", tmp_path / "b.png", "-g", tmp_path / "maps" / "in.png")
+    second = cli(*common, "-o", tmp_path / "b.png", "-g", tmp_path / "maps" / "in.png.guidance.png")
     assert (first.code, second.code) == (0, 0), first.err + second.err
     a, b = (read_picture(tmp_path / name).astype(int) for name in ("a.png", "b.png"))
     assert np.abs(a - b).max() <= 1
-    assert read_picture(tmp_path / "maps" / "in-color.png").shape[2] == 3
+    assert read_picture(tmp_path / "maps" / "in.png.guidance-color.png").shape[2] == 3
 
 
 def test_a_mask_limits_the_change(cli: Cli, tmp_path: Path, astronaut: np.ndarray) -> None:

@@ -195,6 +195,17 @@ def test_the_map_fed_back_repeats_the_result(
     assert np.abs(difference).max() <= 1
 
 
+def test_maps_with_a_channel_axis_or_a_rounding_beyond_the_range_are_accepted(
+    astronaut: np.ndarray, enhancers: dict[str, hyperguide.Enhancer]
+) -> None:
+    image = astronaut[:48, :64]
+    plain = enhancers["denoise"](image, guidance=np.full((48, 64), 0.1)).image
+    axis = enhancers["denoise"](image, guidance=np.full((48, 64, 1), 0.1)).image
+    np.testing.assert_array_equal(plain, axis)
+    enhancers["denoise"](image, guidance=-5e-7)
+    enhancers["denoise"](image, guidance=np.float32(80 / 255) + 1e-6)
+
+
 def test_a_map_of_another_size_is_resized_and_said_so(
     astronaut: np.ndarray, enhancers: dict[str, hyperguide.Enhancer]
 ) -> None:
@@ -211,12 +222,15 @@ def test_a_map_of_another_size_is_resized_and_said_so(
         ({"guidance": float("inf")}, "contains NaN or infinity"),
         ({"guidance": 25}, r"outside 0\.\.0\.314 \(noise_level"),
         ({"guidance": np.zeros(7)}, "does not fit"),
+        ({"guidance": np.zeros((0, 5))}, "is empty"),
+        ({"guidance": "map.png"}, "must be a number"),
+        ({"guidance": 0.1, "strength": 0, "guidance_scale": np.inf}, "contains NaN or infinity"),
         ({"strength": -1}, "at least 0"),
-        ({"strength": float("nan")}, "must be finite"),
+        ({"strength": float("nan")}, "contains NaN"),
         ({"strength": "much"}, "must be a number"),
         ({"strength": np.ones((3, 3))}, "does not fit"),
-        ({"guidance_scale": np.nan}, "must be finite"),
-        ({"guidance": 0.1, "guidance_mix": 2}, "to 1"),
+        ({"guidance_scale": np.nan}, "contains NaN"),
+        ({"guidance": 0.1, "guidance_mix": 2}, "at most 1, not 2"),
     ],
 )
 def test_unusable_dials_are_refused(
@@ -237,6 +251,7 @@ def test_unusable_dials_are_refused(
         (np.zeros((4, 4), np.int32), "type int32"),
         (np.zeros((0, 4), np.uint8), "empty"),
         (np.full((4, 4), np.nan, np.float32), "NaN"),
+        (np.full((4, 4), 200.0), "value 200, but float pictures go from 0 to 1"),
         ([[1, 2]], "numpy array"),
     ],
 )

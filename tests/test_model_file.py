@@ -6,6 +6,7 @@ import getpass
 import os
 import re
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -17,14 +18,16 @@ import torch
 from torch import Tensor, nn
 
 import hyperguide
-from conftest import TASKS, Outcome
+from conftest import TASKS, Outcome, roughen
 from hyperguide.bundled import bundled_models, bundled_path
 from hyperguide.errors import HyperguideError
-from hyperguide.export.model import compare_with_torch, seal
+from hyperguide.export.model import compare_with_torch, export_model, seal
 from hyperguide.export.probe import receptive_field
 from hyperguide.golden import read_golden
 from hyperguide.model_file import DIALS, read_model_file
-from hyperguide.training.checkpoint import load_run
+from hyperguide.training.checkpoint import WEIGHTS, load_run, save_tensors
+from hyperguide.training.model import GuidedModel, build_model
+from hyperguide.training.preset import load_preset
 from hyperguide.verify import seal_breaks
 
 
@@ -36,26 +39,56 @@ def _noise(*shape: int, seed: int = 0) -> np.ndarray:
     return np.random.default_rng(seed).uniform(0, 1, shape).astype(np.float32)
 
 
+@pytest.fixture(scope="module", params=TASKS)
+def pair(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[GuidedModel, Path]:
+    """An untrained, roughened pair of each task and its exported file."""
+    run = tmp_path_factory.mktemp(request.param)
+    preset = load_preset(request.param, "fast")
+    torch.manual_seed(0)
+    record = {
+        **{"preset": asdict(preset), "strategy": "strict", "seed": 0, "step": 0, "seconds": 0},
+        **{"data": {}, "validation": {}},
+    }
+    save_tensors(run / WEIGHTS, build_model(preset).state_dict(), record)
+    roughen(run)
+    trained = load_run(run)
+    export_model(trained, run / "model.onnx")
+    return trained.model, run / "model.onnx"
+
+
 def test_the_file_equals_torch_on_image_and_guidance_at_odd_multiples(
-    exported: Path, run_folder: Path
+    pair: tuple[GuidedModel, Path],
 ) -> None:
-    model = load_run(run_folder).model
-    differences = compare_with_torch(model, read_model_file(exported))
-    assert [d.size for d in differences] == [(8, 8), (24, 40), (56, 16)]
+    model, path = pair
+    differences = compare_with_torch(model, read_model_file(path))
+    m = model.size_multiple
+    assert [d.size for d in differences] == [(m, m), (3 * m, 5 * m), (7 * m, 2 * m)]
     assert max(d.enhanced for d in differences) < 1e-5
     assert max(d.guidance for d in differences) < 1e-5
 
 
-def test_a_given_map_at_mix_one_equals_torch_fed_that_map(exported: Path, run_folder: Path) -> None:
-    model = load_run(run_folder).model
-    image, guidance = _noise(1, 3, 48, 64), 0.2 * _noise(1, 1, 48, 64, seed=1)
-    session = onnxruntime.InferenceSession(exported.read_bytes())
-    feeds = {"image": image, "guidance_in": guidance, "guidance_mix": _one(1)}
-    enhanced, used = session.run(["enhanced", "guidance"], feeds)
+def test_a_given_map_at_mix_one_equals_torch_fed_that_map(pair: tuple[GuidedModel, Path]) -> None:
+    model, path = pair
+    height, width = 3 * model.size_multiple, 4 * model.size_multiple
+    image = _noise(1, 3, height, width)
+    guidance = model.reconstruction.maximum * _noise(1, 1, height, width, seed=1)
+    session = onnxruntime.InferenceSession(path.read_bytes())
+
+    def run(given: np.ndarray) -> list[np.ndarray]:
+        return session.run(
+            ["enhanced", "guidance"],
+            {"image": image, "guidance_in": given, "guidance_mix": _one(1)},
+        )
+
+    enhanced, used = run(guidance)
     with torch.no_grad():
         expected = model.reconstruction(torch.from_numpy(image), torch.from_numpy(guidance))
     np.testing.assert_array_equal(used, guidance)
     np.testing.assert_allclose(enhanced, expected.clamp(0, 1).numpy(), atol=1e-4)
+    # Any slip of the map would show: a tenth less of it changes far more than the tolerance.
+    assert np.abs(run(0.9 * guidance)[0] - enhanced).max() > 5e-3
 
 
 def test_an_exporter_that_deviates_writes_nothing(
@@ -202,6 +235,54 @@ def test_verify_exits_1_with_other_edits(
     result = cli("verify", model_copy)
     assert result.code == 1
     assert sentence in result.err
+
+
+def test_a_metadata_entry_given_twice_is_refused(model_copy: Path) -> None:
+    model = onnx.load(model_copy)
+    entry = model.metadata_props.add()
+    entry.key, entry.value = "hyperguide.tier", "paper"
+    model.metadata_props.sort(key=lambda e: e.value != "paper")  # the false one first
+    onnx.save(model, model_copy)
+    with pytest.raises(HyperguideError, match="a metadata entry twice"):
+        read_model_file(model_copy)
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("task", "detoast"),
+        ("color", "cmyk"),
+        ("io", "uint8"),
+        ("size_multiple", "0"),
+        ("size_multiple", '"8"'),
+        ("receptive_field", "-1"),
+        ("guidance", "{}"),
+        ("guidance", '{"name": "x"'),
+    ],
+)
+def test_metadata_that_this_version_cannot_run_is_refused(
+    key: str, value: str, model_copy: Path
+) -> None:
+    model = onnx.load(model_copy)
+    next(e for e in model.metadata_props if e.key == f"hyperguide.{key}").value = value
+    onnx.save(model, model_copy)
+    with pytest.raises(HyperguideError, match=r"metadata of .* is damaged"):
+        hyperguide.load(model_copy)
+
+
+def test_damage_in_a_golden_sample_is_one_sentence_or_other_numbers(exported: Path) -> None:
+    metadata = read_model_file(exported).metadata
+    key = next(k for k in metadata if ".golden." in k)
+    rng = np.random.default_rng(0)
+    refused = 0
+    for _ in range(300):
+        text = list(metadata[key])
+        text[rng.integers(len(text))] = chr(rng.integers(43, 123))
+        try:
+            read_golden({key: "".join(text)}, "x")
+        except HyperguideError:
+            refused += 1  # any other error fails the test
+    assert refused > 250
 
 
 def test_golden_samples_catch_what_a_new_seal_hides(

@@ -55,7 +55,7 @@ def test_held_out_photos_gain_at_least_2_db(
     rng = torch.Generator().manual_seed(5)
     gains = []
     for _ in range(10):
-        batch = draw_batch(data.held_out, data.held_out_degradation, Stage(1, crop, 1), rng)
+        batch = data.held_out_batch(Stage(1, crop, 1), rng)
         degraded, clean, _ = _numpy(batch)
         if np.array_equal(degraded, clean):
             continue
@@ -73,7 +73,8 @@ def test_the_predicted_noise_map_is_nearly_as_good_as_the_true_one(
     scores: dict[str, list[float]] = {"true": [], "predicted": [], "constant": []}
     for sigma in (15, 25, 50) * 3:
         noise = Noise(sigma / 255, sigma / 255, clean=0, varying=0, gray=0, clipped=0)
-        degraded, clean, true = _numpy(draw_batch(data.held_out, noise, Stage(1, 256, 1), rng))
+        batch = draw_batch(data.held_out, noise, data.channels, Stage(1, 256, 1), rng)
+        degraded, clean, true = _numpy(batch)
         scores["true"].append(_psnr(enhance(degraded, guidance=true).image, clean))
         scores["predicted"].append(_psnr(enhance(degraded).image, clean))
         scores["constant"].append(_psnr(enhance(degraded, guidance=27.5 / 255).image, clean))

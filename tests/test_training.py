@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -18,15 +19,20 @@ import skimage.metrics
 import torch
 from safetensors.torch import load_file
 
+import hyperguide
 from conftest import Outcome
 from hyperguide.errors import HyperguideError
+from hyperguide.export.model import export_model
+from hyperguide.training.checkpoint import load_run, load_tensors
+from hyperguide.training.data import open_data
 from hyperguide.training.degradations import Haze, Noise, Rain
 from hyperguide.training.losses import ssim
 from hyperguide.training.metrics import psnr
 from hyperguide.training.model import build_model
 from hyperguide.training.muon import orthogonalize
 from hyperguide.training.photos import Photos, Scene, find_scenes, sample_crops, split_held_out
-from hyperguide.training.preset import load_preset, preset_from_dict
+from hyperguide.training.preset import Schedule, Stage, load_preset, preset_from_dict
+from hyperguide.training.trainer import Run, Strategy
 
 
 def _generator(seed: int = 0) -> torch.Generator:
@@ -145,7 +151,9 @@ def test_the_unguided_twin_differs_by_the_map_channel_only() -> None:
     [
         ({"colour": 3}, "unknown field 'colour'"),
         ({"loss": "l3"}, "loss must be one of log_mse"),
-        ({"channels": 2.5}, "channels must be of type int"),
+        ({"channels": 2}, "channels must be one of 1, 3"),
+        ({"tier": 3}, "tier must be of type str"),
+        ({"proxy": {"view": "detail", "width": 8, "unshuffle": 2, "dilations": [1]}}, "4 items"),
         ({"schedule": {"steps": 5, "stages": []}}, "the field 'warmup' is missing"),
     ],
 )
@@ -168,47 +176,25 @@ def _train(cli: Callable[..., Outcome], photos: Path, out: Path, *more: object) 
     )
 
 
-def test_a_killed_run_resumes_to_the_weights_of_an_uninterrupted_one(
-    cli: Callable[..., Outcome], photos: Path, tmp_path: Path
+def test_an_interrupted_run_resumes_to_the_weights_of_an_uninterrupted_one(
+    photos: Path, tmp_path: Path
 ) -> None:
-    from hyperguide.training.data import open_data
-    from hyperguide.training.trainer import Run
-
-    torch.set_num_threads(1)
-    preset = load_preset("denoise", "fast")
-    data = open_data(preset, [photos])
-
-    def run(folder: str) -> Run:
-        (tmp_path / folder).mkdir(exist_ok=True)
-        small = preset_from_dict(
-            json.loads(preset.to_json())
-            | {
-                "schedule": {
-                    "warmup": 2,
-                    "steps": 6,
-                    "stages": [{"until": 1.0, "crop": 32, "batch": 2}],
-                }
-            },
-            "test",
-        )
-        return Run(small, data, tmp_path / folder, "strict", seed=3)
-
-    whole = run("whole")
+    whole = _small_run(photos, tmp_path / "whole")
     whole.train(lambda progress: None)
 
     class KilledError(Exception):
         pass
 
-    def kill_at_five(progress: object) -> None:
+    def kill_behind_a_checkpoint(progress: object) -> None:
         if interrupted.step == 5:
             interrupted.save()
         if interrupted.step == 6:
             raise KilledError
 
-    interrupted = run("interrupted")
+    interrupted = _small_run(photos, tmp_path / "interrupted")
     with pytest.raises(KilledError):
-        interrupted.train(kill_at_five)
-    resumed = run("interrupted")
+        interrupted.train(kill_behind_a_checkpoint)
+    resumed = _small_run(photos, tmp_path / "interrupted")
     resumed.resume()
     assert resumed.step == 5
     resumed.train(lambda progress: None)
@@ -228,28 +214,123 @@ def test_a_run_folder_is_not_overwritten_by_accident(
     assert (copy / "weights.safetensors").read_bytes() == before
 
 
-def test_resume_with_other_settings_says_which(
-    cli: Callable[..., Outcome], photos: Path, run_folder: Path
+def _small_run(
+    photos: Path, folder: Path, seed: int = 3, strategy: Strategy = "strict", steps: int = 6
+) -> Run:
+    """Two warm-up and six outer steps on crops of 32 pixels."""
+    preset = load_preset("denoise", "fast")
+    stages = (Stage(until=1.0, crop=32, batch=2),)
+    preset = replace(preset, schedule=Schedule(warmup=2, steps=steps, stages=stages))
+    folder.mkdir(exist_ok=True)
+    return Run(preset, open_data(preset, [photos]), folder, strategy, seed)
+
+
+def test_resume_with_other_settings_or_data_says_which(photos: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    _small_run(photos, folder).save()
+    _small_run(photos, folder).resume()
+    for changed, words in (
+        (_small_run(photos, folder, seed=4), "another seed"),
+        (_small_run(photos, folder, steps=7), "another preset"),
+        (_small_run(photos, folder, strategy="unguided"), "another strategy"),
+    ):
+        with pytest.raises(HyperguideError, match=words):
+            changed.resume()
+    fewer = Path(shutil.copytree(photos, tmp_path / "fewer"))
+    (fewer / "0.png").unlink()
+    with pytest.raises(HyperguideError, match="other data"):
+        _small_run(fewer, folder).resume()
+
+
+def test_repeated_and_nested_folders_count_once(photos: Path) -> None:
+    once = find_scenes([photos])
+    assert find_scenes([photos, photos, photos.parent / photos.name]) == once
+    assert len({scene.photo.resolve() for scene in find_scenes([photos, photos.parent])}) >= 4
+
+
+def test_weights_that_are_not_finite_never_replace_a_checkpoint(
+    photos: Path, tmp_path: Path
 ) -> None:
-    result = _train(cli, photos, run_folder, "--resume", "--seed", 1)
+    run = _small_run(photos, tmp_path / "run")
+    run.save()
+    before = (run.folder / "weights.safetensors").read_bytes()
+    next(iter(run.average.values.values())).fill_(torch.nan)
+    with pytest.raises(HyperguideError, match="last checkpoint was kept"):
+        run.save()
+    assert (run.folder / "weights.safetensors").read_bytes() == before
+
+
+def test_force_keeps_the_old_run_until_the_new_one_has_a_checkpoint(
+    cli: Callable[..., Outcome], photos: Path, run_folder: Path, tmp_path: Path
+) -> None:
+    copy = Path(shutil.copytree(run_folder, tmp_path / "run"))
+    before = (copy / "weights.safetensors").read_bytes()
+    bad = Path(shutil.copytree(photos, tmp_path / "photos"))
+    for path in bad.iterdir():
+        path.write_bytes(path.read_bytes()[:100])
+    result = _train(cli, bad, copy, "--force")
     assert result.code == 1
-    assert "another preset" in result.err  # its steps differ too, and come first
+    assert "truncated" in result.err
+    assert (copy / "weights.safetensors").read_bytes() == before
 
 
-def test_a_run_killed_in_the_middle_leaves_whole_checkpoints(photos: Path, tmp_path: Path) -> None:
+def test_gray_presets_train_and_export_gray_models(photos: Path, tmp_path: Path) -> None:
+    preset = load_preset("denoise", "fast")
+    stages = (Stage(until=1.0, crop=32, batch=2),)
+    preset = replace(preset, channels=1, schedule=Schedule(warmup=1, steps=1, stages=stages))
+    run = Run(preset, open_data(preset, [photos]), tmp_path, "strict", 0)
+    run.train(lambda progress: None)
+    export_model(load_run(tmp_path), tmp_path / "gray.onnx")
+    enhancer = hyperguide.load(tmp_path / "gray.onnx")
+    assert enhancer.info.color == "gray"
+    for shape in ((1, 1), (20, 30)):
+        image = np.full(shape, 100, np.uint8)
+        assert enhancer(image).image.shape == shape
+    with pytest.raises(HyperguideError, match="takes gray pictures"):
+        enhancer(np.zeros((8, 8, 3), np.uint8))
+
+
+def test_a_kill_in_the_middle_of_a_checkpoint_leaves_the_last_one(
+    photos: Path, tmp_path: Path
+) -> None:
+    run = _small_run(photos, tmp_path / "run")
+    run.save()
+    before = {p.name: p.read_bytes() for p in run.folder.glob("*.safetensors")}
+    script = f"""
+import os, signal
+from pathlib import Path
+from hyperguide.training import checkpoint
+
+def half(self, data):
+    with open(self, "wb") as file:
+        file.write(data[: len(data) // 2])
+    os.kill(os.getpid(), signal.SIGKILL)
+
+tensors, record = checkpoint.load_tensors(Path({str(run.folder)!r}) / "state.safetensors")
+Path.write_bytes = half
+checkpoint.save_tensors(Path({str(run.folder)!r}) / "state.safetensors", tensors, record)
+"""
+    result = subprocess.run([sys.executable, "-c", script], check=False)
+    assert result.returncode == -signal.SIGKILL
+    assert {p.name: p.read_bytes() for p in run.folder.glob("[a-z]*.safetensors")} == before
+    _small_run(photos, run.folder).resume()
+
+
+def test_ctrl_c_saves_the_run(photos: Path, tmp_path: Path) -> None:
     out = tmp_path / "run"
-    words = ["train", "denoise", "--data", photos, "--out", out, "--checkpoint-seconds", 1]
+    words = ["train", "denoise", "--data", photos, "--out", out, "--warmup", "0"]
     process = subprocess.Popen(
         [sys.executable, "-m", "hyperguide", *map(str, words)],
-        stderr=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
         env={**os.environ, "OMP_NUM_THREADS": "1"},
     )
-    try:
-        deadline = time.monotonic() + 120
-        while not (out / "weights.safetensors").exists() and time.monotonic() < deadline:
-            time.sleep(0.05)
-    finally:
-        process.send_signal(signal.SIGKILL)
-        process.wait()
-    assert load_file(out / "weights.safetensors")
-    assert load_file(out / "state.safetensors")
+    while not out.exists():
+        assert process.poll() is None
+        time.sleep(0.05)
+    time.sleep(3)  # into the steps
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 130, err
+    assert "go on with --resume" in err
+    assert load_tensors(out / "state.safetensors")[1]["step"] >= 1

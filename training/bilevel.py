@@ -85,10 +85,10 @@ class Bilevel:
         return loss.detach()
 
     def _descend(self, loss: Tensor, network: nn.Module, optimizer: Step) -> None:
-        optimizer.zero_grad()
         loss.backward()
         nn.utils.clip_grad_norm_(network.parameters(), self.clip)
         optimizer.step()
+        optimizer.zero_grad()  # nothing of this step is left for the next one
 
 
 class Average:

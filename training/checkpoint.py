@@ -12,9 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import load_file, save_file
+from safetensors import SafetensorError
+from safetensors.torch import load, save
 from torch import Tensor
 from torch.optim import Optimizer
 
@@ -26,6 +25,7 @@ from .preset import Preset, preset_from_dict
 
 WEIGHTS = "weights.safetensors"
 STATE = "state.safetensors"
+LOG = "log.jsonl"
 
 
 @dataclass(frozen=True)
@@ -41,20 +41,22 @@ def save_tensors(path: Path, tensors: dict[str, Tensor], record: dict[str, Any])
     """Write tensors and a JSON record as one safetensors file, atomically."""
     metadata = {"hyperguide": json.dumps(record)}
     contiguous = {name: t.detach().contiguous() for name, t in tensors.items()}
-    write_atomically(path, lambda temporary: save_file(contiguous, temporary, metadata))
+    # Written from memory: then a full disk is an OSError like any other, and any path will do.
+    data = save(contiguous, metadata)
+    write_atomically(path, lambda temporary: temporary.write_bytes(data))
 
 
 def load_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """Read what `save_tensors` wrote. Raises HyperguideError if the file is missing or damaged."""
     try:
-        with safe_open(path, "pt") as file:
-            record = json.loads((file.metadata() or {})["hyperguide"])
-        return load_file(path), record
+        data = path.read_bytes()
+        header = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])
+        return load(data), json.loads(header["__metadata__"]["hyperguide"])
     except FileNotFoundError:
         raise HyperguideError(
             f"There is no {path}: give the folder of a finished or running training."
         ) from None
-    except (SafetensorError, KeyError, json.JSONDecodeError, OSError) as error:
+    except (SafetensorError, KeyError, TypeError, ValueError, OSError) as error:
         raise HyperguideError(f"{path} is damaged or not a checkpoint of ours: {error}.") from None
 
 
@@ -86,8 +88,3 @@ def restore_optimizer(optimizer: Optimizer, prefix: str, tensors: dict[str, Tens
             state.setdefault(int(index), {})[name] = tensor
     groups = optimizer.state_dict()["param_groups"]
     optimizer.load_state_dict({"state": state, "param_groups": groups})
-
-
-def generator_tensor(generator: torch.Generator) -> Tensor:
-    """A generator's state as bytes."""
-    return generator.get_state()

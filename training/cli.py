@@ -10,6 +10,7 @@ import torch
 
 from hyperguide.cli.progress import progress_bar
 from hyperguide.errors import HyperguideError
+from hyperguide.paths import exists, make_folder
 
 from .checkpoint import STATE, WEIGHTS
 from .data import open_data
@@ -80,7 +81,7 @@ def train(
     _refuse_mistakes(out, resume, force)
     opened = open_data(preset, list(data), streaks, describe_data)
     run = Run(preset, opened, out, "unguided" if strategy == "unguided" else "strict", seed)
-    _prepare_folder(out, keep=resume)
+    make_folder(out)  # an old run in it stays until the first checkpoint replaces it
     if resume:
         run.resume()
     with progress_bar("step", "losses") as bar:
@@ -99,8 +100,13 @@ def train(
                 losses="  ".join(losses),
             )
 
-        run.train(report, checkpoint_seconds)
-    result = run.validate()
+        try:
+            result = run.train(report, checkpoint_seconds)
+        except KeyboardInterrupt:
+            if run.step:
+                run.save()
+                bar.console.print(f"Saved step {run.step}; go on with --resume.", markup=False)
+            raise
     click.echo(
         f"{out}: {run.step} steps in {run.seconds:.0f} s on {torch.get_num_threads()} thread(s); "
         f"held-out photos {result['input_psnr']:.2f} -> {result['output_psnr']:.2f} dB"
@@ -108,7 +114,7 @@ def train(
 
 
 def _refuse_mistakes(out: Path, resume: bool, force: bool) -> None:
-    holds_run = (out / WEIGHTS).exists() or (out / STATE).exists()
+    holds_run = exists(out / WEIGHTS) or exists(out / STATE)
     if resume and not holds_run:
         raise HyperguideError(f"{out} holds no run to resume: leave out --resume.")
     if holds_run and not resume and not force:
@@ -116,13 +122,3 @@ def _refuse_mistakes(out: Path, resume: bool, force: bool) -> None:
             f"{out} holds a run: go on with --resume, start anew with --force, "
             "or choose another --out."
         )
-
-
-def _prepare_folder(out: Path, keep: bool) -> None:
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise HyperguideError(f"Cannot create the folder {out}: {error.strerror}.") from None
-    if not keep:
-        for name in (WEIGHTS, STATE, "log.jsonl"):
-            (out / name).unlink(missing_ok=True)

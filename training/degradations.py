@@ -1,8 +1,9 @@
 """What the tasks remove, synthesised on batches of clean crops: noise, rain, haze.
 
-Each function takes clean crops and a generator and returns (degraded, guidance): the observation
-y, and the true map sigma_gt in the task's unit. Everything random comes from the generator, so
-that a seed repeats a run.
+Each class has the ranges of one degradation. Its `degrade` takes clean crops, their depth and a
+generator and returns (degraded, clean, guidance): the observation y, the target x, and the true
+map sigma_gt in the task's unit. Everything random comes from the generator, so that a seed
+repeats a run.
 """
 
 from __future__ import annotations

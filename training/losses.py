@@ -37,11 +37,13 @@ def l1(restored: Tensor, clean: Tensor) -> Tensor:
 def l1_ssim(restored: Tensor, clean: Tensor) -> Tensor:
     """L1 + 0.2 (1 - SSIM of the luma plane)."""
     restored = restored.float()
-    return l1(restored, clean) + 0.2 * (1 - ssim(_luma(restored), _luma(clean)).mean())
+    return l1(restored, clean) + 0.2 * (1 - ssim(luma(restored), luma(clean)).mean())
 
 
-def _luma(image: Tensor) -> Tensor:
-    """Luma of RGB with BT.601 weights, full range, shape (N, 1, H, W)."""
+def luma(image: Tensor) -> Tensor:
+    """Luma of RGB with BT.601 weights, full range, shape (N, 1, H, W); gray stays as it is."""
+    if image.shape[1] == 1:
+        return image
     weights = torch.tensor([0.299, 0.587, 0.114], dtype=image.dtype).view(1, 3, 1, 1)
     return (image * weights).sum(1, keepdim=True)
 

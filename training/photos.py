@@ -12,8 +12,9 @@ import torch
 from torch import Generator, Tensor
 
 from hyperguide.errors import HyperguideError
-
-SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp"})
+from hyperguide.guidance_files import gray_plane
+from hyperguide.paths import is_folder
+from hyperguide.pictures import find_pictures, read_picture
 
 
 @dataclass(frozen=True)
@@ -47,21 +48,24 @@ class Photos:
 
     @staticmethod
     def _decode(scene: Scene) -> tuple[np.ndarray, np.ndarray | None]:
-        bgr = cv2.imread(str(scene.photo), cv2.IMREAD_COLOR)
-        if bgr is None:
-            raise HyperguideError(
-                f"Cannot read the training photo {scene.photo}: remove it or replace it."
-            )
-        photo = cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB)
+        photo = _eight_bits(read_picture(scene.photo))
+        photo = np.dstack([photo] * 3) if photo.ndim == 2 else photo[..., :3]
         if scene.depth is None:
-            return photo, None
-        depth = cv2.imread(str(scene.depth), cv2.IMREAD_UNCHANGED)
-        if depth is None or depth.ndim != 2 or depth.shape != photo.shape[:2]:
+            return np.ascontiguousarray(photo), None
+        depth = read_picture(scene.depth)
+        if depth.ndim != 2 or depth.shape != photo.shape[:2]:
             raise HyperguideError(
                 f"The depth picture {scene.depth} is not a gray picture of the size of "
                 f"{scene.photo.name}: mend or remove it."
             )
-        return photo, np.rint(255.0 / max(int(depth.max()), 1) * depth).astype(np.uint8)
+        return photo, np.rint(255.0 / max(float(depth.max()), 1e-6) * depth).astype(np.uint8)
+
+
+def _eight_bits(picture: np.ndarray) -> np.ndarray:
+    if picture.dtype == np.uint8:
+        return picture
+    full = 1 if picture.dtype.kind == "f" else np.iinfo(picture.dtype).max
+    return np.rint(picture.clip(0, full) * (255 / full)).astype(np.uint8)
 
 
 def find_scenes(folders: Sequence[Path]) -> list[Scene]:
@@ -72,8 +76,9 @@ def find_scenes(folders: Sequence[Path]) -> list[Scene]:
     Raises HyperguideError if a folder is missing or holds no photo.
     """
     scenes: list[Scene] = []
+    seen: set[Path] = set()
     for folder in folders:
-        if not folder.is_dir():
+        if not is_folder(folder):
             raise HyperguideError(f"The data folder {folder} does not exist: give another --data.")
         if (folder / "rgb").is_dir() and (folder / "depth").is_dir():
             found = [
@@ -84,14 +89,15 @@ def find_scenes(folders: Sequence[Path]) -> list[Scene]:
             found = [Scene(photo) for photo in _pictures(folder)]
         if not found:
             raise HyperguideError(f"The data folder {folder} holds no photos: give another --data.")
-        scenes += found
+        # Repeated or nested folders must not put a photo on both sides of the split.
+        scenes += [scene for scene in found if scene.photo.resolve() not in seen]
+        seen |= {scene.photo.resolve() for scene in found}
     return scenes
 
 
 def _pictures(folder: Path) -> list[Path]:
-    files = (p for p in folder.rglob("*") if p.suffix.lower() in SUFFIXES and p.is_file())
     # NYU's names are numbers and neighbours show the same room: keep them in that order.
-    return sorted(files, key=lambda p: (p.parent, len(p.stem), p.stem))
+    return sorted(find_pictures(folder), key=lambda p: (p.parent, len(p.stem), p.stem))
 
 
 def split_held_out(scenes: Sequence[Scene], share: float) -> tuple[list[Scene], list[Scene]]:
@@ -119,15 +125,15 @@ def split_held_out(scenes: Sequence[Scene], share: float) -> tuple[list[Scene], 
 
 def read_streaks(folder: Path) -> list[np.ndarray]:
     """Read gray rain streak layers, uint8, shape (H, W) each, sorted by name."""
-    layers = []
-    for path in _pictures(folder) if folder.is_dir() else []:
-        layer = cv2.imread(str(path), cv2.IMREAD_GRAYSCALE)
-        if layer is None:
-            raise HyperguideError(f"Cannot read the streak layer {path}: remove or replace it.")
-        layers.append(layer)
-    if not layers:
-        raise HyperguideError(f"The folder {folder} holds no streak layers: give other --streaks.")
-    return layers
+    paths = _pictures(folder) if is_folder(folder) else []
+    if len(paths) < 2:
+        raise HyperguideError(
+            f"The folder {folder} holds {len(paths)} streak layers, but two are needed, one to "
+            "validate with: give other --streaks."
+        )
+    return [
+        _eight_bits(gray_plane(read_picture(path), f"The streak layer {path}")) for path in paths
+    ]
 
 
 def sample_crops(

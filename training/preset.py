@@ -56,6 +56,11 @@ class Stage:
     batch: int
     reduce: int = 1
 
+    def __post_init__(self) -> None:
+        for name in ("crop", "batch", "reduce"):
+            if getattr(self, name) < 1:
+                raise HyperguideError(f"A stage's {name} must be at least 1 in the preset.")
+
 
 @dataclass(frozen=True)
 class Schedule:
@@ -76,6 +81,13 @@ class Schedule:
     adam_lr: float = 0.002
     decay: float = 0.999
 
+    def __post_init__(self) -> None:
+        if self.steps < 1 or self.warmup < 0:
+            raise HyperguideError("The schedule needs steps >= 1 and warmup >= 0 in the preset.")
+        ends = [stage.until for stage in self.stages]
+        if ends != sorted(set(ends)) or ends[-1] != 1:
+            raise HyperguideError("The stages' `until` must ascend and end at 1.0 in the preset.")
+
 
 @dataclass(frozen=True)
 class Preset:
@@ -83,6 +95,7 @@ class Preset:
 
     loss: name of the reconstruction loss f in `losses.TASK_LOSSES`.
     degradation: fields of the task's class in `degradations` that differ from their defaults.
+    channels: 3 for RGB, 1 for gray pictures.
     """
 
     task: str
@@ -92,7 +105,7 @@ class Preset:
     loss: LossName
     schedule: Schedule
     degradation: dict[str, Any] = dataclasses.field(default_factory=dict)
-    channels: int = 3
+    channels: Literal[1, 3] = 3
 
     def to_json(self) -> str:
         """The preset as JSON, for checkpoints and model files."""
@@ -119,6 +132,8 @@ def load_preset(task: str, tier: str, path: Path | None = None) -> Preset:
             text = path.read_text()
         except OSError as error:
             raise HyperguideError(f"Cannot read the preset {path}: {error.strerror}.") from None
+        except UnicodeDecodeError:
+            raise HyperguideError(f"The preset {path} is not a text file: mend it.") from None
     try:
         fields = yaml.safe_load(text)
     except yaml.YAMLError as error:
@@ -133,10 +148,10 @@ def load_preset(task: str, tier: str, path: Path | None = None) -> Preset:
 
 def preset_from_dict(fields: object, where: str) -> Preset:
     """Build a preset from parsed YAML or JSON; `where` names the source in errors."""
-    return _build(Preset, fields, where)
+    return build(Preset, fields, where)
 
 
-def _build(kind: type[T], fields: object, where: str) -> T:
+def build(kind: type[T], fields: object, where: str) -> T:
     """Fill the dataclass `kind` from a mapping, checking names and types."""
     if not isinstance(fields, dict):
         raise HyperguideError(f"{where}: expected a mapping with the fields of a {kind.__name__}.")
@@ -158,10 +173,10 @@ def _build(kind: type[T], fields: object, where: str) -> T:
 
 def _value(hint: Any, value: Any, where: str) -> Any:
     if dataclasses.is_dataclass(hint):
-        return _build(hint, value, where)  # type: ignore[arg-type]
+        return build(hint, value, where)  # type: ignore[arg-type]
     if get_origin(hint) is Literal:
         if value not in get_args(hint):
-            raise HyperguideError(f"{where} must be one of {', '.join(get_args(hint))}.")
+            raise HyperguideError(f"{where} must be one of {', '.join(map(str, get_args(hint)))}.")
         return value
     if get_origin(hint) is tuple:
         items = get_args(hint)

@@ -20,6 +20,7 @@ from hyperguide.tasks import find_task
 
 from .bilevel import Average, Bilevel, Sample
 from .checkpoint import (
+    LOG,
     STATE,
     WEIGHTS,
     load_tensors,
@@ -27,7 +28,7 @@ from .checkpoint import (
     restore_optimizer,
     save_tensors,
 )
-from .data import Data, draw_batch
+from .data import Data
 from .losses import TASK_LOSSES, guidance_loss
 from .metrics import psnr
 from .model import GuidedModel, build_model
@@ -121,11 +122,17 @@ class Run:
         self.rng_h = Generator().manual_seed(2 * seed)
         self.rng_tr = Generator().manual_seed(2 * seed + 1)
         self.seconds = 0.0
+        self.saved = False  # whether the folder holds a checkpoint of this run
 
-    def train(self, report: Callable[[Progress], None], checkpoint_seconds: float = 120) -> None:
-        """Train to the end of the schedule, reporting every step and saving now and then."""
-        photos, degradation = self.data.train, self.data.train_degradation
+    def train(
+        self, report: Callable[[Progress], None], checkpoint_seconds: float = 120
+    ) -> dict[str, float]:
+        """Train to the end of the schedule, reporting every step and saving now and then.
+
+        Returns the last validation; see `validate`.
+        """
         f_mean = g_mean = None
+        validation: dict[str, float] = {}
         began = saved = perf_counter()
         phase = "unguided" if self.strategy == "unguided" else "bilevel"
         while self.step < self.total:
@@ -133,10 +140,10 @@ class Run:
             stage = self._stage(outer)
             self._set_learning_rates(outer)
             if self.model.proxy is not None:
-                g = self.algorithm.inner_step(draw_batch(photos, degradation, stage, self.rng_h))
+                g = self.algorithm.inner_step(self.data.train_batch(stage, self.rng_h))
                 g_mean = _running(g_mean, self._finite(g, "guidance loss g"))
             if outer >= 0:
-                f = self.algorithm.outer_step(draw_batch(photos, degradation, stage, self.rng_tr))
+                f = self.algorithm.outer_step(self.data.train_batch(stage, self.rng_tr))
                 f_mean = _running(f_mean, self._finite(f, "reconstruction loss f"))
             self.average.update()
             self.step += 1
@@ -146,8 +153,9 @@ class Run:
             now = perf_counter()
             if now - saved > checkpoint_seconds or self.step == self.total:
                 self.seconds += now - began
-                self.save(f_mean, g_mean)
+                validation = self.save(f_mean, g_mean)["validation"]
                 began = saved = perf_counter()
+        return validation
 
     def _finite(self, loss: Tensor, name: str) -> float:
         value = float(loss)
@@ -167,7 +175,7 @@ class Run:
         """Short linear start, then cosine to zero over the outer steps."""
         steps = self.preset.schedule.steps
         cosine = 0.5 * (1 + math.cos(math.pi * max(outer, 0) / steps))
-        self.reconstruction_optimizer.set_lr_factor(min(cosine, (outer + 1) / 100))
+        self.reconstruction_optimizer.set_lr_factor(min(cosine, max(outer + 1, 0) / 100))
         if self.proxy_optimizer is not None:
             self.proxy_optimizer.set_lr_factor(min(cosine, (self.step + 1) / 100))
 
@@ -175,14 +183,24 @@ class Run:
         """Validate the averaged weights on held-out crops, the same ones every time."""
         rng = Generator().manual_seed(0)
         last = self.preset.schedule.stages[-1]
-        stage = replace(last, batch=8, crop=max(last.crop, 128))
-        draw = partial(draw_batch, self.data.held_out, self.data.held_out_degradation, stage, rng)
+        multiple = self.model.size_multiple
+        crop = max(last.crop, multiple * -(-128 // multiple))
+        stage = replace(last, batch=8, crop=crop)
         model = build_model(self.preset, guided=self.model.proxy is not None)
         model.load_state_dict(self.average.values)
-        return validate(model.eval(), [draw() for _ in range(batches)])
+        drawn = [self.data.held_out_batch(stage, rng) for _ in range(batches)]
+        return validate(model.eval(), drawn)
 
     def save(self, f: float | None = None, g: float | None = None) -> dict[str, Any]:
-        """Write weights, state and a line of the log. Returns the record."""
+        """Write weights, state and a line of the log. Returns the record.
+
+        Raises HyperguideError, and keeps the last checkpoint, if the weights are not finite.
+        """
+        if not all(bool(p.isfinite().all()) for p in self.average.values.values()):
+            raise HyperguideError(
+                f"The weights became NaN or infinite before step {self.step}: the last checkpoint "
+                "was kept; start again with lower learning rates in the preset."
+            )
         validation = self.validate()
         record = {
             "preset": asdict(self.preset),
@@ -204,8 +222,9 @@ class Run:
         save_tensors(self.folder / STATE, tensors, record)
         save_tensors(self.folder / WEIGHTS, self.average.values, record)
         line = {"step": self.step, "f": f, "g": g, "seconds": record["seconds"], **validation}
-        with (self.folder / "log.jsonl").open("a") as log:
+        with (self.folder / LOG).open("a" if self.saved else "w") as log:
             log.write(json.dumps(line) + "\n")
+        self.saved = True
         return record
 
     def resume(self) -> None:
@@ -216,16 +235,23 @@ class Run:
             "strategy": self.strategy,
             "seed": self.seed,
         }
+        if record["data"]["fingerprint"] != self.data.fingerprint:
+            raise HyperguideError(
+                f"{self.folder} was trained on other data: resume with the same --data and "
+                "--streaks, or start in another folder."
+            )
         for name, value in mine.items():
             if record[name] != value:
                 raise HyperguideError(
                     f"{self.folder} was trained with another {name}: resume with the same one, "
                     "or start in another folder."
                 )
+        self.data = replace(self.data, description=record["data"]["description"])
         self.model.load_state_dict(_part(tensors, "model."))
         self.average.values = _part(tensors, "average.")
         self.average.updates = self.step = record["step"]
         self.seconds = record["seconds"]
+        self.saved = True
         restore_optimizer(self.reconstruction_optimizer, "omega", tensors)
         if self.proxy_optimizer is not None:
             restore_optimizer(self.proxy_optimizer, "theta", tensors)
@@ -247,5 +273,5 @@ def _autocast() -> Callable[[], AbstractContextManager[object]]:
     Keep widths multiples of 16: torch 2.13 returns NaN as the bfloat16 weight gradient of a
     dilated convolution of 24 channels. channels_last gained nothing on unshuffled networks.
     """
-    fast = torch.ops.mkldnn._is_mkldnn_bf16_supported() and torch.cpu._is_avx512_bf16_supported()
+    fast = torch.backends.mkldnn.is_available() and torch.cpu._is_avx512_bf16_supported()
     return partial(torch.autocast, "cpu", dtype=torch.bfloat16, enabled=fast)

@@ -25,14 +25,22 @@ _PACKAGES = {
     "opencv-python": ("picture files", None),
     "onnxruntime": ("CPU engine", "cpu"),
     "onnxruntime-gpu": ("CUDA and TensorRT engines", "gpu"),
+    "openvino": ("another host of the files", "openvino"),
     "torch": ("training", "train"),
+    "safetensors": ("checkpoints", "train"),
+    "pyyaml": ("presets", "train"),
     "onnx": ("export", "export"),
+    "onnxscript": ("export", "export"),
 }
+
+
+# These two install into the same folder.
+_EITHER = {"onnxruntime", "onnxruntime-gpu"}
 
 
 @click.command(epilog="\b\nExample:\n  hyperguide doctor")
 def doctor() -> int:
-    """Check the installation: packages, conflicts, and every bundled model on every engine.
+    """Check the installation: packages, conflicts, and every bundled model on the engine.
 
     Exit code 1 if something that is installed does not work.
     """
@@ -42,6 +50,8 @@ def doctor() -> int:
     for name, (purpose, extra) in _PACKAGES.items():
         version = versions[name]
         hint = f"not installed: pip install 'hyperguide[{extra}]'" if extra else "not installed"
+        if any(versions.get(other) for other in _EITHER if name in _EITHER and other != name):
+            hint = f"not installed, and must not be beside {(_EITHER - {name}).pop()}"
         click.echo(f"  {name:<16} {purpose:<26} {version or hint}")
     problems = []
     if versions["onnxruntime"] and versions["onnxruntime-gpu"]:

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from typing import Any
 
 import click
 
-from hyperguide.bundled import bundled_path
+from hyperguide.bundled import model_path
 from hyperguide.model_file import DIALS, read_model_file
-from hyperguide.tasks import TASKS
 
 
 @click.command(
@@ -26,12 +24,11 @@ Examples:
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def info(model: str, tier: str, as_json: bool) -> None:
     """Show what a model file or bundled model is, how it was trained, and how good it is."""
-    path = bundled_path(model, tier) if model in TASKS else Path(model)
-    file = read_model_file(path)
+    file = read_model_file(model_path(model, tier))
     about = file.info
     dials = {name: default for name, default in DIALS.items() if name in file.inputs}
     facts: dict[str, Any] = {
-        "file": path.name,
+        "file": file.path.name,
         "size": len(file.content),
         "task": about.task,
         "tier": about.tier,

@@ -48,31 +48,13 @@ class _Verbs(click.Group):
         if name not in _VERBS:
             return None
         module, _, attribute = _VERBS[name][0].partition(":")
-        try:
-            command = getattr(importlib.import_module(module), attribute)
-        except ModuleNotFoundError as error:
-            return _unavailable(name, error)
+        command = getattr(importlib.import_module(module), attribute)
         assert isinstance(command, click.Command)
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):
             formatter.write_dl([(name, about) for name, (_, about) in _VERBS.items()])
-
-
-def _unavailable(verb: str, error: ModuleNotFoundError) -> click.Command:
-    """Stand in for a verb whose packages are not installed: it says which."""
-    missing = (error.name or "").partition(".")[0]
-    if missing not in _EXTRAS:
-        raise error
-    sentence = f"'hyperguide {verb}' needs {missing}: pip install 'hyperguide[{_EXTRAS[missing]}]'."
-
-    @click.command(verb, add_help_option=False, context_settings={"ignore_unknown_options": True})
-    @click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
-    def unavailable(arguments: tuple[str, ...]) -> NoReturn:
-        raise HyperguideError(sentence)
-
-    return unavailable
 
 
 @click.group(
@@ -109,6 +91,13 @@ def _run(arguments: list[str], debug: bool) -> int:
         if debug:
             traceback.print_exc()
         _say(str(error))
+        return 1
+    except ModuleNotFoundError as error:
+        missing = (error.name or "").partition(".")[0]
+        if debug or missing not in _EXTRAS:
+            traceback.print_exc()
+        extra = _EXTRAS.get(missing, "dev")
+        _say(f"This needs the package {missing}: pip install 'hyperguide[{extra}]'.")
         return 1
     except BrokenPipeError:  # `hyperguide info ... | head`
         sys.stderr.close()

@@ -40,11 +40,11 @@ def progress_bar(unit: str, *details: str) -> Progress:
     details: names of fields shown behind the bar, `task.fields[...]`.
     """
     return Progress(
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),
         BarColumn(),
         MofNCompleteColumn(),
         RateColumn(unit),
-        *(TextColumn(f"{{task.fields[{name}]}}") for name in details),
+        *(TextColumn(f"{{task.fields[{name}]}}", markup=False) for name in details),
         TimeElapsedColumn(),
         TextColumn("left"),
         TimeRemainingColumn(),

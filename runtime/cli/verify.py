@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import click
 
+from hyperguide.bundled import model_path
 from hyperguide.engines import DEVICES, open_engine
 from hyperguide.errors import HyperguideError
 from hyperguide.model_file import read_model_file
@@ -16,25 +15,27 @@ from hyperguide.verify import compare_golden, seal_breaks
     epilog="""\b
 Examples:
   hyperguide verify model.onnx
+  hyperguide verify denoise
   hyperguide verify model.onnx && deploy model.onnx
 """
 )
-@click.argument("model", type=Path)
+@click.argument("model")
+@click.option("--tier", default="fast", show_default=True, help="Of a bundled model.")
 @click.option("--device", type=click.Choice(DEVICES), default="auto", show_default=True)
-def verify(model: Path, device: str) -> int:
+def verify(model: str, tier: str, device: str) -> None:
     """Check a model file's digests, then run its golden samples.
 
     Exit code 1 if weights, graph or metadata were changed, or if image or guidance deviate.
     """
-    file = read_model_file(model)
+    file = read_model_file(model_path(model, tier))
     info = file.info
     broken = seal_breaks(file)
     if broken:
         raise HyperguideError(
-            f"{model} is not what was exported: {' and '.join(broken)}; "
+            f"{file.path} is not what was exported: {' and '.join(broken)}; "
             "export or download it again."
         )
-    click.echo(f"{model}: {info.task} {info.tier} {info.precision}, digests match")
+    click.echo(f"{file.path}: {info.task} {info.tier} {info.precision}, digests match")
     engine = open_engine(file, device)
     deviations = compare_golden(file, engine)
     for d in deviations:
@@ -45,6 +46,6 @@ def verify(model: Path, device: str) -> int:
         )
     if not all(d.passed for d in deviations):
         raise HyperguideError(
-            f"{engine.name} computes {model} wrong on this machine: use another engine or version."
+            f"{engine.name} computes {file.path} wrong on this machine: "
+            "use another engine or version."
         )
-    return 0
