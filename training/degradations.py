@@ -175,11 +175,12 @@ def draw_depth(count: int, height: int, width: int, rng: Generator) -> Tensor:
 
     A plane that recedes upwards or sideways, hills on it, and a nearer object in half of them.
     """
-    y = torch.linspace(0, 1, height)[:, None]
-    x = torch.linspace(0, 1, width)[None, :]
+    upwards = torch.linspace(1, 0, height)[:, None]
     tilt = _uniform(-0.5, 0.5, (count, 1, 1, 1), rng)
+    sideways = torch.linspace(0, 1, width).expand(count, 1, 1, width)
+    sideways = torch.where(tilt < 0, 1 - sideways, sideways)
     near = _uniform(0.0, 0.4, (count, 1, 1, 1), rng)
-    depth = near + (1 - near) * ((1 - y) * (1 - tilt.abs()) + tilt.abs() * (x * tilt.sign()) % 1)
+    depth = near + (1 - near) * ((1 - tilt.abs()) * upwards + tilt.abs() * sideways)
     depth = 0.7 * depth + 0.3 * smooth_field(count, height, width, 4, rng)
     objects = smooth_field(count, height, width, 5, rng) > 0.7
     nearer = depth * _uniform(0.3, 0.9, (count, 1, 1, 1), rng)
