@@ -41,4 +41,4 @@ check: setup
 	$(BIN)/mypy
 
 clean:
-	rm -rf build dist demo *.egg-info
+	rm -rf build dist demo *.egg-info $(INSTALLED)

@@ -10,7 +10,7 @@ import numpy as np
 import onnx
 import torch
 
-from hyperguide.atomic import refuse_existing, write_atomically
+from hyperguide.atomic import refuse_existing, refuse_missing_folder, write_atomically
 from hyperguide.engines import OnnxRuntimeCpu
 from hyperguide.errors import HyperguideError
 from hyperguide.golden import Golden
@@ -52,6 +52,7 @@ def export_model(trained: TrainedModel, path: Path, force: bool = False) -> list
     output exists, or a difference exceeds the tolerance.
     """
     refuse_existing(path, force)
+    refuse_missing_folder(path)
     if trained.model.proxy is None:
         raise HyperguideError(
             "This run is an unguided twin for comparisons and has no map to offer: "

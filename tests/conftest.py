@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 import sys
@@ -17,6 +18,9 @@ import torch
 import hyperguide
 from hyperguide.pictures import write_picture
 from hyperguide.training.checkpoint import WEIGHTS, load_tensors, save_tensors
+
+# Where another job holds a core, threads that wait for each other take ten times as long.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 TASKS = ("denoise", "derain", "dehaze")
 

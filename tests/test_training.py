@@ -316,6 +316,17 @@ checkpoint.save_tensors(Path({str(run.folder)!r}) / "state.safetensors", tensors
     _small_run(photos, run.folder).resume()
 
 
+def test_resuming_a_finished_run_reports_it_again(
+    cli: Callable[..., Outcome], photos: Path, tmp_path: Path
+) -> None:
+    words = ("train", "denoise", "--data", photos, "--out", tmp_path / "run")
+    steps = ("--steps", 1, "--warmup", 1)
+    first = cli(*words, *steps)
+    again = cli(*words, *steps, "--resume")
+    assert (first.code, again.code) == (0, 0), again.err
+    assert again.out == first.out
+
+
 def test_ctrl_c_saves_the_run(photos: Path, tmp_path: Path) -> None:
     out = tmp_path / "run"
     words = ["train", "denoise", "--data", photos, "--out", out, "--warmup", "0"]

@@ -48,6 +48,11 @@ Examples:
 @click.option("--streaks", type=Path, help="Folder of gray rain streak layers (derain).")
 @click.option("--steps", type=click.IntRange(1), help="Outer steps instead of the preset's.")
 @click.option("--warmup", type=click.IntRange(0), help="Warm-up steps instead of the preset's.")
+@click.option(
+    "--threads",
+    type=click.IntRange(1),
+    help="Processor threads; all cores by default, which is slow where another job holds one.",
+)
 @click.option("--seed", type=int, default=0, show_default=True)
 @click.option("--describe-data", default="", help="What the data is, for the model file.")
 @click.option("--checkpoint-seconds", type=click.FloatRange(1), default=120, show_default=True)
@@ -63,6 +68,7 @@ def train(
     streaks: Path | None,
     steps: int | None,
     warmup: int | None,
+    threads: int | None,
     seed: int,
     describe_data: str,
     checkpoint_seconds: float,
@@ -70,6 +76,8 @@ def train(
     force: bool,
 ) -> None:
     """Train a guided pair for TASK on photos, degraded on the fly."""
+    if threads is not None:
+        torch.set_num_threads(threads)
     preset = load_preset(task, tier, preset_file)
     schedule = preset.schedule
     schedule = replace(
@@ -101,12 +109,13 @@ def train(
             )
 
         try:
-            result = run.train(report, checkpoint_seconds)
+            run.train(report, checkpoint_seconds)
         except KeyboardInterrupt:
             if run.step:
                 run.save()
                 bar.console.print(f"Saved step {run.step}; go on with --resume.", markup=False)
             raise
+    result = run.validation
     click.echo(
         f"{out}: {run.step} steps in {run.seconds:.0f} s on {torch.get_num_threads()} thread(s); "
         f"held-out photos {result['input_psnr']:.2f} -> {result['output_psnr']:.2f} dB"

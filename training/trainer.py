@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
 from time import perf_counter
-from typing import Any, Literal
+from typing import Literal
 
 import torch
 from torch import Generator, Tensor
@@ -123,16 +123,11 @@ class Run:
         self.rng_tr = Generator().manual_seed(2 * seed + 1)
         self.seconds = 0.0
         self.saved = False  # whether the folder holds a checkpoint of this run
+        self.validation: dict[str, float] = {}  # of the last checkpoint
 
-    def train(
-        self, report: Callable[[Progress], None], checkpoint_seconds: float = 120
-    ) -> dict[str, float]:
-        """Train to the end of the schedule, reporting every step and saving now and then.
-
-        Returns the last validation; see `validate`.
-        """
+    def train(self, report: Callable[[Progress], None], checkpoint_seconds: float = 120) -> None:
+        """Train to the end of the schedule, reporting every step and saving now and then."""
         f_mean = g_mean = None
-        validation: dict[str, float] = {}
         began = saved = perf_counter()
         phase = "unguided" if self.strategy == "unguided" else "bilevel"
         while self.step < self.total:
@@ -153,9 +148,8 @@ class Run:
             now = perf_counter()
             if now - saved > checkpoint_seconds or self.step == self.total:
                 self.seconds += now - began
-                validation = self.save(f_mean, g_mean)["validation"]
+                self.save(f_mean, g_mean)
                 began = saved = perf_counter()
-        return validation
 
     def _finite(self, loss: Tensor, name: str) -> float:
         value = float(loss)
@@ -191,8 +185,8 @@ class Run:
         drawn = [self.data.held_out_batch(stage, rng) for _ in range(batches)]
         return validate(model.eval(), drawn)
 
-    def save(self, f: float | None = None, g: float | None = None) -> dict[str, Any]:
-        """Write weights, state and a line of the log. Returns the record.
+    def save(self, f: float | None = None, g: float | None = None) -> None:
+        """Validate, and write weights, state and a line of the log.
 
         Raises HyperguideError, and keeps the last checkpoint, if the weights are not finite.
         """
@@ -201,7 +195,7 @@ class Run:
                 f"The weights became NaN or infinite before step {self.step}: the last checkpoint "
                 "was kept; start again with lower learning rates in the preset."
             )
-        validation = self.validate()
+        self.validation = self.validate()
         record = {
             "preset": asdict(self.preset),
             "strategy": self.strategy,
@@ -210,7 +204,7 @@ class Run:
             "total": self.total,
             "seconds": round(self.seconds, 1),
             "data": self.data.record(),
-            "validation": validation,
+            "validation": self.validation,
         }
         tensors = {f"model.{name}": p for name, p in self.model.state_dict().items()}
         tensors |= {f"average.{name}": p for name, p in self.average.values.items()}
@@ -221,11 +215,10 @@ class Run:
         tensors["rng.tr"] = self.rng_tr.get_state()
         save_tensors(self.folder / STATE, tensors, record)
         save_tensors(self.folder / WEIGHTS, self.average.values, record)
-        line = {"step": self.step, "f": f, "g": g, "seconds": record["seconds"], **validation}
+        line = {"step": self.step, "f": f, "g": g, "seconds": record["seconds"], **self.validation}
         with (self.folder / LOG).open("a" if self.saved else "w") as log:
             log.write(json.dumps(line) + "\n")
         self.saved = True
-        return record
 
     def resume(self) -> None:
         """Go on where the folder's last checkpoint stands."""
@@ -251,6 +244,7 @@ class Run:
         self.average.values = _part(tensors, "average.")
         self.average.updates = self.step = record["step"]
         self.seconds = record["seconds"]
+        self.validation = record["validation"]
         self.saved = True
         restore_optimizer(self.reconstruction_optimizer, "omega", tensors)
         if self.proxy_optimizer is not None:

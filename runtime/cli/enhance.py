@@ -12,7 +12,7 @@ import click
 import cv2
 import numpy as np
 
-from hyperguide.atomic import refuse_existing, refuse_missing_folder
+from hyperguide.atomic import refuse_existing
 from hyperguide.engines import DEVICES
 from hyperguide.enhancer import Dial, Enhancer, load
 from hyperguide.errors import HyperguideError
@@ -116,9 +116,7 @@ def enhance(
         None if guidance is None else read_map(guidance, enhancer.info.guidance),
         guidance_scale,
     )
-    if len(jobs) == 1 and len(sources) == 1 and jobs[0].source == sources[0]:
-        if jobs[0].output == Path(output):
-            refuse_missing_folder(jobs[0].output)
+    if len(jobs) == 1 and jobs[0].source == sources[0]:
         for note in _enhance_one(enhancer, jobs[0], dials, force):
             click.echo(note, err=True)
         return

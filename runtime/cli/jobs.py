@@ -6,6 +6,7 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
+from hyperguide.atomic import refuse_missing_folder
 from hyperguide.errors import HyperguideError
 from hyperguide.paths import exists, is_folder
 from hyperguide.pictures import SUFFIXES, check_suffix, find_pictures
@@ -40,6 +41,7 @@ def plan_jobs(sources: list[Path], output: str, maps: Path | None) -> list[Job]:
     one = len(sources) == 1 and not is_folder(sources[0])
     if one and not output.endswith(("/", os.sep)) and not is_folder(target):
         check_suffix(target)
+        refuse_missing_folder(target)
         jobs = [_job(sources[0], target, maps)]
     else:
         _refuse_picture_name(target)
