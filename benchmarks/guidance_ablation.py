@@ -15,6 +15,7 @@ import argparse
 from pathlib import Path
 
 import torch
+from torch.utils.flop_counter import FlopCounterMode
 
 from hyperguide.training.bilevel import Sample
 from hyperguide.training.checkpoint import load_run
@@ -22,6 +23,7 @@ from hyperguide.training.data import draw_batch, open_data
 from hyperguide.training.degradations import Noise
 from hyperguide.training.metrics import psnr
 from hyperguide.training.model import GuidedModel
+from hyperguide.training.networks import GuidedUNet, HyperNetwork
 from hyperguide.training.preset import Stage
 
 
@@ -47,7 +49,12 @@ def main() -> None:
     for level in arguments.level:
         sigma = level / 255
         degradations[f"sigma {level:g}"] = Noise(sigma, sigma, clean=0, varying=0, clipped=0)
-    print(f"{guided.preset.task}: {arguments.pictures} held-out crops, PSNR in dB by map")
+    print(
+        f"{guided.preset.task}, kMAC per pixel: hyper-network {kilo_macs(guided.model.proxy):.1f}, "
+        f"reconstruction {kilo_macs(guided.model.reconstruction):.1f}, "
+        f"unguided {kilo_macs(twin.model.reconstruction):.1f}"
+    )
+    print(f"{arguments.pictures} held-out crops, PSNR in dB by map")
     print(f"{'':<11}" + "".join(f"{name:>11}" for name in COLUMNS) + "   RMSE of the map")
     constant = None
     for name, degradation in degradations.items():
@@ -62,6 +69,17 @@ def main() -> None:
         means, rmse = measure(samples, guided.model, twin.model, constant)
         cells = "".join(f"{means[column]:11.2f}" for column in COLUMNS)
         print(f"{name:<11}{cells}   {rmse:.4f}")
+
+
+def kilo_macs(network: HyperNetwork | GuidedUNet) -> float:
+    """Multiply-accumulates per pixel in thousands, of convolutions and matrix products."""
+    side = 256
+    planes = [network.channels]
+    if isinstance(network, GuidedUNet) and network.guided:
+        planes.append(1)
+    with FlopCounterMode(display=False) as counter, torch.no_grad():
+        network(*(torch.rand(1, count, side, side) for count in planes))
+    return counter.get_total_flops() / 2 / side**2 / 1000
 
 
 COLUMNS = ("input", "true", "predicted", "constant", "unguided")

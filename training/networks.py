@@ -41,6 +41,7 @@ class HyperNetwork(nn.Module):
         maximum: float,
     ) -> None:
         super().__init__()
+        self.channels = channels
         self.view = view
         self.unshuffle = unshuffle
         self.maximum = maximum
