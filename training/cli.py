@@ -97,7 +97,7 @@ def train(
 
         def report(progress: Progress) -> None:
             losses = [
-                f"{name} {value:.4f}"
+                f"{name} {value:.3g}"
                 for name, value in (("f", progress.f), ("g", progress.g))
                 if value is not None
             ]
@@ -105,7 +105,7 @@ def train(
                 row,
                 completed=progress.step,
                 description=f"{task} {progress.phase}",
-                losses="  ".join(losses),
+                losses=" ".join(losses),
             )
 
         try:

@@ -10,9 +10,9 @@ from rich.progress import (
     ProgressColumn,
     Task,
     TextColumn,
-    TimeElapsedColumn,
     TimeRemainingColumn,
 )
+from rich.table import Column
 from rich.text import Text
 
 
@@ -20,7 +20,7 @@ class RateColumn(ProgressColumn):
     """Items per second, or seconds per item when slow."""
 
     def __init__(self, unit: str) -> None:
-        super().__init__()
+        super().__init__(table_column=Column(no_wrap=True))
         self.unit = unit
 
     def render(self, task: Task) -> Text:
@@ -34,19 +34,22 @@ class RateColumn(ProgressColumn):
 
 
 def progress_bar(unit: str, *details: str) -> Progress:
-    """A bar on standard error.
+    """A bar on standard error, one line of at most 80 columns.
 
     unit: what is counted.
-    details: names of fields shown behind the bar, `task.fields[...]`.
+    details: names of fields shown behind the rate, `task.fields[...]`.
     """
+    shown = ["task.description", *(f"task.fields[{name}]" for name in details)]
+    first, *rest = (
+        TextColumn(f"{{{name}}}", markup=False, table_column=Column(no_wrap=True)) for name in shown
+    )
     return Progress(
-        TextColumn("{task.description}", markup=False),
-        BarColumn(),
+        first,
+        BarColumn(bar_width=8 if details else 24),
         MofNCompleteColumn(),
         RateColumn(unit),
-        *(TextColumn(f"{{task.fields[{name}]}}", markup=False) for name in details),
-        TimeElapsedColumn(),
-        TextColumn("left"),
+        *rest,
         TimeRemainingColumn(),
+        TextColumn("left"),
         console=Console(stderr=True),
     )
