@@ -34,6 +34,28 @@ class Outcome:
     err: str
 
 
+Cli = Callable[..., Outcome]
+
+
+def fails(result: Outcome, *words: str) -> None:
+    """Exit code 1 and one sentence with the words; no traceback."""
+    assert result.code == 1, (result.code, result.out, result.err)
+    sentences = [line for line in result.err.splitlines() if line.startswith("hyperguide: ")]
+    assert len(sentences) == 1, result.err
+    assert "Traceback" not in result.err
+    assert "Internal error" not in result.err
+    for word in words:
+        assert word in sentences[0], sentences[0]
+
+
+def enhance(cli: Cli, source: Path, output: Path | str, *more: object) -> Outcome:
+    return cli("enhance", "-i", source, "-o", output, "-t", "denoise", *more)
+
+
+def nothing_left(folder: Path, *kept: str) -> None:
+    assert sorted(p.name for p in folder.iterdir()) == sorted(kept)
+
+
 @pytest.fixture(scope="session")
 def cli() -> Callable[..., Outcome]:
     """Run the command line in a process of its own."""
@@ -108,3 +130,10 @@ def model_copy(exported: Path, tmp_path: Path) -> Path:
 def enhancers() -> dict[str, hyperguide.Enhancer]:
     """The bundled models."""
     return {task: hyperguide.load(task) for task in TASKS}
+
+
+@pytest.fixture
+def photo(tmp_path: Path, astronaut: np.ndarray) -> Path:
+    path = tmp_path / "photo.png"
+    write_picture(path, astronaut[:64, :96])
+    return path

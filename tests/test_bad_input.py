@@ -3,51 +3,20 @@
 from __future__ import annotations
 
 import os
-import resource
-import shutil
-import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
 
-from conftest import Outcome
+from conftest import Cli, Outcome, enhance, fails, nothing_left
 from hyperguide.atomic import refuse_existing
 from hyperguide.errors import HyperguideError
 from hyperguide.pictures import read_picture, write_picture
-
-Cli = Callable[..., Outcome]
-
-
-@pytest.fixture
-def photo(tmp_path: Path, astronaut: np.ndarray) -> Path:
-    path = tmp_path / "photo.png"
-    write_picture(path, astronaut[:64, :96])
-    return path
-
-
-def _fails(result: Outcome, *words: str) -> None:
-    """Exit code 1 and one sentence with the words; no traceback."""
-    assert result.code == 1, (result.code, result.out, result.err)
-    sentences = [line for line in result.err.splitlines() if line.startswith("hyperguide: ")]
-    assert len(sentences) == 1, result.err
-    assert "Traceback" not in result.err
-    assert "Internal error" not in result.err
-    for word in words:
-        assert word in sentences[0], sentences[0]
-
-
-def _enhance(cli: Cli, source: Path, output: Path | str, *more: object) -> Outcome:
-    return cli("enhance", "-i", source, "-o", output, "-t", "denoise", *more)
-
-
-def _nothing_left(folder: Path, *kept: str) -> None:
-    assert sorted(p.name for p in folder.iterdir()) == sorted(kept)
 
 
 @pytest.fixture
@@ -82,15 +51,13 @@ def open_folder() -> Iterator[Path]:
 
 
 def test_missing_file(cli: Cli, tmp_path: Path) -> None:
-    _fails(
-        _enhance(cli, tmp_path / "no.png", tmp_path / "out.png"), "There is no picture", "no.png"
-    )
-    _nothing_left(tmp_path)
+    fails(enhance(cli, tmp_path / "no.png", tmp_path / "out.png"), "There is no picture", "no.png")
+    nothing_left(tmp_path)
 
 
 def test_folder_instead_of_a_model(cli: Cli, photo: Path, tmp_path: Path) -> None:
     result = cli("enhance", "-i", photo, "-o", tmp_path / "out.png", "-m", tmp_path)
-    _fails(result, "is a folder, not a model file")
+    fails(result, "is a folder, not a model file")
 
 
 def test_folder_instead_of_an_output_file(tmp_path: Path) -> None:
@@ -99,14 +66,14 @@ def test_folder_instead_of_an_output_file(tmp_path: Path) -> None:
 
 
 def test_folder_instead_of_a_map(cli: Cli, photo: Path, tmp_path: Path) -> None:
-    result = _enhance(cli, photo, tmp_path / "out.png", "-g", tmp_path)
-    _fails(result, "is a folder, not a picture")
+    result = enhance(cli, photo, tmp_path / "out.png", "-g", tmp_path)
+    fails(result, "is a folder, not a picture")
 
 
 def test_empty_picture(cli: Cli, tmp_path: Path) -> None:
     (tmp_path / "empty.png").touch()
-    _fails(_enhance(cli, tmp_path / "empty.png", tmp_path / "out.png"), "is empty (0 bytes)")
-    _nothing_left(tmp_path, "empty.png")
+    fails(enhance(cli, tmp_path / "empty.png", tmp_path / "out.png"), "is empty (0 bytes)")
+    nothing_left(tmp_path, "empty.png")
 
 
 @pytest.mark.parametrize("suffix", [".png", ".jpg", ".webp", ".bmp", ".tif"])
@@ -141,20 +108,20 @@ def test_truncated_jpeg_whose_header_holds_a_whole_thumbnail(
 
 def test_text_named_png(cli: Cli, tmp_path: Path) -> None:
     (tmp_path / "text.png").write_text("This is no picture.\n" * 20)
-    _fails(_enhance(cli, tmp_path / "text.png", tmp_path / "out.png"), "is not a picture")
+    fails(enhance(cli, tmp_path / "text.png", tmp_path / "out.png"), "is not a picture")
 
 
 def test_no_permission_to_read(bound: Cli, open_folder: Path, photo: Path) -> None:
     closed = open_folder / "closed.png"
     closed.write_bytes(photo.read_bytes())
     out = open_folder / "out.png"
-    assert _enhance(bound, closed, out).code == 0  # the permission alone makes the difference
+    assert enhance(bound, closed, out).code == 0  # the permission alone makes the difference
     out.unlink()
     closed.chmod(0)
-    _fails(_enhance(bound, closed, out), "No permission to read")
+    fails(enhance(bound, closed, out), "No permission to read")
     (open_folder / "in").mkdir(mode=0)
-    _fails(_enhance(bound, open_folder / "in", open_folder / "out"), "Cannot read the folder")
-    _fails(_enhance(bound, open_folder / "in" / "a.png", out), "Cannot look at", "denied")
+    fails(enhance(bound, open_folder / "in", open_folder / "out"), "Cannot read the folder")
+    fails(enhance(bound, open_folder / "in" / "a.png", out), "Cannot look at", "denied")
 
 
 def test_no_permission_to_write(bound: Cli, open_folder: Path, photo: Path) -> None:
@@ -162,32 +129,20 @@ def test_no_permission_to_write(bound: Cli, open_folder: Path, photo: Path) -> N
     source.write_bytes(photo.read_bytes())
     source.chmod(0o644)
     (open_folder / "closed").mkdir(mode=0o555)
-    _fails(_enhance(bound, source, open_folder / "closed" / "out.png"), "Cannot write in")
-    _fails(_enhance(bound, source, f"{open_folder}/closed/new/"), "Cannot create the folder")
+    fails(enhance(bound, source, open_folder / "closed" / "out.png"), "Cannot write in")
+    fails(enhance(bound, source, f"{open_folder}/closed/new/"), "Cannot create the folder")
 
 
 def test_names_that_are_too_long(cli: Cli, photo: Path, tmp_path: Path) -> None:
     long = tmp_path / f"{'x' * 300}.png"
-    _fails(_enhance(cli, long, tmp_path / "out.png"), "name too long")
-    _fails(_enhance(cli, photo, long), "name too long")
+    fails(enhance(cli, long, tmp_path / "out.png"), "name too long")
+    fails(enhance(cli, photo, long), "name too long")
 
 
 def test_the_longest_legal_name(cli: Cli, photo: Path, tmp_path: Path) -> None:
     out = tmp_path / f"{'x' * 251}.png"
-    assert _enhance(cli, photo, out).code == 0
+    assert enhance(cli, photo, out).code == 0
     assert out.exists()
-
-
-def test_maps_never_replace_pictures(cli: Cli, tmp_path: Path, photo: Path) -> None:
-    map_name = photo.with_name("photo.png.guidance.png")
-    map_name.write_bytes(photo.read_bytes())
-    before = map_name.read_bytes()
-    result = cli(
-        *("enhance", "-i", photo, map_name, "-o", tmp_path / "out", "-t", "denoise"),
-        *("--save-guidance", tmp_path, "--force"),
-    )
-    _fails(result, "would replace a picture")
-    assert map_name.read_bytes() == before
 
 
 def test_samples_of_a_type_that_cannot_be_enhanced(
@@ -199,29 +154,29 @@ def test_samples_of_a_type_that_cannot_be_enhanced(
         cv2.imwrite(str(source / f"{i}.tif"), astronaut[:16, :16].astype(dtype))
     write_picture(source / "last.png", astronaut[:16, :16])
     cv2.imwrite(str(source / "white.tif"), astronaut[:16, :16].astype(np.float32))
-    result = _enhance(cli, source, tmp_path / "out")
-    _fails(result, "4 of 5 pictures failed")
+    result = enhance(cli, source, tmp_path / "out")
+    fails(result, "4 of 5 pictures failed")
     assert result.err.count("has samples of type") == 3
     assert "float pictures go from 0 to 1" in result.err
-    _nothing_left(tmp_path / "out", "last.png")
+    nothing_left(tmp_path / "out", "last.png")
 
 
 def test_several_pictures_into_a_pictures_name(cli: Cli, photo: Path, tmp_path: Path) -> None:
     result = cli("enhance", "-i", photo, photo, "-o", tmp_path / "out.png", "-t", "denoise")
-    _fails(result, "give a folder's name")
-    _nothing_left(tmp_path, "photo.png")
+    fails(result, "give a folder's name")
+    nothing_left(tmp_path, "photo.png")
 
 
 def test_wrong_task_name_suggests_the_nearest(cli: Cli, photo: Path, tmp_path: Path) -> None:
     result = cli("enhance", "-i", photo, "-o", tmp_path / "out.png", "-t", "denose")
-    _fails(result, "Unknown task 'denose'", "did you mean 'denoise'")
+    fails(result, "Unknown task 'denose'", "did you mean 'denoise'")
     result = cli("train", "derian", "--data", tmp_path, "--out", tmp_path / "run")
-    _fails(result, "did you mean 'derain'")
+    fails(result, "did you mean 'derain'")
 
 
 def test_task_without_a_model_yet(cli: Cli, photo: Path, tmp_path: Path) -> None:
     result = cli("enhance", "-i", photo, "-o", tmp_path / "out.png", "-t", "deblur")
-    _fails(result, "No deblur model", "-m MODEL.onnx")
+    fails(result, "No deblur model", "-m MODEL.onnx")
 
 
 def test_onnx_file_that_is_not_ours(cli: Cli, photo: Path, tmp_path: Path) -> None:
@@ -236,24 +191,24 @@ def test_onnx_file_that_is_not_ours(cli: Cli, photo: Path, tmp_path: Path) -> No
         cli("verify", tmp_path / "other.onnx"),
         cli("info", tmp_path / "other.onnx"),
     ):
-        _fails(result, "is an ONNX file but not one of ours")
+        fails(result, "is an ONNX file but not one of ours")
 
 
 @pytest.mark.parametrize("share", [0.0, 0.3, 0.99])
 def test_damaged_model_file(cli: Cli, model_copy: Path, share: float) -> None:
     content = model_copy.read_bytes()
     model_copy.write_bytes(content[: int(share * len(content))])
-    _fails(cli("verify", model_copy), "is not an ONNX file or is damaged")
+    fails(cli("verify", model_copy), "is not an ONNX file or is damaged")
 
 
 def test_text_named_onnx(cli: Cli, tmp_path: Path) -> None:
     (tmp_path / "text.onnx").write_text("no model")
-    _fails(cli("info", tmp_path / "text.onnx"), "is not an ONNX file or is damaged")
+    fails(cli("info", tmp_path / "text.onnx"), "is not an ONNX file or is damaged")
 
 
 def test_missing_model_file(cli: Cli, photo: Path, tmp_path: Path) -> None:
     result = cli("enhance", "-i", photo, "-o", tmp_path / "out.png", "-m", tmp_path / "no.onnx")
-    _fails(result, "There is no model file")
+    fails(result, "There is no model file")
 
 
 def test_model_of_another_format(cli: Cli, model_copy: Path) -> None:
@@ -262,12 +217,12 @@ def test_model_of_another_format(cli: Cli, model_copy: Path) -> None:
     model = onnx.load(model_copy)
     next(e for e in model.metadata_props if e.key == "hyperguide.format").value = "99"
     onnx.save(model, model_copy)
-    _fails(cli("info", model_copy), "model format 99")
+    fails(cli("info", model_copy), "model format 99")
 
 
 def test_map_of_another_size_is_resized_and_said_so(cli: Cli, photo: Path, tmp_path: Path) -> None:
     write_picture(tmp_path / "map.png", np.full((10, 20), 20000, np.uint16))
-    result = _enhance(cli, photo, tmp_path / "out.png", "-g", tmp_path / "map.png")
+    result = enhance(cli, photo, tmp_path / "out.png", "-g", tmp_path / "map.png")
     assert result.code == 0, result.err
     assert "map of 20x10 pixels was resized to the picture's 96x64" in result.err
     assert read_picture(tmp_path / "out.png").shape == (64, 96, 3)
@@ -278,88 +233,17 @@ def test_map_with_nan_is_refused(cli: Cli, photo: Path, tmp_path: Path) -> None:
     holes[3, 4] = np.nan
     cv2.imwrite(str(tmp_path / "map.tif"), holes)
     for given in (tmp_path / "map.tif", "nan"):
-        result = _enhance(cli, photo, tmp_path / "out.png", "-g", given)
-        _fails(result, "contains NaN")
-    _nothing_left(tmp_path, "photo.png", "map.tif")
-
-
-def test_existing_output_needs_force(cli: Cli, photo: Path, tmp_path: Path) -> None:
-    out = tmp_path / "out.png"
-    out.write_bytes(b"precious")
-    _fails(_enhance(cli, photo, out), "exists", "--force")
-    assert out.read_bytes() == b"precious"
-    assert _enhance(cli, photo, out, "--force").code == 0
-    assert read_picture(out).shape == (64, 96, 3)
-
-
-def test_existing_model_needs_force(cli: Cli, run_folder: Path, tmp_path: Path) -> None:
-    out = tmp_path / "model.onnx"
-    out.write_bytes(b"precious")
-    _fails(cli("export", run_folder, "-o", out), "exists", "--force")
-    assert out.read_bytes() == b"precious"
-
-
-def test_disk_full_keeps_the_old_file(photo: Path, tmp_path: Path) -> None:
-    """A limit on file sizes makes the writes of a real run fail half-way."""
-    out = tmp_path / "out.png"
-    out.write_bytes(b"precious")
-    words = ["enhance", "-i", photo, "-o", out, "-t", "denoise", "--force"]
-    result = subprocess.run(
-        [sys.executable, "-m", "hyperguide", *map(str, words)],
-        capture_output=True,
-        text=True,
-        check=False,
-        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096)),
-        env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1"},
-    )
-    _fails(Outcome(result.returncode, result.stdout, result.stderr), "Writing", "untouched")
-    assert out.read_bytes() == b"precious"
-    _nothing_left(tmp_path, "photo.png", "out.png")
-
-
-def test_disk_full_while_training(photos: Path, run_folder: Path, tmp_path: Path) -> None:
-    copy = Path(shutil.copytree(run_folder, tmp_path / "run"))
-    before = (copy / "weights.safetensors").read_bytes()
-    words = ["train", "denoise", "--data", photos, "--out", copy, "--force", "--steps", 1]
-    result = subprocess.run(
-        [sys.executable, "-m", "hyperguide", *map(str, words), "--warmup", "0"],
-        capture_output=True,
-        text=True,
-        check=False,
-        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (65536, 65536)),
-        env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1"},
-    )
-    _fails(Outcome(result.returncode, result.stdout, result.stderr), "Writing", "untouched")
-    assert (copy / "weights.safetensors").read_bytes() == before
-
-
-def test_kill_in_the_middle_of_a_write_keeps_the_old_file(tmp_path: Path) -> None:
-    out = tmp_path / "out.bin"
-    out.write_bytes(b"precious")
-    script = """
-import os, signal, sys
-from pathlib import Path
-from hyperguide.atomic import write_atomically
-
-def write(temporary):
-    with temporary.open("wb") as file:
-        file.write(b"half")
-        file.flush()
-        os.kill(os.getpid(), signal.SIGKILL)
-
-write_atomically(Path(sys.argv[1]), write)
-"""
-    result = subprocess.run([sys.executable, "-c", script, str(out)], check=False)
-    assert result.returncode == -signal.SIGKILL
-    assert out.read_bytes() == b"precious"
+        result = enhance(cli, photo, tmp_path / "out.png", "-g", given)
+        fails(result, "contains NaN")
+    nothing_left(tmp_path, "photo.png", "map.tif")
 
 
 def test_output_in_a_missing_folder(cli: Cli, photo: Path, tmp_path: Path) -> None:
-    _fails(_enhance(cli, photo, tmp_path / "no" / "out.png"), "does not exist", "create it")
+    fails(enhance(cli, photo, tmp_path / "no" / "out.png"), "does not exist", "create it")
 
 
 def test_output_that_is_no_picture(cli: Cli, photo: Path, tmp_path: Path) -> None:
-    _fails(_enhance(cli, photo, tmp_path / "out.mp3"), "no picture's suffix")
+    fails(enhance(cli, photo, tmp_path / "out.mp3"), "no picture's suffix")
 
 
 def test_bad_pictures_in_a_folder_are_named_and_the_others_done(
@@ -369,15 +253,15 @@ def test_bad_pictures_in_a_folder_are_named_and_the_others_done(
     source.mkdir()
     photo.rename(source / "good.png")
     (source / "bad.png").write_text("no picture")
-    result = _enhance(cli, source, tmp_path / "out")
-    _fails(result, "1 of 2 pictures failed")
+    result = enhance(cli, source, tmp_path / "out")
+    fails(result, "1 of 2 pictures failed")
     assert "bad.png is not a picture" in result.err
     assert read_picture(tmp_path / "out" / "good.png").shape == (64, 96, 3)
 
 
 def test_folder_without_pictures(cli: Cli, tmp_path: Path) -> None:
     (tmp_path / "in").mkdir()
-    _fails(_enhance(cli, tmp_path / "in", tmp_path / "out"), "holds no pictures")
+    fails(enhance(cli, tmp_path / "in", tmp_path / "out"), "holds no pictures")
 
 
 def test_two_inputs_with_one_name(cli: Cli, photo: Path, tmp_path: Path) -> None:
@@ -387,21 +271,21 @@ def test_two_inputs_with_one_name(cli: Cli, photo: Path, tmp_path: Path) -> None
         *("enhance", "-i", photo, "-i", tmp_path / "other" / "photo.png"),
         *("-o", tmp_path / "out", "-t", "denoise"),
     )
-    _fails(result, "would both write")
+    fails(result, "would both write")
 
 
 def test_training_without_photos(cli: Cli, tmp_path: Path) -> None:
     result = cli("train", "denoise", "--data", tmp_path, "--out", tmp_path / "run")
-    _fails(result, "holds no photos")
+    fails(result, "holds no photos")
     result = cli("train", "denoise", "--data", tmp_path / "no", "--out", tmp_path / "run")
-    _fails(result, "does not exist")
+    fails(result, "does not exist")
     assert not (tmp_path / "run").exists()
 
 
 def test_exporting_what_is_no_run(cli: Cli, tmp_path: Path) -> None:
-    _fails(cli("export", tmp_path, "-o", tmp_path / "m.onnx"), "There is no", "weights.safetensors")
+    fails(cli("export", tmp_path, "-o", tmp_path / "m.onnx"), "There is no", "weights.safetensors")
     (tmp_path / "weights.safetensors").write_bytes(b"no weights")
-    _fails(cli("export", tmp_path, "-o", tmp_path / "m.onnx"), "is damaged or not a checkpoint")
+    fails(cli("export", tmp_path, "-o", tmp_path / "m.onnx"), "is damaged or not a checkpoint")
 
 
 @pytest.mark.parametrize(
