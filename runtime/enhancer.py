@@ -122,7 +122,7 @@ class Enhancer:
                 stacklevel=3,
             )
             values = _resize(values, shape[1:])
-        return _dial(values, "guidance", shape)
+        return _fit(values, "guidance", shape)
 
 
 def load(
@@ -157,12 +157,17 @@ def _numbers(value: Dial, what: str) -> np.ndarray:
 def _dial(
     value: Dial, name: str, shape: tuple[int, int, int], maximum: float = math.inf
 ) -> np.ndarray:
-    """Bring a dial to rank 4: (1, 1, 1, 1), or (1 or N, 1, H, W)."""
+    """Check a dial and bring it to rank 4: (1, 1, 1, 1), or (1 or N, 1, H, W)."""
     values = _numbers(value, name)
     if values.min() < 0 or values.max() > maximum:
         worst = values.min() if values.min() < 0 else values.max()
         upper = "" if math.isinf(maximum) else f" and at most {maximum:g}"
         raise HyperguideError(f"The {name} must be at least 0{upper}, not {worst:g}.")
+    return _fit(values, name, shape)
+
+
+def _fit(values: np.ndarray, name: str, shape: tuple[int, int, int]) -> np.ndarray:
+    """Bring checked values to rank 4. Raises HyperguideError for a shape that does not fit."""
     if values.ndim == 0:
         return values.reshape(1, 1, 1, 1)
     count, height, width = shape

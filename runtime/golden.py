@@ -21,8 +21,11 @@ from .model_file import ENHANCED, GUIDANCE, IMAGE, PREFIX
 
 _KEY = PREFIX + "golden."
 
-
-_UNPACKING = (binascii.Error, zipfile.BadZipFile, zlib.error, NotImplementedError)
+# What unpacking raises for bytes that were changed.
+_DAMAGE = (
+    *(KeyError, ValueError, OSError, EOFError, NotImplementedError),
+    *(binascii.Error, zipfile.BadZipFile, zlib.error),
+)
 
 
 @dataclass(frozen=True)
@@ -73,7 +76,7 @@ def _unpack(name: str, text: str, where: str) -> Golden:
         feeds[IMAGE] = feeds[IMAGE].astype(np.float32) / np.float32(255)
         outputs = {key: parts["out"][key] for key in (ENHANCED, GUIDANCE)}
         tolerance = {key: float(parts["tolerance"][key]) for key in (ENHANCED, GUIDANCE)}
-    except (KeyError, ValueError, OSError, EOFError, *_UNPACKING):
+    except _DAMAGE:
         raise HyperguideError(
             f"The golden sample '{name}' of {where} is damaged: export or download it again."
         ) from None

@@ -9,6 +9,7 @@ import numpy as np
 
 from .errors import HyperguideError
 from .pictures import read_picture
+from .pixels import full_scale
 from .tasks import Guidance
 
 
@@ -26,7 +27,7 @@ def decode_map(picture: np.ndarray, meaning: Guidance, where: str) -> np.ndarray
     picture = gray_plane(picture, f"The map {where}")
     if picture.dtype.kind == "f":
         return picture.astype(np.float32)
-    share = picture.astype(np.float32) / np.float32(np.iinfo(picture.dtype).max)
+    share = picture.astype(np.float32) / np.float32(full_scale(picture.dtype))
     return meaning.minimum + share * np.float32(meaning.maximum - meaning.minimum)
 
 

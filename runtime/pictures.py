@@ -15,8 +15,6 @@ from .atomic import write_atomically
 from .errors import HyperguideError
 from .paths import find_files
 
-SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp"})
-
 
 @dataclass(frozen=True)
 class _Format:
@@ -39,6 +37,7 @@ _FORMATS = {
     ".jpg": _Format(("uint8",), False),
     ".jpeg": _Format(("uint8",), False),
 }
+SUFFIXES = frozenset(_FORMATS)
 
 
 _JPEG = b"\xff\xd8"

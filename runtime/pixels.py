@@ -22,6 +22,11 @@ _FULL_SCALE: dict[str, float] = {
 _OVERSHOOT = 1.0
 
 
+def full_scale(dtype: np.dtype) -> float:
+    """The value that stands for full intensity. `dtype` must be one that pictures can have."""
+    return _FULL_SCALE[dtype.name]
+
+
 @dataclass(frozen=True)
 class Layout:
     """How a picture was given, so that the result can be given back alike.
@@ -58,7 +63,7 @@ def to_tensor(image: np.ndarray, channels: int) -> tuple[np.ndarray, Layout]:
     if layout.dtype.kind == "f":
         _check_range(pictures)
     tensor = pictures.transpose(0, 3, 1, 2).astype(np.float32)
-    scale = _FULL_SCALE[layout.dtype.name]
+    scale = full_scale(layout.dtype)
     if scale != 1:
         tensor *= np.float32(1 / scale)
     if layout.color < channels:
@@ -74,7 +79,7 @@ def from_tensor(tensor: np.ndarray, image: np.ndarray, layout: Layout) -> np.nda
     """
     if layout.color < tensor.shape[1]:
         tensor = tensor.mean(1, keepdims=True)
-    scale = _FULL_SCALE[layout.dtype.name]
+    scale = full_scale(layout.dtype)
     pixels = tensor.transpose(0, 2, 3, 1)
     if layout.dtype.kind == "u":
         pixels = np.rint(pixels * np.float32(scale))

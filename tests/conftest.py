@@ -56,6 +56,11 @@ def nothing_left(folder: Path, *kept: str) -> None:
     assert sorted(p.name for p in folder.iterdir()) == sorted(kept)
 
 
+def psnr(a: np.ndarray, b: np.ndarray) -> float:
+    """PSNR in dB of a picture, clipped to [0, 1], against its clean one; peak 1."""
+    return float(-10 * np.log10(np.mean((a.clip(0, 1).astype(np.float64) - b) ** 2)))
+
+
 @pytest.fixture(scope="session")
 def cli() -> Callable[..., Outcome]:
     """Run the command line in a process of its own."""

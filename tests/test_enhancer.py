@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import hyperguide
-from conftest import TASKS
+from conftest import TASKS, psnr
 from hyperguide.errors import HyperguideError
 from hyperguide.model_file import ENHANCED, GUIDANCE
 
@@ -26,10 +26,6 @@ class _NoEngine:
 def _noisy(image: np.ndarray, sigma: float, seed: int = 0) -> np.ndarray:
     noise = np.random.default_rng(seed).normal(0, sigma, image.shape)
     return np.clip(image / 255 + noise, 0, 1).astype(np.float32)
-
-
-def _psnr(a: np.ndarray, b: np.ndarray) -> float:
-    return float(-10 * np.log10(np.mean((a.astype(np.float64) - b) ** 2)))
 
 
 @pytest.mark.parametrize("dtype", ["uint8", "uint16"])
@@ -82,7 +78,7 @@ def test_guidance_scale_is_no_blend_but_peaks_near_1(
     clean = astronaut[:256, :256].astype(np.float32) / 255
     noisy = _noisy(astronaut[:256, :256], 25 / 255)
     scales = (0.25, 0.5, 0.7, 0.85, 1.0, 1.2, 1.4, 2.0, 4.0)
-    scores = [_psnr(enhancers["denoise"](noisy, guidance_scale=s).image, clean) for s in scales]
+    scores = [psnr(enhancers["denoise"](noisy, guidance_scale=s).image, clean) for s in scales]
     assert 0.7 <= scales[int(np.argmax(scores))] <= 1.4, scores
     assert scores[0] < max(scores) - 0.5
     assert scores[-1] < max(scores) - 0.5
@@ -148,7 +144,7 @@ def test_gray_pictures_are_denoised_as_gray(
     clean = (astronaut[..., 1] / 255).astype(np.float32)
     noisy = _noisy(astronaut[..., 1], 25 / 255)
     result = enhancers["denoise"](noisy)
-    assert _psnr(result.image, clean) > _psnr(noisy, clean) + 5
+    assert psnr(result.image, clean) > psnr(noisy, clean) + 5
     assert result.guidance is not None
     assert abs(float(np.median(result.guidance)) - 25 / 255) < 0.02
 

@@ -13,6 +13,7 @@ import pytest
 import torch
 
 import hyperguide
+from conftest import psnr
 from hyperguide.training.bilevel import Sample
 from hyperguide.training.data import Data, draw_batch, open_data
 from hyperguide.training.degradations import Noise
@@ -43,10 +44,6 @@ def _numpy(sample: Sample) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     return degraded, clean, guidance[..., 0]
 
 
-def _psnr(a: np.ndarray, b: np.ndarray) -> float:
-    return float(-10 * np.log10(np.mean((a.clip(0, 1).astype(np.float64) - b) ** 2)))
-
-
 @pytest.mark.parametrize(("task", "crop"), [("denoise", 256), ("derain", 320), ("dehaze", 448)])
 def test_held_out_photos_gain_at_least_2_db(
     task: str, crop: int, enhancers: dict[str, hyperguide.Enhancer]
@@ -59,7 +56,7 @@ def test_held_out_photos_gain_at_least_2_db(
         degraded, clean, _ = _numpy(batch)
         if np.array_equal(degraded, clean):
             continue
-        gains.append(_psnr(enhancers[task](degraded).image, clean) - _psnr(degraded, clean))
+        gains.append(psnr(enhancers[task](degraded).image, clean) - psnr(degraded, clean))
     assert len(gains) > 5
     assert np.mean(gains) > 2, gains
 
@@ -75,9 +72,9 @@ def test_the_predicted_noise_map_is_nearly_as_good_as_the_true_one(
         noise = Noise(sigma / 255, sigma / 255, clean=0, varying=0, gray=0, clipped=0)
         batch = draw_batch(data.held_out, noise, data.channels, Stage(1, 256, 1), rng)
         degraded, clean, true = _numpy(batch)
-        scores["true"].append(_psnr(enhance(degraded, guidance=true).image, clean))
-        scores["predicted"].append(_psnr(enhance(degraded).image, clean))
-        scores["constant"].append(_psnr(enhance(degraded, guidance=27.5 / 255).image, clean))
+        scores["true"].append(psnr(enhance(degraded, guidance=true).image, clean))
+        scores["predicted"].append(psnr(enhance(degraded).image, clean))
+        scores["constant"].append(psnr(enhance(degraded, guidance=27.5 / 255).image, clean))
     mean = {name: np.mean(values) for name, values in scores.items()}
     assert mean["predicted"] > mean["true"] - 0.1, mean
     assert mean["predicted"] > mean["constant"] + 0.3, mean

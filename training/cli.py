@@ -86,7 +86,7 @@ def train(
         warmup=schedule.warmup if warmup is None else warmup,
     )
     preset = replace(preset, schedule=schedule)
-    _refuse_mistakes(out, resume, force)
+    _refuse_wrong_folder(out, resume, force)
     opened = open_data(preset, list(data), streaks, describe_data)
     run = Run(preset, opened, out, "unguided" if strategy == "unguided" else "strict", seed)
     make_folder(out)  # an old run in it stays until the first checkpoint replaces it
@@ -122,7 +122,7 @@ def train(
     )
 
 
-def _refuse_mistakes(out: Path, resume: bool, force: bool) -> None:
+def _refuse_wrong_folder(out: Path, resume: bool, force: bool) -> None:
     holds_run = exists(out / WEIGHTS) or exists(out / STATE)
     if resume and not holds_run:
         raise HyperguideError(f"{out} holds no run to resume: leave out --resume.")

@@ -15,6 +15,7 @@ from hyperguide.errors import HyperguideError
 from hyperguide.guidance_files import gray_plane
 from hyperguide.paths import is_folder
 from hyperguide.pictures import find_pictures, read_picture
+from hyperguide.pixels import full_scale
 
 
 @dataclass(frozen=True)
@@ -64,7 +65,7 @@ class Photos:
 def _eight_bits(picture: np.ndarray) -> np.ndarray:
     if picture.dtype == np.uint8:
         return picture
-    full = 1 if picture.dtype.kind == "f" else np.iinfo(picture.dtype).max
+    full = full_scale(picture.dtype)
     return np.rint(picture.clip(0, full) * (255 / full)).astype(np.uint8)
 
 
@@ -80,7 +81,7 @@ def find_scenes(folders: Sequence[Path]) -> list[Scene]:
     for folder in folders:
         if not is_folder(folder):
             raise HyperguideError(f"The data folder {folder} does not exist: give another --data.")
-        if (folder / "rgb").is_dir() and (folder / "depth").is_dir():
+        if is_folder(folder / "rgb") and is_folder(folder / "depth"):
             found = [
                 Scene(photo, folder / "depth" / f"{photo.stem}.png")
                 for photo in _pictures(folder / "rgb")

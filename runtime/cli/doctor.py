@@ -33,9 +33,8 @@ _PACKAGES = {
     "onnxscript": ("export", "export"),
 }
 
-
 # These two install into the same folder.
-_EITHER = {"onnxruntime", "onnxruntime-gpu"}
+_RIVALS = {"onnxruntime": "onnxruntime-gpu", "onnxruntime-gpu": "onnxruntime"}
 
 
 @click.command(epilog="\b\nExample:\n  hyperguide doctor")
@@ -50,8 +49,9 @@ def doctor() -> int:
     for name, (purpose, extra) in _PACKAGES.items():
         version = versions[name]
         hint = f"not installed: pip install 'hyperguide[{extra}]'" if extra else "not installed"
-        if any(versions.get(other) for other in _EITHER if name in _EITHER and other != name):
-            hint = f"not installed, and must not be beside {(_EITHER - {name}).pop()}"
+        rival = _RIVALS.get(name)
+        if rival and versions[rival]:
+            hint = f"not installed, and must not be beside {rival}"
         click.echo(f"  {name:<16} {purpose:<26} {version or hint}")
     problems = []
     if versions["onnxruntime"] and versions["onnxruntime-gpu"]:

@@ -19,6 +19,7 @@ from hyperguide.errors import HyperguideError
 from hyperguide.guidance_files import encode_map, false_color, gray_plane, read_map
 from hyperguide.paths import make_folder
 from hyperguide.pictures import read_picture, write_picture
+from hyperguide.pixels import full_scale
 
 from .jobs import Job, plan_jobs
 from .progress import progress_bar
@@ -179,8 +180,7 @@ def _enhance_one(enhancer: Enhancer, job: Job, dials: _Dials, force: bool) -> li
 
 def _read_mask(path: Path) -> np.ndarray:
     picture = gray_plane(read_picture(path), f"The mask {path}")
-    full = 1 if picture.dtype.kind == "f" else np.iinfo(picture.dtype).max
-    return picture.astype(np.float32) / np.float32(full)
+    return picture.astype(np.float32) / np.float32(full_scale(picture.dtype))
 
 
 def _fit_mask(mask: np.ndarray, size: tuple[int, ...], notes: list[str]) -> np.ndarray:

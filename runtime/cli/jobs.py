@@ -59,11 +59,12 @@ def _into_folder(source: Path, target: Path, maps: Path | None) -> list[Job]:
     found = find_pictures(source, excluded)
     if not found:
         raise HyperguideError(f"The folder {source} holds no pictures: give another -i.")
-    return [
-        _job(path, target / inside, None if maps is None else maps / inside.parent)
-        for path in found
-        for inside in (path.relative_to(source),)
-    ]
+    jobs = []
+    for path in found:
+        inside = path.relative_to(source)
+        folder = None if maps is None else maps / inside.parent
+        jobs.append(_job(path, target / inside, folder))
+    return jobs
 
 
 def _job(source: Path, output: Path, maps: Path | None) -> Job:

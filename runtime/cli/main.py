@@ -87,29 +87,27 @@ def _run(arguments: list[str], debug: bool) -> int:
     except (click.Abort, KeyboardInterrupt):
         _say("Interrupted.")
         return 130
-    except HyperguideError as error:
-        if debug:
-            traceback.print_exc()
-        _say(str(error))
-        return 1
-    except ModuleNotFoundError as error:
-        missing = (error.name or "").partition(".")[0]
-        if debug or missing not in _EXTRAS:
-            traceback.print_exc()
-        extra = _EXTRAS.get(missing, "dev")
-        _say(f"This needs the package {missing}: pip install 'hyperguide[{extra}]'.")
-        return 1
     except BrokenPipeError:  # `hyperguide info ... | head`
         sys.stderr.close()
         return 1
     except Exception as error:  # the edge: nothing may reach the user as a traceback
         if debug:
             traceback.print_exc()
-        _say(
-            f"Internal error: {type(error).__name__}: {error}. "
-            "Run again with --debug for the traceback and report it."
-        )
+        _say(_sentence(error))
         return 1
+
+
+def _sentence(error: Exception) -> str:
+    """What to tell the user of an error."""
+    if isinstance(error, HyperguideError):
+        return str(error)
+    missing = (error.name or "").partition(".")[0] if isinstance(error, ModuleNotFoundError) else ""
+    if missing in _EXTRAS:
+        return f"This needs the package {missing}: pip install 'hyperguide[{_EXTRAS[missing]}]'."
+    return (
+        f"Internal error: {type(error).__name__}: {error}. "
+        "Run again with --debug for the traceback and report it."
+    )
 
 
 def _say(sentence: str) -> None:
