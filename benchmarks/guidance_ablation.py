@@ -23,7 +23,8 @@ from hyperguide.training.data import draw_batch, open_data
 from hyperguide.training.degradations import Noise
 from hyperguide.training.metrics import psnr
 from hyperguide.training.model import GuidedModel
-from hyperguide.training.networks import GuidedUNet, HyperNetwork
+from hyperguide.training.networks.hyper import HyperNetwork
+from hyperguide.training.networks.unet import GuidedUNet
 from hyperguide.training.preset import Stage
 
 

@@ -21,11 +21,17 @@ from .losses import Loss
 
 
 class Sample(NamedTuple):
-    """A batch of D_h, {y, x, sigma}; D_tr is read from the same type and its map ignored."""
+    """A batch of D_h, {y, x, sigma}, or of D_tr, {y, x}.
+
+    degraded, clean: shape (N, C, H, W) in [0, 1], noise may leave it.
+    guidance: shape (N, 1, H, W) in the task's unit; zeros where the batch brings no map.
+    kernel: shape (N, 1, kh, kw), odd sides, sum 1; None for tasks without blur.
+    """
 
     degraded: Tensor
     clean: Tensor
     guidance: Tensor
+    kernel: Tensor | None = None
 
 
 class Step(Protocol):

@@ -12,6 +12,7 @@ import json
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
+from types import UnionType
 from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
 
 from hyperguide.errors import HyperguideError
@@ -21,27 +22,94 @@ T = TypeVar("T")
 
 View = Literal["detail", "image+detail", "context"]
 Output = Literal["residual", "affine"]
-LossName = Literal["log_mse", "l1", "l1_ssim"]
+LossName = Literal["log_mse", "l1", "l1_ssim", "negative_ssim", "smooth_l1_perceptual", "mse"]
 
 
 @dataclass(frozen=True)
-class ProxySettings:
-    """Arguments of `networks.HyperNetwork`."""
+class CompactProxySettings:
+    """Arguments of `networks.hyper.HyperNetwork`."""
 
     view: View
     width: int
     unshuffle: int
     dilations: tuple[int, int, int, int]
+    network: Literal["compact"] = "compact"
 
 
 @dataclass(frozen=True)
-class ReconstructionSettings:
-    """Arguments of `networks.GuidedUNet`."""
+class PlainProxySettings:
+    """Arguments of `networks.hyper.PlainHyperNetwork`."""
+
+    network: Literal["plain"]
+    width: int = 64
+
+
+@dataclass(frozen=True)
+class UNetSettings:
+    """Arguments of `networks.unet.GuidedUNet`."""
 
     unshuffle: int
     widths: tuple[int, ...]
     middle: int
     output: Output
+    network: Literal["unet"] = "unet"
+
+
+@dataclass(frozen=True)
+class StackSettings:
+    """Arguments of `networks.stack.GuidedStack`."""
+
+    network: Literal["stack"]
+    unshuffle: int
+    width: int
+    depth: int
+
+
+@dataclass(frozen=True)
+class PReNetSettings:
+    """Arguments of `networks.prenet.PReNet`."""
+
+    network: Literal["prenet"]
+    stages: int = 6
+
+
+@dataclass(frozen=True)
+class GridDehazeNetSettings:
+    """`networks.griddehazenet.GridDehazeNet`, as published."""
+
+    network: Literal["griddehazenet"]
+
+
+@dataclass(frozen=True)
+class DilatedSettings:
+    """Arguments of `networks.unfolded.DilatedDenoiser`; one dilation for each convolution."""
+
+    dilations: tuple[int, ...]
+    width: int = 64
+    network: Literal["dilated"] = "dilated"
+
+
+@dataclass(frozen=True)
+class UnfoldedSettings:
+    """Arguments of `networks.unfolded.UnfoldedDeconvolution`.
+
+    rho: `schedule` takes the fixed weights of the paper's code, `predicted` derives them from the
+        predicted noise level with a learned factor for each stage.
+    maps: `stage` gives each stage a hyper-network that reads its iterate, `image` has a single
+        one that reads the observation.
+    """
+
+    network: Literal["unfolded"]
+    stages: int
+    denoiser: DilatedSettings | UNetSettings
+    rho: Literal["schedule", "predicted"]
+    maps: Literal["stage", "image"]
+
+
+Proxy = CompactProxySettings | PlainProxySettings
+Reconstruction = (
+    UNetSettings | StackSettings | PReNetSettings | GridDehazeNetSettings | UnfoldedSettings
+)
 
 
 @dataclass(frozen=True)
@@ -100,8 +168,8 @@ class Preset:
 
     task: str
     tier: str
-    proxy: ProxySettings
-    reconstruction: ReconstructionSettings
+    proxy: Proxy
+    reconstruction: Reconstruction
     loss: LossName
     schedule: Schedule
     degradation: dict[str, Any] = dataclasses.field(default_factory=dict)
@@ -171,7 +239,18 @@ def build(kind: type[T], fields: object, where: str) -> T:
     return kind(**values)
 
 
+def _one_of(kinds: tuple[Any, ...], value: Any, where: str) -> Any:
+    """Build the dataclass whose `network` is that of the mapping; the first one without it."""
+    by_name = {get_args(get_type_hints(kind)["network"])[0]: kind for kind in kinds}
+    name = value.get("network", next(iter(by_name))) if isinstance(value, dict) else None
+    if name is not None and name not in by_name:
+        raise HyperguideError(f"{where}: the network must be one of {', '.join(by_name)}.")
+    return build(by_name.get(name, kinds[0]), value, where)
+
+
 def _value(hint: Any, value: Any, where: str) -> Any:
+    if isinstance(hint, UnionType):
+        return _one_of(get_args(hint), value, where)
     if dataclasses.is_dataclass(hint):
         return build(hint, value, where)  # type: ignore[arg-type]
     if get_origin(hint) is Literal:

@@ -1,0 +1,144 @@
+"""Hyper-networks H_theta: the proxies that predict a guidance map from a picture."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from ..preset import View
+
+
+class HyperNetwork(nn.Module):
+    """H_theta, the proxy: four convolutions that predict the guidance map from the image.
+
+    The paper (Sec. 4.1) asks for a four-layer fully convolutional network. The output passes a
+    sigmoid scaled to [0, maximum], because the paper assumes a bounded proxy (Sec. 3.2).
+
+    channels: of the image.
+    width: feature channels.
+    unshuffle: side of the pixel blocks folded into channels.
+    dilations: of the four convolutions.
+    view: what the first layer sees. `detail` is the image minus its 5x5 mean, in which noise
+        stands out; `image+detail` is both; `context` is the half-size image with its channels'
+        mean and deviation and its mean darkest channel, so that one pixel knows the whole scene.
+    maximum: upper end of the map's range.
+    """
+
+    def __init__(
+        self,
+        channels: int,
+        width: int,
+        unshuffle: int,
+        dilations: tuple[int, int, int, int],
+        view: View,
+        maximum: float,
+    ) -> None:
+        super().__init__()
+        self.channels = channels
+        self.view = view
+        self.unshuffle = unshuffle
+        self.maximum = maximum
+        self.reduction = 2 if view == "context" else 1
+        planes = {"detail": channels, "image+detail": 2 * channels, "context": channels}[view]
+        statistics = 2 * channels + 1 if view == "context" else 0
+        # In a reduced context the map is smooth: one value a block, interpolated.
+        out = 1 if view == "context" else unshuffle**2
+        sizes = [planes * unshuffle**2 + statistics, width, width, width, out]
+        self.convs = nn.ModuleList(
+            nn.Conv2d(sizes[i], sizes[i + 1], 3, padding=dilations[i], dilation=dilations[i])
+            for i in range(4)
+        )
+
+    @property
+    def size_multiple(self) -> int:
+        """Height and width must be multiples of this."""
+        return self.unshuffle * self.reduction
+
+    def forward(self, image: Tensor) -> Tensor:
+        """Predict the map.
+
+        image: shape (N, C, H, W) in [0, 1].
+        Returns shape (N, 1, H, W) in [0, maximum].
+        """
+        x = F.pixel_unshuffle(self._view(image), self.unshuffle)
+        if self.view == "context":
+            x = torch.cat([x, _scene_statistics(image).expand(-1, -1, *x.shape[2:])], 1)
+        for conv in self.convs[:-1]:
+            x = F.relu(conv(x))
+        x = self.convs[-1](x)
+        if self.view == "context":
+            x = F.interpolate(
+                x, scale_factor=float(self.size_multiple), mode="bilinear", align_corners=False
+            )
+        else:
+            x = F.pixel_shuffle(x, self.unshuffle)
+        return self.maximum * torch.sigmoid(x)
+
+    def _view(self, image: Tensor) -> Tensor:
+        if self.view == "context":
+            return F.avg_pool2d(image, self.reduction) - 0.5
+        mean = F.avg_pool2d(image, 5, 1, 2, count_include_pad=False)
+        detail = 5 * (image - mean)
+        return detail if self.view == "detail" else torch.cat([image - 0.5, detail], 1)
+
+
+def _scene_statistics(image: Tensor) -> Tensor:
+    """Mean and deviation of each channel and the mean darkest channel, shape (N, 2C+1, 1, 1)."""
+    mean = image.mean((2, 3), keepdim=True)
+    deviation = ((image - mean) ** 2).mean((2, 3), keepdim=True).add(1e-6).sqrt()
+    dark = image.amin(1, keepdim=True).mean((2, 3), keepdim=True)
+    return torch.cat([mean, deviation, dark], 1)
+
+
+class PlainHyperNetwork(nn.Module):
+    """The paper's own proxy (Sec. 4.1): four 3x3 convolutions of 64 channels.
+
+    As in the authors' code there is a ReLU behind the last convolution too. It would never come
+    back from a map that is zero everywhere, so the last bias starts at a tenth of the range.
+
+    channels: of the image.
+    width: feature channels.
+    maximum: upper end of the map's range; training may leave it, the exported graph clips there.
+    """
+
+    size_multiple = 1
+
+    def __init__(self, channels: int, width: int, maximum: float) -> None:
+        super().__init__()
+        self.channels = channels
+        self.maximum = maximum
+        sizes = [channels, width, width, width, 1]
+        self.convs = nn.ModuleList(
+            nn.Conv2d(sizes[i], sizes[i + 1], 3, padding=1) for i in range(4)
+        )
+        last = self.convs[-1].bias
+        assert isinstance(last, Tensor)
+        nn.init.constant_(last, 0.1 * maximum)
+
+    def forward(self, image: Tensor) -> Tensor:
+        """Predict the map.
+
+        image: shape (N, C, H, W) in [0, 1].
+        Returns shape (N, 1, H, W), at least 0.
+        """
+        for conv in self.convs:
+            image = F.relu(conv(image))
+        return image
+
+
+class StageHyperNetworks(nn.ModuleList):
+    """One hyper-network for each stage of an unfolded network; each reads its stage's iterate."""
+
+    def __init__(self, networks: Sequence[HyperNetwork | PlainHyperNetwork]) -> None:
+        super().__init__(networks)
+        self.channels = networks[0].channels
+        self.maximum = networks[0].maximum
+        self.size_multiple = networks[0].size_multiple
+
+    def forward(self, iterate: Tensor, stage: int) -> Tensor:
+        """Predict the map of a stage, shape (N, 1, H, W), from its iterate."""
+        predicted: Tensor = self[stage](iterate)
+        return predicted
