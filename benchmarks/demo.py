@@ -23,8 +23,8 @@ import torch
 from hyperguide.bundled import bundled_path
 from hyperguide.model_file import read_model_file
 from hyperguide.pictures import read_picture, write_picture
+from hyperguide.training.decoding import read_streaks
 from hyperguide.training.degradations import Haze, Noise, Rain
-from hyperguide.training.photos import read_streaks
 from sheet import Row, write_sheet
 
 # Photos that scikit-image ships. The held-out ones never enter training. The motorcycle has true
@@ -106,7 +106,8 @@ def make_pictures(
     rain = Rain(synthetic=0 if data else 1, clean=0)
     if data is not None:
         # The last layers are those that the trainer holds out.
-        rain = replace(rain, bank=tuple(read_streaks(data / "rain100l" / "train")[-5:]))
+        layers = list(read_streaks(data / "rain100l" / "train").values())
+        rain = replace(rain, bank=tuple(layers[-5:]))
     haze = Haze(beta=(1.4, 1.4), airlight=(0.9, 0.9), tint=0, clean=0, invented=0)
     for task, name in zip(
         ("denoise", "derain", "dehaze"), (DENOISE_PHOTO, DERAIN_PHOTO, dehaze_photo), strict=True
@@ -116,13 +117,13 @@ def make_pictures(
         if task == "denoise":
             # Two halves of different noise: the map shows them.
             middle = x.shape[3] // 2
-            left, right = (noise.degrade(x, None, rng)[0] for noise in (weak, strong))
+            left, right = (noise.degrade(x, None, rng).degraded for noise in (weak, strong))
             y = torch.cat([left[..., :middle], right[..., middle:]], 3)
         elif task == "derain":
-            y, x, _ = rain.degrade(x, None, rng)
+            y = rain.degrade(x, None, rng).degraded
         else:
             depth = motorcycle_depth(photos) if name == MOTORCYCLE else None
-            y, x, _ = haze.degrade(x, depth, rng)
+            y = haze.degrade(x, depth, rng).degraded
         for tensor, folder in ((y, degraded), (x, clean)):
             pixels = (tensor[0].permute(1, 2, 0).clamp(0, 1) * 255).round().byte().numpy()
             write_picture(folder / f"{task}.png", pixels)

@@ -12,20 +12,20 @@ least wrong one.
 from __future__ import annotations
 
 import argparse
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import torch
-from torch.utils.flop_counter import FlopCounterMode
 
 from hyperguide.training.bilevel import Sample
 from hyperguide.training.checkpoint import load_run
-from hyperguide.training.data import draw_batch, open_data
-from hyperguide.training.degradations import Noise
+from hyperguide.training.data import open_data
+from hyperguide.training.degradations import Degradation, Noise
 from hyperguide.training.metrics import psnr
 from hyperguide.training.model import GuidedModel
-from hyperguide.training.networks.hyper import HyperNetwork
-from hyperguide.training.networks.unet import GuidedUNet
 from hyperguide.training.preset import Stage
+from macs import kilo_macs
 
 
 def main() -> None:
@@ -46,24 +46,23 @@ def main() -> None:
     if guided.preset != twin.preset or guided.model.proxy is None or twin.model.proxy is not None:
         parser.error("give a guided run and an unguided one of the same preset")
     data = open_data(guided.preset, arguments.data, arguments.streaks)
-    degradations = {"as trained": data.held_out_degradation}
+    degradations: dict[str, Degradation] = {"as trained": data.held_out_degradation}
     for level in arguments.level:
         sigma = level / 255
         degradations[f"sigma {level:g}"] = Noise(sigma, sigma, clean=0, varying=0, clipped=0)
     print(
-        f"{guided.preset.task}, kMAC per pixel: hyper-network {kilo_macs(guided.model.proxy):.1f}, "
-        f"reconstruction {kilo_macs(guided.model.reconstruction):.1f}, "
-        f"unguided {kilo_macs(twin.model.reconstruction):.1f}"
+        f"{guided.preset.task}, kMAC per pixel: guided {kilo_macs(guided.model):.1f}, "
+        f"unguided {kilo_macs(twin.model):.1f}"
     )
     print(f"{arguments.pictures} held-out crops, PSNR in dB by map")
     print(f"{'':<11}" + "".join(f"{name:>11}" for name in COLUMNS) + "   RMSE of the map")
     constant = None
     for name, degradation in degradations.items():
-        rng = torch.Generator().manual_seed(1)
+        degraded = replace(data, held_out_degradation=degradation)
         stage = Stage(until=1, crop=arguments.crop, batch=1)
         samples = [
-            draw_batch(data.held_out, degradation, data.channels, stage, rng)
-            for _ in range(arguments.pictures)
+            degraded.draw("held_out", number, stage, seed=1).sample
+            for number in range(arguments.pictures)
         ]
         if constant is None:
             constant = torch.stack([sample.guidance.mean() for sample in samples]).mean()
@@ -72,15 +71,8 @@ def main() -> None:
         print(f"{name:<11}{cells}   {rmse:.4f}")
 
 
-def kilo_macs(network: HyperNetwork | GuidedUNet) -> float:
-    """Multiply-accumulates per pixel in thousands, of convolutions and matrix products."""
-    side = 256
-    planes = [network.channels]
-    if isinstance(network, GuidedUNet) and network.guided:
-        planes.append(1)
-    with FlopCounterMode(display=False) as counter, torch.no_grad():
-        network(*(torch.rand(1, count, side, side) for count in planes))
-    return counter.get_total_flops() / 2 / side**2 / 1000
+def _given(guidance: torch.Tensor, read: torch.Tensor, stage: int) -> torch.Tensor:
+    return guidance
 
 
 COLUMNS = ("input", "true", "predicted", "constant", "unguided")
@@ -94,18 +86,18 @@ def measure(
 
     constant: the value of the wrong map.
     """
-    assert guided.proxy is not None
     scores: dict[str, list[float]] = {column: [] for column in COLUMNS}
     errors = []
-    for degraded, clean, true in samples:
-        predicted = guided.proxy(degraded)
-        errors.append((predicted - true).square().mean())
+    for degraded, clean, true, kernel in samples:
+        by_itself = guided.restore(degraded, kernel)
+        errors.append((by_itself.maps[-1] - true).square().mean())
+        wrong = constant.expand_as(true)
         outputs = {
             "input": degraded,
-            "true": guided.reconstruction(degraded, true),
-            "predicted": guided.reconstruction(degraded, predicted),
-            "constant": guided.reconstruction(degraded, constant.expand_as(true)),
-            "unguided": twin.reconstruction(degraded),
+            "true": guided.restore(degraded, kernel, partial(_given, true)).restored,
+            "predicted": by_itself.restored,
+            "constant": guided.restore(degraded, kernel, partial(_given, wrong)).restored,
+            "unguided": twin.restore(degraded, kernel).restored,
         }
         for column, output in outputs.items():
             scores[column].append(float(psnr(output, clean).clamp(max=60)))

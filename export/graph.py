@@ -27,7 +27,7 @@ def export_graph(model: GuidedModel) -> onnx.ModelProto:
     """
     multiple = model.size_multiple
     height, width = (_example_size(multiple, least) for least in (48, 64))
-    channels = model.reconstruction.channels
+    channels = model.channels
     image = torch.rand(2, channels, height, width, generator=torch.Generator().manual_seed(0))
     # One value a dial: what broadcasts in the trace broadcasts in the graph.
     dials = [torch.full((1, 1, 1, 1), value) for value in DIALS.values()]

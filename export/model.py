@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 import numpy as np
 import onnx
 import torch
+from torch import Tensor, nn
 
 from hyperguide.atomic import refuse_existing, refuse_missing_folder, write_atomically
 from hyperguide.engines import OnnxRuntimeCpu
@@ -27,6 +29,8 @@ from hyperguide.model_file import (
 from hyperguide.tasks import find_task
 from hyperguide.training.checkpoint import TrainedModel
 from hyperguide.training.model import GuidedModel
+from hyperguide.training.networks.hyper import StageHyperNetworks
+from hyperguide.training.networks.stack import fold_branches
 
 from .graph import export_graph
 from .probe import receptive_field
@@ -58,7 +62,7 @@ def export_model(trained: TrainedModel, path: Path, force: bool = False) -> list
             "This run is an unguided twin for comparisons and has no map to offer: "
             "export a guided run."
         )
-    model = trained.model.eval()
+    model = fold_branches(trained.model).eval()
     proto = export_graph(model)
     metadata = _describe(trained).to_metadata()
     for sample in _golden_samples(model):
@@ -122,7 +126,7 @@ def _feed_variants(
 ) -> list[dict[str, np.ndarray]]:
     """The picture alone; a map of its own; everything partly, per pixel."""
     count, height, width = shape
-    maximum = model.reconstruction.maximum
+    maximum = model.maximum
 
     def draw(planes: int, high: float) -> np.ndarray:
         return rng.uniform(0, high, (count, planes, height, width)).astype(np.float32)
@@ -130,7 +134,7 @@ def _feed_variants(
     def one(value: float) -> np.ndarray:
         return np.full((1, 1, 1, 1), value, np.float32)
 
-    image = draw(model.reconstruction.channels, 1)
+    image = draw(model.channels, 1)
     own = {"guidance_in": draw(1, maximum), "guidance_mix": one(1)}
     mixed = {
         "guidance_in": draw(1, maximum),
@@ -143,31 +147,60 @@ def _feed_variants(
 
 def _describe(trained: TrainedModel) -> ModelInfo:
     model, preset, record = trained.model, trained.preset, trained.record
-    assert model.proxy is not None
-    own = receptive_field(model.reconstruction, [preset.channels, 1], 0)
-    of_map = receptive_field(model.reconstruction, [preset.channels, 1], 1)
-    of_proxy = receptive_field(model.proxy, [preset.channels], 0)
-    if own is None or of_map is None:
-        raise HyperguideError(
-            "The reconstruction network must look at a bounded part of the picture: "
-            "choose fewer levels or blocks in the preset."
-        )
-    reach = max(own, of_map) if of_proxy is None else max(own, of_map + of_proxy)
+    if preset.task == "deblur":
+        raise HyperguideError("This version cannot export deblurring: use the run folder itself.")
+    reach, is_global = _reach(model)
     return ModelInfo(
         task=preset.task,
         tier=preset.tier,
-        color="gray" if preset.channels == 1 else "rgb",
+        color="gray" if model.channels == 1 else "rgb",
         guidance=find_task(preset.task).guidance,
         size_multiple=model.size_multiple,
         receptive_field=reach,
-        context="global" if of_proxy is None else "local",
+        context="global" if is_global else "local",
         training=_training_record(record),
         quality={"validation": record["validation"]},
     )
 
 
+def _reach(model: GuidedModel) -> tuple[int, bool]:
+    """How far the pair looks, with the map given if the hyper-network sees the whole picture.
+
+    Returns (pixels, whether the hyper-network does).
+    """
+    assert model.proxy is not None
+    own = receptive_field(model.reconstruction, [model.channels, 1], 0)
+    of_map = receptive_field(model.reconstruction, [model.channels, 1], 1)
+    if own is None or of_map is None:
+        raise HyperguideError(
+            "The reconstruction network must look at a bounded part of the picture: "
+            "choose fewer levels or blocks in the preset."
+        )
+    if isinstance(model.proxy, StageHyperNetworks):
+        pair = _Function(lambda image: model.restore(image).restored, model.size_multiple)
+        whole = receptive_field(pair, [model.channels], 0)
+        return (max(own, of_map), True) if whole is None else (whole, False)
+    proxy = _Function(model.predict, model.size_multiple)
+    of_proxy = receptive_field(proxy, [model.channels], 0)
+    if of_proxy is None:
+        return max(own, of_map), True
+    return max(own, of_map + of_proxy), False
+
+
+class _Function(nn.Module):
+    """A function of tensors in the place of a network."""
+
+    def __init__(self, function: Callable[..., Tensor], size_multiple: int) -> None:
+        super().__init__()
+        self._function = function
+        self.size_multiple = size_multiple
+
+    def forward(self, *inputs: Tensor) -> Tensor:
+        return self._function(*inputs)
+
+
 def _training_record(record: dict[str, Any]) -> dict[str, Any]:
-    kept = ("preset", "strategy", "seed", "step", "seconds", "data")
+    kept = ("preset", "settings", "origin", "step", "seconds", "data")
     return {name: record[name] for name in kept}
 
 
@@ -175,10 +208,10 @@ def _golden_samples(model: GuidedModel) -> list[Golden]:
     """Two small synthetic pictures: one as it is, one with every dial turned."""
     multiple = model.size_multiple
     height, width = (multiple * -(-least // multiple) for least in (32, 48))
-    image = synthetic_picture(height, width, model.reconstruction.channels)[None]
+    image = synthetic_picture(height, width, model.channels)[None]
     ramp = np.linspace(0, 1, width, dtype=np.float32) * np.ones((1, 1, height, 1), np.float32)
     turned = {
-        "guidance_in": ramp * np.float32(model.reconstruction.maximum),
+        "guidance_in": ramp * np.float32(model.maximum),
         "guidance_mix": np.full((1, 1, 1, 1), 0.75, np.float32),
         "guidance_scale": np.full((1, 1, 1, 1), 1.25, np.float32),
         "strength": ramp[..., ::-1].copy(),

@@ -35,7 +35,8 @@ def _reach(network: nn.Module, channels: list[int], probed: int, along: int) -> 
     for phase in range(multiple):
         inputs[probed][phase].select(along - 1, int(center[phase]))[:, phase] = torch.nan
     with torch.no_grad():
-        output: Tensor = network(*inputs)
+        result = network(*inputs)
+    output: Tensor = result[-1] if isinstance(result, tuple) else result
     hit = output.isnan().any(1).any(5 - along - 1)  # (phase, position along the strip)
     if not hit.any():
         return 0

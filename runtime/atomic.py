@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from .errors import HyperguideError
@@ -39,23 +39,40 @@ def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
     is still there, whole. The temporary name ends as `path` does, because libraries choose the
     format by the suffix. Raises HyperguideError when the file system refuses.
     """
+    write_together({path: write})
+
+
+def write_together(files: Mapping[Path, Callable[[Path], object]]) -> None:
+    """Write several files that belong together as `write_atomically` writes one.
+
+    They get their names, in the order given, when all of them are complete.
+    """
+    temporaries: dict[Path, Path] = {}
+    at = next(iter(files))
+    try:
+        for at, write in files.items():
+            temporaries[at] = _temporary(at)
+            write(temporaries[at])
+            os.chmod(temporaries[at], 0o666 & ~_UMASK)  # mkstemp makes files private
+            with temporaries[at].open("rb+") as file:
+                os.fsync(file.fileno())
+        for at, temporary in temporaries.items():
+            os.replace(temporary, at)
+    except OSError as error:
+        raise HyperguideError(
+            f"Writing {at} failed: {error.strerror or error}; the old file, if any, is untouched."
+        ) from error
+    finally:
+        for temporary in temporaries.values():
+            temporary.unlink(missing_ok=True)
+
+
+def _temporary(path: Path) -> Path:
     try:
         handle, name = tempfile.mkstemp(dir=path.parent, prefix=".hyperguide-", suffix=path.suffix)
-        os.close(handle)
     except OSError as error:
         raise HyperguideError(
             f"Cannot write in the folder {path.parent}: {error.strerror}; choose another output."
         ) from None
-    temporary = Path(name)
-    try:
-        write(temporary)
-        os.chmod(temporary, 0o666 & ~_UMASK)  # mkstemp makes files private
-        with temporary.open("rb+") as file:
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    except OSError as error:
-        raise HyperguideError(
-            f"Writing {path} failed: {error.strerror or error}; the old file, if any, is untouched."
-        ) from error
-    finally:
-        temporary.unlink(missing_ok=True)
+    os.close(handle)
+    return Path(name)

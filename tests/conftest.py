@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import subprocess
@@ -14,10 +15,13 @@ import numpy as np
 import pytest
 import skimage.data
 import torch
+import yaml
 
 import hyperguide
+from hyperguide.cli.main import run
 from hyperguide.pictures import write_picture
-from hyperguide.training.checkpoint import WEIGHTS, load_tensors, save_tensors
+from hyperguide.training.checkpoint import BEST, load_tensors, save_tensors
+from hyperguide.training.preset import load_preset
 
 # Where another job holds a core, threads that wait for each other take ten times as long.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -73,6 +77,18 @@ def cli() -> Callable[..., Outcome]:
     return call
 
 
+@pytest.fixture
+def quick_cli(capsys: pytest.CaptureFixture[str]) -> Cli:
+    """Run the command line in this process, without the seconds that imports take."""
+
+    def call(*arguments: object) -> Outcome:
+        with pytest.raises(SystemExit) as end:
+            run(list(map(str, arguments)))
+        return Outcome(int(end.value.code or 0), *capsys.readouterr())
+
+    return call
+
+
 @pytest.fixture(scope="session")
 def astronaut() -> np.ndarray:
     """A colour photo, 512x512 uint8."""
@@ -94,12 +110,28 @@ def roughen(run: Path) -> None:
 
     Networks start at the identity and stay near it for some steps; a wrong map would hardly show.
     """
-    tensors, record = load_tensors(run / WEIGHTS)
+    tensors, record = load_tensors(run / BEST)
     tail = tensors["reconstruction.tail.weight"]
     tensors["reconstruction.tail.weight"] = 0.1 * torch.randn(
         tail.shape, generator=torch.Generator().manual_seed(0)
     )
-    save_tensors(run / WEIGHTS, tensors, record)
+    save_tensors({run / BEST: tensors}, record)
+
+
+@pytest.fixture(scope="session")
+def small_presets(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str, str], Path]:
+    """The preset of a task and tier with small crops and batches, as a file."""
+    folder = tmp_path_factory.mktemp("presets")
+
+    def write(task: str, tier: str) -> Path:
+        fields = json.loads(load_preset(task, tier).to_json())
+        fields["schedule"] |= {"warmup": 1, "steps": 2, "held_out": 2}
+        fields["schedule"]["stages"] = [{"until": 1.0, "crop": 64, "batch": 2}]
+        path = folder / f"{task}-{tier}.yaml"
+        path.write_text(yaml.safe_dump(fields))
+        return path
+
+    return write
 
 
 @pytest.fixture(scope="session")

@@ -283,8 +283,8 @@ def test_training_without_photos(cli: Cli, tmp_path: Path) -> None:
 
 
 def test_exporting_what_is_no_run(cli: Cli, tmp_path: Path) -> None:
-    fails(cli("export", tmp_path, "-o", tmp_path / "m.onnx"), "There is no", "weights.safetensors")
-    (tmp_path / "weights.safetensors").write_bytes(b"no weights")
+    fails(cli("export", tmp_path, "-o", tmp_path / "m.onnx"), "There is no", "last.safetensors")
+    (tmp_path / "last.safetensors").write_bytes(b"no weights")
     fails(cli("export", tmp_path, "-o", tmp_path / "m.onnx"), "is damaged or not a checkpoint")
 
 

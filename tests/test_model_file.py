@@ -25,7 +25,7 @@ from hyperguide.export.model import compare_with_torch, export_model, seal
 from hyperguide.export.probe import receptive_field
 from hyperguide.golden import read_golden
 from hyperguide.model_file import DIALS, read_model_file
-from hyperguide.training.checkpoint import WEIGHTS, load_run, save_tensors
+from hyperguide.training.checkpoint import BEST, load_run, save_tensors
 from hyperguide.training.model import GuidedModel, build_model
 from hyperguide.training.preset import load_preset
 from hyperguide.verify import seal_breaks
@@ -48,10 +48,11 @@ def pair(
     preset = load_preset(request.param, "fast")
     torch.manual_seed(0)
     record = {
-        **{"preset": asdict(preset), "strategy": "strict", "seed": 0, "step": 0, "seconds": 0},
+        **{"preset": asdict(preset), "settings": {"strategy": "strict"}, "origin": ""},
+        **{"step": 0, "seconds": 0},
         **{"data": {}, "validation": {}},
     }
-    save_tensors(run / WEIGHTS, build_model(preset).state_dict(), record)
+    save_tensors({run / BEST: build_model(preset).state_dict()}, record)
     roughen(run)
     trained = load_run(run)
     export_model(trained, run / "model.onnx")

@@ -70,11 +70,11 @@ def test_disk_full_keeps_the_old_file(photo: Path, tmp_path: Path) -> None:
 
 def test_disk_full_while_training(photos: Path, run_folder: Path, tmp_path: Path) -> None:
     copy = Path(shutil.copytree(run_folder, tmp_path / "run"))
-    before = (copy / "weights.safetensors").read_bytes()
+    before = (copy / "best.safetensors").read_bytes()
     words = ("train", "denoise", "--data", photos, "--out", copy, "--force")
     result = _on_full_disk(65536)(*words, "--steps", 1, "--warmup", 0)
     fails(result, "Writing", "untouched")
-    assert (copy / "weights.safetensors").read_bytes() == before
+    assert (copy / "best.safetensors").read_bytes() == before
 
 
 def test_kill_in_the_middle_of_a_write_keeps_the_old_file(tmp_path: Path) -> None:

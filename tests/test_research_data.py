@@ -6,16 +6,16 @@ Runs when HYPERGUIDE_DATA names the folder of the research data.
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 
 import hyperguide
 from conftest import psnr
 from hyperguide.training.bilevel import Sample
-from hyperguide.training.data import Data, draw_batch, open_data
+from hyperguide.training.data import Data, open_data
 from hyperguide.training.degradations import Noise
 from hyperguide.training.preset import Stage, load_preset
 
@@ -40,7 +40,7 @@ def _open(task: str) -> Data:
 
 def _numpy(sample: Sample) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """(degraded, clean, both HxWx3; map, HxW)."""
-    degraded, clean, guidance = (t[0].permute(1, 2, 0).numpy() for t in sample)
+    degraded, clean, guidance = (t[0].permute(1, 2, 0).numpy() for t in sample[:3])
     return degraded, clean, guidance[..., 0]
 
 
@@ -49,11 +49,10 @@ def test_held_out_photos_gain_at_least_2_db(
     task: str, crop: int, enhancers: dict[str, hyperguide.Enhancer]
 ) -> None:
     data = _open(task)
-    rng = torch.Generator().manual_seed(5)
     gains = []
-    for _ in range(10):
-        batch = data.held_out_batch(Stage(1, crop, 1), rng)
-        degraded, clean, _ = _numpy(batch)
+    for number in range(10):
+        batch = data.draw("held_out", number, Stage(1, crop, 1), seed=5)
+        degraded, clean, _ = _numpy(batch.sample)
         if np.array_equal(degraded, clean):
             continue
         gains.append(psnr(enhancers[task](degraded).image, clean) - psnr(degraded, clean))
@@ -66,12 +65,12 @@ def test_the_predicted_noise_map_is_nearly_as_good_as_the_true_one(
 ) -> None:
     data = _open("denoise")
     enhance = enhancers["denoise"]
-    rng = torch.Generator().manual_seed(6)
     scores: dict[str, list[float]] = {"true": [], "predicted": [], "constant": []}
-    for sigma in (15, 25, 50) * 3:
+    for number, sigma in enumerate((15, 25, 50) * 3):
         noise = Noise(sigma / 255, sigma / 255, clean=0, varying=0, gray=0, clipped=0)
-        batch = draw_batch(data.held_out, noise, data.channels, Stage(1, 256, 1), rng)
-        degraded, clean, true = _numpy(batch)
+        noisy = replace(data, held_out_degradation=noise)
+        batch = noisy.draw("held_out", number, Stage(1, 256, 1), seed=6)
+        degraded, clean, true = _numpy(batch.sample)
         scores["true"].append(psnr(enhance(degraded, guidance=true).image, clean))
         scores["predicted"].append(psnr(enhance(degraded).image, clean))
         scores["constant"].append(psnr(enhance(degraded, guidance=27.5 / 255).image, clean))

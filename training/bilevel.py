@@ -1,23 +1,35 @@
-"""Algorithm 1: the alternation of the inner (theta) and the outer (omega) problem.
+"""Algorithm 1: the alternation of the inner (theta) and the outer (omega) problem, and its rivals.
 
-    inner, Eq. (6):  min over theta of g(H_theta; D_h), omega fixed
+    inner, Eq. (6):  min over theta of g(H_theta; omega, D_h), omega fixed
     outer, Eq. (5):  min over omega of f(A_omega(y; sigma+), x; D_tr), theta fixed,
-                     where sigma+ = H_theta(y) enters as a constant
+                     where sigma+ = H_theta enters as a constant
 
-`g` never reaches omega and `f` never reaches theta: no gradient is taken for the fixed half.
+The strategies differ in what reaches what:
+
+    strict     the paper's text: g moves theta, f moves omega, nothing else
+    response   the authors' code: f moves theta too, in the outer step
+    naive      one step on f + lambda g for both, on D_h (Sec. 5.1.3)
+    unguided   f moves omega, there is no map
+    oracle     strict, but omega is guided by the true map
+    manual     f moves omega, guided by one level that the user gives
+
+No gradient is taken for what does not move.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
-from typing import NamedTuple, Protocol
+from typing import Literal, NamedTuple, Protocol
 
 import torch
 from torch import Tensor, nn
 
 from .losses import Loss
+from .model import GuidedModel, Restoration
+
+Strategy = Literal["strict", "response", "naive", "unguided", "oracle", "manual"]
 
 
 class Sample(NamedTuple):
@@ -34,6 +46,10 @@ class Sample(NamedTuple):
     kernel: Tensor | None = None
 
 
+class NotFiniteError(Exception):
+    """A gradient is NaN or infinite; the step was not taken."""
+
+
 class Step(Protocol):
     """The part of an optimizer that the algorithm uses."""
 
@@ -48,81 +64,108 @@ class Step(Protocol):
 
 @dataclass
 class Bilevel:
-    """The two networks, their losses and their optimizers.
+    """The pair, its losses and its optimizers.
 
-    proxy: H_theta(y) -> map. None for the unguided twin, which has no inner problem.
-    reconstruction: A_omega(y, map) -> restored; the unguided twin is called with y alone.
-    guidance_loss: g(map, true map).
+    model: its networks may be wrapped for distributed training.
+    guidance_loss: g(map, true map); the mean over the stages where each has a map.
     task_loss: f(restored, clean).
+    proxy_optimizer: None where there is no theta (unguided, manual).
+    stage_weight: of f on the iterates before the last, relative to the last.
+    naive_weight: lambda in f + lambda g.
     autocast: context of the forward passes.
     clip: bound on each network's gradient norm.
     """
 
-    proxy: nn.Module | None
-    reconstruction: nn.Module
+    model: GuidedModel
     guidance_loss: Loss
     task_loss: Loss
     proxy_optimizer: Step | None
     reconstruction_optimizer: Step
+    strategy: Strategy = "strict"
+    stage_weight: float = 0.0
+    naive_weight: float = 1.0
     autocast: Callable[[], AbstractContextManager[object]] = nullcontext
     clip: float = 1.0
 
+    @property
+    def has_inner_problem(self) -> bool:
+        """Whether theta takes steps of its own."""
+        return self.strategy in ("strict", "response", "oracle")
+
     def inner_step(self, batch: Sample) -> Tensor:
         """One step on theta at fixed omega (line 3). Returns g, detached."""
-        assert self.proxy is not None, "the unguided twin has no inner problem"
-        assert self.proxy_optimizer is not None
-        with self.autocast():
-            predicted = self.proxy(batch.degraded)
-        loss = self.guidance_loss(predicted, batch.guidance)
-        self._descend(loss, self.proxy, self.proxy_optimizer)
+        loss = self.g(batch)
+        loss.backward()
+        self._move_theta()
         return loss.detach()
 
     def outer_step(self, batch: Sample) -> Tensor:
-        """One step on omega at fixed theta (line 4). Returns f, detached."""
-        with self.autocast():
-            if self.proxy is None:
-                restored = self.reconstruction(batch.degraded)
-            else:
-                with torch.no_grad():
-                    guidance = self.proxy(batch.degraded)
-                restored = self.reconstruction(batch.degraded, guidance)
-        loss = self.task_loss(restored, batch.clean)
-        self._descend(loss, self.reconstruction, self.reconstruction_optimizer)
+        """One step on omega (line 4), by `response` on theta too. Returns f, detached."""
+        loss = self.f(self._guided(batch), batch)
+        loss.backward()
+        if self.strategy == "response":
+            self._move_theta()
+        self._move_omega()
         return loss.detach()
 
-    def _descend(self, loss: Tensor, network: nn.Module, optimizer: Step) -> None:
-        loss.backward()
-        nn.utils.clip_grad_norm_(network.parameters(), self.clip)
+    def joint_step(self, batch: Sample) -> tuple[Tensor, Tensor]:
+        """One step of the naive strategy on f + lambda g. Returns (f, g), detached."""
+        with self.autocast():
+            result = self.model.restore(batch.degraded, batch.kernel)
+        f = self.f(result, batch)
+        g = self._mean_g(result.maps, batch)
+        (f + self.naive_weight * g).backward()
+        self._move_theta()
+        self._move_omega()
+        return f.detach(), g.detach()
+
+    def f(self, result: Restoration, batch: Sample) -> Tensor:
+        """The reconstruction loss, that of earlier stages added by their weight."""
+        loss = self.task_loss(result.restored, batch.clean)
+        early = result.iterates[:-1] if self.stage_weight else ()
+        for iterate in early:
+            loss = loss + self.stage_weight / len(early) * self.task_loss(iterate, batch.clean)
+        return loss
+
+    def g(self, batch: Sample) -> Tensor:
+        """The guidance loss at fixed omega."""
+        with self.autocast():
+            maps = self.model.predictions(batch.degraded, batch.kernel)
+        return self._mean_g(maps, batch)
+
+    def _mean_g(self, maps: tuple[Tensor, ...], batch: Sample) -> Tensor:
+        losses = [self.guidance_loss(guidance, batch.guidance) for guidance in maps]
+        return torch.stack(losses).mean()
+
+    def _guided(self, batch: Sample) -> Restoration:
+        """Restore as the strategy guides omega."""
+        with self.autocast():
+            match self.strategy:
+                case "oracle":
+                    return self.model.restore(
+                        batch.degraded, batch.kernel, lambda read, stage: batch.guidance
+                    )
+                case "response" | "unguided":
+                    return self.model.restore(batch.degraded, batch.kernel)
+                case _:
+                    return self.model.restore(batch.degraded, batch.kernel, self._constant)
+
+    def _constant(self, read: Tensor, stage: int) -> Tensor:
+        """The predicted map as a constant: sigma+ of Eq. (5)."""
+        with torch.no_grad():
+            return self.model.predict(read, stage)
+
+    def _move_theta(self) -> None:
+        assert self.model.proxy is not None
+        assert self.proxy_optimizer is not None
+        self._descend(self.model.proxy, self.proxy_optimizer)
+
+    def _move_omega(self) -> None:
+        self._descend(self.model.reconstruction, self.reconstruction_optimizer)
+
+    def _descend(self, network: nn.Module, optimizer: Step) -> None:
+        norm = nn.utils.clip_grad_norm_(network.parameters(), self.clip)
+        if not norm.isfinite():
+            raise NotFiniteError
         optimizer.step()
         optimizer.zero_grad()  # nothing of this step is left for the next one
-
-
-class Average:
-    """Exponential moving average of networks' parameters, what is validated and exported.
-
-    The decay grows with the number of updates, (1 + n) / (10 + n), up to its end value, so that
-    the first weights are forgotten early.
-    """
-
-    def __init__(self, networks: Iterable[tuple[str, nn.Module]], decay: float = 0.999) -> None:
-        self.networks = dict(networks)
-        self.decay = decay
-        self.updates = 0
-        self.values = {name: p.detach().clone() for name, p in self._parameters().items()}
-
-    def _parameters(self) -> dict[str, Tensor]:
-        return {
-            f"{prefix}.{name}": p
-            for prefix, network in self.networks.items()
-            for name, p in network.named_parameters()
-        }
-
-    @torch.no_grad()
-    def update(self) -> None:
-        """Move the averages towards the present parameters."""
-        self.updates += 1
-        decay = min(self.decay, (1 + self.updates) / (10 + self.updates))
-        current = self._parameters()
-        torch._foreach_lerp_(
-            list(self.values.values()), [current[name] for name in self.values], 1 - decay
-        )

@@ -1,31 +1,37 @@
 """Run folders: the averaged weights that export reads, and the state that a resume needs.
 
-RUN/weights.safetensors   averaged weights; metadata: preset, strategy, steps, validation
-RUN/state.safetensors     everything else a resume needs, in the same format
-RUN/log.jsonl             one line per report: step, f, g, validation
+RUN/best.safetensors    averaged weights with the best held-out PSNR so far
+RUN/last.safetensors    averaged weights of the last checkpoint
+RUN/state.safetensors   everything else that a resume needs
+RUN/log.jsonl, curves.png, tensorboard/   see `logbook`
+
+The metadata of each file holds preset, strategy, steps, data and validation.
 """
 
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+import torch
 from safetensors import SafetensorError
 from safetensors.torch import load, save
 from torch import Tensor
 from torch.optim import Optimizer
 
-from hyperguide.atomic import write_atomically
+from hyperguide.atomic import write_together
 from hyperguide.errors import HyperguideError
 
 from .model import GuidedModel, build_model
 from .preset import Preset, preset_from_dict
 
-WEIGHTS = "weights.safetensors"
+BEST = "best.safetensors"
+LAST = "last.safetensors"
 STATE = "state.safetensors"
-LOG = "log.jsonl"
 
 
 @dataclass(frozen=True)
@@ -37,13 +43,19 @@ class TrainedModel:
     record: dict[str, Any]
 
 
-def save_tensors(path: Path, tensors: dict[str, Tensor], record: dict[str, Any]) -> None:
-    """Write tensors and a JSON record as one safetensors file, atomically."""
+def save_tensors(files: Mapping[Path, Mapping[str, Tensor]], record: dict[str, Any]) -> None:
+    """Write named tensors with a JSON record as safetensors files, all of them or none."""
     metadata = {"hyperguide": json.dumps(record)}
-    contiguous = {name: t.detach().contiguous() for name, t in tensors.items()}
-    # Written from memory: then a full disk is an OSError like any other, and any path will do.
-    data = save(contiguous, metadata)
-    write_atomically(path, lambda temporary: temporary.write_bytes(data))
+    writers = {}
+    for path, tensors in files.items():
+        contiguous = {name: t.detach().contiguous() for name, t in tensors.items()}
+        # Written from memory: then a full disk is an OSError like any other, and any path will do.
+        writers[path] = partial(_write_bytes, data=save(contiguous, metadata))
+    write_together(writers)
+
+
+def _write_bytes(temporary: Path, data: bytes) -> None:
+    temporary.write_bytes(data)
 
 
 def load_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
@@ -60,17 +72,51 @@ def load_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
         raise HyperguideError(f"{path} is damaged or not a checkpoint of ours: {error}.") from None
 
 
+def weights_path(run: Path) -> Path:
+    """The weights of a run folder that count: the best, or the last before any validation."""
+    return run / BEST if (run / BEST).exists() else run / LAST
+
+
 def load_run(run: Path) -> TrainedModel:
-    """Load the averaged weights of a run folder into the pair of its preset."""
-    tensors, record = load_tensors(run / WEIGHTS)
-    preset = preset_from_dict(record["preset"], str(run / WEIGHTS))
-    model = build_model(preset, guided=record["strategy"] != "unguided")
-    try:
-        model.load_state_dict(tensors)
-    except RuntimeError as error:
-        reason = str(error).splitlines()[-1].strip()
-        raise HyperguideError(f"{run / WEIGHTS} does not fit its own preset: {reason}") from None
+    """Load the averaged weights of a run folder, or of one of its files, into their pair."""
+    path = run if run.suffix == ".safetensors" else weights_path(run)
+    tensors, record = load_tensors(path)
+    preset = preset_from_dict(record["preset"], str(path))
+    settings = record["settings"]
+    model = build_model(
+        preset, guided=settings["strategy"] != "unguided", level=settings.get("level")
+    )
+    load_weights(model, tensors, path)
     return TrainedModel(model.eval(), preset, record)
+
+
+def load_weights(model: torch.nn.Module, tensors: dict[str, Tensor], path: Path) -> None:
+    """Load tensors into a model. Raises HyperguideError where they are of another architecture."""
+    own = model.state_dict()
+    for name in sorted(own.keys() | tensors.keys()):
+        if name not in tensors or name not in own:
+            lacks = f"{path} lacks" if name not in tensors else "the preset's networks lack"
+        elif own[name].shape != tensors[name].shape:
+            lacks = f"another shape, {tuple(own[name].shape)}, is expected for"
+        else:
+            continue
+        raise HyperguideError(
+            f"{path} is a checkpoint of another architecture ({lacks} '{name}'): "
+            "give the preset that it was trained with."
+        )
+    model.load_state_dict(tensors)
+
+
+def differences(then: dict[str, Any], now: dict[str, Any], prefix: str = "") -> list[str]:
+    """Which entries of nested records differ, in words."""
+    found = []
+    for name in sorted(then.keys() | now.keys()):
+        old, new = then.get(name), now.get(name)
+        if isinstance(old, dict) and isinstance(new, dict):
+            found += differences(old, new, f"{prefix}{name}.")
+        elif old != new:
+            found.append(f"{prefix}{name} was {old}, is {new}")
+    return found
 
 
 def optimizer_tensors(optimizer: Optimizer, prefix: str) -> dict[str, Tensor]:

@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
+from types import FrameType
+from typing import Any, get_args
 
 import click
 import torch
@@ -11,11 +17,16 @@ import torch
 from hyperguide.cli.progress import progress_bar
 from hyperguide.errors import HyperguideError
 from hyperguide.paths import exists, make_folder
+from hyperguide.tasks import find_task
 
-from .checkpoint import STATE, WEIGHTS
+from .bilevel import Strategy
+from .checkpoint import BEST, LAST, STATE
 from .data import open_data
-from .preset import load_preset
-from .trainer import Progress, Run
+from .distributed import World, join
+from .precision import fastest_precision
+from .preset import Preset, load_preset
+from .starting_weights import describe_origin, start_from
+from .trainer import Progress, Run, Settings
 
 
 @click.command(
@@ -23,8 +34,11 @@ from .trainer import Progress, Run
 Examples:
   hyperguide train denoise --data photos/ --out runs/denoise
   hyperguide train derain --data photos/ --streaks streaks/ --out runs/derain
-  hyperguide train dehaze --data nyu/ --out runs/dehaze --steps 3000
+  hyperguide train derain --data pairs/ --out runs/mine        (pairs/input, pairs/target)
+  hyperguide train deblur --data photos/ --out runs/deblur --strategy response
+  hyperguide train derain --tier paper --init-from PReNet.pth --data photos/ --out runs/prenet
   hyperguide train denoise --data photos/ --out runs/denoise --resume
+  torchrun --nproc-per-node 2 -m hyperguide train denoise --data photos/ --out runs/denoise
 """
 )
 @click.argument("task")
@@ -33,65 +47,201 @@ Examples:
     multiple=True,
     required=True,
     type=Path,
-    help="Folder of clean photos, or with rgb/ and depth/; may be repeated.",
+    help="Folder of clean photos, with rgb/ and depth/, or with input/ and target/ [and "
+    "guidance/]; may be repeated.",
 )
 @click.option("--out", required=True, type=Path, help="Run folder for checkpoints and the log.")
-@click.option("--tier", default="fast", show_default=True, help="Which preset.")
+@click.option("--tier", default="fast", show_default=True, help="Which preset: fast or paper.")
 @click.option("--preset", "preset_file", type=Path, help="Preset file instead of the tier's.")
 @click.option(
     "--strategy",
-    type=click.Choice(["strict", "unguided"]),
+    type=click.Choice(get_args(Strategy)),
     default="strict",
     show_default=True,
-    help="strict: Algorithm 1. unguided: the twin without a map, for comparison.",
+    help="strict: Algorithm 1. response: f moves the hyper-network too. naive: one step on "
+    "f + lambda g. unguided: the twin without a map. oracle: guided by the true map. manual: "
+    "guided by --level.",
 )
+@click.option("--level", type=float, help="The map's constant value for the strategy manual.")
+@click.option("--lambda", "naive_weight", type=click.FloatRange(0), default=1.0, show_default=True)
+@click.option("--init-from", type=Path, help="Authors' weights (.pth) or a run to start from.")
 @click.option("--streaks", type=Path, help="Folder of gray rain streak layers (derain).")
+@click.option("--kernels", type=Path, help="Folder of blur kernels (deblur).")
+@click.option("--vgg-weights", type=Path, help="torchvision's VGG16 weights (dehaze, tier paper).")
 @click.option("--steps", type=click.IntRange(1), help="Outer steps instead of the preset's.")
 @click.option("--warmup", type=click.IntRange(0), help="Warm-up steps instead of the preset's.")
+@click.option("--inner", type=click.IntRange(1), help="Inner steps before each outer step.")
+@click.option("--batch", type=click.IntRange(1), help="Batch instead of the preset's.")
 @click.option(
     "--threads",
     type=click.IntRange(1),
     help="Processor threads; all cores by default, which is slow where another job holds one.",
 )
+@click.option(
+    "--workers",
+    type=click.IntRange(0),
+    default=0,
+    show_default=True,
+    help="Background processes that prepare batches.",
+)
+@click.option(
+    "--cache", default=2.0, show_default=True, type=click.FloatRange(0), help="Of photos, in GiB."
+)
+@click.option(
+    "--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", show_default=True
+)
+@click.option(
+    "--precision",
+    type=click.Choice(["auto", "fp32", "bf16"]),
+    default="auto",
+    show_default=True,
+    help="auto: bf16 where the machine computes in it.",
+)
 @click.option("--seed", type=int, default=0, show_default=True)
 @click.option("--describe-data", default="", help="What the data is, for the model file.")
 @click.option("--checkpoint-seconds", type=click.FloatRange(1), default=120, show_default=True)
+@click.option("--log-steps", type=click.IntRange(1), default=20, show_default=True)
 @click.option("--resume", is_flag=True, help="Go on where the run folder stands.")
 @click.option("--force", is_flag=True, help="Start anew in a folder that holds a run.")
-def train(
-    task: str,
-    data: tuple[Path, ...],
-    out: Path,
-    tier: str,
-    preset_file: Path | None,
-    strategy: str,
-    streaks: Path | None,
-    steps: int | None,
-    warmup: int | None,
-    threads: int | None,
-    seed: int,
-    describe_data: str,
-    checkpoint_seconds: float,
-    resume: bool,
-    force: bool,
-) -> None:
-    """Train a guided pair for TASK on photos, degraded on the fly."""
-    if threads is not None:
-        torch.set_num_threads(threads)
-    preset = load_preset(task, tier, preset_file)
-    schedule = preset.schedule
-    schedule = replace(
-        schedule,
-        steps=schedule.steps if steps is None else steps,
-        warmup=schedule.warmup if warmup is None else warmup,
+def train(**options: Any) -> None:
+    """Train a guided pair for TASK on photos, degraded on the fly, or on pairs of pictures.
+
+    Writes best and last weights, the state for --resume, log.jsonl, curves.png and TensorBoard
+    events into the run folder.
+    """
+    given = _Options(**options)
+    if given.threads is not None:
+        torch.set_num_threads(given.threads)
+    _refuse_wrong_folder(given.out, given.resume, given.force)
+    with join(given.device) as world:
+        run = _open_run(given, world)
+        make_folder(given.out)  # an old run in it stays until the first checkpoint replaces it
+        if given.resume:
+            run.resume()
+        with _stops(run), _reporting(run, given.task) as report:
+            run.train(report, given.checkpoint_seconds, given.log_steps)
+        if world.leads:
+            click.echo(_summary(run, given.out))
+
+
+@dataclass(frozen=True)
+class _Options:
+    """The command's options, by their names."""
+
+    task: str
+    data: tuple[Path, ...]
+    out: Path
+    tier: str
+    preset_file: Path | None
+    strategy: Strategy
+    level: float | None
+    naive_weight: float
+    init_from: Path | None
+    streaks: Path | None
+    kernels: Path | None
+    vgg_weights: Path | None
+    steps: int | None
+    warmup: int | None
+    inner: int | None
+    batch: int | None
+    threads: int | None
+    workers: int
+    cache: float
+    device: str
+    precision: str
+    seed: int
+    describe_data: str
+    checkpoint_seconds: float
+    log_steps: int
+    resume: bool
+    force: bool
+
+
+def _open_run(given: _Options, world: World) -> Run:
+    preset = _with_changes(load_preset(given.task, given.tier, given.preset_file), given)
+    precision = fastest_precision(world.device) if given.precision == "auto" else given.precision
+    settings = Settings(
+        given.strategy,
+        given.seed,
+        _level(given),
+        given.naive_weight,
+        precision,  # type: ignore[arg-type]  # one of click's choices
     )
-    preset = replace(preset, schedule=schedule)
-    _refuse_wrong_folder(out, resume, force)
-    opened = open_data(preset, list(data), streaks, describe_data)
-    run = Run(preset, opened, out, "unguided" if strategy == "unguided" else "strict", seed)
-    make_folder(out)  # an old run in it stays until the first checkpoint replaces it
-    if resume:
-        run.resume()
+    data = open_data(
+        preset,
+        list(given.data),
+        given.streaks,
+        given.describe_data,
+        given.kernels,
+        round(given.cache * 2**30),
+    )
+    start, origin = None, ""
+    if given.init_from is not None:
+        start = partial(start_from, path=given.init_from)
+        origin = describe_origin(given.init_from)
+    return Run(
+        preset, data, given.out, settings, world, given.workers, start, origin, given.vgg_weights
+    )
+
+
+def _with_changes(preset: Preset, given: _Options) -> Preset:
+    names = ("steps", "warmup", "inner")
+    changes = {name: getattr(given, name) for name in names if getattr(given, name) is not None}
+    schedule = replace(preset.schedule, **changes)
+    if given.batch is not None:
+        stages = tuple(replace(stage, batch=given.batch) for stage in schedule.stages)
+        schedule = replace(schedule, stages=stages)
+    return replace(preset, schedule=schedule)
+
+
+def _level(given: _Options) -> float | None:
+    """The level of the strategy manual, checked against the task's range."""
+    if given.strategy != "manual":
+        if given.level is not None:
+            raise HyperguideError("--level belongs to --strategy manual: give both or neither.")
+        return None
+    meaning = find_task(given.task).guidance
+    if given.level is None or not meaning.minimum <= given.level <= meaning.maximum:
+        raise HyperguideError(
+            f"The strategy manual needs --level between {meaning.minimum:g} and "
+            f"{meaning.maximum:.3g} ({meaning.name}, {meaning.unit})."
+        )
+    return given.level
+
+
+def _refuse_wrong_folder(out: Path, resume: bool, force: bool) -> None:
+    holds_run = any(exists(out / name) for name in (BEST, LAST, STATE))
+    if resume and not holds_run:
+        raise HyperguideError(f"{out} holds no run to resume: leave out --resume.")
+    if holds_run and not resume and not force:
+        raise HyperguideError(
+            f"{out} holds a run: go on with --resume, start anew with --force, "
+            "or choose another --out."
+        )
+
+
+@contextmanager
+def _stops(run: Run) -> Iterator[None]:
+    """Let Ctrl-C end the run behind its present step, saved; a second one ends it at once."""
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        if run.stop:
+            raise KeyboardInterrupt
+        run.stop = True
+
+    before = signal.signal(signal.SIGINT, stop)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+@contextmanager
+def _reporting(run: Run, task: str) -> Iterator[Callable[[Progress], None]]:
+    """A progress bar with the losses, on the leading process."""
+    if not run.world.leads:
+        yield lambda progress: None
+        return
     with progress_bar("step", "losses") as bar:
         row = bar.add_task(task, total=run.total, completed=run.step, losses="")
 
@@ -101,6 +251,8 @@ def train(
                 for name, value in (("f", progress.f), ("g", progress.g))
                 if value is not None
             ]
+            for note in progress.notes:
+                bar.console.print(f"Skipped: {note}", markup=False, soft_wrap=True)
             bar.update(
                 row,
                 completed=progress.step,
@@ -109,25 +261,17 @@ def train(
             )
 
         try:
-            run.train(report, checkpoint_seconds)
+            yield report
         except KeyboardInterrupt:
             if run.step:
-                run.save()
                 bar.console.print(f"Saved step {run.step}; go on with --resume.", markup=False)
             raise
+
+
+def _summary(run: Run, out: Path) -> str:
     result = run.validation
-    click.echo(
+    skipped = f"; {len(run.skipped)} pictures could not be read" if run.skipped else ""
+    return (
         f"{out}: {run.step} steps in {run.seconds:.0f} s on {torch.get_num_threads()} thread(s); "
-        f"held-out photos {result['input_psnr']:.2f} -> {result['output_psnr']:.2f} dB"
+        f"held-out photos {result['input_psnr']:.2f} -> {result['output_psnr']:.2f} dB{skipped}"
     )
-
-
-def _refuse_wrong_folder(out: Path, resume: bool, force: bool) -> None:
-    holds_run = exists(out / WEIGHTS) or exists(out / STATE)
-    if resume and not holds_run:
-        raise HyperguideError(f"{out} holds no run to resume: leave out --resume.")
-    if holds_run and not resume and not force:
-        raise HyperguideError(
-            f"{out} holds a run: go on with --resume, start anew with --force, "
-            "or choose another --out."
-        )

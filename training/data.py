@@ -1,102 +1,325 @@
-"""D_h and D_tr: batches {y, x, sigma} made on the fly from clean photos."""
+"""D_h and D_tr: batches {y, x, sigma} drawn from pairs, or made on the fly from clean photos.
+
+A batch is a pure function of the seed, its stream and its number: each of its samples has a
+generator of its own. So a run can be resumed, shared among processes and prepared by workers
+without a change.
+"""
 
 from __future__ import annotations
 
 import hashlib
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
-from torch import Generator
+import numpy as np
+import torch
+from torch import Generator, Tensor
 
 from hyperguide.errors import HyperguideError
+from hyperguide.pixels import full_scale
+from hyperguide.tasks import Guidance, find_task
 
 from .bilevel import Sample
-from .degradations import DEGRADATIONS, Haze, Noise, Rain
+from .crops import draw_window, to_tensor
+from .decoding import Decoder, MisfitError, Planes, read_streaks
+from .degradations import DEGRADATIONS, Blur, Degradation, Rain
+from .derived_maps import describe
+from .kernels import on_canvas, read_kernel, read_kernels
 from .losses import luma
-from .photos import Photos, find_scenes, read_streaks, sample_crops, split_held_out
+from .photos import Photos
 from .preset import Preset, Stage, build
+from .scenes import Scene, split_held_out
+from .sources import find_scenes
 
-Degradation = Noise | Rain | Haze
+Stream = Literal["hyper", "train", "held_out", "probe"]
 
 HELD_OUT_SHARE = 0.05
+CACHE_BYTES = 2 << 30
+_CHECKED = 3  # scenes of a folder whose files are compared before training starts
+
+
+@dataclass(frozen=True)
+class Batch:
+    """What one draw gave.
+
+    names: of the samples' pictures, in their order.
+    skipped: a sentence for each file that was found unreadable for the first time.
+    mapped: for each sample, whether its guidance is a true map; zeros stand where it is not.
+    """
+
+    sample: Sample
+    names: tuple[str, ...]
+    skipped: tuple[str, ...]
+    mapped: tuple[bool, ...]
 
 
 @dataclass(frozen=True)
 class Data:
-    """Photos and how to degrade them, for training and for validation.
+    """Scenes and how to degrade those that are no pairs, for training and for validation.
 
+    photos: decodes the scenes; what it keeps and what it skipped is its only state.
     channels: planes of the batches, 3 or 1.
+    threshold: of the rain region, full scale = 1.
     description: what the data is, in words; it ends up in the model file.
-    fingerprint: changes when photos or streak layers come or go; a resume compares it.
+    fingerprint: changes when pictures, streak layers or kernels come or go; a resume compares it.
     """
 
-    train: Photos
-    held_out: Photos
+    task: str
+    train: Sequence[Scene]
+    held_out: Sequence[Scene]
+    photos: Photos
     train_degradation: Degradation
     held_out_degradation: Degradation
     channels: int
+    threshold: float
     description: str
     fingerprint: str
 
-    def train_batch(self, stage: Stage, rng: Generator) -> Sample:
-        """A batch of the photos to train on."""
-        return draw_batch(self.train, self.train_degradation, self.channels, stage, rng)
+    def draw(
+        self,
+        stream: Stream,
+        number: int,
+        stage: Stage,
+        seed: int,
+        shard: tuple[int, int] = (0, 1),
+    ) -> Batch:
+        """Batch `number` of a stream: but for `skipped`, a pure function of these and the files.
 
-    def held_out_batch(self, stage: Stage, rng: Generator) -> Sample:
-        """A batch of the photos held out."""
-        return draw_batch(self.held_out, self.held_out_degradation, self.channels, stage, rng)
+        stream: `hyper` is D_h, the training pictures that have a map; `train` is D_tr, all
+            training pictures; `held_out` those for validation; `probe` is drawn as `hyper` is,
+            for measurements that must not take batches from the training.
+        shard: (rank, world): only the samples rank * B / world .. (rank + 1) * B / world - 1 of
+            the batch's B.
+        Raises HyperguideError if the batch does not divide by the world, if no picture has a map,
+        or if too many cannot be read.
+        """
+        rank, world = shard
+        if stage.batch % world:
+            raise HyperguideError(
+                f"A batch of {stage.batch} does not divide into {world} processes: "
+                "change the preset's batch or the number of processes."
+            )
+        share = stage.batch // world
+        known = len(self.photos.skipped)
+        samples, names, mapped = [], [], []
+        for index in range(rank * share, (rank + 1) * share):
+            rng = _generator(seed, stream, number, index)
+            scene, planes = self._pick(stream, rng)
+            samples.append(self._sample(planes, scene, stream, stage, rng))
+            names.append(scene.name)
+            mapped.append(scene.map_source != "none")
+        degraded, clean, guidance, kernels = zip(*samples, strict=True)
+        kernel = None if kernels[0] is None else torch.cat(kernels)
+        sample = Sample(torch.cat(degraded), torch.cat(clean), torch.cat(guidance), kernel)
+        return Batch(sample, tuple(names), tuple(self.photos.skipped[known:]), tuple(mapped))
+
+    def absorb(self, batch: Batch) -> Batch:
+        """Count what another process skipped; leave in the batch what is new here.
+
+        Raises HyperguideError if too many pictures cannot be read.
+        """
+        known = len(self.photos.skipped)
+        for sentence in batch.skipped:
+            self.photos.skip(sentence)
+        return replace(batch, skipped=tuple(self.photos.skipped[known:]))
+
+    def decode_all(self) -> None:
+        """Decode every picture if memory allows, so that forked processes share them."""
+        self.photos.decode_all([*self.train, *self.held_out])
 
     def record(self) -> dict[str, Any]:
         """Facts about the data for checkpoints and model files; no path of the machine."""
-        bank = getattr(self.train_degradation, "bank", ())
+        bank = len(getattr(self.train_degradation, "bank", ()))
         return {
             "description": self.description,
             "photos": len(self.train),
             "held_out": len(self.held_out),
-            "streak_layers": len(bank),
+            "pairs": sum(scene.is_pair for scene in self.train),
+            "streak_layers": bank if self.task == "derain" else 0,
+            "kernels": bank if self.task == "deblur" else 0,
+            "guidance": self._describe_guidance(),
             "fingerprint": self.fingerprint,
         }
 
+    def _describe_guidance(self) -> dict[str, Any]:
+        """Where the true maps of D_h come from."""
+        rules: dict[str, dict[str, Any]] = {
+            "degradation": {"source": "synthetic", "rule": "known from the degradation"},
+            "depth": {"source": "pictures", "rule": "distance / largest distance"},
+            "picture": {"source": "pictures", "rule": "span the task's range"},
+            "region": {"source": "pictures", "rule": "not zero in the rain"},
+            "layer": {"source": "streak layers", "rule": "S > tau", "tau": self.threshold},
+            "pair": describe(self.task, self.threshold),
+        }
+        counts = Counter(scene.map_source for scene in self._mapped)
+        parts = [rules[source] | {"pictures": count} for source, count in counts.items()]
+        return parts[0] if len(parts) == 1 else {"source": "mixed", "parts": parts}
+
+    @cached_property
+    def _mapped(self) -> list[Scene]:
+        return [scene for scene in self.train if scene.map_source != "none"]
+
+    def _pick(self, stream: Stream, rng: Generator) -> tuple[Scene, Planes]:
+        """Draw scenes until one can be read."""
+        pools = {"train": self.train, "held_out": self.held_out}
+        pool = pools.get(stream, self._mapped)
+        if not pool:
+            raise HyperguideError(
+                "None of the pictures to train on has a map: add some in guidance/ of --data."
+            )
+        while True:
+            scene = pool[int(torch.randint(len(pool), (), generator=rng))]
+            planes = self.photos.read(scene)
+            if planes is not None:
+                return scene, planes
+            if self.photos.unreadable.issuperset(pool):
+                self.photos.refuse()
+
+    def _sample(
+        self, planes: Planes, scene: Scene, stream: Stream, stage: Stage, rng: Generator
+    ) -> Sample:
+        """One crop, every tensor of shape (1, ...)."""
+        if scene.is_pair:
+            return self._crop_pair(planes, stage, rng)
+        held_out = stream == "held_out"
+        degradation = self.held_out_degradation if held_out else self.train_degradation
+        window = draw_window(stage.crop + degradation.margin, stage.reduce, rng)
+        clean = self._to_tensor(window.cut(planes.clean))
+        depth = None
+        if planes.guidance is not None:
+            depth = _map_tensor(window.cut(planes.guidance), find_task(self.task).guidance)
+        return degradation.degrade(clean, depth, rng)
+
+    def _crop_pair(self, planes: Planes, stage: Stage, rng: Generator) -> Sample:
+        assert planes.degraded is not None
+        window = draw_window(stage.crop, stage.reduce, rng)
+        degraded = self._to_tensor(window.cut(planes.degraded))
+        guidance = torch.zeros_like(degraded[:, :1])
+        if planes.guidance is not None:
+            guidance = _map_tensor(window.cut(planes.guidance), find_task(self.task).guidance)
+        kernel = None
+        if planes.kernel is not None:
+            turned = planes.kernel[:, ::-1] if window.mirrored else planes.kernel
+            kernel = torch.from_numpy(turned.copy())[None, None]
+        return Sample(degraded, self._to_tensor(window.cut(planes.clean)), guidance, kernel)
+
+    def _to_tensor(self, crop: np.ndarray) -> Tensor:
+        image = to_tensor(crop)
+        return luma(image) if self.channels == 1 else image
+
+
+def _generator(seed: int, stream: Stream, number: int, index: int) -> Generator:
+    """The generator of one sample."""
+    key = hashlib.blake2b(f"{seed}/{stream}/{number}/{index}".encode(), digest_size=8)
+    return Generator().manual_seed(int.from_bytes(key.digest(), "little"))
+
+
+def _map_tensor(plane: np.ndarray, meaning: Guidance) -> Tensor:
+    """A map's crop over the task's range as shape (1, 1, H, W) in the task's unit."""
+    share = plane.astype(np.float32) / np.float32(full_scale(plane.dtype))
+    values = np.ascontiguousarray(meaning.minimum + share * (meaning.maximum - meaning.minimum))
+    return torch.from_numpy(values)[None, None]
+
 
 def open_data(
-    preset: Preset, folders: list[Path], streaks: Path | None = None, description: str = ""
+    preset: Preset,
+    folders: Sequence[Path],
+    streaks: Path | None = None,
+    description: str = "",
+    kernels: Path | None = None,
+    cache_bytes: int = CACHE_BYTES,
 ) -> Data:
-    """Find the photos, split off the held-out ones, and set up the task's degradation.
+    """Find the pictures, split off the held-out ones, and set up the task's degradation.
 
-    The folders' own names serve where there is no description. Raises HyperguideError where the
-    photos, the streak layers or the preset's degradation cannot be used.
+    folders: see `sources.find_scenes`; they mix in proportion to their numbers of pictures.
+    streaks: gray rain streak layers, for derain. kernels: blur kernels, for deblur.
+    description: the folders' own names serve where it is empty.
+    cache_bytes: how much of the decoded pictures is kept in memory.
+    Raises HyperguideError where any of these or the preset's degradation cannot be used.
     """
+    if streaks is not None and preset.task != "derain":
+        raise HyperguideError("--streaks belongs to derain: leave it out.")
+    if kernels is not None and preset.task != "deblur":
+        raise HyperguideError("--kernels belongs to deblur: leave it out.")
     if preset.task not in DEGRADATIONS:
         raise HyperguideError(f"Training of {preset.task} is not part of this version.")
     where = "The preset's degradation"
     degradation = build(DEGRADATIONS[preset.task], preset.degradation, where)
-    scenes = find_scenes(folders)
-    train, held_out = map(Photos, split_held_out(scenes, HELD_OUT_SHARE))
-    description = description or ", ".join(folder.resolve().name for folder in folders)
-    names = [scene.photo.name for scene in scenes]
-    if streaks is None:
-        pair = degradation, degradation
-    else:
-        if not isinstance(degradation, Rain):
-            raise HyperguideError("--streaks belongs to derain: leave it out.")
-        layers = read_streaks(streaks)
-        count = max(1, round(HELD_OUT_SHARE * len(layers)))
-        pair = (
-            replace(degradation, bank=tuple(layers[:-count])),
-            replace(degradation, bank=tuple(layers[-count:])),
+    scenes = find_scenes(folders, preset.task)
+    bank: dict[str, np.ndarray] = {}
+    if isinstance(degradation, Blur):
+        bank = read_kernels(kernels) if kernels is not None else {}
+        _check_blur(degradation, preset, scenes, bank)
+    elif streaks is not None:
+        bank = read_streaks(streaks)
+    train, held_out = split_held_out(scenes, HELD_OUT_SHARE)
+    train_degradation, held_out_degradation = _split_bank(degradation, list(bank.values()))
+    threshold = degradation.threshold if isinstance(degradation, Rain) else 0.0
+    decoder = Decoder(preset.task, preset.channels, threshold, degradation.margin + 1)
+    _check_first(scenes, decoder)
+    names = ["|".join(path.name for path in scene.files) for scene in scenes]
+    return Data(
+        task=preset.task,
+        train=train,
+        held_out=held_out,
+        photos=Photos(decoder, len(scenes), cache_bytes),
+        train_degradation=train_degradation,
+        held_out_degradation=held_out_degradation,
+        channels=preset.channels,
+        threshold=threshold,
+        description=description or ", ".join(folder.resolve().name for folder in folders),
+        fingerprint=hashlib.sha256("\n".join([*names, *bank]).encode()).hexdigest(),
+    )
+
+
+def _check_blur(
+    degradation: Blur, preset: Preset, scenes: Sequence[Scene], bank: Mapping[str, np.ndarray]
+) -> None:
+    """Refuse kernels that the preset has no room for, and pairs with kernels that it reduces."""
+    crop = min(stage.crop for stage in preset.schedule.stages)
+    if degradation.size > crop:
+        raise HyperguideError(
+            f"Kernels of {degradation.size} pixels are larger than the preset's crop of {crop}: "
+            "enlarge the crop, or reduce the degradation's `size`."
         )
-        names.append(f"{len(layers)} streak layers")
-    fingerprint = hashlib.sha256("\n".join(names).encode()).hexdigest()
-    return Data(train, held_out, *pair, preset.channels, description, fingerprint)
+    for name, kernel in bank.items():
+        on_canvas(kernel, degradation.size, name)
+    own = [scene.kernel for scene in scenes if scene.kernel is not None]
+    for path in own:
+        on_canvas(read_kernel(path), degradation.size, str(path))
+    if own and any(stage.reduce > 1 for stage in preset.schedule.stages):
+        raise HyperguideError(
+            "Pairs with kernels cannot be reduced in size: leave out `reduce` in the preset."
+        )
 
 
-def draw_batch(
-    photos: Photos, degradation: Degradation, channels: int, stage: Stage, rng: Generator
-) -> Sample:
-    """One batch of crops, degraded on the fly."""
-    clean, depth = sample_crops(photos, stage.batch, stage.crop, stage.reduce, rng)
-    if channels == 1:
-        clean = luma(clean)
-    degraded, clean, guidance = degradation.degrade(clean, depth, rng)
-    return Sample(degraded, clean, guidance)
+def _split_bank(
+    degradation: Degradation, bank: Sequence[np.ndarray]
+) -> tuple[Degradation, Degradation]:
+    """The degradation with the first streak layers or kernels, and with the held-out last ones."""
+    if not bank or not isinstance(degradation, Rain | Blur):
+        return degradation, degradation
+    count = max(1, round(HELD_OUT_SHARE * len(bank)))
+    return (
+        replace(degradation, bank=tuple(bank[:-count])),
+        replace(degradation, bank=tuple(bank[-count:])),
+    )
+
+
+def _check_first(scenes: Sequence[Scene], decoder: Decoder) -> None:
+    """Refuse folders whose first files do not fit each other; single ones are skipped later."""
+    checked: Counter[Path] = Counter()
+    for scene in scenes:
+        folder = (scene.degraded or scene.photo).parent
+        if len(scene.files) > 1 and checked[folder] < _CHECKED:
+            checked[folder] += 1
+            try:
+                decoder(scene)
+            except MisfitError:
+                raise
+            except HyperguideError:
+                continue  # cannot be read at all: skipped and named when it is drawn

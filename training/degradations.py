@@ -1,15 +1,16 @@
-"""What the tasks remove, synthesised on batches of clean crops: noise, rain, haze.
+"""What the tasks remove, synthesised on batches of clean crops: noise, rain, haze, blur.
 
 Each class has the ranges of one degradation. Its `degrade` takes clean crops, their depth and a
-generator and returns (degraded, clean, guidance): the observation y, the target x, and the true
-map sigma_gt in the task's unit. Everything random comes from the generator, so that a seed
-repeats a run.
+generator and returns the observation y, the target x, the true map sigma_gt in the task's unit,
+and the kernel. Everything random comes from the generator, so that a seed repeats a run. `margin`
+says by how many pixels the crops must be larger than the samples.
 """
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
+from typing import ClassVar
 
 import cv2
 import numpy as np
@@ -17,7 +18,12 @@ import torch
 import torch.nn.functional as F
 from torch import Generator, Tensor
 
-from .photos import random_window
+from hyperguide.errors import HyperguideError
+
+from .bilevel import Sample
+from .crops import random_window
+from .drawn_kernels import draw_kernel
+from .kernels import on_canvas
 
 
 def _uniform(low: float, high: float, shape: tuple[int, ...], rng: Generator) -> Tensor:
@@ -67,10 +73,10 @@ class Noise:
         level = torch.where(varying, level + ramp * (other - level), level)
         return level * ~_happens(self.clean, count, rng)
 
-    def degrade(
-        self, clean: Tensor, depth: Tensor | None, rng: Generator
-    ) -> tuple[Tensor, Tensor, Tensor]:
-        """Return (degraded, clean, noise level map); some clean crops turn gray on the way."""
+    margin: ClassVar[int] = 0
+
+    def degrade(self, clean: Tensor, depth: Tensor | None, rng: Generator) -> Sample:
+        """Add noise; some clean crops turn gray on the way."""
         count, channels, height, width = clean.shape
         gray = _happens(self.gray, count, rng)
         clean = torch.where(gray, clean.mean(1, keepdim=True), clean)
@@ -80,7 +86,7 @@ class Noise:
         noisy = clean + level * white
         stored = (noisy.clamp(0, 1) * 255).round() / 255
         noisy = torch.where(_happens(self.clipped, count, rng), stored, noisy)
-        return noisy, clean, level
+        return Sample(noisy, clean, level)
 
 
 @dataclass(frozen=True)
@@ -97,16 +103,16 @@ class Rain:
     threshold: float = 5 / 255
     bank: tuple[np.ndarray, ...] = field(default=(), repr=False, compare=False)
 
-    def degrade(
-        self, clean: Tensor, depth: Tensor | None, rng: Generator
-    ) -> tuple[Tensor, Tensor, Tensor]:
-        """Return (degraded, clean, rain region): 1 where a streak is, 0 elsewhere."""
+    margin: ClassVar[int] = 0
+
+    def degrade(self, clean: Tensor, depth: Tensor | None, rng: Generator) -> Sample:
+        """Add rain; the map is 1 where a streak is, 0 elsewhere."""
         count, _, height, width = clean.shape
         layers = [self._layer(height, width, rng) for _ in range(count)]
         streaks = torch.from_numpy(np.stack(layers))[:, None]
         streaks = streaks * ~_happens(self.clean, count, rng)
         rainy = (clean + streaks).clamp(max=1)
-        return rainy, clean, (streaks > self.threshold).to(clean.dtype)
+        return Sample(rainy, clean, (streaks > self.threshold).to(clean.dtype))
 
     def _layer(self, height: int, width: int, rng: Generator) -> np.ndarray:
         chance, pick, flip = torch.rand(3, generator=rng).tolist()
@@ -151,10 +157,10 @@ class Haze:
     clean: float = 0.03
     invented: float = 0.1
 
-    def degrade(
-        self, clean: Tensor, depth: Tensor | None, rng: Generator
-    ) -> tuple[Tensor, Tensor, Tensor]:
-        """Return (degraded, clean, relative depth)."""
+    margin: ClassVar[int] = 0
+
+    def degrade(self, clean: Tensor, depth: Tensor | None, rng: Generator) -> Sample:
+        """Add haze; the map is the relative depth."""
         count, _, height, width = clean.shape
         drawn = draw_depth(count, height, width, rng)
         if depth is None:
@@ -167,7 +173,7 @@ class Haze:
         light = light + _uniform(-self.tint, self.tint, (count, clean.shape[1], 1, 1), rng)
         transmission = torch.exp(-beta * depth)
         hazy = clean * transmission + light.clamp(max=1) * (1 - transmission)
-        return hazy, clean, depth
+        return Sample(hazy, clean, depth)
 
 
 def draw_depth(count: int, height: int, width: int, rng: Generator) -> Tensor:
@@ -187,8 +193,83 @@ def draw_depth(count: int, height: int, width: int, rng: Generator) -> Tensor:
     return torch.where(objects & _happens(0.5, count, rng), nearer, depth).clamp(0, 1)
 
 
-DEGRADATIONS: dict[str, type[Noise] | type[Rain] | type[Haze]] = {
+@dataclass(frozen=True)
+class Blur:
+    """Blur by a known kernel, then noise of unknown level: y = k * x + n.
+
+    minimum, maximum, varying, clipped: of the noise, see `Noise`.
+    impulse: share of samples that are not blurred; their kernel is the unit impulse.
+    size: side of the canvas that every kernel is centred on, odd.
+    bank: kernels of the user, shape (kh, kw); without them kernels are drawn.
+    """
+
+    minimum: float = 0.0
+    maximum: float = 0.08
+    varying: float = 0.2
+    clipped: float = 0.5
+    impulse: float = 0.05
+    size: int = 37
+    bank: tuple[np.ndarray, ...] = field(default=(), repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        if self.size < 1 or self.size % 2 == 0:
+            raise HyperguideError(
+                f"The preset's degradation has kernels of size {self.size}: give an odd one."
+            )
+
+    @property
+    def margin(self) -> int:
+        """What a valid convolution takes off the crops."""
+        return self.size - 1
+
+    def degrade(self, clean: Tensor, depth: Tensor | None, rng: Generator) -> Sample:
+        """Blur and add noise; the map is the noise level.
+
+        clean: larger than the samples by `margin`.
+        """
+        kernels = [self._kernel(rng) for _ in range(clean.shape[0])]
+        kernel = torch.from_numpy(np.stack(kernels))[:, None]
+        half = self.size // 2
+        height, width = clean.shape[2:]
+        inner = clean[..., half : height - half, half : width - half]
+        noise = Noise(
+            self.minimum, self.maximum, 0.0, varying=self.varying, gray=0.0, clipped=self.clipped
+        )
+        noisy = noise.degrade(convolve_valid(clean, kernel), None, rng)
+        return noisy._replace(clean=inner, kernel=kernel)
+
+    def _kernel(self, rng: Generator) -> np.ndarray:
+        chance, pick, *turns = torch.rand(5, generator=rng).tolist()
+        if chance < self.impulse:
+            kernel = np.ones((1, 1), np.float32)
+        elif not self.bank:
+            kernel = draw_kernel(self.size, rng)
+        else:
+            kernel = self.bank[int(pick * len(self.bank))]
+            # Hands shake in all directions alike.
+            kernel = kernel[::-1] if turns[0] < 0.5 else kernel
+            kernel = kernel[:, ::-1] if turns[1] < 0.5 else kernel
+            kernel = kernel.T if turns[2] < 0.5 else kernel
+        return on_canvas(kernel, self.size, "of the bank")
+
+
+def convolve_valid(image: Tensor, kernel: Tensor) -> Tensor:
+    """The convolution where the kernel lies inside the image, in the Fourier domain.
+
+    image: shape (N, C, H, W); kernel: shape (N, 1, kh, kw).
+    Returns shape (N, C, H - kh + 1, W - kw + 1).
+    """
+    size = image.shape[2:]
+    product = torch.fft.rfft2(image) * torch.fft.rfft2(kernel, s=size)
+    # What wraps around lies before the first row and column that the kernel fills.
+    return torch.fft.irfft2(product, s=size)[..., kernel.shape[2] - 1 :, kernel.shape[3] - 1 :]
+
+
+Degradation = Noise | Rain | Haze | Blur
+
+DEGRADATIONS: dict[str, type[Noise] | type[Rain] | type[Haze] | type[Blur]] = {
     "denoise": Noise,
     "derain": Rain,
     "dehaze": Haze,
+    "deblur": Blur,
 }

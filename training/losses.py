@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import lru_cache
+from pathlib import Path
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
+
+from .perceptual import load_perceptual_distance
 
 Loss = Callable[[Tensor, Tensor], Tensor]
 
@@ -44,7 +48,7 @@ def luma(image: Tensor) -> Tensor:
     """Luma of RGB with BT.601 weights, full range, shape (N, 1, H, W); gray stays as it is."""
     if image.shape[1] == 1:
         return image
-    weights = torch.tensor([0.299, 0.587, 0.114], dtype=image.dtype).view(1, 3, 1, 1)
+    weights = image.new_tensor([0.299, 0.587, 0.114]).view(1, 3, 1, 1)
     return (image * weights).sum(1, keepdim=True)
 
 
@@ -55,8 +59,8 @@ def ssim(a: Tensor, b: Tensor) -> Tensor:
     K2 = 0.03, population moments, valid windows only. The window is applied as two banded
     matrix products, which on a CPU are faster than the convolution for small crops.
     """
-    rows = _gaussian_band(a.shape[2])
-    columns = _gaussian_band(a.shape[3]).mT
+    rows = _gaussian_band(a.shape[2], a.device)
+    columns = _gaussian_band(a.shape[3], a.device).mT
 
     def blur(x: Tensor) -> Tensor:
         return rows @ x @ columns
@@ -72,7 +76,7 @@ def ssim(a: Tensor, b: Tensor) -> Tensor:
 
 
 @lru_cache(maxsize=16)
-def _gaussian_band(size: int, window: int = 11, sigma: float = 1.5) -> Tensor:
+def _gaussian_band(size: int, device: torch.device, window: int = 11, sigma: float = 1.5) -> Tensor:
     """The matrix, shape (size - window + 1, size), whose product blurs the valid part."""
     offsets = torch.arange(window, dtype=torch.float32) - window // 2
     kernel = torch.exp(-(offsets**2) / (2 * sigma**2))
@@ -80,7 +84,52 @@ def _gaussian_band(size: int, window: int = 11, sigma: float = 1.5) -> Tensor:
     band = torch.zeros(size - window + 1, size)
     for i in range(band.shape[0]):
         band[i, i : i + window] = kernel
-    return band
+    return band.to(device)
 
 
-TASK_LOSSES: dict[str, Loss] = {"log_mse": log_mse, "l1": l1, "l1_ssim": l1_ssim}
+def mse(restored: Tensor, clean: Tensor) -> Tensor:
+    """Mean squared error."""
+    return (restored.float() - clean).square().mean()
+
+
+def negative_ssim(restored: Tensor, clean: Tensor) -> Tensor:
+    """-SSIM, the mean over samples and over the channels, each a plane of its own.
+
+    PReNet's loss (csdwren/PReNet), but for the border: there windows reach into zeros beyond the
+    picture, here only those that lie within it count.
+    """
+    return -ssim(restored.float(), clean).mean()
+
+
+def perceptual_loss(weights: Path | None = None) -> Loss:
+    """Make GridDehazeNet's loss: smooth L1 + 0.04 times the perceptual distance.
+
+    weights: file of VGG16, see `perceptual.load_perceptual_distance`, and for its errors.
+    """
+    distance = load_perceptual_distance(weights)
+
+    def loss(restored: Tensor, clean: Tensor) -> Tensor:
+        restored = restored.float()
+        far = distance.to(clean.device)(restored, clean)
+        return F.smooth_l1_loss(restored, clean) + 0.04 * far
+
+    return loss
+
+
+TASK_LOSSES: dict[str, Loss] = {
+    "log_mse": log_mse,
+    "l1": l1,
+    "l1_ssim": l1_ssim,
+    "mse": mse,
+    "negative_ssim": negative_ssim,
+}
+
+
+def task_loss(name: str, vgg_weights: Path | None = None) -> Loss:
+    """The reconstruction loss f of a preset's name.
+
+    vgg_weights: for `smooth_l1_perceptual`, the only one that needs a file.
+    """
+    if name == "smooth_l1_perceptual":
+        return perceptual_loss(vgg_weights)
+    return TASK_LOSSES[name]

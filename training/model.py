@@ -8,20 +8,29 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
+from torch.func import functional_call
 from torch.nn.parallel import DistributedDataParallel
 
 from hyperguide.tasks import find_task
 
-from .networks.hyper import HyperNetwork, PlainHyperNetwork, StageHyperNetworks
+from .networks.griddehazenet import GridDehazeNet
+from .networks.hyper import ConstantMap, HyperNetwork, PlainHyperNetwork, StageHyperNetworks
+from .networks.prenet import PReNet
+from .networks.stack import GuidedStack
 from .networks.unet import GuidedUNet
+from .networks.unfolded import DilatedDenoiser, UnfoldedDeconvolution
 from .preset import (
     CompactProxySettings,
+    DilatedSettings,
+    GridDehazeNetSettings,
     PlainProxySettings,
+    PReNetSettings,
     Preset,
     Proxy,
     Reconstruction,
-    UnfoldedSettings,
+    StackSettings,
     UNetSettings,
+    UnfoldedSettings,
 )
 
 # What a reconstruction network asks for its map: (what H may read, stage) -> map. Both lie on the
@@ -68,6 +77,19 @@ class GuidedModel(nn.Module):
             return own
         return math.lcm(own, bare(self.proxy).size_multiple)  # type: ignore[arg-type]
 
+    @property
+    def channels(self) -> int:
+        """Planes of the pictures that the pair is exported for: colour, unless it is gray only."""
+        network = bare(self.reconstruction)
+        if isinstance(network, UnfoldedDeconvolution):
+            return 3  # takes any number of planes
+        return int(network.channels)  # type: ignore[arg-type]
+
+    @property
+    def maximum(self) -> float:
+        """Upper end of the map's range."""
+        return float(bare(self.reconstruction).maximum)  # type: ignore[arg-type]
+
     def predict(self, image: Tensor, stage: int = 0) -> Tensor:
         """H_theta's map of an image or of a stage's iterate, shape (N, 1, H, W).
 
@@ -80,6 +102,27 @@ class GuidedModel(nn.Module):
         several = isinstance(bare(self.proxy), StageHyperNetworks)
         guidance: Tensor = self.proxy(image, stage) if several else self.proxy(image)
         return guidance.unflatten(0, (-1, planes)).mean(1) if planes > 1 else guidance
+
+    def predictions(self, image: Tensor, kernel: Tensor | None = None) -> tuple[Tensor, ...]:
+        """Every map that H_theta predicts for an image, omega held fixed: what g measures.
+
+        Where the iterates of an unfolded network are read, their dependence on theta counts: g of
+        a stage reaches the hyper-networks of the stages before it.
+        """
+        reconstruction = bare(self.reconstruction)
+        if not reconstruction.asks_per_stage:
+            return (self.predict(image),)
+        maps: list[Tensor] = []
+
+        def ask(read: Tensor, stage: int) -> Tensor:
+            maps.append(self.predict(read, stage))
+            return maps[-1]
+
+        frozen = {name: p.detach() for name, p in reconstruction.named_parameters()}
+        functional_call(
+            reconstruction, frozen, (image, ask, kernel), {"maps_only": True}, strict=True
+        )
+        return tuple(maps)
 
     def restore(
         self, image: Tensor, kernel: Tensor | None = None, guide: Guide | None = None
@@ -123,14 +166,12 @@ class GuidedModel(nn.Module):
         the last stage where there are several, shape (N, 1, H, W)).
         """
         assert self.proxy is not None, "an unguided model has no dials"
-        maximum: float = bare(self.proxy).maximum  # type: ignore[assignment]
         # Where nothing of guidance_in is used it must not count, not even as NaN.
         given = torch.where(guidance_mix > 0, guidance_in, torch.zeros_like(guidance_in))
         mixed: list[Tensor] = []
 
         def turn(read: Tensor, stage: int) -> Tensor:
-            predicted = self.predict(read, stage).clamp(0.0, maximum)
-            mixed.append(guidance_mix * given + (1 - guidance_mix) * predicted)
+            mixed.append(guidance_mix * given + (1 - guidance_mix) * self.predict(read, stage))
             return guidance_scale * mixed[-1]
 
         restored = self.restore(image, kernel, turn).restored
@@ -143,16 +184,21 @@ def bare(network: nn.Module) -> nn.Module:
     return network.module if isinstance(network, DistributedDataParallel) else network
 
 
-def build_model(preset: Preset, guided: bool = True) -> GuidedModel:
-    """Build the untrained pair of a preset; without guidance, its unguided twin."""
+def build_model(preset: Preset, guided: bool = True, level: float | None = None) -> GuidedModel:
+    """Build the untrained pair of a preset.
+
+    guided: False builds the unguided twin.
+    level: of a constant map in place of a hyper-network.
+    """
     maximum = find_task(preset.task).guidance.maximum
-    reconstruction = _reconstruction(preset.reconstruction, preset.channels, guided, maximum)
+    settings = preset.reconstruction
+    reconstruction = _reconstruction(settings, preset.channels, guided, maximum)
     if not guided:
         return GuidedModel(None, reconstruction)
-    if reconstruction.asks_per_stage:
-        assert isinstance(preset.reconstruction, UnfoldedSettings)
-        stages = range(preset.reconstruction.stages)
-        networks = [_proxy(preset.proxy, preset.channels, maximum) for _ in stages]
+    if level is not None:
+        return GuidedModel(ConstantMap(level, maximum), reconstruction)
+    if isinstance(settings, UnfoldedSettings) and settings.maps == "stage":
+        networks = [_proxy(preset.proxy, 1, maximum) for _ in range(settings.stages)]
         return GuidedModel(StageHyperNetworks(networks), reconstruction)
     return GuidedModel(_proxy(preset.proxy, preset.channels, maximum), reconstruction)
 
@@ -171,4 +217,21 @@ def _reconstruction(
     match settings:
         case UNetSettings(unshuffle, widths, middle, output):
             return GuidedUNet(channels, guided, unshuffle, widths, middle, output, maximum)
-    raise NotImplementedError(settings.network)
+        case StackSettings(_, unshuffle, width, depth):
+            return GuidedStack(channels, guided, unshuffle, width, depth, maximum)
+        case PReNetSettings(stages=stages):
+            return PReNet(guided, maximum, stages)
+        case GridDehazeNetSettings():
+            return GridDehazeNet(guided, maximum)
+        case UnfoldedSettings(stages=stages, denoiser=denoiser, rho=rho, maps=maps):
+            denoisers = [_denoiser(denoiser, guided, maximum) for _ in range(stages)]
+            per_stage = guided and maps == "stage"
+            return UnfoldedDeconvolution(denoisers, rho == "predicted", per_stage, maximum)
+
+
+def _denoiser(settings: DilatedSettings | UNetSettings, guided: bool, maximum: float) -> nn.Module:
+    match settings:
+        case DilatedSettings(dilations, width):
+            return DilatedDenoiser(guided, dilations, width, maximum)
+        case UNetSettings():
+            return _reconstruction(settings, 1, guided, maximum)

@@ -38,7 +38,7 @@ class MuonWithAdam(Optimizer):
     """One optimizer for a network: Muon on its inner convolutions, Adam on the rest.
 
     muon, adam: the parameters of each part.
-    lr: Muon's step size; `adam_lr` Adam's. A schedule scales both through `set_lr_factor`.
+    lr: Muon's step size; `adam_lr` Adam's. Each group keeps its own as `base_lr`, for schedules.
     """
 
     def __init__(
@@ -60,16 +60,13 @@ class MuonWithAdam(Optimizer):
 
     @classmethod
     def for_network(cls, network: nn.Module, lr: float, adam_lr: float) -> MuonWithAdam:
-        """Sort a network's parameters: all convolution weights but the last to Muon."""
-        weights = [p for p in network.parameters() if p.ndim == 4]
-        inner = weights[:-1]
+        """Sort a network's parameters: all convolution weights but the last layers' to Muon."""
+        last = {id(layer) for layer in _last_layers(network)}
+        inner = [
+            m.weight for m in network.modules() if isinstance(m, nn.Conv2d) and id(m) not in last
+        ]
         chosen = {id(p) for p in inner}
         return cls(inner, [p for p in network.parameters() if id(p) not in chosen], lr, adam_lr)
-
-    def set_lr_factor(self, factor: float) -> None:
-        """Scale every step size to `factor` of its base value."""
-        for group in self.param_groups:
-            group["lr"] = group["base_lr"] * factor
 
     @torch.no_grad()
     def step(self, closure: Callable[[], float] | None = None) -> None:  # type: ignore[override]
@@ -111,3 +108,14 @@ class MuonWithAdam(Optimizer):
             mean = state["mean"] / (1 - beta1**steps)
             root = (state["square"] / (1 - beta2**steps)).sqrt()
             p.addcdiv_(mean, root.add_(1e-8), value=-lr)
+
+
+def _last_layers(network: nn.Module) -> list[nn.Module]:
+    """The last convolution of a network, or of each of its parts, where it is unfolded."""
+    layers: list[nn.Module] = []
+    for module in network.modules():
+        tail, convs = getattr(module, "tail", None), getattr(module, "convs", None)
+        layers += [tail] if isinstance(tail, nn.Conv2d) else []
+        layers += [convs[-1]] if isinstance(convs, nn.ModuleList) else []
+    every: list[nn.Module] = [m for m in network.modules() if isinstance(m, nn.Conv2d)]
+    return layers or every[-1:]

@@ -1,182 +1,103 @@
-"""Clean photos in memory, split into a training and a held-out part, and crops of them."""
+"""Decoded scenes in memory, up to a bound, and the files that cannot be read."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
-from pathlib import Path
-
-import cv2
-import numpy as np
-import torch
-from torch import Generator, Tensor
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
+from typing import Any, NoReturn
 
 from hyperguide.errors import HyperguideError
-from hyperguide.guidance_files import gray_plane
-from hyperguide.paths import is_folder
-from hyperguide.pictures import find_pictures, read_picture
-from hyperguide.pixels import full_scale
+
+from .decoding import Planes
+from .scenes import Scene
+
+_SKIPPED_SHARE = 0.05
 
 
-@dataclass(frozen=True)
-class Scene:
-    """A photo on disk, with its depth picture where the source has one."""
-
-    photo: Path
-    depth: Path | None = None
-
-
-@dataclass
 class Photos:
-    """Scenes that are decoded when first used and kept.
+    """Scenes that are decoded when first used and kept, the least recently used given up first.
 
-    Depth is kept as 8 bits of relative depth, farthest = 255.
+    decode: reads a scene or raises HyperguideError.
+    count: of all scenes, held-out ones included.
+    bound: bytes that are kept at most.
     """
 
-    scenes: Sequence[Scene]
-    _decoded: dict[int, tuple[np.ndarray, np.ndarray | None]] = field(
-        default_factory=dict, repr=False
-    )
+    def __init__(self, decode: Callable[[Scene], Planes], count: int, bound: int) -> None:
+        self.bound = bound
+        self.size = 0  # bytes kept
+        self.skipped: list[str] = []  # a sentence for each file that cannot be read
+        self.unreadable: set[Scene] = set()
+        self._decode = decode
+        self._count = count
+        self._kept: OrderedDict[Scene, Planes] = OrderedDict()
+        self._whole = False  # whether every scene is kept
 
-    def __len__(self) -> int:
-        return len(self.scenes)
+    def read(self, scene: Scene) -> Planes | None:
+        """The scene's planes, or None where a file of it cannot be read.
 
-    def __getitem__(self, index: int) -> tuple[np.ndarray, np.ndarray | None]:
-        """(photo, shape (H, W, 3), RGB; depth, shape (H, W), or None), both uint8."""
-        if index not in self._decoded:
-            self._decoded[index] = self._decode(self.scenes[index])
-        return self._decoded[index]
+        Raises HyperguideError where more than 5 % of the scenes, and more than one, cannot.
+        """
+        if scene in self._kept:
+            self._kept.move_to_end(scene)
+            return self._kept[scene]
+        if scene in self.unreadable:
+            return None
+        try:
+            planes = self._decode(scene)
+        except HyperguideError as error:
+            self.unreadable.add(scene)
+            self.skip(str(error))
+            return None
+        self._keep(scene, planes)
+        return planes
 
-    @staticmethod
-    def _decode(scene: Scene) -> tuple[np.ndarray, np.ndarray | None]:
-        photo = _eight_bits(read_picture(scene.photo))
-        photo = np.dstack([photo] * 3) if photo.ndim == 2 else photo[..., :3]
-        if scene.depth is None:
-            return np.ascontiguousarray(photo), None
-        depth = read_picture(scene.depth)
-        if depth.ndim != 2 or depth.shape != photo.shape[:2]:
-            raise HyperguideError(
-                f"The depth picture {scene.depth} is not a gray picture of the size of "
-                f"{scene.photo.name}: mend or remove it."
-            )
-        return photo, np.rint(255.0 / max(float(depth.max()), 1e-6) * depth).astype(np.uint8)
+    def skip(self, sentence: str) -> None:
+        """Count a file that cannot be read, unless it is known. Raises as `read` does."""
+        if sentence not in self.skipped:
+            self.skipped.append(sentence)
+            if len(self.skipped) > max(1, _SKIPPED_SHARE * self._count):
+                self.refuse()
 
-
-def _eight_bits(picture: np.ndarray) -> np.ndarray:
-    if picture.dtype == np.uint8:
-        return picture
-    full = full_scale(picture.dtype)
-    return np.rint(picture.clip(0, full) * (255 / full)).astype(np.uint8)
-
-
-def find_scenes(folders: Sequence[Path]) -> list[Scene]:
-    """List the photos of the folders, sorted within each.
-
-    A folder with `rgb/` and `depth/` holds photos with depth pictures of the same names (the
-    layout of NYU Depth); any other folder is searched for photos, subfolders included.
-    Raises HyperguideError if a folder is missing or holds no photo.
-    """
-    scenes: list[Scene] = []
-    seen: set[Path] = set()
-    for folder in folders:
-        if not is_folder(folder):
-            raise HyperguideError(f"The data folder {folder} does not exist: give another --data.")
-        if is_folder(folder / "rgb") and is_folder(folder / "depth"):
-            found = [
-                Scene(photo, folder / "depth" / f"{photo.stem}.png")
-                for photo in _pictures(folder / "rgb")
-            ]
-        else:
-            found = [Scene(photo) for photo in _pictures(folder)]
-        if not found:
-            raise HyperguideError(f"The data folder {folder} holds no photos: give another --data.")
-        # Repeated or nested folders must not put a photo on both sides of the split.
-        scenes += [scene for scene in found if scene.photo.resolve() not in seen]
-        seen |= {scene.photo.resolve() for scene in found}
-    return scenes
-
-
-def _pictures(folder: Path) -> list[Path]:
-    # NYU's names are numbers and neighbours show the same room: keep them in that order.
-    return sorted(find_pictures(folder), key=lambda p: (p.parent, len(p.stem), p.stem))
-
-
-def split_held_out(scenes: Sequence[Scene], share: float) -> tuple[list[Scene], list[Scene]]:
-    """Split off the last `share` of the scenes (at least one) of each folder for validation.
-
-    The last ones rather than random ones: where neighbouring files show the same place, a
-    random choice would leak.
-    """
-    by_folder: dict[Path, list[Scene]] = {}
-    for scene in scenes:
-        by_folder.setdefault(scene.photo.parent, []).append(scene)
-    train: list[Scene] = []
-    held_out: list[Scene] = []
-    for members in by_folder.values():
-        count = min(max(1, round(share * len(members))), len(members) - 1)
-        train += members[: len(members) - count]
-        held_out += members[len(members) - count :]
-    if not train or not held_out:
+    def refuse(self) -> NoReturn:
+        """Raise HyperguideError because of the files that cannot be read."""
         raise HyperguideError(
-            "Training needs at least two photos in a folder, one of them to validate on: "
-            "give a --data folder with more."
+            f"{len(self.skipped)} files of {self._count} pictures cannot be used, the first one "
+            f"because of this: {self.skipped[0]}"
         )
-    return train, held_out
 
+    def decode_all(self, scenes: Sequence[Scene]) -> None:
+        """Keep every scene if the bound allows it, so that forked processes share them."""
+        some = scenes[:: max(len(scenes) // 8, 1)]
+        sizes = [planes.size for planes in map(self._try, some) if planes is not None]
+        if sum(sizes) / max(len(sizes), 1) * len(scenes) > self.bound:
+            return
+        lost = sum(self._try(scene) is None for scene in scenes)
+        self._whole = len(self._kept) + lost == len(scenes)
 
-def read_streaks(folder: Path) -> list[np.ndarray]:
-    """Read gray rain streak layers, uint8, shape (H, W) each, sorted by name."""
-    paths = _pictures(folder) if is_folder(folder) else []
-    if len(paths) < 2:
-        raise HyperguideError(
-            f"The folder {folder} holds {len(paths)} streak layers, but two are needed, one to "
-            "validate with: give other --streaks."
-        )
-    return [
-        _eight_bits(gray_plane(read_picture(path), f"The streak layer {path}")) for path in paths
-    ]
+    def share_bound(self, processes: int) -> None:
+        """Keep this process's share of the bound, unless what is kept is shared already."""
+        if not self._whole:
+            self.bound //= processes
+            self._drop()
 
+    def _try(self, scene: Scene) -> Planes | None:
+        """As `read`, but files that cannot be read are left to be found when they are drawn."""
+        if scene not in self._kept:
+            try:
+                self._keep(scene, self._decode(scene))
+            except HyperguideError:
+                return None
+        return self._kept.get(scene)
 
-def sample_crops(
-    photos: Photos, count: int, size: int, reduce: int, rng: Generator
-) -> tuple[Tensor, Tensor | None]:
-    """Draw random crops, half of them mirrored.
+    def _keep(self, scene: Scene, planes: Planes) -> None:
+        self._kept[scene] = planes
+        self.size += planes.size
+        self._drop()
 
-    size: side of a crop in pixels, after the photo was reduced by the factor `reduce`.
-    Returns (photos, shape (count, 3, size, size) in [0, 1]; depth, shape (count, 1, size, size)
-    in [0, 1], or None unless every drawn scene has one).
-    """
-    crops, depths = [], []
-    for _ in range(count):
-        index = int(torch.randint(len(photos), (), generator=rng))
-        photo, depth = photos[index]
-        planes = photo if depth is None else np.dstack([photo, depth])
-        planes = _random_crop(planes, size, reduce, rng)
-        crops.append(planes[..., :3])
-        if depth is not None:
-            depths.append(planes[..., 3:])
-    return _to_tensor(crops), _to_tensor(depths) if len(depths) == count else None
+    def _drop(self) -> None:
+        while self.size > self.bound:
+            self.size -= self._kept.popitem(last=False)[1].size
 
-
-def random_window(picture: np.ndarray, height: int, width: int, rng: Generator) -> np.ndarray:
-    """A random crop of a picture, which is first mirrored outwards where it is too small."""
-    missing = max(height - picture.shape[0], 0), max(width - picture.shape[1], 0)
-    if any(missing):
-        picture = cv2.copyMakeBorder(picture, 0, missing[0], 0, missing[1], cv2.BORDER_REFLECT)
-    down, right = torch.rand(2, generator=rng).tolist()
-    top = int(down * (picture.shape[0] - height + 1))
-    left = int(right * (picture.shape[1] - width + 1))
-    return picture[top : top + height, left : left + width]
-
-
-def _random_crop(planes: np.ndarray, size: int, reduce: int, rng: Generator) -> np.ndarray:
-    crop = random_window(planes, size * reduce, size * reduce, rng)
-    if reduce > 1:
-        crop = cv2.resize(crop, (size, size), interpolation=cv2.INTER_AREA)
-    # Rain falls and depth recedes upwards: crops are mirrored, never turned upside down.
-    return crop[:, ::-1] if torch.rand((), generator=rng) < 0.5 else crop
-
-
-def _to_tensor(crops: list[np.ndarray]) -> Tensor:
-    batch = torch.from_numpy(np.stack(crops)).permute(0, 3, 1, 2)
-    return batch.to(torch.float32) / 255
+    def __getstate__(self) -> dict[str, Any]:
+        """Without what is kept: another process decodes for itself."""
+        return self.__dict__ | {"_kept": OrderedDict(), "size": 0, "_whole": False}

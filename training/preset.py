@@ -105,6 +105,12 @@ class UnfoldedSettings:
     rho: Literal["schedule", "predicted"]
     maps: Literal["stage", "image"]
 
+    def __post_init__(self) -> None:
+        if self.rho == "predicted" and self.maps == "stage":
+            raise HyperguideError(
+                "rho: predicted needs a map before the first stage: set maps: image in the preset."
+            )
+
 
 Proxy = CompactProxySettings | PlainProxySettings
 Reconstruction = (
@@ -135,23 +141,41 @@ class Schedule:
     """How long and how fast.
 
     warmup: inner steps on theta alone before the alternation.
-    steps: outer steps; each follows one inner step.
-    proxy_lr, reconstruction_lr: Muon's step sizes for the convolutions.
-    adam_lr: Adam's step size for biases and last layers.
+    steps: outer steps.
+    inner: inner steps before each outer step.
+    optimizer: `muon` for the convolutions with Adam for the rest, or `adam` for everything.
+    proxy_lr, reconstruction_lr: step sizes for the convolutions; with `adam`, for everything.
+    adam_lr: beside Muon, Adam's step size for biases and last layers.
+    shape: of the step sizes over the outer steps: `cosine` falls to zero, `constant` stays,
+        `milestones` multiplies by `gamma` at each share of the steps in `milestones`.
+    clip: bound on the norm of each network's gradient.
     decay: of the weights' moving average.
+    validations: how often the run is validated, evenly over its steps.
+    held_out: crops that it is validated on.
     """
 
     warmup: int
     steps: int
     stages: tuple[Stage, ...]
+    inner: int = 1
+    optimizer: Literal["muon", "adam"] = "muon"
     proxy_lr: float = 0.01
     reconstruction_lr: float = 0.01
     adam_lr: float = 0.002
+    shape: Literal["cosine", "constant", "milestones"] = "cosine"
+    milestones: tuple[float, ...] = (1.0,)
+    gamma: float = 0.2
+    clip: float = 1.0
     decay: float = 0.999
+    validations: int = 20
+    held_out: int = 64
 
     def __post_init__(self) -> None:
         if self.steps < 1 or self.warmup < 0:
             raise HyperguideError("The schedule needs steps >= 1 and warmup >= 0 in the preset.")
+        for name in ("inner", "validations", "held_out"):
+            if getattr(self, name) < 1:
+                raise HyperguideError(f"The schedule's {name} must be at least 1 in the preset.")
         ends = [stage.until for stage in self.stages]
         if ends != sorted(set(ends)) or ends[-1] != 1:
             raise HyperguideError("The stages' `until` must ascend and end at 1.0 in the preset.")
@@ -161,7 +185,8 @@ class Schedule:
 class Preset:
     """One model's recipe.
 
-    loss: name of the reconstruction loss f in `losses.TASK_LOSSES`.
+    loss: name of the reconstruction loss f, see `losses.task_loss`.
+    stage_weight: of f on the iterates before the last, where the network is unfolded.
     degradation: fields of the task's class in `degradations` that differ from their defaults.
     channels: 3 for RGB, 1 for gray pictures.
     """
@@ -174,6 +199,14 @@ class Preset:
     schedule: Schedule
     degradation: dict[str, Any] = dataclasses.field(default_factory=dict)
     channels: Literal[1, 3] = 3
+    stage_weight: float = 0.0
+
+    def __post_init__(self) -> None:
+        if isinstance(self.reconstruction, UnfoldedSettings) and self.channels != 1:
+            raise HyperguideError(
+                "An unfolded network is trained on gray planes and restores colour plane by "
+                "plane: set channels: 1 in the preset."
+            )
 
     def to_json(self) -> str:
         """The preset as JSON, for checkpoints and model files."""

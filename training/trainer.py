@@ -4,38 +4,61 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator
+from contextlib import closing, nullcontext, suppress
 from dataclasses import asdict, dataclass, replace
-from functools import partial
 from pathlib import Path
 from time import perf_counter
-from typing import Literal
+from typing import Any
 
 import torch
-from torch import Generator, Tensor
+from torch import Tensor
 
 from hyperguide.errors import HyperguideError
 from hyperguide.tasks import find_task
 
-from .bilevel import Average, Bilevel, Sample
+from .average import Average
+from .bilevel import Bilevel, NotFiniteError, Sample, Strategy
 from .checkpoint import (
-    LOG,
+    BEST,
+    LAST,
     STATE,
-    WEIGHTS,
+    differences,
     load_tensors,
+    load_weights,
     optimizer_tensors,
     restore_optimizer,
     save_tensors,
 )
-from .data import Data
-from .losses import TASK_LOSSES, guidance_loss
-from .metrics import psnr
+from .data import Batch, Data
+from .distributed import World
+from .loader import Draw, Loader
+from .logbook import Logbook
+from .losses import guidance_loss, task_loss
 from .model import GuidedModel, build_model
-from .muon import MuonWithAdam
+from .optimizers import build_optimizer, lr_factor, set_lr_factor, step_size
+from .precision import Precision, autocast
 from .preset import Preset, Stage
+from .validation import HeldOut, to_device
 
-Strategy = Literal["strict", "unguided"]
+# At least so many steps lie between two validations.
+_LEAST_STEPS = 50
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How a preset is trained. A resume needs the same ones.
+
+    level: of the map, for the strategy `manual`, in the task's unit.
+    naive_weight: lambda in f + lambda g, for the strategy `naive`.
+    precision: of the forward passes.
+    """
+
+    strategy: Strategy = "strict"
+    seed: int = 0
+    level: float | None = None
+    naive_weight: float = 1.0
+    precision: Precision = "fp32"
 
 
 @dataclass(frozen=True)
@@ -43,8 +66,9 @@ class Progress:
     """What a run reports while it goes on.
 
     step, total: of all steps, warm-up included.
-    f, g: running means of the reconstruction and the guidance loss; None before the first one.
-    phase: `warm-up` while only theta is trained, then `bilevel` (or `unguided`).
+    f, g: running means of the reconstruction and the guidance loss; None before the first.
+    phase: `warm-up` while only theta is trained, then the strategy.
+    notes: sentences for the user, such as pictures that could not be read.
     """
 
     step: int
@@ -52,113 +76,182 @@ class Progress:
     f: float | None
     g: float | None
     phase: str
-
-
-def validate(model: GuidedModel, batches: list[Sample]) -> dict[str, float]:
-    """Mean PSNR over held-out crops, of the input and of the output, and the map's RMSE."""
-    inputs, outputs, errors = [], [], []
-    with torch.no_grad():
-        for batch in batches:
-            if model.proxy is None:
-                restored = model.reconstruction(batch.degraded)
-            else:
-                guidance = model.proxy(batch.degraded)
-                restored = model.reconstruction(batch.degraded, guidance)
-                errors.append((guidance - batch.guidance).square().mean())
-            inputs.append(psnr(batch.degraded, batch.clean).clamp(max=60))
-            outputs.append(psnr(restored, batch.clean).clamp(max=60))
-    result = {
-        "input_psnr": float(torch.cat(inputs).mean()),
-        "output_psnr": float(torch.cat(outputs).mean()),
-    }
-    if errors:
-        result["guidance_rmse"] = float(torch.stack(errors).mean().sqrt())
-    return result
+    notes: tuple[str, ...] = ()
 
 
 class Run:
     """One training run and its folder.
 
     Algorithm 1 with theta-only warm-up: the guidance pays where the hyper-network is good, so it
-    is fitted first. D_h and D_tr are drawn by separate generators from the same photos.
+    is fitted first. Each batch of D_h and D_tr is a function of the seed and its number alone.
+
+    initialise: called with the fresh pair, to start from given weights; `origin` says which.
     """
 
     def __init__(
-        self, preset: Preset, data: Data, folder: Path, strategy: Strategy, seed: int
+        self,
+        preset: Preset,
+        data: Data,
+        folder: Path,
+        settings: Settings,
+        world: World | None = None,
+        workers: int = 0,
+        initialise: Callable[[GuidedModel], object] | None = None,
+        origin: str = "",
+        vgg_weights: Path | None = None,
     ) -> None:
-        torch.manual_seed(seed)
-        self.preset, self.data, self.folder = preset, data, folder
-        self.strategy, self.seed = strategy, seed
+        torch.manual_seed(settings.seed)
+        self.preset, self.data, self.folder, self.settings = preset, data, folder, settings
+        self.world = world or World(0, 1, torch.device("cpu"))
+        self.workers, self.origin = workers, origin
+        self.model = build_model(preset, settings.strategy != "unguided", settings.level)
+        self._check_crops()
+        if initialise is not None:
+            initialise(self.model)
         schedule = preset.schedule
-        self.warmup = schedule.warmup if strategy != "unguided" else 0
-        self.total = self.warmup + schedule.steps
-        self.step = 0
-        self.model = build_model(preset, guided=strategy != "unguided")
-        proxy, reconstruction = self.model.proxy, self.model.reconstruction
-        for stage in schedule.stages:
-            if stage.crop % self.model.size_multiple:
-                raise HyperguideError(
-                    f"The preset's crop of {stage.crop} pixels does not fit the networks: "
-                    f"give a multiple of {self.model.size_multiple}."
-                )
-        self.reconstruction_optimizer = MuonWithAdam.for_network(
-            reconstruction, schedule.reconstruction_lr, schedule.adam_lr
-        )
+        parallel = self.world.wrap(self.model)
+        has_theta = settings.strategy not in ("unguided", "manual")
         self.proxy_optimizer = (
-            None
-            if proxy is None
-            else MuonWithAdam.for_network(proxy, schedule.proxy_lr, schedule.adam_lr)
+            build_optimizer(self.model.proxy, schedule, schedule.proxy_lr)
+            if has_theta and self.model.proxy is not None
+            else None
         )
-        self.average = Average(self.model.named_children(), schedule.decay)
+        self.reconstruction_optimizer = build_optimizer(
+            self.model.reconstruction, schedule, schedule.reconstruction_lr
+        )
         self.algorithm = Bilevel(
-            proxy,
-            reconstruction,
+            parallel,
             guidance_loss(find_task(preset.task).guidance.maximum),
-            TASK_LOSSES[preset.loss],
+            task_loss(preset.loss, vgg_weights),
             self.proxy_optimizer,
             self.reconstruction_optimizer,
-            autocast=_autocast(),
+            settings.strategy,
+            preset.stage_weight,
+            settings.naive_weight,
+            autocast=autocast(settings.precision, self.world.device),
+            clip=schedule.clip,
         )
-        self.rng_h = Generator().manual_seed(2 * seed)
-        self.rng_tr = Generator().manual_seed(2 * seed + 1)
+        self.average = Average(self.model.named_children(), schedule.decay)
+        self.warmup = schedule.warmup if self.algorithm.has_inner_problem else 0
+        self.total = self.warmup + schedule.steps
+        self.validate_every = max(_LEAST_STEPS, -(-self.total // schedule.validations))
+        self.step = 0
         self.seconds = 0.0
-        self.saved = False  # whether the folder holds a checkpoint of this run
-        self.validation: dict[str, float] = {}  # of the last checkpoint
+        self.running: dict[str, float] = {}  # means of f and g that forget slowly, to show
+        self.window: dict[str, list[float]] = {}  # values of f and g since the log's last line
+        self.best: float | None = None  # held-out PSNR of the best weights so far
+        self.improved = False  # whether those are the present ones
+        self.skipped: list[str] = []  # pictures that could not be read
+        self.validation: dict[str, float] = {}  # of the last validation
+        self.held_out = HeldOut(data, schedule, self.model.size_multiple, self.world.device)
+        self.description = data.description
+        self.stop = False  # set it to end the run behind the present step
 
-    def train(self, report: Callable[[Progress], None], checkpoint_seconds: float = 120) -> None:
-        """Train to the end of the schedule, reporting every step and saving now and then."""
-        f_mean = g_mean = None
+    def train(
+        self,
+        report: Callable[[Progress], None],
+        checkpoint_seconds: float = 120,
+        log_steps: int = 20,
+    ) -> None:
+        """Train to the end of the schedule, reporting every step and saving now and then.
+
+        log_steps: steps between two lines of the log.
+        Raises KeyboardInterrupt, behind a checkpoint, when `stop` was set meanwhile.
+        """
+        if self.step == self.total:
+            return
         began = saved = perf_counter()
-        phase = "unguided" if self.strategy == "unguided" else "bilevel"
-        while self.step < self.total:
-            outer = self.step - self.warmup  # negative during the warm-up
-            stage = self._stage(outer)
-            self._set_learning_rates(outer)
-            if self.model.proxy is not None:
-                g = self.algorithm.inner_step(self.data.train_batch(stage, self.rng_h))
-                g_mean = _running(g_mean, self._finite(g, "guidance loss g"))
-            if outer >= 0:
-                f = self.algorithm.outer_step(self.data.train_batch(stage, self.rng_tr))
-                f_mean = _running(f_mean, self._finite(f, "reconstruction loss f"))
-            self.average.update()
-            self.step += 1
-            report(
-                Progress(self.step, self.total, f_mean, g_mean, phase if outer >= 0 else "warm-up")
-            )
-            now = perf_counter()
-            if now - saved > checkpoint_seconds or self.step == self.total:
-                self.seconds += now - began
-                self.save(f_mean, g_mean)
-                began = saved = perf_counter()
+        leads = self.world.leads
+        log = Logbook(self.folder, self.step) if leads else None
+        shard = self.world.rank, self.world.size
+        loader = Loader(self.data, self._plan(), self.workers, seed=self.settings.seed, shard=shard)
+        with loader as batches, closing(log) if log else nullcontext():
+            while self.step < self.total and not self.stop:
+                outer = self.step - self.warmup  # negative during the warm-up
+                self._set_learning_rates(outer)
+                notes = self._step(batches, outer)
+                self.average.update()
+                self.step += 1
+                phase = self.settings.strategy if outer >= 0 else "warm-up"
+                f, g = self.running.get("f"), self.running.get("g")
+                report(Progress(self.step, self.total, f, g, phase, notes))
+                validates = self.step % self.validate_every == 0 or self.step == self.total
+                now = perf_counter()
+                if log and (validates or self.step % log_steps == 0):
+                    self.seconds += now - began
+                    began = now
+                    log.add(self._figures(validates))
+                if leads and (validates or self.stop or now - saved > checkpoint_seconds):
+                    self.save()
+                    saved = perf_counter()
+                if log and validates:
+                    log.draw()
+        if self.stop:
+            raise KeyboardInterrupt
 
-    def _finite(self, loss: Tensor, name: str) -> float:
-        value = float(loss)
-        if not math.isfinite(value):
+    def _step(self, batches: Iterator[Batch], outer: int) -> tuple[str, ...]:
+        """One step of the strategy. Returns notes about the batches."""
+        notes: list[str] = []
+
+        def draw() -> Batch:
+            batch = next(batches)
+            notes.extend(batch.skipped)
+            return batch
+
+        if self.settings.strategy == "naive":
+            batch = draw()
+            f, g = self._guard(batch, "f + lambda g", self.algorithm.joint_step)
+            self._note("f", f)
+            self._note("g", g)
+        if self.algorithm.has_inner_problem:
+            for _ in range(self.preset.schedule.inner):
+                (g,) = self._guard(draw(), "guidance loss g", self.algorithm.inner_step)
+                self._note("g", g)
+        if outer >= 0 and self.settings.strategy != "naive":
+            (f,) = self._guard(draw(), "reconstruction loss f", self.algorithm.outer_step)
+            self._note("f", f)
+        self.skipped += notes
+        return tuple(notes)
+
+    def _note(self, name: str, loss: float) -> None:
+        self.running[name] = 0.99 * self.running.get(name, loss) + 0.01 * loss
+        self.window.setdefault(name, []).append(loss)
+
+    def _guard(
+        self, batch: Batch, name: str, step: Callable[[Sample], Tensor | tuple[Tensor, Tensor]]
+    ) -> list[float]:
+        """Take a step and return its losses; raise if they or the gradients are not finite."""
+        values = [math.nan]
+        with suppress(NotFiniteError):
+            result = step(to_device(batch.sample, self.world.device))
+            losses = result if isinstance(result, tuple) else (result,)
+            values = [float(self.world.mean(loss)) for loss in losses]
+        if not all(map(math.isfinite, values)):
+            pictures = ", ".join(dict.fromkeys(batch.names))
             raise HyperguideError(
-                f"The {name} became {value} at step {self.step}: start again "
-                "with lower learning rates in the preset."
+                f"The {name} or its gradient became NaN or infinite at step {self.step}, on a "
+                f"batch of {pictures}: the last checkpoint was kept; look at these pictures, or "
+                "start again with lower learning rates in the preset."
             )
-        return value
+        return values
+
+    def _plan(self) -> Iterator[Draw]:
+        """Every batch from the present step on, in the order in which it is used."""
+        inner = self.preset.schedule.inner
+        for step in range(self.step, self.total):
+            outer = step - self.warmup
+            stage = self._stage(outer)
+            if self.settings.strategy == "naive":
+                yield ("hyper", step, stage)
+                continue
+            if self.algorithm.has_inner_problem:
+                for i in range(inner):
+                    yield ("hyper", step * inner + i, stage)
+            if outer >= 0 and self.settings.strategy == "oracle":
+                # Needs maps: batches of D_h that the inner steps, counting upwards, never see.
+                yield ("hyper", -1 - outer, stage)
+            elif outer >= 0:
+                yield ("train", outer, stage)
 
     def _stage(self, outer: int) -> Stage:
         share = max(outer, 0) / self.preset.schedule.steps
@@ -166,106 +259,133 @@ class Run:
         return next((s for s in stages if share < s.until), stages[-1])
 
     def _set_learning_rates(self, outer: int) -> None:
-        """Short linear start, then cosine to zero over the outer steps."""
-        steps = self.preset.schedule.steps
-        cosine = 0.5 * (1 + math.cos(math.pi * max(outer, 0) / steps))
-        self.reconstruction_optimizer.set_lr_factor(min(cosine, max(outer + 1, 0) / 100))
+        """A short linear start of each network, then the schedule's shape."""
+        factor = lr_factor(self.preset.schedule, outer)
+        set_lr_factor(self.reconstruction_optimizer, min(factor, max(outer + 1, 0) / 100))
         if self.proxy_optimizer is not None:
-            self.proxy_optimizer.set_lr_factor(min(cosine, (self.step + 1) / 100))
+            set_lr_factor(self.proxy_optimizer, min(factor, (self.step + 1) / 100))
 
-    def validate(self, batches: int = 8) -> dict[str, float]:
-        """Validate the averaged weights on held-out crops, the same ones every time."""
-        rng = Generator().manual_seed(0)
-        last = self.preset.schedule.stages[-1]
-        multiple = self.model.size_multiple
-        crop = max(last.crop, multiple * -(-128 // multiple))
-        stage = replace(last, batch=8, crop=crop)
-        model = build_model(self.preset, guided=self.model.proxy is not None)
+    def _figures(self, validates: bool) -> dict[str, float | int]:
+        figures: dict[str, float | int] = {
+            "step": self.step,
+            "seconds": round(self.seconds, 1),
+            **{name: sum(values) / len(values) for name, values in self.window.items()},
+            "lr_omega": step_size(self.reconstruction_optimizer),
+        }
+        self.window = {}
+        if self.proxy_optimizer is not None:
+            figures["lr_theta"] = step_size(self.proxy_optimizer)
+        if self.skipped:
+            figures["skipped"] = len(self.skipped)
+        if validates:
+            figures |= self._validate()
+        return figures
+
+    def _validate(self) -> dict[str, float]:
+        """Measure the averaged weights on held-out crops, the same ones every time."""
+        model = self._averaged()
+        self.validation = self.held_out.validate(model)
+        figures = self.validation | self.held_out.diagnose(
+            replace(self.algorithm, model=model), self.step
+        )
+        self.improved = self.best is None or self.validation["output_psnr"] > self.best
+        if self.improved:
+            self.best = self.validation["output_psnr"]
+        return figures
+
+    def _averaged(self) -> GuidedModel:
+        """A pair with the averaged weights."""
+        model = build_model(
+            self.preset, self.settings.strategy != "unguided", self.settings.level
+        ).to(self.world.device)
         model.load_state_dict(self.average.values)
-        drawn = [self.data.held_out_batch(stage, rng) for _ in range(batches)]
-        return validate(model.eval(), drawn)
+        return model.eval()
 
-    def save(self, f: float | None = None, g: float | None = None) -> None:
-        """Validate, and write weights, state and a line of the log.
+    def save(self) -> None:
+        """Write the averaged weights and the state.
 
         Raises HyperguideError, and keeps the last checkpoint, if the weights are not finite.
         """
-        if not all(bool(p.isfinite().all()) for p in self.average.values.values()):
-            raise HyperguideError(
-                f"The weights became NaN or infinite before step {self.step}: the last checkpoint "
-                "was kept; start again with lower learning rates in the preset."
-            )
-        self.validation = self.validate()
-        record = {
-            "preset": asdict(self.preset),
-            "strategy": self.strategy,
-            "seed": self.seed,
-            "step": self.step,
-            "total": self.total,
-            "seconds": round(self.seconds, 1),
-            "data": self.data.record(),
-            "validation": self.validation,
-        }
+        self._check_weights()
         tensors = {f"model.{name}": p for name, p in self.model.state_dict().items()}
         tensors |= {f"average.{name}": p for name, p in self.average.values.items()}
         tensors |= optimizer_tensors(self.reconstruction_optimizer, "omega")
         if self.proxy_optimizer is not None:
             tensors |= optimizer_tensors(self.proxy_optimizer, "theta")
-        tensors["rng.h"] = self.rng_h.get_state()
-        tensors["rng.tr"] = self.rng_tr.get_state()
-        save_tensors(self.folder / STATE, tensors, record)
-        save_tensors(self.folder / WEIGHTS, self.average.values, record)
-        line = {"step": self.step, "f": f, "g": g, "seconds": record["seconds"], **self.validation}
-        with (self.folder / LOG).open("a" if self.saved else "w") as log:
-            log.write(json.dumps(line) + "\n")
-        self.saved = True
+        files = {self.folder / LAST: self.average.values, self.folder / STATE: tensors}
+        if self.improved:
+            files = {self.folder / BEST: self.average.values} | files
+            self.improved = False
+        elif self.best is None:
+            (self.folder / BEST).unlink(missing_ok=True)  # of an older run in this folder
+        save_tensors(files, self._record())
+
+    def _check_weights(self) -> None:
+        if not all(bool(p.isfinite().all()) for p in self.average.values.values()):
+            raise HyperguideError(
+                f"The weights became NaN or infinite before step {self.step}: the last checkpoint "
+                "was kept; start again with lower learning rates in the preset."
+            )
+
+    def _record(self) -> dict[str, Any]:
+        return {
+            "preset": asdict(self.preset),
+            "settings": asdict(self.settings),
+            "origin": self.origin,
+            "step": self.step,
+            "total": self.total,
+            "seconds": round(self.seconds, 1),
+            "running": self.running,
+            "window": self.window,
+            "best": self.best,
+            "skipped": self.skipped,
+            "data": self.data.record() | {"description": self.description},
+            "validation": self.validation,
+        }
 
     def resume(self) -> None:
-        """Go on where the folder's last checkpoint stands."""
+        """Go on where the folder's last checkpoint stands.
+
+        Raises HyperguideError if anything that shapes the result was changed, and says what.
+        """
         tensors, record = load_tensors(self.folder / STATE)
-        mine = {
-            "preset": json.loads(self.preset.to_json()),
-            "strategy": self.strategy,
-            "seed": self.seed,
-        }
         if record["data"]["fingerprint"] != self.data.fingerprint:
             raise HyperguideError(
-                f"{self.folder} was trained on other data: resume with the same --data and "
-                "--streaks, or start in another folder."
+                f"{self.folder} was trained on other data: resume with the same --data, --streaks "
+                "and --kernels, or start in another folder."
             )
-        for name, value in mine.items():
-            if record[name] != value:
-                raise HyperguideError(
-                    f"{self.folder} was trained with another {name}: resume with the same one, "
-                    "or start in another folder."
-                )
-        self.data = replace(self.data, description=record["data"]["description"])
-        self.model.load_state_dict(_part(tensors, "model."))
-        self.average.values = _part(tensors, "average.")
+        now = {"preset": asdict(self.preset), "settings": asdict(self.settings)}
+        changed = differences({name: record[name] for name in now}, json.loads(json.dumps(now)))
+        if changed:
+            raise HyperguideError(
+                f"{self.folder} was trained with other settings, {'; '.join(changed)}: resume with "
+                "the same ones, or start in another folder."
+            )
+        load_weights(self.model, _part(tensors, "model."), self.folder / STATE)
+        self.average.values = _part(tensors, "average.", self.world.device)
         self.average.updates = self.step = record["step"]
-        self.seconds = record["seconds"]
-        self.validation = record["validation"]
-        self.saved = True
+        self.description = record["data"]["description"]
+        for name in ("seconds", "running", "window", "best", "skipped", "validation", "origin"):
+            setattr(self, name, record[name])
         restore_optimizer(self.reconstruction_optimizer, "omega", tensors)
         if self.proxy_optimizer is not None:
             restore_optimizer(self.proxy_optimizer, "theta", tensors)
-        self.rng_h.set_state(tensors["rng.h"])
-        self.rng_tr.set_state(tensors["rng.tr"])
+
+    def _check_crops(self) -> None:
+        for stage in self.preset.schedule.stages:
+            if stage.crop % self.model.size_multiple:
+                raise HyperguideError(
+                    f"The preset's crop of {stage.crop} pixels does not fit the networks: "
+                    f"give a multiple of {self.model.size_multiple}."
+                )
+            if stage.batch % self.world.size:
+                raise HyperguideError(
+                    f"The preset's batch of {stage.batch} does not divide among "
+                    f"{self.world.size} processes: give a multiple of {self.world.size}."
+                )
 
 
-def _part(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
-    return {k[len(prefix) :]: t for k, t in tensors.items() if k.startswith(prefix)}
-
-
-def _running(mean: float | None, value: float) -> float:
-    return value if mean is None else 0.99 * mean + 0.01 * value
-
-
-def _autocast() -> Callable[[], AbstractContextManager[object]]:
-    """bfloat16 where the processor computes in it (1.7 times faster); float32 elsewhere.
-
-    Keep widths multiples of 16: torch 2.13 returns NaN as the bfloat16 weight gradient of a
-    dilated convolution of 24 channels. channels_last gained nothing on unshuffled networks.
-    """
-    fast = torch.backends.mkldnn.is_available() and torch.cpu._is_avx512_bf16_supported()
-    return partial(torch.autocast, "cpu", dtype=torch.bfloat16, enabled=fast)
+def _part(
+    tensors: dict[str, Tensor], prefix: str, device: torch.device | None = None
+) -> dict[str, Tensor]:
+    return {k[len(prefix) :]: t.to(device) for k, t in tensors.items() if k.startswith(prefix)}

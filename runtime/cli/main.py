@@ -20,6 +20,10 @@ from hyperguide.errors import HyperguideError
 _VERBS = {
     "enhance": ("hyperguide.cli.enhance:enhance", "Enhance pictures or folders of pictures."),
     "train": ("hyperguide.training.cli:train", "Train a guided pair on photos."),
+    "eval": (
+        "hyperguide.training.evaluation.cli:evaluate",
+        "Measure a run, model file or official weights on a test suite.",
+    ),
     "export": ("hyperguide.export.cli:export", "Fuse a trained pair into one ONNX file."),
     "verify": ("hyperguide.cli.verify:verify", "Prove that a model file is right on this machine."),
     "info": ("hyperguide.cli.info:info", "Show what a model file is and how good."),
@@ -32,6 +36,8 @@ _EXTRAS = {
     "torch": "train",
     "safetensors": "train",
     "yaml": "train",
+    "tensorboard": "train",
+    "matplotlib": "train",
     "onnx": "export",
     "onnxscript": "export",
     "onnxruntime": "cpu",

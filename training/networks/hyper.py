@@ -97,11 +97,13 @@ class PlainHyperNetwork(nn.Module):
     """The paper's own proxy (Sec. 4.1): four 3x3 convolutions of 64 channels.
 
     As in the authors' code there is a ReLU behind the last convolution too. It would never come
-    back from a map that is zero everywhere, so the last bias starts at a tenth of the range.
+    back from a map that is zero everywhere, so the last bias starts at a tenth of the range. The
+    map is cut at the range's upper end (Sec. 3.2 assumes a bounded proxy), while the gradient
+    passes as if it were not.
 
     channels: of the image.
     width: feature channels.
-    maximum: upper end of the map's range; training may leave it, the exported graph clips there.
+    maximum: upper end of the map's range.
     """
 
     size_multiple = 1
@@ -122,11 +124,28 @@ class PlainHyperNetwork(nn.Module):
         """Predict the map.
 
         image: shape (N, C, H, W) in [0, 1].
-        Returns shape (N, 1, H, W), at least 0.
+        Returns shape (N, 1, H, W) in [0, maximum].
         """
+        x = image
         for conv in self.convs:
-            image = F.relu(conv(image))
-        return image
+            x = F.relu(conv(x))
+        return x + (x.clamp(max=self.maximum) - x).detach()
+
+
+class ConstantMap(nn.Module):
+    """What a user sets by hand in place of a hyper-network: one level everywhere; no parameters."""
+
+    size_multiple = 1
+
+    def __init__(self, level: float, maximum: float) -> None:
+        super().__init__()
+        self.channels = 0  # reads no plane
+        self.level = level
+        self.maximum = maximum
+
+    def forward(self, image: Tensor) -> Tensor:
+        """The map of an image of shape (N, C, H, W): shape (N, 1, H, W)."""
+        return torch.full_like(image[:, :1], self.level)
 
 
 class StageHyperNetworks(nn.ModuleList):

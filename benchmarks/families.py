@@ -1,0 +1,107 @@
+"""Which family of networks for the `fast` tier? The same time to train, the same data, one core.
+
+    python benchmarks/families.py --data photos/ --seconds 240
+
+Prints for each family the work per pixel, the steps that the time allowed, the PSNR on held-out
+photos, and how fast the exported file runs beside the others (ONNX Runtime, one thread, medians
+of alternating runs).
+"""
+
+from __future__ import annotations
+
+import argparse
+import tempfile
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import torch
+
+import hyperguide
+from hyperguide.export.model import export_model
+from hyperguide.training.bilevel import Strategy
+from hyperguide.training.checkpoint import load_run
+from hyperguide.training.data import open_data
+from hyperguide.training.networks.stack import fold_branches
+from hyperguide.training.precision import fastest_precision
+from hyperguide.training.preset import (
+    Preset,
+    Reconstruction,
+    StackSettings,
+    UNetSettings,
+    load_preset,
+)
+from hyperguide.training.trainer import Run, Settings
+from macs import kilo_macs
+
+FAMILIES: dict[str, Reconstruction] = {
+    "U-Net 16/32/64": UNetSettings(2, (16, 32, 64), 2, "residual"),
+    "plain residual stack 32": UNetSettings(2, (32,), 1, "residual"),
+    "re-parameterised stack 32 x 3": StackSettings("stack", 2, 32, 3),
+    "re-parameterised stack 16 x 12": StackSettings("stack", 2, 16, 12),
+}
+_TIMED_STEPS = 40
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--data", type=Path, action="append", required=True)
+    parser.add_argument("--seconds", type=float, default=240, help="to train each family")
+    parser.add_argument("--task", default="denoise")
+    parser.add_argument("--seed", type=int, default=0)
+    arguments = parser.parse_args()
+    torch.set_num_threads(1)
+    with tempfile.TemporaryDirectory() as folder:
+        rows, enhancers = [], []
+        for number, (name, family) in enumerate(FAMILIES.items()):
+            preset = replace(load_preset(arguments.task, "fast"), reconstruction=family)
+            run = _train(preset, arguments, Path(folder) / str(number))
+            trained = load_run(run.folder)
+            work = kilo_macs(fold_branches(trained.model))
+            rows.append((name, work, run.total, run.validation["output_psnr"]))
+            export_model(trained, run.folder / "model.onnx")
+            enhancers.append(hyperguide.load(run.folder / "model.onnx", threads=1))
+        speeds = _milliseconds(enhancers)
+    print(f"{'':<32}{'kMAC/px':>9}{'steps':>8}{'PSNR':>8}{'ms/MP':>8}")
+    for (name, work, steps, psnr), speed in zip(rows, speeds, strict=True):
+        print(f"{name:<32}{work:9.1f}{steps:8d}{psnr:8.2f}{speed:8.0f}")
+
+
+def _train(preset: Preset, arguments: argparse.Namespace, folder: Path) -> Run:
+    """Train for the seconds given; the rate is measured first, so that the schedule fits them."""
+    rate = _run(preset, arguments, folder / "timing", _TIMED_STEPS)
+    began = time.perf_counter()
+    rate.train(lambda progress: None)
+    # The short run validates once, the long one as often as the preset says.
+    steps = round(arguments.seconds / ((time.perf_counter() - began) / _TIMED_STEPS))
+    run = _run(preset, arguments, folder, steps)
+    run.train(lambda progress: None)
+    return run
+
+
+def _run(preset: Preset, arguments: argparse.Namespace, folder: Path, steps: int) -> Run:
+    folder.mkdir(parents=True, exist_ok=True)
+    schedule = replace(preset.schedule, warmup=round(0.1 * steps), steps=steps, validations=1)
+    preset = replace(preset, schedule=schedule)
+    strategy: Strategy = "strict"
+    settings = Settings(strategy, arguments.seed, precision=fastest_precision(torch.device("cpu")))
+    return Run(preset, open_data(preset, arguments.data), folder, settings)
+
+
+def _milliseconds(enhancers: list[hyperguide.Enhancer]) -> list[float]:
+    """Median time of each for a megapixel, in milliseconds."""
+    image = np.random.default_rng(0).integers(0, 256, (1000, 1000, 3), np.uint8)
+    times: list[list[float]] = [[] for _ in enhancers]
+    for _ in range(7):
+        for enhancer, taken in zip(enhancers, times, strict=True):
+            began = time.perf_counter()
+            enhancer(image)
+            taken.append(time.perf_counter() - began)
+    return [1000 * float(np.median(taken[1:])) for taken in times]
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,50 @@
+"""Small training runs for tests."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import load_file
+
+from hyperguide.training.bilevel import Strategy
+from hyperguide.training.data import open_data
+from hyperguide.training.preset import Schedule, Stage, load_preset
+from hyperguide.training.trainer import Progress, Run, Settings
+
+
+def make_run(
+    photos: Path,
+    folder: Path,
+    strategy: Strategy = "strict",
+    steps: int = 6,
+    workers: int = 0,
+    **changes: Any,
+) -> Run:
+    """Two warm-up and six outer steps on crops of 32 pixels."""
+    preset = load_preset("denoise", "fast")
+    stages = (Stage(until=1.0, crop=32, batch=2),)
+    schedule = Schedule(warmup=2, steps=steps, stages=stages, held_out=4, **changes)
+    preset = replace(preset, schedule=schedule)
+    folder.mkdir(exist_ok=True)
+    level = 0.1 if strategy == "manual" else None
+    settings = Settings(strategy, seed=3, level=level)
+    return Run(preset, open_data(preset, [photos]), folder, settings, workers=workers)
+
+
+def silent(progress: Progress) -> None:
+    pass
+
+
+def weights(folder: Path) -> dict[str, torch.Tensor]:
+    return {
+        f"{name}/{key}": tensor
+        for name in ("best", "last")
+        for key, tensor in load_file(folder / f"{name}.safetensors").items()
+    }
+
+
+def same(a: dict[str, torch.Tensor], b: dict[str, torch.Tensor]) -> bool:
+    return a.keys() == b.keys() and all(torch.equal(a[name], b[name]) for name in a)

@@ -1,0 +1,275 @@
+"""Checkpoints: kill and resume, best and last, what is never overwritten."""
+
+from __future__ import annotations
+
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import get_args
+
+import numpy as np
+import pytest
+import torch
+
+import hyperguide
+from conftest import Cli, fails
+from hyperguide.errors import HyperguideError
+from hyperguide.export.model import export_model
+from hyperguide.training.bilevel import Strategy
+from hyperguide.training.checkpoint import load_run, load_tensors
+from hyperguide.training.data import open_data
+from hyperguide.training.logbook import read_log
+from hyperguide.training.preset import Schedule, Stage, load_preset
+from hyperguide.training.starting_weights import start_from
+from hyperguide.training.trainer import Progress, Run, Settings
+from made_runs import make_run, same, silent, weights
+
+STRATEGIES: tuple[Strategy, ...] = get_args(Strategy)
+
+
+@pytest.mark.parametrize("strategy", STRATEGIES)
+def test_a_run_interrupted_anywhere_resumes_to_the_weights_of_an_uninterrupted_one(
+    strategy: Strategy, photos: Path, tmp_path: Path
+) -> None:
+    whole = make_run(photos, tmp_path / "whole", strategy)
+    whole.train(silent)
+
+    class KilledError(Exception):
+        pass
+
+    def kill_behind_a_checkpoint(progress: Progress) -> None:
+        if progress.step == 4:
+            interrupted.save()
+        if progress.step == 5:
+            raise KilledError
+
+    interrupted = make_run(photos, tmp_path / "parts", strategy)
+    with pytest.raises(KilledError):
+        interrupted.train(kill_behind_a_checkpoint)
+    resumed = make_run(photos, tmp_path / "parts", strategy)
+    resumed.resume()
+    assert resumed.step == 4
+    resumed.train(silent)
+    assert same(weights(tmp_path / "whole"), weights(tmp_path / "parts"))
+
+
+def _train_words(photos: Path, out: Path, *more: object) -> list[str]:
+    words = ("train", "denoise", "--data", photos, "--out", out, "--checkpoint-seconds", 1)
+    return [sys.executable, "-m", "hyperguide", *map(str, (*words, *more))]
+
+
+def test_kill_9_and_resume_is_bit_identical_to_an_uninterrupted_run(
+    cli: Cli, photos: Path, small_presets: Callable[[str, str], Path], tmp_path: Path
+) -> None:
+    """Two kills at arbitrary moments; best, last, and the log of the steps survive."""
+    size = ("--preset", small_presets("denoise", "fast"), "--steps", 100, "--warmup", 10)
+    whole = tmp_path / "whole"
+    assert cli("train", "denoise", "--data", photos, "--out", whole, *size).code == 0
+    parts = tmp_path / "parts"
+    for kill in range(2):
+        resume = ("--resume",) if kill else ()
+        process = subprocess.Popen(
+            _train_words(photos, parts, *size, *resume), stderr=subprocess.DEVNULL
+        )
+        before = _step(parts)
+        deadline = time.monotonic() + 100
+        while _step(parts) == before and process.poll() is None and time.monotonic() < deadline:
+            time.sleep(0.02)
+        time.sleep(0.15 * kill)
+        assert process.poll() is None, "the run ended before it could be killed"
+        process.kill()
+        assert process.wait() == -signal.SIGKILL
+    assert 0 < _step(parts) < 110
+    result = subprocess.run(
+        _train_words(photos, parts, *size, "--resume"), capture_output=True, text=True, check=False
+    )
+    assert result.returncode == 0, result.stderr
+    assert same(weights(whole), weights(parts))
+    logs = [
+        [{k: v for k, v in line.items() if k != "seconds"} for line in read_log(folder)]
+        for folder in (whole, parts)
+    ]
+    assert logs[0] == logs[1]
+
+
+def _step(folder: Path) -> int:
+    state = folder / "state.safetensors"
+    return int(load_tensors(state)[1]["step"]) if state.exists() else 0
+
+
+def test_best_keeps_the_weights_of_the_best_validation(photos: Path, tmp_path: Path) -> None:
+    run = make_run(photos, tmp_path / "run", steps=120, validations=100)
+    run.train(silent)
+    scores = {
+        line["step"]: line["output_psnr"] for line in read_log(run.folder) if "output_psnr" in line
+    }
+    assert len(scores) == 3  # at 50 and 100 steps, and at the end
+    best = load_tensors(run.folder / "best.safetensors")[1]
+    assert best["step"] == max(scores, key=lambda step: scores[step])
+    assert best["validation"]["output_psnr"] == max(scores.values())
+    assert load_tensors(run.folder / "last.safetensors")[1]["step"] == 122
+
+
+def test_resume_with_changed_settings_says_which(photos: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    make_run(photos, folder).save()
+    make_run(photos, folder).resume()
+    changed = make_run(photos, folder)
+    changed.settings = replace(changed.settings, seed=4)
+    for run, words in (
+        (changed, "settings.seed was 3, is 4"),
+        (make_run(photos, folder, steps=7), "preset.schedule.steps was 6, is 7"),
+        (make_run(photos, folder, "unguided"), "settings.strategy was strict, is unguided"),
+    ):
+        with pytest.raises(HyperguideError, match=words):
+            run.resume()
+
+
+def test_a_checkpoint_of_another_architecture_is_refused(
+    quick_cli: Cli, photos: Path, small_presets: Callable[[str, str], Path], tmp_path: Path
+) -> None:
+    run = tmp_path / "run"
+    words = ("--preset", small_presets("denoise", "fast"))
+    assert quick_cli("train", "denoise", "--data", photos, "--out", run, *words).code == 0
+    other = tmp_path / "other"
+    paper = ("--preset", small_presets("denoise", "paper"))
+    result = quick_cli(
+        "train", "denoise", "--data", photos, "--out", other, *paper, "--init-from", run
+    )
+    fails(result, "another architecture")
+    twin = ("--init-from", run, "--strategy", "strict", *words)
+    result = quick_cli("train", "denoise", "--data", photos, "--out", other, *twin)
+    assert result.code == 0, result.err
+    assert load_run(other).record["origin"].startswith("run, sha256 ")
+
+
+def test_an_unguided_twin_starts_a_guided_run_at_its_own_result(
+    photos: Path, tmp_path: Path
+) -> None:
+    twin = make_run(photos, tmp_path / "twin", "unguided")
+    twin.train(silent)
+    guided = make_run(photos, tmp_path / "guided")
+    start_from(guided.model, tmp_path / "twin")
+    image = torch.rand(1, 3, 32, 32)
+    with torch.no_grad():
+        expected = load_run(tmp_path / "twin").model.restore(image).restored
+        actual = guided.model.restore(image).restored
+    torch.testing.assert_close(actual, expected, atol=1e-6, rtol=0)
+
+
+def test_a_run_folder_is_not_overwritten_by_accident(
+    cli: Cli, photos: Path, run_folder: Path, tmp_path: Path
+) -> None:
+    copy = Path(shutil.copytree(run_folder, tmp_path / "run"))
+    before = (copy / "best.safetensors").read_bytes()
+    result = cli("train", "denoise", "--data", photos, "--out", copy)
+    assert result.code == 1
+    assert "--resume" in result.err
+    assert (copy / "best.safetensors").read_bytes() == before
+
+
+def test_weights_that_are_not_finite_never_replace_a_checkpoint(
+    photos: Path, tmp_path: Path
+) -> None:
+    run = make_run(photos, tmp_path / "run")
+    run.save()
+    before = (run.folder / "last.safetensors").read_bytes()
+    next(iter(run.average.values.values())).fill_(torch.nan)
+    with pytest.raises(HyperguideError, match="last checkpoint was kept"):
+        run.save()
+    assert (run.folder / "last.safetensors").read_bytes() == before
+
+
+def test_force_keeps_the_old_run_until_the_new_one_has_a_checkpoint(
+    cli: Cli, photos: Path, run_folder: Path, tmp_path: Path
+) -> None:
+    copy = Path(shutil.copytree(run_folder, tmp_path / "run"))
+    before = (copy / "best.safetensors").read_bytes()
+    bad = Path(shutil.copytree(photos, tmp_path / "photos"))
+    for path in bad.iterdir():
+        path.write_bytes(path.read_bytes()[:100])
+    fails(
+        cli("train", "denoise", "--data", bad, "--out", copy, "--force"),
+        "cannot be used",
+        "truncated",
+    )
+    assert (copy / "best.safetensors").read_bytes() == before
+
+
+def test_gray_presets_train_and_export_gray_models(photos: Path, tmp_path: Path) -> None:
+    preset = load_preset("denoise", "fast")
+    stages = (Stage(until=1.0, crop=32, batch=2),)
+    preset = replace(preset, channels=1, schedule=Schedule(warmup=1, steps=1, stages=stages))
+    run = Run(preset, open_data(preset, [photos]), tmp_path, Settings())
+    run.train(lambda progress: None)
+    export_model(load_run(tmp_path), tmp_path / "gray.onnx")
+    enhancer = hyperguide.load(tmp_path / "gray.onnx")
+    assert enhancer.info.color == "gray"
+    for shape in ((1, 1), (20, 30)):
+        image = np.full(shape, 100, np.uint8)
+        assert enhancer(image).image.shape == shape
+    with pytest.raises(HyperguideError, match="takes gray pictures"):
+        enhancer(np.zeros((8, 8, 3), np.uint8))
+
+
+def test_a_kill_in_the_middle_of_a_checkpoint_leaves_the_last_one(
+    photos: Path, tmp_path: Path
+) -> None:
+    run = make_run(photos, tmp_path / "run")
+    run.save()
+    before = {p.name: p.read_bytes() for p in run.folder.glob("*.safetensors")}
+    script = f"""
+import os, signal
+from pathlib import Path
+from hyperguide.training import checkpoint
+
+def half(self, data):
+    with open(self, "wb") as file:
+        file.write(data[: len(data) // 2])
+    os.kill(os.getpid(), signal.SIGKILL)
+
+tensors, record = checkpoint.load_tensors(Path({str(run.folder)!r}) / "state.safetensors")
+Path.write_bytes = half
+checkpoint.save_tensors({{Path({str(run.folder)!r}) / "state.safetensors": tensors}}, record)
+"""
+    result = subprocess.run([sys.executable, "-c", script], check=False)
+    assert result.returncode == -signal.SIGKILL
+    assert {p.name: p.read_bytes() for p in run.folder.glob("[a-z]*.safetensors")} == before
+    make_run(photos, run.folder).resume()
+
+
+def test_resuming_a_finished_run_reports_it_again(cli: Cli, photos: Path, tmp_path: Path) -> None:
+    words = ("train", "denoise", "--data", photos, "--out", tmp_path / "run")
+    steps = ("--steps", 1, "--warmup", 1)
+    first = cli(*words, *steps)
+    again = cli(*words, *steps, "--resume")
+    assert (first.code, again.code) == (0, 0), again.err
+    assert again.out == first.out
+
+
+def test_ctrl_c_saves_the_run(photos: Path, tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    words = ["train", "denoise", "--data", photos, "--out", out, "--checkpoint-seconds", "4"]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "hyperguide", *map(str, words)],
+        stderr=subprocess.PIPE,
+        text=True,
+        # Shells start background jobs with Ctrl-C ignored, and children inherit that.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    )
+    deadline = time.monotonic() + 120
+    while not (out / "state.safetensors").exists() and time.monotonic() < deadline:
+        assert process.poll() is None
+        time.sleep(0.05)
+    checkpointed = load_tensors(out / "state.safetensors")[1]["step"]
+    time.sleep(0.5)  # into the steps behind the checkpoint
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 130, err
+    assert "go on with --resume" in err
+    assert load_tensors(out / "state.safetensors")[1]["step"] > checkpointed

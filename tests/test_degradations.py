@@ -1,0 +1,231 @@
+"""Noise, rain, haze and blur against their formulas; kernels."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import scipy.signal
+import torch
+
+from hyperguide.errors import HyperguideError
+from hyperguide.pictures import write_picture
+from hyperguide.training.data import Stream, open_data
+from hyperguide.training.degradations import Blur, Haze, Noise, Rain
+from hyperguide.training.drawn_kernels import draw_kernel
+from hyperguide.training.kernels import read_kernel
+from hyperguide.training.preset import Schedule, Stage, load_preset
+from made_data import STAGE, generator, noise_picture, small_preset
+
+_FOLDER = os.environ.get("HYPERGUIDE_DATA")
+research = pytest.mark.skipif(
+    not _FOLDER, reason="HYPERGUIDE_DATA is not set: give the folder of the research data"
+)
+
+
+def test_noise_has_the_level_that_its_map_says() -> None:
+    clean = torch.full((64, 3, 64, 64), 0.5)
+    noise = Noise(clean=0, gray=0, clipped=0, varying=0.5)
+    noisy, _, level, _ = noise.degrade(clean, None, generator())
+    ratio = ((noisy - clean) / level.clamp(min=1e-3)).std((1, 2, 3))
+    assert abs(float(ratio.mean()) - 1) < 0.01
+    assert float(level.max()) <= noise.maximum
+    varies = level.amax((1, 2, 3)) - level.amin((1, 2, 3)) > 1e-6
+    assert 0.3 < float(varies.float().mean()) < 0.7
+
+
+def test_gray_samples_carry_the_same_noise_in_every_channel() -> None:
+    sample = Noise(gray=1).degrade(torch.rand(4, 3, 16, 16), None, generator())
+    assert torch.equal(sample.degraded[:, 0], sample.degraded[:, 2])
+    assert torch.equal(sample.clean[:, 0], sample.clean[:, 1])
+
+
+def test_rain_is_the_clipped_sum_and_its_map_marks_the_streaks() -> None:
+    clean = torch.full((8, 3, 64, 64), 0.4)
+    sample = Rain(clean=0).degrade(clean, None, generator())
+    streaks = sample.degraded - clean
+    assert torch.equal(sample.guidance, (streaks[:, :1] > 5 / 255).float())
+    assert 0.01 < float(sample.guidance.mean()) < 0.9
+    assert float(sample.degraded.max()) <= 1
+
+
+def test_haze_inverts_by_the_scattering_model() -> None:
+    clean = torch.rand(4, 3, 32, 32, generator=generator(1))
+    depth = torch.rand(4, 1, 32, 32, generator=generator(2))
+    haze = Haze(beta=(1.2, 1.2), airlight=(0.8, 0.8), tint=0, clean=0, invented=0)
+    sample = haze.degrade(clean, depth, generator())
+    assert torch.equal(sample.guidance, depth)
+    t = torch.exp(-1.2 * depth)
+    torch.testing.assert_close((sample.degraded - 0.8 * (1 - t)) / t, clean, atol=1e-5, rtol=0)
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_blur_is_the_valid_convolution_of_scipy(channels: int) -> None:
+    clean = torch.rand(6, channels, 40, 50, generator=generator(1))
+    blur = Blur(minimum=0, maximum=0, clipped=0, impulse=0.2, size=15)
+    degraded, inner, level, kernel = blur.degrade(clean, None, generator())
+    assert kernel is not None
+    assert kernel.shape == (6, 1, 15, 15)
+    assert degraded.shape == inner.shape == (6, channels, 26, 36)
+    assert torch.equal(inner, clean[..., 7:-7, 7:-7])
+    assert not level.any()
+    for i in range(6):
+        for c in range(channels):
+            expected = scipy.signal.convolve2d(clean[i, c], kernel[i, 0], "valid")
+            np.testing.assert_allclose(degraded[i, c], expected, atol=2e-6)
+
+
+def test_blur_adds_the_noise_that_its_map_says(photos: Path) -> None:
+    blur = Blur(minimum=0.02, maximum=0.08, clipped=0, impulse=1, varying=0, size=5)
+    clean = torch.full((32, 1, 68, 68), 0.5)
+    degraded, inner, level, kernel = blur.degrade(clean, None, generator())
+    ratio = (degraded - inner).std((1, 2, 3)) / level.mean((1, 2, 3))
+    assert abs(float(ratio.mean()) - 1) < 0.01
+    assert kernel is not None
+    assert torch.equal(kernel.flatten(1).argmax(1), torch.full((32,), 12))
+    assert torch.equal(kernel.sum((1, 2, 3)), torch.ones(32))
+
+
+def test_drawn_kernels_are_odd_and_even_tempered() -> None:
+    rng = generator()
+    kernels = [draw_kernel(37, rng) for _ in range(300)]
+    sides = {kernel.shape for kernel in kernels}
+    assert all(rows == columns and rows % 2 for rows, columns in sides)
+    assert max(sides) == (37, 37)
+    assert min(sides) < (11, 11)
+    for kernel in kernels:
+        assert kernel.min() >= 0
+        assert abs(float(kernel.sum()) - 1) < 1e-5
+        offsets = np.arange(len(kernel)) - len(kernel) // 2
+        for axis in (0, 1):
+            assert abs(float(kernel.sum(axis) @ offsets)) < 1e-3
+    assert len({kernel.tobytes() for kernel in kernels}) == 300
+    for largest in (1, 3, 5):
+        assert all(len(draw_kernel(largest, rng)) <= largest for _ in range(50))
+
+
+def _write_kernels(folder: Path, *names: str) -> Path:
+    """Kernels of 3x5 with the sum 1, different from each other."""
+    folder.mkdir(exist_ok=True)
+    for i, name in enumerate(names):
+        kernel = np.random.default_rng(i).random((3, 5))
+        _write_kernel(folder / name, kernel / kernel.sum())
+    return folder
+
+
+def _write_kernel(path: Path, kernel: np.ndarray) -> None:
+    if path.suffix == ".npy":
+        np.save(path, kernel)
+    elif path.suffix == ".png":
+        write_picture(path, np.rint(kernel / kernel.max() * 65535).astype(np.uint16))
+    else:
+        np.savetxt(path, kernel, delimiter="," if path.suffix == ".txt" else "\t")
+
+
+@pytest.mark.parametrize("suffix", [".dlm", ".txt", ".npy", ".png"])
+def test_kernels_are_read_from_matrices_and_pictures(tmp_path: Path, suffix: str) -> None:
+    kernel = np.random.default_rng(0).random((3, 5))
+    kernel /= kernel.sum()
+    _write_kernel(tmp_path / f"k{suffix}", kernel)
+    np.testing.assert_allclose(read_kernel(tmp_path / f"k{suffix}"), kernel, atol=2e-5)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "words"),
+    [
+        ("k.txt", "0.5 0.1 0.1\n0 0 0\n0 0 0.1", "sums up to 0.8 instead of 1"),
+        ("k.npy", np.array([[-0.5, 1, 0.5]]), "negative"),
+        ("k.dlm", "0.25 0.25\n0.25 0.25", "is 2x2, but its centre must be an element"),
+        ("k.txt", "0 1\n1", "not a matrix of numbers"),
+        ("k.txt", "kernel", "not a matrix of numbers"),
+        ("k.npy", np.array(["a"]), "not a numeric array"),
+        ("k.npy", np.full((1, 3), np.nan), "NaN"),
+        ("k.npy", np.zeros((3, 3, 3)), "not a matrix"),
+        ("k.png", np.zeros((3, 3), np.uint8), "is black"),
+        ("k.png", noise_picture(0, 3, 3), "colour picture"),
+        ("k.dlm", "\n".join(["0 0 0 0 1 0 0 0 0"]), "1x9, larger than 7 pixels"),
+    ],
+)
+def test_kernels_that_cannot_be_used_are_refused(
+    photos: Path, tmp_path: Path, name: str, content: str | np.ndarray, words: str
+) -> None:
+    folder = _write_kernels(tmp_path / "kernels", "a.dlm", "b.txt")
+    if isinstance(content, str):
+        (folder / name).write_text(content)
+    elif name.endswith(".npy"):
+        np.save(folder / name, content)
+    else:
+        write_picture(folder / name, content)
+    with pytest.raises(HyperguideError, match=words) as error:
+        open_data(small_preset("deblur"), [photos], kernels=folder)
+    assert name in str(error.value)
+
+
+def test_kernels_of_the_user_blur_and_some_are_held_out(photos: Path, tmp_path: Path) -> None:
+    folder = _write_kernels(tmp_path / "kernels", "a.dlm", "b.txt", "c.npy")
+    data = open_data(small_preset("deblur"), [photos], kernels=folder)
+    assert data.record()["kernels"] == 2
+    known = {name: read_kernel(folder / name) for name in ("a.dlm", "b.txt", "c.npy")}
+    split: dict[Stream, set[str]] = {"train": {"a.dlm", "b.txt"}, "held_out": {"c.npy"}}
+    for stream, allowed in split.items():
+        kernel = data.draw(stream, 0, replace(STAGE, batch=30), 0).sample.kernel
+        assert kernel is not None
+        found = set()
+        for one in kernel[:, 0].numpy():
+            values = np.sort(one[one > 0])
+            found |= {n for n, k in known.items() if np.allclose(values[-15:], np.sort(k.ravel()))}
+            assert len(values) in (1, 15)  # 1: the share that is not blurred
+        assert found == allowed
+    with pytest.raises(HyperguideError, match="--kernels belongs to deblur"):
+        open_data(small_preset("denoise"), [photos], kernels=folder)
+    (tmp_path / "few").mkdir()
+    (tmp_path / "few" / "README.txt").write_text("Kernels of a camera.")
+    with pytest.raises(HyperguideError, match="0 kernels, but two are needed"):
+        open_data(small_preset("deblur"), [photos], kernels=tmp_path / "few")
+
+
+def test_kernels_larger_than_the_crop_are_refused(photos: Path) -> None:
+    with pytest.raises(HyperguideError, match="37 pixels are larger than the preset's crop of 16"):
+        open_data(small_preset("deblur", degradation={}), [photos])
+    with pytest.raises(HyperguideError, match="size 6: give an odd one"):
+        open_data(small_preset("deblur", degradation={"size": 6}), [photos])
+
+
+def test_blurred_pairs_bring_their_kernels_and_mirror_them_too(tmp_path: Path) -> None:
+    kernel = np.zeros((1, 5))
+    kernel[0, 0] = 1  # moves the picture by two pixels to the left
+    for i in range(3):
+        clean = noise_picture(i)
+        for sub, picture in (("target", clean), ("input", np.roll(clean, -2, 1))):
+            (tmp_path / sub).mkdir(exist_ok=True)
+            write_picture(tmp_path / sub / f"{i}.png", picture)
+        (tmp_path / "kernel").mkdir(exist_ok=True)
+        _write_kernel(tmp_path / "kernel" / f"{i}.txt", kernel)
+    data = open_data(small_preset("deblur"), [tmp_path])
+    sample = data.draw("hyper", 0, replace(STAGE, batch=16), 0).sample
+    assert sample.kernel is not None
+    assert sample.kernel.shape == (16, 1, 7, 7)
+    seen = set()
+    for y, x, k in zip(sample.degraded[:, 0], sample.clean[:, 0], sample.kernel[:, 0], strict=True):
+        expected = scipy.signal.convolve2d(x, k, "valid")
+        np.testing.assert_allclose(y[3:-3, 3:-3], expected, atol=1e-6)
+        seen.add(int(k[3].argmax()))
+    assert seen == {1, 5}
+    # The border that the roll spoilt apart, there is no noise; cells of 8 bits are near zero.
+    assert float(sample.guidance.median()) < 1e-3
+    (tmp_path / "kernel" / "1.txt").unlink()
+    with pytest.raises(HyperguideError, match=r"1 of 3 inputs in .* have no kernel.* 1\.png"):
+        open_data(small_preset("deblur"), [tmp_path])
+
+
+@research
+def test_the_papers_kernels_are_usable(photos: Path) -> None:
+    stages = (Stage(1.0, crop=64, batch=2),)
+    preset = replace(
+        load_preset("deblur", "fast"), schedule=Schedule(warmup=1, steps=1, stages=stages)
+    )
+    data = open_data(preset, [photos], kernels=Path(_FOLDER or ".") / "kernels20")
+    assert data.record()["kernels"] == 19

@@ -1,0 +1,122 @@
+"""The re-parameterised stack: one plain convolution computes what its branches compute."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from numpy.lib.stride_tricks import sliding_window_view
+from torch import Tensor, nn
+
+from hyperguide.errors import HyperguideError
+from hyperguide.training.model import GuidedModel
+from hyperguide.training.networks.hyper import PlainHyperNetwork
+from hyperguide.training.networks.stack import BranchedConvolution, GuidedStack, fold_branches
+from hyperguide.training.networks.unet import GuidedUNet
+
+
+def _random(*shape: int, seed: int = 0) -> Tensor:
+    return torch.rand(shape, generator=torch.Generator().manual_seed(seed))
+
+
+def _stack(guided: bool = True, depth: int = 4) -> GuidedStack:
+    """A stack whose last layer is not zero, as after training."""
+    torch.manual_seed(0)
+    stack = GuidedStack(3, guided, unshuffle=2, width=16, depth=depth, maximum=0.5)
+    nn.init.normal_(stack.tail.weight, std=0.1)
+    return stack
+
+
+def test_a_block_is_the_sum_of_a_3x3_a_1x1_and_the_identity() -> None:
+    torch.manual_seed(0)
+    block = BranchedConvolution(16)
+    x = _random(1, 16, 5, 6) - 0.5
+    kernels = {name: weights.numpy() for name, weights in block.state_dict().items()}
+    plane = x[0].numpy()
+    windows = sliding_window_view(np.pad(plane, ((0, 0), (1, 1), (1, 1))), (3, 3), (1, 2))
+    expected = plane + kernels["conv3.bias"][:, None, None]
+    expected = expected + np.einsum("ocyx,chwyx->ohw", kernels["conv3.weight"], windows)
+    expected = expected + np.einsum("ocyx,chw->ohw", kernels["conv1.weight"], plane)
+    for form in (block, block.fold()):
+        with torch.no_grad():
+            np.testing.assert_allclose(form(x)[0].numpy(), expected, rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize("size", [(2, 2), (2, 10), (6, 4), (34, 46)])
+def test_folding_changes_no_pixel(size: tuple[int, int]) -> None:
+    stack = _stack()
+    folded = stack.fold()
+    image, guidance = _random(2, 3, *size), 0.5 * _random(2, 1, *size, seed=1)
+    with torch.no_grad():
+        before = stack(image, guidance)
+        assert (before - image).abs().max() > 0.05  # the stack does something
+        assert (folded(image, guidance) - before).abs().max() <= 1e-5
+        exact = stack.double()(image.double(), guidance.double())
+        assert (stack.fold()(image.double(), guidance.double()) - exact).abs().max() <= 1e-12
+
+
+def test_a_folded_stack_is_plain_3x3_convolutions_and_its_original_is_kept() -> None:
+    stack = _stack(depth=3)
+    before = {name: weights.clone() for name, weights in stack.state_dict().items()}
+    folded = stack.fold()
+    convs = [m for m in folded.modules() if isinstance(m, nn.Conv2d)]
+    assert [conv.kernel_size for conv in convs] == [(3, 3)] * (3 + 2)
+    assert not any(isinstance(m, BranchedConvolution) for m in folded.modules())
+    assert sum(isinstance(m, BranchedConvolution) for m in stack.modules()) == 3
+    with torch.no_grad():
+        for weights in folded.parameters():
+            weights.zero_()
+    assert all(torch.equal(before[name], w) for name, w in stack.state_dict().items())
+
+
+def test_branches_are_folded_wherever_they_are() -> None:
+    torch.manual_seed(0)
+    pair = GuidedModel(PlainHyperNetwork(3, 8, 0.5), _stack())
+    nested = nn.ModuleDict({"pair": pair, "block": BranchedConvolution(16)})
+    folded = fold_branches(nested)
+    assert not any(isinstance(m, BranchedConvolution) for m in folded.modules())
+    image = _random(1, 3, 8, 8)
+    with torch.no_grad():
+        expected = pair.restore(image).restored
+        actual = fold_branches(pair).restore(image).restored
+    assert (actual - expected).abs().max() <= 1e-5
+    assert isinstance(fold_branches(nested["block"]), nn.Conv2d)
+
+
+def test_a_network_without_branches_stays_what_it_is() -> None:
+    network = GuidedUNet(3, True, 2, (16, 32), 1, "residual", 0.5)
+    copy = fold_branches(network)
+    assert copy is not network
+    assert [name for name, _ in copy.named_modules()] == [n for n, _ in network.named_modules()]
+    state = copy.state_dict()
+    assert all(torch.equal(state[name], w) for name, w in network.state_dict().items())
+
+
+@pytest.mark.parametrize("unshuffle", [1, 2, 4])
+def test_an_untrained_stack_is_the_identity_on_multiples_of_its_blocks(unshuffle: int) -> None:
+    stack = GuidedStack(3, True, unshuffle, 32, 2, maximum=1.0)
+    assert stack.size_multiple == unshuffle
+    image = _random(1, 3, 3 * unshuffle, 5 * unshuffle)
+    with torch.no_grad():
+        assert torch.equal(stack(image, torch.ones_like(image[:, :1])), image)
+
+
+def test_the_stacks_unguided_twin_differs_by_the_map_channel_only() -> None:
+    guided, twin = _stack().state_dict(), _stack(guided=False).state_dict()
+    assert guided.keys() == twin.keys()
+    assert {n for n in twin if guided[n].shape != twin[n].shape} == {"head.weight"}
+    assert guided["head.weight"].shape[1] - twin["head.weight"].shape[1] == 2 * 2
+
+
+def test_every_branch_learns() -> None:
+    stack = _stack()
+    image, guidance = _random(1, 3, 8, 8), _random(1, 1, 8, 8)
+    stack(image, guidance).square().mean().backward()
+    for name, weights in stack.named_parameters():
+        assert weights.grad is not None, name
+        assert weights.grad.abs().max() > 0, name
+
+
+def test_widths_that_vector_units_cannot_fill_are_refused() -> None:
+    with pytest.raises(HyperguideError, match="multiple of 16"):
+        GuidedStack(3, True, 2, 24, 4, 1.0)

@@ -1,0 +1,67 @@
+"""Random crops of pictures: the same window for all planes of a scene."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+import torch
+from torch import Generator, Tensor
+
+
+@dataclass(frozen=True)
+class Window:
+    """Where a crop is taken.
+
+    down, right: place in [0, 1) between the first and the last possible one.
+    size: side of the crop in pixels, after the picture was reduced by the factor `reduce`.
+    """
+
+    down: float
+    right: float
+    mirrored: bool
+    size: int
+    reduce: int = 1
+
+    def cut(self, picture: np.ndarray) -> np.ndarray:
+        """The crop, shape (size, size) or (size, size, C)."""
+        side = self.size * self.reduce
+        crop = cut(picture, side, side, self.down, self.right)
+        if self.reduce > 1:
+            crop = cv2.resize(crop, (self.size, self.size), interpolation=cv2.INTER_AREA)
+        return crop[:, ::-1] if self.mirrored else crop
+
+
+def draw_window(size: int, reduce: int, rng: Generator) -> Window:
+    """A window anywhere, mirrored half of the time.
+
+    Rain falls and depth recedes upwards: windows are mirrored, never turned upside down.
+    """
+    down, right, mirror = torch.rand(3, generator=rng).tolist()
+    return Window(down, right, mirror < 0.5, size, reduce)
+
+
+def random_window(picture: np.ndarray, height: int, width: int, rng: Generator) -> np.ndarray:
+    """A random crop of a picture; see `cut`."""
+    down, right = torch.rand(2, generator=rng).tolist()
+    return cut(picture, height, width, down, right)
+
+
+def cut(picture: np.ndarray, height: int, width: int, down: float, right: float) -> np.ndarray:
+    """A crop of a picture, which is first mirrored outwards where it is too small.
+
+    down, right: place in [0, 1).
+    """
+    missing = max(height - picture.shape[0], 0), max(width - picture.shape[1], 0)
+    if any(missing):
+        picture = cv2.copyMakeBorder(picture, 0, missing[0], 0, missing[1], cv2.BORDER_REFLECT)
+    top = int(down * (picture.shape[0] - height + 1))
+    left = int(right * (picture.shape[1] - width + 1))
+    return picture[top : top + height, left : left + width]
+
+
+def to_tensor(crop: np.ndarray) -> Tensor:
+    """An 8-bit crop, shape (H, W, C), as a batch of one, shape (1, C, H, W), in [0, 1]."""
+    planes = np.ascontiguousarray(crop.transpose(2, 0, 1))
+    return torch.from_numpy(planes)[None].to(torch.float32) / 255

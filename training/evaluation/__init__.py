@@ -1,0 +1,1 @@
+"""Evaluation: restorers measured on published test suites by published protocols."""

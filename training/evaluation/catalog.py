@@ -1,0 +1,55 @@
+"""The suites by name, and which of the user's choices each one knows."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from hyperguide.errors import HyperguideError
+
+from .levin import levin
+from .noise import bsd68, set12
+from .pairs import pairs
+from .suites import Options, Suite
+from .weather import rain100l, sots
+
+
+@dataclass(frozen=True)
+class _Entry:
+    """A suite's constructor and the fields of `Options` that mean something to it."""
+
+    build: Callable[[Options], Suite]
+    knows: frozenset[str]
+
+
+_SUITES = {
+    "bsd68": _Entry(bsd68, frozenset({"noise", "quadrants", "color"})),
+    "set12": _Entry(set12, frozenset({"noise", "quadrants"})),
+    "levin": _Entry(levin, frozenset({"noise", "quadrants", "boundary"})),
+    "rain100l": _Entry(rain100l, frozenset()),
+    "sots": _Entry(sots, frozenset()),
+}
+_PAIRS = "pairs:"
+
+
+def open_suite(name: str, options: Options) -> Suite:
+    """Open a suite by its name, or `pairs:DIR`.
+
+    Raises HyperguideError if there is none, its data is not there, or it does not know one of the
+    options.
+    """
+    if name.startswith(_PAIRS):
+        entry = _Entry(partial(pairs, Path(name.removeprefix(_PAIRS))), frozenset())
+    elif name in _SUITES:
+        entry = _SUITES[name]
+    else:
+        known = ", ".join([*_SUITES, "pairs:DIR"])
+        raise HyperguideError(f"There is no suite '{name}': choose one of {known}.")
+    for option in ("noise", "quadrants", "boundary", "color"):
+        if getattr(options, option) and option not in entry.knows:
+            raise HyperguideError(f"The suite {name} knows no --{option}: leave it out.")
+    if options.noise and options.quadrants:
+        raise HyperguideError("--noise and --quadrants exclude each other: leave one out.")
+    return entry.build(options)

@@ -1,0 +1,201 @@
+"""`hyperguide eval`: a target on a test suite."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+import torch
+
+from hyperguide.atomic import refuse_existing, refuse_missing_folder, write_atomically
+from hyperguide.cli.progress import progress_bar
+from hyperguide.errors import HyperguideError
+from hyperguide.pictures import check_suffix, write_picture
+from hyperguide.tasks import TASKS
+
+from .catalog import open_suite
+from .measure import Example, Measurement, measure
+from .protocols import PROTOCOLS
+from .report import table, to_json
+from .restorers import Target, open_target
+from .sheet import draw_sheet, pick
+from .suites import Boundary, Options, Suite
+
+
+class _Numbers(click.ParamType):
+    """Numbers of at least 0, separated by commas."""
+
+    name = "NUMBERS"
+
+    def __init__(self, count: int | None = None) -> None:
+        self.count = count
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[float, ...]:
+        """The numbers of the text. Usage errors are click's to show."""
+        try:
+            numbers = tuple(float(part) for part in value.split(","))
+        except ValueError:
+            self.fail(f"{value!r} is not a list of numbers like 1,2,3", param, ctx)
+        if not all(0 <= number < float("inf") for number in numbers):
+            self.fail("noise levels are numbers of at least 0", param, ctx)
+        if self.count not in (None, len(numbers)):
+            self.fail(f"{self.count} numbers are needed, not {len(numbers)}", param, ctx)
+        return numbers
+
+
+@click.command(
+    "eval",
+    epilog="""\b
+Examples:
+  hyperguide eval denoise --suite bsd68 --data tests/
+  hyperguide eval runs/deblur --suite levin --noise 1,3,5 --json deblur.json
+  hyperguide eval denoise --suite levin --quadrants 1,2,3,4 --sheet quadrants.png
+  hyperguide eval prenet.pth --suite rain100l
+  hyperguide eval model.onnx --suite pairs:photos/
+""",
+)
+@click.argument("target")
+@click.option(
+    "--suite",
+    "suite_name",
+    required=True,
+    metavar="NAME",
+    help="bsd68, set12, levin, rain100l, sots, or pairs:DIR with DIR/input and DIR/target.",
+)
+@click.option(
+    "--data", type=Path, envvar="HYPERGUIDE_DATA", show_envvar=True, help="Folder of the test data."
+)
+@click.option(
+    "--protocol",
+    type=click.Choice(list(PROTOCOLS)),
+    help="How to score, if not as usual for the suite.",
+)
+@click.option(
+    "--noise",
+    type=_Numbers(),
+    help="Noise levels: of 255 for bsd68 and set12, in percent of full scale for levin.",
+)
+@click.option(
+    "--quadrants",
+    type=_Numbers(4),
+    metavar="A,B,C,D",
+    help="Four levels in percent, in the four quarters of each picture, instead of --noise.",
+)
+@click.option(
+    "--told-noise",
+    type=click.FloatRange(0),
+    metavar="X",
+    help="Tell the target this level, in the unit of --noise, whatever the true one is.",
+)
+@click.option(
+    "--boundary",
+    type=click.Choice(["same", "valid"]),
+    help="Blur of levin: zeros outside the picture (the usual), or its real surroundings.",
+)
+@click.option("--color", is_flag=True, help="The colour originals (bsd68).")
+@click.option("--limit", type=click.IntRange(1), help="Only the first so many pictures.")
+@click.option("--tier", default="fast", show_default=True, help="Of a bundled model.")
+@click.option("--json", "json_file", type=Path, help="Write every picture's figures to this file.")
+@click.option("--sheet", "sheet_file", type=Path, help="Write a picture with a few examples.")
+@click.option("--threads", type=click.IntRange(1), help="Processor threads; all cores by default.")
+@click.option("--force", is_flag=True, help="Replace existing files.")
+def evaluate(
+    target: str,
+    suite_name: str,
+    data: Path | None,
+    protocol: str | None,
+    noise: tuple[float, ...] | None,
+    quadrants: tuple[float, float, float, float] | None,
+    told_noise: float | None,
+    boundary: Boundary | None,
+    color: bool,
+    limit: int | None,
+    tier: str,
+    json_file: Path | None,
+    sheet_file: Path | None,
+    threads: int | None,
+    force: bool,
+) -> None:
+    """Measure TARGET on a test suite.
+
+    TARGET is a run folder, a model file, official weights (.pth), the task of a bundled model,
+    or a reference: 'input' scores the degraded pictures, 'wiener' is the Wiener filter that is
+    told the noise level.
+    """
+    _refuse_outputs(json_file, sheet_file, force)
+    if threads is not None:
+        torch.set_num_threads(threads)
+    opened = open_target(target, tier, threads or 0)
+    options = Options(
+        data=data,
+        noise=noise,
+        quadrants=quadrants,
+        boundary=boundary,
+        color=color,
+        limit=limit,
+        # Only what removes blur gets blurred pictures.
+        blur=opened.task in (None, "deblur"),
+        guidance=None if opened.task is None else TASKS[opened.task].guidance,
+    )
+    suite = open_suite(suite_name, options)
+    told = _told_level(told_noise, suite, opened)
+    name = protocol or suite.protocol
+    measurements, examples = _run(suite, opened, name, told, sheet_file is not None)
+    if json_file is not None:
+        settings = {
+            "suite": suite_name,
+            "noise": noise,
+            "quadrants": quadrants,
+            "told_noise": told_noise,
+            "boundary": boundary,
+            "color": color,
+            "limit": limit,
+            "threads": threads,
+        }
+        text = to_json(suite, opened, name, measurements, settings)
+        write_atomically(json_file, lambda temporary: temporary.write_text(text))
+    if sheet_file is not None:
+        write_picture(sheet_file, draw_sheet(examples, suite.guidance))
+    click.echo(table(suite, opened, name, measurements))
+
+
+def _refuse_outputs(json_file: Path | None, sheet_file: Path | None, force: bool) -> None:
+    if sheet_file is not None:
+        check_suffix(sheet_file)
+    for path in (json_file, sheet_file):
+        if path is not None:
+            refuse_existing(path, force)
+            refuse_missing_folder(path)
+
+
+def _told_level(told_noise: float | None, suite: Suite, target: Target) -> float | None:
+    """The level with full scale = 1."""
+    if told_noise is None:
+        return None
+    if suite.unit is None:
+        raise HyperguideError("--told-noise belongs to suites with noise: leave it out.")
+    takes = target.informed or target.task in ("denoise", "deblur")
+    if not takes:
+        raise HyperguideError(f"{target.name} takes no noise level: leave out --told-noise.")
+    return told_noise * suite.unit
+
+
+def _run(
+    suite: Suite, target: Target, protocol: str, told: float | None, keep: bool
+) -> tuple[list[Measurement], list[Example]]:
+    """Measure all pictures under a progress bar; `keep` a few for the sheet."""
+    measurements: list[Measurement] = []
+    examples: list[Example] = []
+    shown = pick(len(suite.cases)) if keep else set()
+    with progress_bar("picture", "psnr") as bar:
+        row = bar.add_task("eval", total=len(suite.cases), psnr="")
+        for example in measure(suite, target, PROTOCOLS[protocol], told):
+            if len(measurements) in shown:
+                examples.append(example)
+            measurements.append(example.measurement)
+            psnr = sum(m.output.psnr for m in measurements) / len(measurements)
+            bar.update(row, advance=1, psnr=f"{psnr:.2f} dB")
+    return measurements, examples

@@ -1,0 +1,89 @@
+"""Reads the numeric arrays of MATLAB's .mat files, level 5 (v5 to v7).
+
+The format: MathWorks, "MAT-File Format", chapter 1. Cells, structures, text and sparse or complex
+arrays are passed over; v7.3 files are HDF5, another format, and refused.
+"""
+
+from __future__ import annotations
+
+import struct
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+
+from hyperguide.errors import HyperguideError
+
+_HEADER = 128
+_MATRIX, _COMPRESSED = 14, 15
+_COMPLEX = 0x0800
+
+# Number of a data type, and of an array class, -> numpy's type. MATLAB stores an array of doubles
+# in a smaller type where its values allow, so that the two may differ.
+_STORED = {
+    1: "i1", 2: "u1", 3: "i2", 4: "u2", 5: "i4", 6: "u4", 7: "f4", 9: "f8", 12: "i8", 13: "u8",
+}  # fmt: skip
+_CLASSES = {
+    6: "f8", 7: "f4", 8: "i1", 9: "u1", 10: "i2", 11: "u2", 12: "i4", 13: "u4", 14: "i8", 15: "u8",
+}  # fmt: skip
+
+
+def read_mat(path: Path) -> dict[str, np.ndarray]:
+    """Read the real numeric arrays of a file by name, in their MATLAB class and shape.
+
+    Raises HyperguideError if the file is missing, damaged or of another format.
+    """
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise HyperguideError(f"Cannot read {path}: {error.strerror}.") from None
+    order = {b"IM": "<", b"MI": ">"}.get(content[126:128])
+    if order is None or content[:10] != b"MATLAB 5.0":
+        raise HyperguideError(
+            f"{path} is no .mat file of level 5: save it with -v7 or older in MATLAB."
+        )
+    arrays = {}
+    try:
+        for kind, data in _elements(content[_HEADER:], order):
+            if kind == _COMPRESSED:
+                kind, data = next(_elements(zlib.decompress(data), order))
+            if kind == _MATRIX:
+                arrays.update(_array(data, order))
+    except (struct.error, zlib.error, ValueError, StopIteration):
+        raise HyperguideError(f"{path} is damaged: copy or download it again.") from None
+    return arrays
+
+
+def _elements(content: bytes, order: str) -> Iterator[tuple[int, bytes]]:
+    """The (data type, data) of a sequence of elements."""
+    position = 0
+    while position < len(content):
+        kind, size = struct.unpack_from(order + "II", content, position)
+        if kind >> 16:  # small: the size shares a word with the type, four bytes of data follow
+            kind, size, start, end = kind & 0xFFFF, kind >> 16, position + 4, position + 8
+        else:
+            start = position + 8
+            end = start + size
+            if kind != _COMPRESSED:
+                end += -size % 8
+        if start + size > len(content):
+            raise ValueError("an element ends behind the file")
+        yield kind, content[start : start + size]
+        position = end
+
+
+def _array(matrix: bytes, order: str) -> dict[str, np.ndarray]:
+    """The array of a matrix element by its name; empty for what is passed over."""
+    parts = _elements(matrix, order)
+    flags = struct.unpack_from(order + "I", next(parts)[1])[0]
+    type_of_class = _CLASSES.get(flags & 0xFF)
+    if type_of_class is None or flags & _COMPLEX:
+        return {}
+    shape = np.frombuffer(next(parts)[1], order + "i4")
+    name = next(parts)[1].decode("latin-1")
+    stored, data = next(parts)
+    if stored not in _STORED:
+        raise ValueError("numbers of an unknown type")
+    values = np.frombuffer(data, order + _STORED[stored])
+    return {name: values.reshape(shape, order="F").astype(type_of_class)}

@@ -1,0 +1,123 @@
+"""One case through one restorer: scores, the map's error, seconds."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from hyperguide.errors import HyperguideError
+from hyperguide.tasks import TASKS
+
+from ..metrics import root_mean_square_error
+from .noise import quadrants
+from .protocols import Score, ScoringProtocol
+from .restorers import Target
+from .suites import Case, Suite
+
+# Near the lines between the quadrants a window of the hyper-network sees two levels. The reach of
+# the compact ones is about 16 pixels.
+QUADRANT_MARGIN = 16
+
+
+@dataclass(frozen=True)
+class QuadrantError:
+    """How well the map was predicted in a quadrant, full scale = 1.
+
+    inside_rmse: without the pixels closer than QUADRANT_MARGIN to another quadrant.
+    """
+
+    true: float
+    mean: float
+    rmse: float
+    inside_rmse: float
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """The figures of one picture.
+
+    input, output: scores of the degraded and of the restored picture.
+    map_rmse: in the unit of the suite's guidance; None without a true or a comparable map.
+    quadrants: upper left, upper right, lower left, lower right; empty unless levels differ.
+    seed: of the noise.
+    """
+
+    name: str
+    level: str
+    input: Score
+    output: Score
+    map_rmse: float | None
+    quadrants: tuple[QuadrantError, ...]
+    seconds: float
+    seed: int | None
+
+
+@dataclass(frozen=True)
+class Example:
+    """A measured picture, with what a contact sheet shows of it.
+
+    predicted: the map that the target used, where it can be compared with true ones.
+    """
+
+    case: Case
+    restored: np.ndarray
+    predicted: np.ndarray | None
+    measurement: Measurement
+
+
+def measure(
+    suite: Suite, target: Target, protocol: ScoringProtocol, told: float | None = None
+) -> Iterator[Example]:
+    """Run a suite through a target, picture by picture.
+
+    told: a level, full scale = 1, that the target is told as its map instead of its own.
+    Raises HyperguideError for pictures that the target cannot restore.
+    """
+    own = TASKS[target.task].guidance if target.task is not None else None
+    # Maps are compared where both mean the same: noise levels are, of denoising and deblurring.
+    comparable = own is not None and suite.guidance is not None and own.name == suite.guidance.name
+    for make in suite.cases:
+        case = make()
+        guidance = case.true_map if target.informed else None
+        if told is not None:
+            guidance = np.full(case.degraded.shape[:2], told)
+        given = None if guidance is None else guidance.astype(np.float32)
+        start = time.perf_counter()
+        restored, predicted = target.restorer(case.degraded, case.kernel, given)
+        seconds = time.perf_counter() - start
+        if not np.isfinite(restored).all():
+            raise HyperguideError(f"{target.name} computed NaN or infinity for {case.name}.")
+        error: float | None = None
+        parts: tuple[QuadrantError, ...] = ()
+        if comparable and predicted is not None and case.true_map is not None:
+            error = root_mean_square_error(predicted, case.true_map)
+            parts = _quadrant_errors(predicted, case.true_map) if suite.in_quadrants else ()
+        measurement = Measurement(
+            name=case.name,
+            level=case.level,
+            input=protocol.score(case.degraded, case.clean, case.border),
+            output=protocol.score(restored, case.clean, case.border),
+            map_rmse=error,
+            quadrants=parts,
+            seconds=seconds,
+            seed=case.seed,
+        )
+        yield Example(case, restored, predicted if comparable else None, measurement)
+
+
+def _quadrant_errors(predicted: np.ndarray, true: np.ndarray) -> tuple[QuadrantError, ...]:
+    height, width = true.shape
+    margin = min(QUADRANT_MARGIN, height // 4, width // 4)
+    parts = zip(quadrants(height, width), quadrants(height, width, margin), strict=True)
+    return tuple(
+        QuadrantError(
+            true=float(true[whole].mean()),
+            mean=float(predicted[whole].mean()),
+            rmse=root_mean_square_error(predicted[whole], true[whole]),
+            inside_rmse=root_mean_square_error(predicted[inside], true[inside]),
+        )
+        for whole, inside in parts
+    )

@@ -1,0 +1,203 @@
+"""What is evaluated: runs, model files, official weights, and two references, all called alike."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from torch import Tensor
+
+import hyperguide
+from hyperguide.bundled import model_path
+from hyperguide.errors import HyperguideError
+from hyperguide.paths import is_folder
+from hyperguide.pixels import pad_to_multiple
+from hyperguide.tasks import TASKS
+
+from ..checkpoint import load_run, weights_path
+from ..official import load_official
+from .wiener import wiener
+
+Restored = tuple[np.ndarray, np.ndarray | None]
+
+
+class Restorer(Protocol):
+    """A way to restore a picture."""
+
+    def __call__(
+        self,
+        degraded: np.ndarray,
+        kernel: np.ndarray | None = None,
+        guidance: np.ndarray | None = None,
+    ) -> Restored:
+        """Restore a picture.
+
+        degraded: float32, shape (H, W) or (H, W, 3), any size; full scale = 1.
+        kernel: the blur, shape (kh, kw), for deblurring.
+        guidance: a map to use instead of the own one, shape (H, W).
+        Returns (restored, of the same shape; the map that was used, shape (H, W), or None).
+        Raises HyperguideError for colour where gray is needed, and for a map that nothing reads.
+        """
+        ...
+
+
+@dataclass(frozen=True)
+class Target:
+    """A restorer and what a record says of it.
+
+    name: what the user called it.
+    kind: `run`, `model file`, `official weights` or `reference`.
+    task: what it was trained for; None for references.
+    sha256: of the file with its weights; None for references.
+    about: in words.
+    informed: whether it must be told the true map, as the Wiener filter must.
+    """
+
+    restorer: Restorer
+    name: str
+    kind: str
+    task: str | None
+    sha256: str | None
+    about: str
+    informed: bool = False
+
+
+def open_target(name: str, tier: str = "fast", threads: int = 0) -> Target:
+    """Open what the user named.
+
+    name: `input`, `wiener`, the task of a bundled model, a run folder (or the
+        .safetensors file of one), or a file .onnx or .pth.
+    threads: of the engine of model files; 0 takes one per core.
+    Raises HyperguideError if there is no such thing or it cannot be used.
+    """
+    if name in _REFERENCES:
+        return _REFERENCES[name]
+    path = Path(name)
+    if name in TASKS or path.suffix == ".onnx":
+        return _model_file(name, tier, threads)
+    if path.suffix in (".pth", ".pt"):
+        return _official(path)
+    if path.suffix == ".safetensors" or is_folder(path):
+        return _run(path)
+    raise HyperguideError(
+        f"There is nothing to evaluate at {name}: give a run folder, an .onnx file, official .pth "
+        f"weights, the task of a bundled model, or one of {', '.join(_REFERENCES)}."
+    )
+
+
+def _run(path: Path) -> Target:
+    trained = load_run(path)
+    preset, guided = trained.preset, trained.model.proxy is not None
+    plane_by_plane = preset.channels == 1 and trained.model.channels == 3
+
+    def restore(
+        degraded: np.ndarray,
+        kernel: np.ndarray | None = None,
+        guidance: np.ndarray | None = None,
+    ) -> Restored:
+        if guidance is not None and not guided:
+            raise HyperguideError(f"{path} is unguided, no map can be told to it.")
+        multiple = trained.model.size_multiple
+        planes = degraded[0, 0].size if plane_by_plane else preset.channels
+        image = _to_tensor(degraded, planes, multiple)
+        told = None if guidance is None else _to_tensor(guidance, 1, multiple)
+        guide = None if told is None else lambda read, stage: told
+        blur = None if kernel is None else _to_tensor(kernel, 1, 1)
+        with torch.inference_mode():
+            result = trained.model.restore(image, blur, guide)
+        used = _to_picture(result.maps[-1], degraded.shape[:2]) if result.maps else None
+        return _to_picture(result.restored, degraded.shape), used
+
+    about = f"{preset.tier}, {'guided' if guided else 'unguided'}"
+    digest = _sha256(path if path.is_file() else weights_path(path))
+    return Target(restore, str(path), "run", preset.task, digest, about)
+
+
+def _model_file(name: str, tier: str, threads: int) -> Target:
+    path = model_path(name, tier)
+    enhancer = hyperguide.load(path, threads=threads)
+    info = enhancer.info
+
+    def restore(
+        degraded: np.ndarray,
+        kernel: np.ndarray | None = None,
+        guidance: np.ndarray | None = None,
+    ) -> Restored:
+        more: dict[str, Any] = {} if kernel is None else {"kernel": kernel}
+        result = enhancer(degraded, guidance=guidance, **more)
+        return result.image, result.guidance
+
+    about = f"{info.tier}, {info.precision}, {enhancer.engine}"
+    return Target(restore, name, "model file", info.task, _sha256(path), about)
+
+
+def _official(path: Path) -> Target:
+    official = load_official(path)
+
+    def restore(
+        degraded: np.ndarray,
+        kernel: np.ndarray | None = None,
+        guidance: np.ndarray | None = None,
+    ) -> Restored:
+        if guidance is not None:
+            raise HyperguideError(f"{path} is unguided, no map can be told to it.")
+        multiple: int = official.network.size_multiple  # type: ignore[assignment]
+        with torch.inference_mode():
+            restored = official.network(_to_tensor(degraded, 3, multiple))
+        return _to_picture(restored, degraded.shape), None
+
+    about = official.name
+    return Target(restore, str(path), "official weights", official.task, _sha256(path), about)
+
+
+def _keep(
+    degraded: np.ndarray,
+    kernel: np.ndarray | None = None,
+    guidance: np.ndarray | None = None,
+) -> Restored:
+    return degraded, None
+
+
+def _wiener(
+    degraded: np.ndarray,
+    kernel: np.ndarray | None = None,
+    guidance: np.ndarray | None = None,
+) -> Restored:
+    if guidance is None:
+        raise HyperguideError("The Wiener filter must know the noise level: give --told-noise.")
+    return wiener(degraded, kernel, float(np.mean(np.square(guidance)))), None
+
+
+_REFERENCES = {
+    "input": Target(_keep, "input", "reference", None, None, "the degraded picture itself"),
+    "wiener": Target(
+        _wiener, "wiener", "reference", None, None,
+        "regularised Wiener filter, told the noise level", informed=True,
+    ),
+}  # fmt: skip
+
+
+def _to_tensor(picture: np.ndarray, channels: int, multiple: int) -> Tensor:
+    """(H, W) or (H, W, 3) -> (1, channels, H', W') float32, padded to multiples by its edge."""
+    if picture.ndim == 3 and channels == 1:
+        raise HyperguideError("This target takes gray pictures, but the suite's are in colour.")
+    planes = np.atleast_3d(picture).transpose(2, 0, 1)[None].astype(np.float32)
+    if planes.shape[1] < channels:
+        planes = np.repeat(planes, channels, axis=1)
+    return torch.from_numpy(np.ascontiguousarray(pad_to_multiple(planes, multiple)))
+
+
+def _to_picture(tensor: Tensor, shape: tuple[int, ...]) -> np.ndarray:
+    """(1, C, H', W') -> `shape`, cropped; the planes are averaged for a gray picture."""
+    planes = tensor[0, :, : shape[0], : shape[1]].float()
+    if len(shape) == 2:
+        return planes.mean(0).numpy()
+    return np.ascontiguousarray(planes.permute(1, 2, 0).numpy())
+
+
+def _sha256(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()

@@ -1,0 +1,107 @@
+"""A contact sheet: input, true map, predicted map, result and truth of a few pictures."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import cv2
+import numpy as np
+
+from hyperguide.guidance_files import false_color, label
+from hyperguide.tasks import Guidance
+
+from .measure import Example
+from .protocols import Score
+
+EXAMPLES = 4
+
+_WIDTH = 320  # of a picture on the sheet
+_GAP = 10
+_TITLE, _CAPTION = 28, 22  # heights of the lines of text above a row and above a picture
+
+
+def pick(count: int) -> set[int]:
+    """The positions of the pictures that a sheet of `count` cases shows, spread evenly."""
+    return {round(i) for i in np.linspace(0, count - 1, min(count, EXAMPLES))}
+
+
+def draw_sheet(examples: Sequence[Example], guidance: Guidance | None) -> np.ndarray:
+    """A row for each example, uint8 RGB; columns without any map are left out.
+
+    guidance: what the maps mean; their colours span the same range in both columns of a row.
+    A known blur kernel is drawn into the corner of its input.
+    """
+    rows = [_row(example, guidance) for example in examples]
+    width = max(row.shape[1] for row in rows)
+    return np.vstack([_extend(row, width + _GAP, row.shape[0] + _GAP) for row in rows])
+
+
+def _row(example: Example, guidance: Guidance | None) -> np.ndarray:
+    case, scores = example.case, example.measurement
+    degraded = _with_kernel(_picture(case.degraded), case.kernel)
+    cells = [_cell(degraded, f"input, {_figures(scores.input)}")]
+    if guidance is not None and case.true_map is not None:
+        meaning = _visible_range(guidance, case.true_map)
+        cells.append(_cell(_map(case.true_map, meaning), "true map"))
+        if example.predicted is not None:
+            caption = f"predicted map, RMSE {scores.map_rmse:.4f}"
+            cells.append(_cell(_map(example.predicted, meaning), caption))
+    cells.append(_cell(_picture(example.restored), f"result, {_figures(scores.output)}"))
+    cells.append(_cell(_picture(case.clean), "truth"))
+    height = max(cell.shape[0] for cell in cells)
+    body = np.hstack([_extend(cell, cell.shape[1], height) for cell in cells])
+    title = np.full((_TITLE, body.shape[1], 3), 255, np.uint8)
+    label(title, ", ".join(filter(None, (case.name, case.level))), _GAP, _TITLE - 8, size=0.55)
+    return np.vstack([title, body])
+
+
+def _figures(score: Score) -> str:
+    return f"{score.psnr:.2f} dB, SSIM {score.ssim:.3f}"
+
+
+def _visible_range(meaning: Guidance, true: np.ndarray) -> Guidance:
+    """The range from 0 to half above the largest true value, so that small levels differ in colour.
+
+    Maps that nearly use their whole range keep it.
+    """
+    top = 1.5 * float(true.max())
+    return replace(meaning, maximum=top) if 0 < top < meaning.maximum else meaning
+
+
+def _picture(picture: np.ndarray) -> np.ndarray:
+    pixels = np.rint(picture.clip(0, 1) * 255).astype(np.uint8)
+    return _resize(np.dstack([pixels] * 3) if pixels.ndim == 2 else pixels)
+
+
+def _map(values: np.ndarray, meaning: Guidance) -> np.ndarray:
+    return false_color(_resize(values), meaning)
+
+
+def _with_kernel(picture: np.ndarray, kernel: np.ndarray | None) -> np.ndarray:
+    if kernel is not None:
+        dots = np.rint(kernel / kernel.max() * 255).astype(np.uint8)
+        enlarged = cv2.resize(dots, None, fx=3, fy=3, interpolation=cv2.INTER_NEAREST)
+        corner = picture[: enlarged.shape[0], : enlarged.shape[1]]
+        corner[:] = enlarged[: corner.shape[0], : corner.shape[1], None]
+    return picture
+
+
+def _resize(picture: np.ndarray) -> np.ndarray:
+    height = max(1, round(picture.shape[0] * _WIDTH / picture.shape[1]))
+    method = cv2.INTER_AREA if picture.shape[1] > _WIDTH else cv2.INTER_NEAREST
+    return cv2.resize(picture, (_WIDTH, height), interpolation=method)
+
+
+def _cell(body: np.ndarray, caption: str) -> np.ndarray:
+    cell = np.full((_CAPTION + body.shape[0], _GAP + _WIDTH, 3), 255, np.uint8)
+    label(cell, caption, _GAP, _CAPTION - 7, size=0.42)
+    cell[_CAPTION:, _GAP:] = body
+    return cell
+
+
+def _extend(picture: np.ndarray, width: int, height: int) -> np.ndarray:
+    """White below and to the right, up to a size."""
+    down, right = height - picture.shape[0], width - picture.shape[1]
+    white = (255, 255, 255)
+    return cv2.copyMakeBorder(picture, 0, down, 0, right, cv2.BORDER_CONSTANT, value=white)

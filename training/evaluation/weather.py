@@ -1,0 +1,156 @@
+"""Rain and haze: Rain100L, and RESIDE's SOTS indoor or its recipe on NYU Depth."""
+
+from __future__ import annotations
+
+import json
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+
+from hyperguide.errors import HyperguideError
+from hyperguide.guidance_files import gray_plane
+from hyperguide.paths import exists, is_folder
+from hyperguide.pictures import read_picture
+from hyperguide.tasks import TASKS
+
+from .suites import Case, Options, Suite, as_stored, data_folder, list_pictures, read_float
+
+# Streaks darker than this, of 255, cannot be seen; the map marks 21 % of Rain100L's pixels.
+_RAIN_THRESHOLD = 5
+
+_SOTS_PICTURES = 100
+_SOTS_LEVELS = 10
+# ITS and SOTS mirror NYU's frames and cut their white frame off.
+_NYU_FRAME = slice(10, 470), slice(10, 630)
+
+
+def rain100l(options: Options) -> Suite:
+    """Rain100L (Yang et al. 2017), 100 pictures.
+
+    Either the authors' folder DATA/rain100l with norain-N.png and rainy/rain-N.png; or composed,
+    bit for bit the same pictures: the streak layers DATA/rain100l/test/streak-N.png on the
+    backgrounds DATA/bsds500/PATH that DATA/rain100l/backgrounds.json names.
+    """
+    folder = data_folder(options, "rain100l")
+    if is_folder(folder / "rainy"):
+        pictures = list_pictures(folder / "rainy")[: options.limit]
+        cases = [partial(_rainy, rainy, folder / f"no{rainy.name}") for rainy in pictures]
+    else:
+        backgrounds = _backgrounds(folder / "backgrounds.json")
+        photos = data_folder(options, "bsds500")
+        layers = list_pictures(folder / "test")[: options.limit]
+        cases = [partial(_composed, layer, photos, backgrounds) for layer in layers]
+    return Suite(
+        about="Rain100L test, rain region where the streak layer exceeds 5/255",
+        protocol="y-matlab",
+        guidance=TASKS["derain"].guidance,
+        cases=tuple(cases),
+        settings={"threshold": _RAIN_THRESHOLD},
+    )
+
+
+def _backgrounds(path: Path) -> dict[str, str]:
+    """Number of the test picture -> path of its background below bsds500."""
+    try:
+        test = json.loads(path.read_text())["test"]
+        return {str(number): str(name) for number, name in test.items()}
+    except OSError as error:
+        raise HyperguideError(f"Cannot read {path}: {error.strerror}.") from None
+    except (ValueError, KeyError, TypeError, AttributeError):
+        raise HyperguideError(f"{path} does not name the backgrounds of 'test': mend it.") from None
+
+
+def _rainy(rainy: Path, clean: Path) -> Case:
+    degraded, truth = read_picture(rainy), read_picture(clean)
+    if degraded.shape != truth.shape:
+        raise HyperguideError(f"{rainy} and {clean} differ in size: download them again.")
+    # Where some plane is not saturated the difference is the layer; elsewhere nobody can tell.
+    streaks = np.atleast_3d(degraded.astype(int) - truth).max(2)
+    return _rain_case(rainy.stem, degraded, truth, streaks)
+
+
+def _composed(layer: Path, photos: Path, backgrounds: dict[str, str]) -> Case:
+    number = layer.stem.rpartition("-")[2]
+    if number not in backgrounds:
+        raise HyperguideError(f"backgrounds.json names no background for {layer}: add it.")
+    streaks = gray_plane(read_picture(layer), f"The streak layer {layer}").astype(int)
+    truth = read_picture(photos / backgrounds[number])
+    if truth.shape != (*streaks.shape, 3):
+        raise HyperguideError(
+            f"The background {photos / backgrounds[number]} is not a colour picture of the size "
+            f"of {layer}: turn or replace it."
+        )
+    degraded = np.minimum(truth + streaks[..., None], 255)
+    return _rain_case(f"rain-{number}", degraded, truth, streaks)
+
+
+def _rain_case(name: str, degraded: np.ndarray, clean: np.ndarray, streaks: np.ndarray) -> Case:
+    region = (streaks > _RAIN_THRESHOLD).astype(np.float64)
+    return Case(name, (degraded / 255).astype(np.float32), clean / 255, region)
+
+
+def sots(options: Options) -> Suite:
+    """SOTS indoor (Li et al., RESIDE, 2019).
+
+    The authors' folders DATA/sots/indoor/hazy (ID_LEVEL.png) and clear or gt (ID.png), if they
+    are there. Otherwise the recipe of SOTS on the last 100 pictures of NYU Depth, DATA/nyu/rgb and
+    depth: mirrored, frame cut off, I = J t + 1 - t, t = exp(-(0.5 + 0.1 level) d / d_max), levels
+    1 to 10 in turn, 8 bits. True maps, d / d_max, exist in the second case only.
+    """
+    if options.data is not None and is_folder(options.data / "sots" / "indoor"):
+        return _published_sots(options)
+    photos = list_pictures(data_folder(options, "nyu", "rgb"))[-_SOTS_PICTURES:]
+    depths = data_folder(options, "nyu", "depth")
+    cases = [
+        partial(_hazy, photo, depths / f"{photo.stem}.png", i % _SOTS_LEVELS + 1)
+        for i, photo in enumerate(photos[: options.limit])
+    ]
+    return Suite(
+        about=f"SOTS recipe on NYU, its last {len(photos)} pictures",
+        protocol="rgb",
+        guidance=TASKS["dehaze"].guidance,
+        cases=tuple(cases),
+        settings={"source": "nyu", "airlight": 1, "beta": "0.5 + 0.1 level, levels 1..10 in turn"},
+    )
+
+
+def _published_sots(options: Options) -> Suite:
+    indoor = data_folder(options, "sots", "indoor")
+    truth = indoor / "clear" if is_folder(indoor / "clear") else indoor / "gt"
+    hazy = list_pictures(data_folder(options, "sots", "indoor", "hazy"))[: options.limit]
+    return Suite(
+        about="SOTS indoor",
+        protocol="rgb",
+        guidance=None,
+        cases=tuple(partial(_published_hazy, path, truth) for path in hazy),
+        settings={"source": "sots"},
+    )
+
+
+def _published_hazy(path: Path, truth: Path) -> Case:
+    number = path.stem.partition("_")[0]
+    clear = truth / f"{number}.png"
+    if not exists(clear):
+        raise HyperguideError(f"{path} has no clear picture {clear}: add it.")
+    hazy, clean = read_float(path), read_float(clear)
+    # The published clear pictures still have the frame of ten pixels.
+    if clean.shape[0] == hazy.shape[0] + 20 and clean.shape[1] == hazy.shape[1] + 20:
+        clean = clean[10:-10, 10:-10]
+    if clean.shape != hazy.shape:
+        raise HyperguideError(f"{path} and {clear} differ in size: download them again.")
+    return Case(path.stem, hazy.astype(np.float32), clean)
+
+
+def _hazy(photo: Path, depth_path: Path, level: int) -> Case:
+    clean = read_float(photo)
+    depth = gray_plane(read_picture(depth_path), f"The depth picture {depth_path}").astype(float)
+    if clean.shape != (*depth.shape, 3) or not depth.any():
+        raise HyperguideError(
+            f"The depth picture {depth_path} is black or not of the size of {photo}: replace it."
+        )
+    relative = depth / depth.max()
+    clean, relative = clean[:, ::-1][_NYU_FRAME], relative[:, ::-1][_NYU_FRAME]
+    transmission = np.exp(-(0.5 + 0.1 * level) * relative)[..., None]
+    hazy = clean * transmission + 1 - transmission
+    return Case(f"{photo.stem}_{level}", as_stored(hazy), clean, relative)

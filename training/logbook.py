@@ -1,0 +1,120 @@
+"""The record of a run: log.jsonl, TensorBoard events, and curves.png.
+
+A line of the log is one JSON object with `step` and `seconds`. Means of f and g since the line
+before and the step sizes stand in every line, the figures of held-out photos in some.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from hyperguide.atomic import write_atomically
+from hyperguide.errors import HyperguideError
+
+LOG = "log.jsonl"
+CURVES = "curves.png"
+EVENTS = "tensorboard"
+
+# What curves.png shows: title of a panel -> (key of the log, label).
+_PANELS: dict[str, tuple[tuple[str, str], ...]] = {
+    "guidance loss g": (("g", "training"), ("held_out_g", "held-out")),
+    "reconstruction loss f": (("f", "training"), ("held_out_f", "held-out")),
+    "held-out PSNR [dB]": (("output_psnr", "result"), ("input_psnr", "input")),
+    "RMSE of the map": (("guidance_rmse", ""),),
+    "guidance regret f(H) - f(g_gt)": (("regret", ""),),
+    "inner gap of g": (("inner_gap", ""),),
+    "cosine of the gradients for theta": (("cosine", ""),),
+    "step sizes": (("lr_omega", "omega"), ("lr_theta", "theta")),
+}
+_LOGARITHMIC = ("guidance loss g", "RMSE of the map")
+
+
+class Logbook:
+    """Writes the record of one run. A resumed run goes on behind the step it resumes from."""
+
+    def __init__(self, folder: Path, step: int) -> None:
+        self.folder = folder
+        self._forget_after(step)
+        self._events: Any = None
+        self._step = step
+
+    def _forget_after(self, step: int) -> None:
+        """Drop lines of steps that a kill undid."""
+        path = self.folder / LOG
+        lines = [line for line in read_log(self.folder) if line["step"] <= step]
+        if step == 0 or not lines:
+            path.unlink(missing_ok=True)
+            return
+        text = "".join(json.dumps(line) + "\n" for line in lines)
+        write_atomically(path, lambda temporary: temporary.write_text(text))
+
+    def add(self, figures: Mapping[str, float | int]) -> None:
+        """Append the figures of a step."""
+        with (self.folder / LOG).open("a") as log:
+            log.write(json.dumps(figures) + "\n")
+        if self._events is None:
+            from torch.utils.tensorboard import SummaryWriter
+
+            self._events = SummaryWriter(str(self.folder / EVENTS), purge_step=self._step)
+        for name, value in figures.items():
+            if name != "step":
+                self._events.add_scalar(name, value, figures["step"])
+
+    def close(self) -> None:
+        """Write what is still in memory."""
+        if self._events is not None:
+            self._events.close()
+            self._events = None
+
+    def draw(self) -> None:
+        """Draw curves.png from the whole log."""
+        draw_curves(read_log(self.folder), self.folder / CURVES)
+
+
+def read_log(folder: Path) -> list[dict[str, Any]]:
+    """The lines of a run's log; empty if there is none. A last line cut by a kill is left out."""
+    path = folder / LOG
+    if not path.exists():
+        return []
+    lines = path.read_text().splitlines()
+    parsed: list[dict[str, Any]] = []
+    for number, text in enumerate(lines, 1):
+        try:
+            parsed.append(json.loads(text))
+        except ValueError:
+            if number < len(lines):
+                raise HyperguideError(f"Line {number} of {path} is damaged: delete it.") from None
+    return parsed
+
+
+def draw_curves(lines: Sequence[Mapping[str, Any]], path: Path) -> None:
+    """Draw the training behaviour, as the paper's Fig. 4 does for g and f, and the diagnostics.
+
+    Panels without figures are left out.
+    """
+    from matplotlib.figure import Figure
+
+    panels = {
+        title: curves
+        for title, curves in _PANELS.items()
+        if any(key in line for line in lines for key, _ in curves)
+    }
+    rows = -(-len(panels) // 2)
+    figure = Figure(figsize=(11, 2.6 * rows), layout="constrained")
+    for number, (title, curves) in enumerate(panels.items(), 1):
+        axes = figure.add_subplot(rows, 2, number)
+        for key, label in curves:
+            points = [(line["step"], line[key]) for line in lines if key in line]
+            marker = "o" if len(points) < 40 else None
+            axes.plot(*zip(*points, strict=True), label=label, marker=marker, markersize=3)
+        axes.set_title(title, fontsize=10)
+        axes.set_xlabel("step", fontsize=9)
+        axes.grid(alpha=0.3)
+        if title in _LOGARITHMIC:
+            axes.set_yscale("log")
+        if any(label for _, label in curves):
+            axes.legend(fontsize=8)
+    write_atomically(path, lambda temporary: figure.savefig(temporary, dpi=110))

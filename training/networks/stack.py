@@ -1,0 +1,120 @@
+"""A plain stack of re-parameterised convolutions, the quickest network of the `fast` tier.
+
+Trained with several branches to each layer, run as one 3x3 convolution each: the branches are
+linear, so their sum is a single convolution (X. Ding et al., RepVGG, CVPR 2021).
+"""
+
+from __future__ import annotations
+
+import copy
+from typing import TypeVar
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from hyperguide.errors import HyperguideError
+
+Module = TypeVar("Module", bound=nn.Module)
+
+
+class BranchedConvolution(nn.Module):
+    """conv3x3(x) + conv1x1(x) + x, which `fold` turns into one 3x3 convolution.
+
+    There is no batch normalisation between the branches: a picture's result must not depend on
+    its batch.
+    """
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.conv3 = nn.Conv2d(width, width, 3, padding=1)
+        self.conv1 = nn.Conv2d(width, width, 1, bias=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """x: shape (N, width, H, W); returns the same shape."""
+        return self.conv3(x) + self.conv1(x) + x
+
+    @torch.no_grad()
+    def fold(self) -> nn.Conv2d:
+        """The 3x3 convolution that computes the same, borders included."""
+        conv = copy.deepcopy(self.conv3)
+        # 1x1 and identity are 3x3 kernels that are zero but for their centre.
+        identity = torch.eye(conv.in_channels).to(conv.weight)
+        conv.weight[:, :, 1, 1] += self.conv1.weight[:, :, 0, 0] + identity
+        return conv
+
+
+class GuidedStack(nn.Module):
+    """A_omega(y; g): convolutions of one width over unshuffled pixels, the map one more channel.
+
+    channels: of the image.
+    guided: whether there is a guidance channel; without it the unguided twin.
+    unshuffle: side of the pixel blocks folded into channels.
+    width: feature channels, a multiple of 16.
+    depth: branched convolutions between head and tail, each with a ReLU behind it.
+    maximum: the map is divided by it, so that the network sees it in [0, 1].
+    """
+
+    asks_per_stage = False
+
+    def __init__(
+        self, channels: int, guided: bool, unshuffle: int, width: int, depth: int, maximum: float
+    ) -> None:
+        super().__init__()
+        if width % 16:
+            # Vector units and tensor cores work on 16 channels at a time, and torch 2.13 returns
+            # NaN as a bfloat16 gradient for some other widths.
+            raise HyperguideError(
+                f"The stack's width must be a multiple of 16 in the preset, not {width}."
+            )
+        self.channels = channels
+        self.guided = guided
+        self.unshuffle = unshuffle
+        self.maximum = maximum
+        pixels = unshuffle**2
+        self.head = nn.Conv2d((channels + guided) * pixels, width, 3, padding=1)
+        self.blocks = nn.ModuleList(BranchedConvolution(width) for _ in range(depth))
+        self.tail = nn.Conv2d(width, channels * pixels, 3, padding=1)
+        nn.init.zeros_(self.tail.weight)  # training starts at the identity
+        assert self.tail.bias is not None
+        nn.init.zeros_(self.tail.bias)
+
+    @property
+    def size_multiple(self) -> int:
+        """Height and width must be multiples of this."""
+        return self.unshuffle
+
+    def forward(self, image: Tensor, guidance: Tensor | None = None) -> Tensor:
+        """Restore the image, not clipped.
+
+        image: shape (N, C, H, W) in [0, 1]; H and W multiples of `size_multiple`.
+        guidance: shape (N, 1, H, W) in the task's unit; absent for the unguided twin.
+        Returns shape (N, C, H, W).
+        """
+        inputs = [image - 0.5]
+        if self.guided:
+            assert guidance is not None
+            inputs.append(guidance / self.maximum)
+        x = F.relu(self.head(F.pixel_unshuffle(torch.cat(inputs, 1), self.unshuffle)))
+        for block in self.blocks:
+            x = F.relu(block(x))
+        return image + F.pixel_shuffle(self.tail(x), self.unshuffle)
+
+    def fold(self) -> GuidedStack:
+        """A copy with one plain 3x3 convolution for each block, the form to run."""
+        return fold_branches(self)
+
+
+def fold_branches(module: Module) -> Module:
+    """A deep copy of any module in which every branched convolution is folded.
+
+    A module without branched convolutions comes back as it is, as a copy.
+    """
+    if isinstance(module, BranchedConvolution):
+        return module.fold()  # type: ignore[return-value]
+    folded = copy.deepcopy(module)
+    for parent in list(folded.modules()):
+        for name, child in parent.named_children():
+            if isinstance(child, BranchedConvolution):
+                setattr(parent, name, child.fold())
+    return folded

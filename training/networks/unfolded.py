@@ -1,0 +1,168 @@
+"""The unfolded restoration network: closed-form deconvolution and a guided denoiser, in turns.
+
+Stage i of Sec. 4.1 and the authors' code:
+
+    z_i = F^-1((conj(K) F(y) + rho_i F(x_{i-1})) / (|K|^2 + rho_i)),   x_0 = y
+    g_i = H_i(z_i)                                    (or a map that the user gives)
+    x_i = D_i(z_i, g_i)
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from ..deconvolution import ClosedForm, DirectForm, Margins, crop, pad_for, taper
+
+# IRCNN's half-quadratic splitting (K. Zhang et al., CVPR 2017): rho_i = (sigma^2 / 3) (255 / s_i)^2
+# with s_i falling geometrically from 49 to 13, and sigma fixed at 0.01 by the paper's code.
+_FIRST_LEVEL, _LAST_LEVEL = 49.0, 13.0
+_NOISE_LEVEL = 0.01
+_LEAST_LEVEL = 0.29 / 255  # noise of rounding to 8 bits
+
+
+def rho_factors(stages: int) -> list[float]:
+    """rho_i / sigma^2 of each stage."""
+    ratio = _LAST_LEVEL / _FIRST_LEVEL
+    levels = [_FIRST_LEVEL * ratio ** (i / max(stages - 1, 1)) for i in range(stages)]
+    return [(255 / level) ** 2 / 3 for level in levels]
+
+
+class DilatedDenoiser(nn.Module):
+    """The paper's denoiser: dilated 3x3 convolutions that predict what to add to z.
+
+    guided: whether there is a map channel.
+    dilations: of each convolution; nine of them are `general`, six `tiny`.
+    width: feature channels.
+    maximum: the map is divided by it.
+    """
+
+    size_multiple = 1
+
+    def __init__(self, guided: bool, dilations: Sequence[int], width: int, maximum: float) -> None:
+        super().__init__()
+        self.maximum = maximum
+        sizes = [1 + guided, *[width] * (len(dilations) - 1), 1]
+        self.convs = nn.ModuleList(
+            nn.Conv2d(sizes[i], sizes[i + 1], 3, padding=d, dilation=d)
+            for i, d in enumerate(dilations)
+        )
+        last = self.convs[-1]
+        assert isinstance(last, nn.Conv2d)
+        assert last.bias is not None
+        nn.init.zeros_(last.weight)  # training starts at pure deconvolution
+        nn.init.zeros_(last.bias)
+
+    def forward(self, image: Tensor, guidance: Tensor | None = None) -> Tensor:
+        """Denoise planes, shape (N, 1, H, W), guided by maps of the same shape."""
+        x = image if guidance is None else torch.cat([image, guidance / self.maximum], 1)
+        for conv in self.convs[:-1]:
+            x = F.relu(conv(x))
+        return image + self.convs[-1](x)
+
+
+class UnfoldedDeconvolution(nn.Module):
+    """A_omega of restoration; without a kernel (the unit impulse) it denoises.
+
+    Colour is three planes that share kernel and map. Padding and edgetaper are part of the
+    network, so that every host gets the same borders.
+
+    denoisers: D_i, one for each stage.
+    learned_rho: rho_i = exp(a_i) sigma^2 with learned a_i and the level sigma of the map; else the
+        fixed schedule.
+    asks_per_stage: whether each stage has a map of its own.
+    """
+
+    channels = 1  # of a plane; any number of planes is restored
+
+    def __init__(
+        self,
+        denoisers: Sequence[nn.Module],
+        learned_rho: bool,
+        asks_per_stage: bool,
+        maximum: float,
+    ) -> None:
+        super().__init__()
+        self.denoisers = nn.ModuleList(denoisers)
+        self.asks_per_stage = asks_per_stage
+        self.maximum = maximum
+        self.multiple = int(denoisers[0].size_multiple)  # type: ignore[arg-type]
+        factors = rho_factors(len(denoisers))
+        self.log_rho = (
+            nn.Parameter(torch.tensor([math.log(f) for f in factors])) if learned_rho else None
+        )
+        self._schedule = [factor * _NOISE_LEVEL**2 for factor in factors]
+
+    @property
+    def size_multiple(self) -> int:
+        """Height and width must be multiples of this."""
+        return self.multiple
+
+    def forward(
+        self,
+        image: Tensor,
+        guidance: Tensor | Callable[[Tensor, int], Tensor] | None,
+        kernel: Tensor | None = None,
+        maps_only: bool = False,
+    ) -> tuple[Tensor, ...]:
+        """Restore an image, not clipped.
+
+        image: shape (N, C, H, W).
+        guidance: a map for all stages, shape (N, 1, H, W), noise level with full scale = 1; or a
+            function of (z_i as an image, i) that returns it; None for the unguided twin.
+        kernel: shape (N or 1, 1, kh, kw), odd sides, sum 1.
+        maps_only: leave out the last denoiser, behind which no map is asked for.
+        Returns each stage's x_i, shape (N, C, H, W).
+        """
+        channels = image.shape[1]
+        observed = image.flatten(0, 1)[:, None] if channels > 1 else image
+        margins: Margins = (0, 0, 0, 0)
+        solve: ClosedForm | DirectForm
+        # Fourier transforms exist in full precision only, and the division needs it.
+        with torch.autocast(image.device.type, enabled=False):
+            if kernel is None:
+                solve = DirectForm(observed)
+            else:
+                kernel = kernel.expand(len(image), -1, -1, -1).repeat_interleave(channels, 0)
+                margins = pad_for(kernel, image.shape[2], image.shape[3], self.multiple)
+                observed = taper(observed, kernel, self.multiple)
+                solve = ClosedForm(observed, kernel)
+        x, iterates = observed, []
+        for stage, denoise in enumerate(self.denoisers):
+            with torch.autocast(image.device.type, enabled=False):
+                z = solve(x, self._rho(stage, guidance, channels))
+            used = guidance
+            if callable(guidance):
+                used = guidance(_as_image(crop(z, margins), channels), stage)
+            if maps_only and stage == len(self.denoisers) - 1:
+                break
+            x = denoise(z, _as_planes(used, channels, margins))
+            iterates.append(_as_image(crop(x, margins), channels))
+        return tuple(iterates)
+
+    def _rho(self, stage: int, guidance: object, channels: int) -> Tensor | float:
+        if self.log_rho is None:
+            return self._schedule[stage]
+        factor = self.log_rho[stage].exp()
+        if not isinstance(guidance, Tensor):
+            return factor * _NOISE_LEVEL**2
+        level = guidance.square().mean((1, 2, 3), keepdim=True)
+        # A picture without noise still needs a little: zeros of the spectrum are divided by it.
+        return factor * level.clamp(min=_LEAST_LEVEL**2).repeat_interleave(channels, 0)
+
+
+def _as_image(planes: Tensor, channels: int) -> Tensor:
+    return planes.unflatten(0, (-1, channels)).squeeze(2) if channels > 1 else planes
+
+
+def _as_planes(guidance: object, channels: int, margins: Margins) -> Tensor | None:
+    """The map on the padded canvas, once for each plane."""
+    if guidance is None:
+        return None
+    assert isinstance(guidance, Tensor)
+    planes = guidance.repeat_interleave(channels, 0) if channels > 1 else guidance
+    return F.pad(planes, margins, mode="replicate") if any(margins) else planes

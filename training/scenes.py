@@ -1,0 +1,86 @@
+"""Scenes: the files that belong to one picture, and which of them are held out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from hyperguide.errors import HyperguideError
+from hyperguide.pictures import find_pictures
+
+MapSource = Literal["degradation", "depth", "picture", "region", "layer", "pair", "none"]
+
+
+@dataclass(frozen=True)
+class Scene:
+    """The files of one picture.
+
+    photo: the clean picture x.
+    degraded: the observation y of the same size; None where y is made on the fly.
+    layer: rain streaks S of the same size that make y = min(x + S, 255).
+    guidance: a gray picture of the same size, what `map_source` takes the map from.
+    kernel: the blur's kernel.
+    map_source: where the true map comes from: the `degradation` made on the fly; `depth`, a
+        picture of distances of which only the ratios count; `picture`, one that spans the task's
+        range; `region`, one that is not zero in the rain; the streak `layer`; derived from the
+        `pair` (see `derived_maps`); or `none`.
+    """
+
+    photo: Path
+    degraded: Path | None = None
+    layer: Path | None = None
+    guidance: Path | None = None
+    kernel: Path | None = None
+    map_source: MapSource = "degradation"
+
+    @property
+    def is_pair(self) -> bool:
+        """Whether the files bring the observation, so that nothing is degraded on the fly."""
+        return self.degraded is not None or self.layer is not None
+
+    @property
+    def name(self) -> str:
+        """The name of the observation's file, or of the photo's."""
+        return (self.degraded or self.photo).name
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """All files, the photo first."""
+        others = (self.degraded, self.layer, self.guidance, self.kernel)
+        return self.photo, *(path for path in others if path is not None)
+
+
+def list_pictures(folder: Path) -> list[Path]:
+    """The pictures of a folder and its subfolders; names that are numbers in their order.
+
+    NYU's neighbours, for one, show the same room: the split relies on their order.
+    """
+    return sorted(find_pictures(folder), key=lambda p: (p.parent, len(p.stem), p.stem))
+
+
+def split_held_out(scenes: Sequence[Scene], share: float) -> tuple[list[Scene], list[Scene]]:
+    """Split off the last `share` of the photos (at least one) of each folder for validation.
+
+    The last ones rather than random ones: where neighbouring files show the same place, a
+    random choice would leak. Photos are held out with all their observations.
+    Raises HyperguideError where one part would be empty.
+    """
+    # Sources can name one file by several paths.
+    photos = [scene.photo.resolve() for scene in scenes]
+    by_folder: dict[Path, list[Path]] = {}
+    for photo in dict.fromkeys(photos):
+        by_folder.setdefault(photo.parent, []).append(photo)
+    chosen: set[Path] = set()
+    for members in by_folder.values():
+        count = min(max(1, round(share * len(members))), len(members) - 1)
+        chosen |= set(members[len(members) - count :])
+    train = [scene for scene, photo in zip(scenes, photos, strict=True) if photo not in chosen]
+    held_out = [scene for scene, photo in zip(scenes, photos, strict=True) if photo in chosen]
+    if not train or not held_out:
+        raise HyperguideError(
+            "Training needs at least two photos in a folder, one of them to validate on: "
+            "give a --data folder with more."
+        )
+    return train, held_out
