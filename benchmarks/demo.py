@@ -23,8 +23,8 @@ import torch
 from hyperguide.bundled import bundled_path
 from hyperguide.model_file import read_model_file
 from hyperguide.pictures import read_picture, write_picture
-from hyperguide.training.decoding import read_streaks
-from hyperguide.training.degradations import Haze, Noise, Rain
+from hyperguide.training.data.decoding import read_streaks
+from hyperguide.training.data.degradations import Haze, Noise, Rain
 from sheet import Row, write_sheet
 
 # Photos that scikit-image ships. The held-out ones never enter training. The motorcycle has true

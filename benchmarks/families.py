@@ -1,4 +1,4 @@
-"""Which family of networks for the `fast` tier? The same time to train, the same data, one core.
+"""Which family of networks for the `fast` tier? The same processor time to train, the same data.
 
     python benchmarks/families.py --data photos/ --seconds 240
 
@@ -22,7 +22,7 @@ import hyperguide
 from hyperguide.export.model import export_model
 from hyperguide.training.bilevel import Strategy
 from hyperguide.training.checkpoint import load_run
-from hyperguide.training.data import open_data
+from hyperguide.training.data.batches import open_data
 from hyperguide.training.networks.stack import fold_branches
 from hyperguide.training.precision import fastest_precision
 from hyperguide.training.preset import (
@@ -71,12 +71,14 @@ def main() -> None:
 
 
 def _train(preset: Preset, arguments: argparse.Namespace, folder: Path) -> Run:
-    """Train for the seconds given; the rate is measured first, so that the schedule fits them."""
+    """Train for the seconds given; the rate is measured first, so that the schedule fits them.
+
+    Seconds of the processor, so that other jobs on the machine do not decide.
+    """
     rate = _run(preset, arguments, folder / "timing", _TIMED_STEPS)
-    began = time.perf_counter()
+    began = time.process_time()
     rate.train(lambda progress: None)
-    # The short run validates once, the long one as often as the preset says.
-    steps = round(arguments.seconds / ((time.perf_counter() - began) / _TIMED_STEPS))
+    steps = round(arguments.seconds / ((time.process_time() - began) / rate.total))
     run = _run(preset, arguments, folder, steps)
     run.train(lambda progress: None)
     return run

@@ -18,10 +18,10 @@ from pathlib import Path
 
 import torch
 
-from hyperguide.training.bilevel import Sample
 from hyperguide.training.checkpoint import load_run
-from hyperguide.training.data import open_data
-from hyperguide.training.degradations import Degradation, Noise
+from hyperguide.training.data.batches import open_data
+from hyperguide.training.data.degradations import Degradation, Noise
+from hyperguide.training.data.sample import Sample
 from hyperguide.training.metrics import psnr
 from hyperguide.training.model import GuidedModel
 from hyperguide.training.preset import Stage

@@ -11,8 +11,8 @@ import numpy as np
 import torch
 
 from hyperguide.pictures import write_picture
-from hyperguide.training.data import Batch, Data, Stream
-from hyperguide.training.loader import Draw
+from hyperguide.training.data.batches import Batch, Data, Stream
+from hyperguide.training.data.loader import Draw
 from hyperguide.training.preset import Preset, Schedule, Stage, load_preset
 
 STAGE = Stage(until=1.0, crop=16, batch=4)

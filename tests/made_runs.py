@@ -10,7 +10,7 @@ import torch
 from safetensors.torch import load_file
 
 from hyperguide.training.bilevel import Strategy
-from hyperguide.training.data import open_data
+from hyperguide.training.data.batches import open_data
 from hyperguide.training.preset import Schedule, Stage, load_preset
 from hyperguide.training.trainer import Progress, Run, Settings
 

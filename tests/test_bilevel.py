@@ -12,7 +12,8 @@ import torch
 from torch import Tensor, nn
 
 from hyperguide.training.average import Average
-from hyperguide.training.bilevel import Bilevel, NotFiniteError, Sample, Strategy
+from hyperguide.training.bilevel import Bilevel, NotFiniteError, Strategy
+from hyperguide.training.data.sample import Sample
 from hyperguide.training.losses import guidance_loss, log_mse
 from hyperguide.training.model import GuidedModel, build_model
 from hyperguide.training.muon import MuonWithAdam

@@ -22,7 +22,7 @@ from hyperguide.errors import HyperguideError
 from hyperguide.export.model import export_model
 from hyperguide.training.bilevel import Strategy
 from hyperguide.training.checkpoint import load_run, load_tensors
-from hyperguide.training.data import open_data
+from hyperguide.training.data.batches import open_data
 from hyperguide.training.logbook import read_log
 from hyperguide.training.preset import Schedule, Stage, load_preset
 from hyperguide.training.starting_weights import start_from

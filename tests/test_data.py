@@ -12,7 +12,7 @@ import torch
 
 from hyperguide.errors import HyperguideError
 from hyperguide.pictures import write_picture
-from hyperguide.training.data import open_data
+from hyperguide.training.data.batches import open_data
 from made_data import (
     STAGE,
     STREAMS,

@@ -13,10 +13,10 @@ import torch
 
 from hyperguide.errors import HyperguideError
 from hyperguide.pictures import write_picture
-from hyperguide.training.data import Stream, open_data
-from hyperguide.training.degradations import Blur, Haze, Noise, Rain
-from hyperguide.training.drawn_kernels import draw_kernel
-from hyperguide.training.kernels import read_kernel
+from hyperguide.training.data.batches import Stream, open_data
+from hyperguide.training.data.degradations import Blur, Haze, Noise, Rain
+from hyperguide.training.data.drawn_kernels import draw_kernel
+from hyperguide.training.data.kernels import read_kernel
 from hyperguide.training.preset import Schedule, Stage, load_preset
 from made_data import STAGE, generator, noise_picture, small_preset
 

@@ -12,14 +12,14 @@ import skimage.data
 import torch
 
 from hyperguide.pictures import read_picture, write_picture
-from hyperguide.training.data import open_data
-from hyperguide.training.derived_maps import (
+from hyperguide.training.data.batches import open_data
+from hyperguide.training.data.derived_maps import (
     blurred_noise_level,
     noise_level,
     rain_region,
     relative_depth,
 )
-from hyperguide.training.drawn_kernels import draw_kernel
+from hyperguide.training.data.drawn_kernels import draw_kernel
 from hyperguide.training.preset import Stage
 from made_data import generator, noise_picture, small_preset
 

@@ -15,8 +15,8 @@ from pathlib import Path
 import pytest
 
 from hyperguide.errors import HyperguideError
-from hyperguide.training.data import open_data
-from hyperguide.training.loader import Loader
+from hyperguide.training.data.batches import open_data
+from hyperguide.training.data.loader import Loader
 from made_data import damage, damaged_photos, equal, fill, numbers, plan, small_preset
 
 
@@ -85,8 +85,8 @@ import sys, time
 from pathlib import Path
 sys.path.insert(0, {tests!r})
 from made_data import damaged_photos, plan, small_preset
-from hyperguide.training.data import open_data
-from hyperguide.training.loader import Loader
+from hyperguide.training.data.batches import open_data
+from hyperguide.training.data.loader import Loader
 import multiprocessing
 
 with Loader(open_data(small_preset(), [Path({photos!r})]), plan(), 2, seed=0) as loader:

@@ -14,9 +14,9 @@ import pytest
 
 import hyperguide
 from conftest import psnr
-from hyperguide.training.bilevel import Sample
-from hyperguide.training.data import Data, open_data
-from hyperguide.training.degradations import Noise
+from hyperguide.training.data.batches import Data, open_data
+from hyperguide.training.data.degradations import Noise
+from hyperguide.training.data.sample import Sample
 from hyperguide.training.preset import Stage, load_preset
 
 _FOLDER = os.environ.get("HYPERGUIDE_DATA")

@@ -17,11 +17,11 @@ from hyperguide.errors import HyperguideError
 from hyperguide.guidance_files import encode_map
 from hyperguide.pictures import write_picture
 from hyperguide.tasks import find_task
-from hyperguide.training.data import open_data
+from hyperguide.training.data.batches import open_data
+from hyperguide.training.data.scenes import Scene, split_held_out
+from hyperguide.training.data.sources import find_scenes
 from hyperguide.training.losses import luma
 from hyperguide.training.preset import Stage
-from hyperguide.training.scenes import Scene, split_held_out
-from hyperguide.training.sources import find_scenes
 from made_data import (
     STAGE,
     STREAMS,

@@ -21,29 +21,16 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
-from typing import Literal, NamedTuple, Protocol
+from typing import Literal, Protocol
 
 import torch
 from torch import Tensor, nn
 
+from .data.sample import Sample
 from .losses import Loss
 from .model import GuidedModel, Restoration
 
 Strategy = Literal["strict", "response", "naive", "unguided", "oracle", "manual"]
-
-
-class Sample(NamedTuple):
-    """A batch of D_h, {y, x, sigma}, or of D_tr, {y, x}.
-
-    degraded, clean: shape (N, C, H, W) in [0, 1], noise may leave it.
-    guidance: shape (N, 1, H, W) in the task's unit; zeros where the batch brings no map.
-    kernel: shape (N, 1, kh, kw), odd sides, sum 1; None for tasks without blur.
-    """
-
-    degraded: Tensor
-    clean: Tensor
-    guidance: Tensor
-    kernel: Tensor | None = None
 
 
 class NotFiniteError(Exception):

@@ -21,7 +21,7 @@ from hyperguide.tasks import find_task
 
 from .bilevel import Strategy
 from .checkpoint import BEST, LAST, STATE
-from .data import open_data
+from .data.batches import open_data
 from .distributed import World, join
 from .precision import fastest_precision
 from .preset import Preset, load_preset

@@ -18,7 +18,7 @@ from hyperguide.errors import HyperguideError
 from hyperguide.tasks import find_task
 
 from .average import Average
-from .bilevel import Bilevel, NotFiniteError, Sample, Strategy
+from .bilevel import Bilevel, NotFiniteError, Strategy
 from .checkpoint import (
     BEST,
     LAST,
@@ -30,9 +30,10 @@ from .checkpoint import (
     restore_optimizer,
     save_tensors,
 )
-from .data import Batch, Data
+from .data.batches import Batch, Data
+from .data.loader import Draw, Loader
+from .data.sample import Sample
 from .distributed import World
-from .loader import Draw, Loader
 from .logbook import Logbook
 from .losses import guidance_loss, task_loss
 from .model import GuidedModel, build_model

@@ -9,8 +9,9 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from .bilevel import Bilevel, Sample
-from .data import Data
+from .bilevel import Bilevel
+from .data.batches import Data
+from .data.sample import Sample
 from .metrics import psnr
 from .model import GuidedModel, Restoration
 from .optimizers import build_optimizer

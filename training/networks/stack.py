@@ -15,6 +15,8 @@ from torch import Tensor, nn
 
 from hyperguide.errors import HyperguideError
 
+from .guided_input import fold_input
+
 Module = TypeVar("Module", bound=nn.Module)
 
 
@@ -68,7 +70,6 @@ class GuidedStack(nn.Module):
                 f"The stack's width must be a multiple of 16 in the preset, not {width}."
             )
         self.channels = channels
-        self.guided = guided
         self.unshuffle = unshuffle
         self.maximum = maximum
         pixels = unshuffle**2
@@ -91,11 +92,7 @@ class GuidedStack(nn.Module):
         guidance: shape (N, 1, H, W) in the task's unit; absent for the unguided twin.
         Returns shape (N, C, H, W).
         """
-        inputs = [image - 0.5]
-        if self.guided:
-            assert guidance is not None
-            inputs.append(guidance / self.maximum)
-        x = F.relu(self.head(F.pixel_unshuffle(torch.cat(inputs, 1), self.unshuffle)))
+        x = F.relu(self.head(fold_input(image, guidance, self.maximum, self.unshuffle)))
         for block in self.blocks:
             x = F.relu(block(x))
         return image + F.pixel_shuffle(self.tail(x), self.unshuffle)

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from itertools import pairwise
 
-import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..preset import Output
+from .guided_input import fold_input
 
 
 class ResidualBlock(nn.Module):
@@ -55,7 +55,6 @@ class GuidedUNet(nn.Module):
         maximum: float,
     ) -> None:
         super().__init__()
-        self.guided = guided
         self.unshuffle = unshuffle
         self.output = output
         self.maximum = maximum
@@ -88,11 +87,7 @@ class GuidedUNet(nn.Module):
         guidance: shape (N, 1, H, W) in the task's unit; absent for the unguided twin.
         Returns shape (N, C, H, W).
         """
-        inputs = [image - 0.5]
-        if self.guided:
-            assert guidance is not None
-            inputs.append(guidance / self.maximum)
-        x = self.head(F.pixel_unshuffle(torch.cat(inputs, 1), self.unshuffle))
+        x = self.head(fold_input(image, guidance, self.maximum, self.unshuffle))
         skips = []
         for block, down in zip(self.encoder, self.down, strict=True):
             x = block(x)

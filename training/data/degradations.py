@@ -20,10 +20,10 @@ from torch import Generator, Tensor
 
 from hyperguide.errors import HyperguideError
 
-from .bilevel import Sample
 from .crops import random_window
 from .drawn_kernels import draw_kernel
 from .kernels import on_canvas
+from .sample import Sample
 
 
 def _uniform(low: float, high: float, shape: tuple[int, ...], rng: Generator) -> Tensor:

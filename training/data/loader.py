@@ -17,8 +17,8 @@ from torch.utils.data import DataLoader, Dataset, get_worker_info
 
 from hyperguide.errors import HyperguideError
 
-from .data import Batch, Data, Stream
-from .preset import Stage
+from ..preset import Stage
+from .batches import Batch, Data, Stream
 
 Draw = tuple[Stream, int, Stage]
 """What `Data.draw` needs to know of one batch: stream, number, stage."""

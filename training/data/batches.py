@@ -23,15 +23,15 @@ from hyperguide.errors import HyperguideError
 from hyperguide.pixels import full_scale
 from hyperguide.tasks import Guidance, find_task
 
-from .bilevel import Sample
+from ..losses import luma
+from ..preset import Preset, Stage, build
 from .crops import draw_window, to_tensor
 from .decoding import Decoder, MisfitError, Planes, read_streaks
 from .degradations import DEGRADATIONS, Blur, Degradation, Rain
 from .derived_maps import describe
 from .kernels import on_canvas, read_kernel, read_kernels
-from .losses import luma
 from .photos import Photos
-from .preset import Preset, Stage, build
+from .sample import Sample
 from .scenes import Scene, split_held_out
 from .sources import find_scenes
 

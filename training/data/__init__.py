@@ -1,0 +1,1 @@
+"""What training learns from: photos and pairs on disk, degraded, cropped, and drawn as batches."""
