@@ -126,7 +126,10 @@ def small_presets(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str, st
     def write(task: str, tier: str) -> Path:
         fields = json.loads(load_preset(task, tier).to_json())
         fields["schedule"] |= {"warmup": 1, "steps": 2, "held_out": 2}
-        fields["schedule"]["stages"] = [{"until": 1.0, "crop": 64, "batch": 2}]
+        crop = 64 if tier == "fast" else 32
+        fields["schedule"]["stages"] = [{"until": 1.0, "crop": crop, "batch": 2}]
+        if task == "deblur":
+            fields["degradation"]["size"] = 15
         path = folder / f"{task}-{tier}.yaml"
         path.write_text(yaml.safe_dump(fields))
         return path

@@ -22,6 +22,7 @@ from hyperguide.pictures import write_picture
 from hyperguide.training.bilevel import Strategy
 from hyperguide.training.checkpoint import load_run
 from hyperguide.training.logbook import read_log
+from hyperguide.training.perceptual import PerceptualDistance
 from hyperguide.training.trainer import Progress, Run
 from made_runs import make_run, same, silent, weights
 
@@ -51,7 +52,8 @@ def test_every_strategy_trains_every_task_from_the_command_line(
 
 
 @pytest.mark.parametrize(
-    ("task", "tier"), [("denoise", "paper"), ("deblur", "paper-tiny"), ("derain", "paper")]
+    ("task", "tier"),
+    [("denoise", "paper"), ("deblur", "paper-tiny"), ("derain", "paper"), ("dehaze", "paper")],
 )
 def test_the_paper_tier_trains_from_the_command_line(
     task: str,
@@ -61,9 +63,30 @@ def test_the_paper_tier_trains_from_the_command_line(
     small_presets: Callable[[str, str], Path],
     tmp_path: Path,
 ) -> None:
-    words = ("--preset", small_presets(task, tier), "--steps", 1, "--warmup", 0)
+    words = ["--preset", small_presets(task, tier), "--steps", 1, "--warmup", 0]
+    if task == "dehaze":  # random weights in the place of VGG16's, under its names
+        torch.save(PerceptualDistance().state_dict(), tmp_path / "vgg16.pth")
+        words += ["--vgg-weights", tmp_path / "vgg16.pth"]
     result = quick_cli("train", task, "--data", photos, "--out", tmp_path / "run", *words)
     assert result.code == 0, result.err
+
+
+def test_the_perceptual_loss_without_weights_says_where_they_belong(
+    quick_cli: Cli, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path / "empty"))
+    words = ("--tier", "paper", "--data", photos, "--out", tmp_path / "run")
+    result = quick_cli("train", "dehaze", *words)
+    fails(result, "vgg16-397923af.pth", "--vgg-weights")
+
+
+def test_a_deblurring_run_is_not_exported_yet(
+    quick_cli: Cli, photos: Path, small_presets: Callable[[str, str], Path], tmp_path: Path
+) -> None:
+    run, words = tmp_path / "run", ("--preset", small_presets("deblur", "fast"))
+    assert quick_cli("train", "deblur", "--data", photos, "--out", run, *words).code == 0
+    fails(quick_cli("export", run, "-o", tmp_path / "model.onnx"), "cannot export deblurring")
+    assert not (tmp_path / "model.onnx").exists()
 
 
 def test_two_runs_with_one_seed_are_bit_identical_with_and_without_workers(
