@@ -120,7 +120,7 @@ def roughen(run: Path) -> None:
 
 @pytest.fixture(scope="session")
 def small_presets(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str, str], Path]:
-    """The preset of a task and tier with small crops and batches, as a file."""
+    """The preset of a task and tier with small crops, batches and networks, as a file."""
     folder = tmp_path_factory.mktemp("presets")
 
     def write(task: str, tier: str) -> Path:
@@ -130,6 +130,9 @@ def small_presets(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str, st
         fields["schedule"]["stages"] = [{"until": 1.0, "crop": crop, "batch": 2}]
         if task == "deblur":
             fields["degradation"]["size"] = 15
+        if fields["reconstruction"]["network"] == "unfolded" and tier != "fast":
+            fields["reconstruction"] |= {"stages": 2}
+            fields["reconstruction"]["denoiser"]["width"] = fields["proxy"]["width"] = 16
         path = folder / f"{task}-{tier}.yaml"
         path.write_text(yaml.safe_dump(fields))
         return path

@@ -63,7 +63,14 @@ Examples:
     "guided by --level.",
 )
 @click.option("--level", type=float, help="The map's constant value for the strategy manual.")
-@click.option("--lambda", "naive_weight", type=click.FloatRange(0), default=1.0, show_default=True)
+@click.option(
+    "--lambda",
+    "naive_weight",
+    type=click.FloatRange(0),
+    default=1.0,
+    show_default=True,
+    help="Weight of g for the strategy naive.",
+)
 @click.option("--init-from", type=Path, help="Authors' weights (.pth) or a run to start from.")
 @click.option("--streaks", type=Path, help="Folder of gray rain streak layers (derain).")
 @click.option("--kernels", type=Path, help="Folder of blur kernels (deblur).")
@@ -85,10 +92,18 @@ Examples:
     help="Background processes that prepare batches.",
 )
 @click.option(
-    "--cache", default=2.0, show_default=True, type=click.FloatRange(0), help="Of photos, in GiB."
+    "--cache",
+    type=click.FloatRange(0),
+    default=2.0,
+    show_default=True,
+    help="GiB of decoded photos to keep in memory.",
 )
 @click.option(
-    "--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", show_default=True
+    "--device",
+    type=click.Choice(["auto", "cpu", "cuda"]),
+    default="auto",
+    show_default=True,
+    help="auto: a GPU where there is one.",
 )
 @click.option(
     "--precision",
@@ -97,10 +112,22 @@ Examples:
     show_default=True,
     help="auto: bf16 where the machine computes in it.",
 )
-@click.option("--seed", type=int, default=0, show_default=True)
+@click.option("--seed", type=int, default=0, show_default=True, help="Of weights and batches.")
 @click.option("--describe-data", default="", help="What the data is, for the model file.")
-@click.option("--checkpoint-seconds", type=click.FloatRange(1), default=120, show_default=True)
-@click.option("--log-steps", type=click.IntRange(1), default=20, show_default=True)
+@click.option(
+    "--checkpoint-seconds",
+    type=click.FloatRange(1),
+    default=120,
+    show_default=True,
+    help="Longest time between two checkpoints.",
+)
+@click.option(
+    "--log-steps",
+    type=click.IntRange(1),
+    default=20,
+    show_default=True,
+    help="Steps between two lines of the log.",
+)
 @click.option("--resume", is_flag=True, help="Go on where the run folder stands.")
 @click.option("--force", is_flag=True, help="Start anew in a folder that holds a run.")
 def train(**options: Any) -> None:
