@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import shutil
 import signal
 import subprocess
@@ -20,6 +21,7 @@ import hyperguide
 from conftest import Cli, fails
 from hyperguide.errors import HyperguideError
 from hyperguide.export.model import export_model
+from hyperguide.training import checkpoint
 from hyperguide.training.bilevel import Strategy
 from hyperguide.training.checkpoint import load_run, load_tensors
 from hyperguide.training.data.batches import open_data
@@ -180,7 +182,7 @@ def test_weights_that_are_not_finite_never_replace_a_checkpoint(
     run.save()
     before = (run.folder / "last.safetensors").read_bytes()
     next(iter(run.average.values.values())).fill_(torch.nan)
-    with pytest.raises(HyperguideError, match="last checkpoint was kept"):
+    with pytest.raises(HyperguideError, match="last checkpoint, if any, was kept"):
         run.save()
     assert (run.folder / "last.safetensors").read_bytes() == before
 
@@ -273,3 +275,97 @@ def test_ctrl_c_saves_the_run(photos: Path, tmp_path: Path) -> None:
     assert process.returncode == 130, err
     assert "go on with --resume" in err
     assert load_tensors(out / "state.safetensors")[1]["step"] > checkpointed
+
+
+def test_force_keeps_the_old_best_weights_where_the_disk_refuses_new_ones(
+    photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_run(photos, tmp_path / "run").train(silent)
+    before = {p.name: p.read_bytes() for p in (tmp_path / "run").glob("*.*")}
+
+    def full(temporary: Path, data: bytes) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(checkpoint, "_write_bytes", full)
+    with pytest.raises(HyperguideError, match="untouched"):
+        make_run(photos, tmp_path / "run").train(silent)
+    assert {p.name: p.read_bytes() for p in (tmp_path / "run").glob("*.*")} == before
+
+
+def test_a_forced_run_owns_its_folder_from_its_first_step(photos: Path, tmp_path: Path) -> None:
+    make_run(photos, tmp_path / "run").train(silent, log_steps=1)
+
+    class KilledError(Exception):
+        pass
+
+    def kill(progress: Progress) -> None:
+        if progress.step == 3:
+            raise KilledError
+
+    with pytest.raises(KilledError):
+        make_run(photos, tmp_path / "run", steps=5).train(kill, log_steps=1)
+    again = make_run(photos, tmp_path / "run", steps=5)
+    again.resume()
+    assert again.step == 1
+    assert not (tmp_path / "run" / "best.safetensors").exists()
+    again.train(silent, log_steps=1)
+    assert [line["step"] for line in read_log(tmp_path / "run")] == list(range(1, 8))
+
+
+def test_a_second_ctrl_c_claims_no_checkpoint_that_is_not_there(
+    photos: Path, tmp_path: Path
+) -> None:
+    run = make_run(photos, tmp_path / "run")
+    run.stop = True
+    with pytest.raises(KeyboardInterrupt):
+        run.train(silent)
+    assert run.saved_step == run.step == 1
+    assert load_tensors(tmp_path / "run" / "state.safetensors")[1]["step"] == 1
+    assert make_run(photos, tmp_path / "other").saved_step is None
+
+
+def test_pictures_that_cannot_be_read_are_named_once_and_counted_over_a_resume(
+    photos: Path, tmp_path: Path
+) -> None:
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    for n in range(30):
+        shutil.copy(photos / "0.png", folder / f"{n:02}.png")
+    for name in ("03", "29"):  # one to train on, one held out
+        (folder / f"{name}.png").write_bytes(b"damaged")
+    noted: list[str] = []
+
+    def note(progress: Progress) -> None:
+        noted.extend(progress.notes)
+
+    run = make_run(folder, tmp_path / "run", steps=60)
+    with pytest.raises(HyperguideError, match="2 files of 30 pictures"):
+        run.train(note)  # two are more than 5 %
+    shutil.copy(photos / "0.png", folder / "29.png")
+    run = make_run(folder, tmp_path / "again", steps=60)
+    run.train(note)
+    assert len([sentence for sentence in noted if "03.png" in sentence]) == 2  # once a run
+    assert read_log(tmp_path / "again")[-1]["skipped"] == 1
+    resumed = make_run(folder, tmp_path / "again", steps=60)
+    resumed.resume()
+    assert resumed._news() == ()
+    assert len(resumed.data.photos.skipped) == 1
+
+
+def test_tensorboard_keeps_the_step_that_a_run_resumes_from(photos: Path, tmp_path: Path) -> None:
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    run = make_run(photos, tmp_path / "run")
+
+    def stop(progress: Progress) -> None:
+        run.stop = progress.step == 3
+
+    with pytest.raises(KeyboardInterrupt):
+        run.train(stop, log_steps=2)
+    resumed = make_run(photos, tmp_path / "run")
+    resumed.resume()
+    assert resumed.step == 4
+    resumed.train(silent, log_steps=2)
+    events = EventAccumulator(str(tmp_path / "run" / "tensorboard")).Reload()  # type: ignore[no-untyped-call]
+    assert [event.step for event in events.Scalars("g")] == [2, 4, 6, 8]
+    assert [line["step"] for line in read_log(tmp_path / "run")] == [2, 4, 6, 8]

@@ -190,6 +190,8 @@ def test_manual_runs_export_with_their_level_as_the_map(photos: Path, tmp_path: 
         (("--strategy", "manual", "--level", "3"), "needs --level"),
         (("--level", "0.1"), "belongs to --strategy manual"),
         (("--init-from", "nothing.pth"), "nothing.pth"),
+        (("--lambda", "2"), "belongs to --strategy naive"),
+        (("--strategy", "naive", "--lambda", "nan"), "finite"),
         (("--device", "cuda"), "no GPU"),
     ],
 )

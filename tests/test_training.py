@@ -77,12 +77,34 @@ def test_the_unguided_twin_differs_by_the_map_channel_only() -> None:
     assert shapes["head.weight"][1] - twins["head.weight"][1] == 4  # one map, unshuffled by 2
 
 
+_SCHEDULE = {"warmup": 1, "steps": 5, "stages": [{"until": 1.0, "crop": 8, "batch": 1}]}
+_STACK = {"network": "stack", "unshuffle": 2, "width": 16, "depth": 1}
+
+
 @pytest.mark.parametrize(
     ("change", "words"),
     [
         ({"colour": 3}, "unknown field 'colour'"),
         ({"loss": "l3"}, "loss must be one of log_mse"),
         ({"channels": 2}, "channels must be one of 1, 3"),
+        ({"channels": True}, "channels must be one of 1, 3"),
+        ({"degradation": 5}, "degradation must be a mapping"),
+        ({"stage_weight": float("nan")}, "stage_weight must be at least 0"),
+        (
+            {
+                "schedule": {
+                    "warmup": 1,
+                    "steps": 5,
+                    "stages": [{"until": 1.0, "crop": 8, "batch": 1}],
+                    "clip": 0,
+                }
+            },
+            "clip must be above 0",
+        ),
+        (
+            {"reconstruction": {"network": "stack", "unshuffle": 2, "width": 0, "depth": 1}},
+            "width must be at least 1",
+        ),
         ({"tier": 3}, "tier must be of type str"),
         ({"proxy": {"view": "detail", "width": 8, "unshuffle": 2, "dilations": [1]}}, "4 items"),
         ({"schedule": {"steps": 5, "stages": []}}, "the field 'warmup' is missing"),

@@ -80,6 +80,8 @@ def weights_path(run: Path) -> Path:
 def load_run(run: Path) -> TrainedModel:
     """Load the averaged weights of a run folder, or of one of its files, into their pair."""
     path = run if run.suffix == ".safetensors" else weights_path(run)
+    if path.name == STATE:
+        raise HyperguideError(f"{path} is the state for --resume: give {path.parent}, its folder.")
     tensors, record = load_tensors(path)
     preset = preset_from_dict(record["preset"], str(path))
     settings = record["settings"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -51,7 +52,12 @@ Examples:
     "guidance/]; may be repeated.",
 )
 @click.option("--out", required=True, type=Path, help="Run folder for checkpoints and the log.")
-@click.option("--tier", default="fast", show_default=True, help="Which preset: fast or paper.")
+@click.option(
+    "--tier",
+    default="fast",
+    show_default=True,
+    help="Which preset: fast, paper, or (deblur) paper-tiny.",
+)
 @click.option("--preset", "preset_file", type=Path, help="Preset file instead of the tier's.")
 @click.option(
     "--strategy",
@@ -67,9 +73,7 @@ Examples:
     "--lambda",
     "naive_weight",
     type=click.FloatRange(0),
-    default=1.0,
-    show_default=True,
-    help="Weight of g for the strategy naive.",
+    help="Weight of g for the strategy naive.  [default: 1]",
 )
 @click.option("--init-from", type=Path, help="Authors' weights (.pth) or a run to start from.")
 @click.option("--streaks", type=Path, help="Folder of gray rain streak layers (derain).")
@@ -112,7 +116,13 @@ Examples:
     show_default=True,
     help="auto: bf16 where the machine computes in it.",
 )
-@click.option("--seed", type=int, default=0, show_default=True, help="Of weights and batches.")
+@click.option(
+    "--seed",
+    type=click.IntRange(0, 2**63 - 1),
+    default=0,
+    show_default=True,
+    help="Of weights and batches.",
+)
 @click.option("--describe-data", default="", help="What the data is, for the model file.")
 @click.option(
     "--checkpoint-seconds",
@@ -162,7 +172,7 @@ class _Options:
     preset_file: Path | None
     strategy: Strategy
     level: float | None
-    naive_weight: float
+    naive_weight: float | None
     init_from: Path | None
     streaks: Path | None
     kernels: Path | None
@@ -191,7 +201,7 @@ def _open_run(given: _Options, world: World) -> Run:
         given.strategy,
         given.seed,
         _level(given),
-        given.naive_weight,
+        _naive_weight(given),
         precision,  # type: ignore[arg-type]  # one of click's choices
     )
     data = open_data(
@@ -204,7 +214,8 @@ def _open_run(given: _Options, world: World) -> Run:
     )
     start, origin = None, ""
     if given.init_from is not None:
-        start = partial(start_from, path=given.init_from)
+        # A resume has weights of its own; given ones are only compared with those of the start.
+        start = None if given.resume else partial(start_from, path=given.init_from)
         origin = describe_origin(given.init_from)
     return Run(
         preset, data, given.out, settings, world, given.workers, start, origin, given.vgg_weights
@@ -236,6 +247,15 @@ def _level(given: _Options) -> float | None:
     return given.level
 
 
+def _naive_weight(given: _Options) -> float:
+    """Lambda of the strategy naive."""
+    if given.naive_weight is None:
+        return 1.0
+    if given.strategy != "naive" or not math.isfinite(given.naive_weight):
+        raise HyperguideError("--lambda is a finite number and belongs to --strategy naive.")
+    return given.naive_weight
+
+
 def _refuse_wrong_folder(out: Path, resume: bool, force: bool) -> None:
     holds_run = any(exists(out / name) for name in (BEST, LAST, STATE))
     if resume and not holds_run:
@@ -256,6 +276,9 @@ def _stops(run: Run) -> Iterator[None]:
             raise KeyboardInterrupt
         run.stop = True
 
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # nohup, background jobs
+        yield
+        return
     before = signal.signal(signal.SIGINT, stop)
     try:
         yield
@@ -290,14 +313,16 @@ def _reporting(run: Run, task: str) -> Iterator[Callable[[Progress], None]]:
         try:
             yield report
         except KeyboardInterrupt:
-            if run.step:
-                bar.console.print(f"Saved step {run.step}; go on with --resume.", markup=False)
+            if run.saved_step is not None:
+                words = f"Saved step {run.saved_step}; go on with --resume."
+                bar.console.print(words, markup=False)
             raise
 
 
 def _summary(run: Run, out: Path) -> str:
     result = run.validation
-    skipped = f"; {len(run.skipped)} pictures could not be read" if run.skipped else ""
+    count = len(run.data.photos.skipped)
+    skipped = f"; {count} pictures could not be read" if count else ""
     return (
         f"{out}: {run.step} steps in {run.seconds:.0f} s on {torch.get_num_threads()} thread(s); "
         f"held-out photos {result['input_psnr']:.2f} -> {result['output_psnr']:.2f} dB{skipped}"

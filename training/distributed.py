@@ -61,10 +61,17 @@ class World:
             value /= self.size
         return value
 
-    def wait(self) -> None:
-        """Wait until every process is here."""
-        if self.size > 1:
-            torch.distributed.barrier()
+    def any(self, flag: bool) -> bool:
+        """Whether a flag is set in any process: all of them get the same answer."""
+        return float(self.mean(torch.tensor(float(flag), device=self.device))) > 0
+
+    def gather(self, sentences: list[str]) -> list[str]:
+        """The sentences of all processes, in the order of their ranks."""
+        if self.size == 1:
+            return sentences
+        gathered: list[list[str]] = [[] for _ in range(self.size)]
+        torch.distributed.all_gather_object(gathered, sentences)
+        return [sentence for part in gathered for sentence in part]
 
 
 @contextmanager
@@ -72,23 +79,28 @@ def join(device: str) -> Iterator[World]:
     """Join the processes that torchrun started, or be the only one.
 
     device: `auto` takes a GPU where there is one; `cpu`; `cuda`.
-    Raises HyperguideError if a GPU is asked for that is not there.
+    Raises HyperguideError if a GPU is asked for that is not there, or the start was not
+    torchrun's.
     """
     size = int(os.environ.get("WORLD_SIZE", "1"))
-    rank = int(os.environ.get("RANK", "0"))
-    there = torch.cuda.is_available()
+    there = torch.cuda.device_count() if device != "cpu" else 0
     if device == "cuda" and not there:
         raise HyperguideError("There is no GPU that torch can use: train with --device cpu.")
-    if device == "cpu" or not there:
-        chosen = torch.device("cpu")
-    else:
-        chosen = torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")))
+    needed = ("RANK", "LOCAL_RANK", "MASTER_ADDR", "MASTER_PORT") if size > 1 else ()
+    local = int(os.environ.get("LOCAL_RANK", "0"))
+    if any(name not in os.environ for name in needed) or (there and local >= there):
+        raise HyperguideError(
+            "Several processes are started with torchrun, at most one for each GPU: see the "
+            "examples of 'hyperguide train --help'."
+        )
+    chosen = torch.device("cuda", local) if there else torch.device("cpu")
+    if there:
         torch.cuda.set_device(chosen)
     if size == 1:
         yield World(0, 1, chosen)
         return
-    torch.distributed.init_process_group("nccl" if chosen.type == "cuda" else "gloo")
+    torch.distributed.init_process_group("nccl" if there else "gloo")
     try:
-        yield World(rank, size, chosen)
+        yield World(torch.distributed.get_rank(), size, chosen)
     finally:
         torch.distributed.destroy_process_group()

@@ -7,6 +7,7 @@ before and the step sizes stand in every line, the figures of held-out photos in
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -45,7 +46,11 @@ class Logbook:
         """Drop lines of steps that a kill undid."""
         path = self.folder / LOG
         lines = [line for line in read_log(self.folder) if line["step"] <= step]
-        if step == 0 or not lines:
+        if step == 0:  # a new run; what an older one left in the folder goes
+            shutil.rmtree(self.folder / EVENTS, ignore_errors=True)
+            (self.folder / CURVES).unlink(missing_ok=True)
+            lines = []
+        if not lines:
             path.unlink(missing_ok=True)
             return
         text = "".join(json.dumps(line) + "\n" for line in lines)
@@ -58,7 +63,7 @@ class Logbook:
         if self._events is None:
             from torch.utils.tensorboard import SummaryWriter
 
-            self._events = SummaryWriter(str(self.folder / EVENTS), purge_step=self._step)
+            self._events = SummaryWriter(str(self.folder / EVENTS), purge_step=self._step + 1)
         for name, value in figures.items():
             if name != "step":
                 self._events.add_scalar(name, value, figures["step"])

@@ -98,11 +98,11 @@ class MuonWithAdam(Optimizer):
             assert p.grad is not None
             state = self.state[p]
             if not state:
-                state["steps"] = torch.zeros(())
+                state["step"] = torch.zeros(())  # torch keeps this name on the CPU
                 state["mean"] = torch.zeros_like(p)
                 state["square"] = torch.zeros_like(p)
-            state["steps"] += 1
-            steps = int(state["steps"])
+            state["step"] += 1
+            steps = int(state["step"])
             state["mean"].lerp_(p.grad, 1 - beta1)
             state["square"].lerp_(p.grad.square(), 1 - beta2)
             mean = state["mean"] / (1 - beta1**steps)

@@ -26,6 +26,6 @@ def fastest_precision(device: torch.device) -> Precision:
     dilated convolution of 24 channels. channels_last gained nothing on unshuffled networks.
     """
     if device.type == "cuda":
-        return "bf16" if torch.cuda.is_bf16_supported() else "fp32"
+        return "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "fp32"
     fast = torch.backends.mkldnn.is_available() and torch.cpu._is_avx512_bf16_supported()
     return "bf16" if fast else "fp32"

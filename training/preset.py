@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 import difflib
 import json
+import math
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
@@ -25,6 +26,14 @@ Output = Literal["residual", "affine"]
 LossName = Literal["log_mse", "l1", "l1_ssim", "negative_ssim", "smooth_l1_perceptual", "mse"]
 
 
+def _check_sizes(settings: object, *names: str) -> None:
+    """Raise HyperguideError for a number, or one of a list, below 1."""
+    for name in names:
+        value = getattr(settings, name)
+        if min(value if isinstance(value, tuple) else (value,)) < 1:
+            raise HyperguideError(f"A network's {name} must be at least 1 in the preset.")
+
+
 @dataclass(frozen=True)
 class CompactProxySettings:
     """Arguments of `networks.hyper.HyperNetwork`."""
@@ -35,6 +44,9 @@ class CompactProxySettings:
     dilations: tuple[int, int, int, int]
     network: Literal["compact"] = "compact"
 
+    def __post_init__(self) -> None:
+        _check_sizes(self, "width", "unshuffle", "dilations")
+
 
 @dataclass(frozen=True)
 class PlainProxySettings:
@@ -42,6 +54,9 @@ class PlainProxySettings:
 
     network: Literal["plain"]
     width: int = 64
+
+    def __post_init__(self) -> None:
+        _check_sizes(self, "width")
 
 
 @dataclass(frozen=True)
@@ -54,6 +69,9 @@ class UNetSettings:
     output: Output
     network: Literal["unet"] = "unet"
 
+    def __post_init__(self) -> None:
+        _check_sizes(self, "unshuffle", "widths", "middle")
+
 
 @dataclass(frozen=True)
 class StackSettings:
@@ -64,6 +82,9 @@ class StackSettings:
     width: int
     depth: int
 
+    def __post_init__(self) -> None:
+        _check_sizes(self, "unshuffle", "width", "depth")
+
 
 @dataclass(frozen=True)
 class PReNetSettings:
@@ -71,6 +92,9 @@ class PReNetSettings:
 
     network: Literal["prenet"]
     stages: int = 6
+
+    def __post_init__(self) -> None:
+        _check_sizes(self, "stages")
 
 
 @dataclass(frozen=True)
@@ -87,6 +111,9 @@ class DilatedSettings:
     dilations: tuple[int, ...]
     width: int = 64
     network: Literal["dilated"] = "dilated"
+
+    def __post_init__(self) -> None:
+        _check_sizes(self, "dilations", "width")
 
 
 @dataclass(frozen=True)
@@ -106,6 +133,7 @@ class UnfoldedSettings:
     maps: Literal["stage", "image"]
 
     def __post_init__(self) -> None:
+        _check_sizes(self, "stages")
         if self.rho == "predicted" and self.maps == "stage":
             raise HyperguideError(
                 "rho: predicted needs a map before the first stage: set maps: image in the preset."
@@ -140,9 +168,9 @@ class Stage:
 class Schedule:
     """How long and how fast.
 
-    warmup: inner steps on theta alone before the alternation.
+    warmup: steps on theta alone before the alternation.
     steps: outer steps.
-    inner: inner steps before each outer step.
+    inner: inner steps before each outer step, and in each step of the warm-up.
     optimizer: `muon` for the convolutions with Adam for the rest, or `adam` for everything.
     proxy_lr, reconstruction_lr: step sizes for the convolutions; with `adam`, for everything.
     adam_lr: beside Muon, Adam's step size for biases and last layers.
@@ -151,7 +179,7 @@ class Schedule:
     clip: bound on the norm of each network's gradient.
     decay: of the weights' moving average.
     validations: how often the run is validated, evenly over its steps.
-    held_out: crops that it is validated on.
+    held_out: crops that it is validated on, in batches of up to eight.
     """
 
     warmup: int
@@ -176,6 +204,11 @@ class Schedule:
         for name in ("inner", "validations", "held_out"):
             if getattr(self, name) < 1:
                 raise HyperguideError(f"The schedule's {name} must be at least 1 in the preset.")
+        for name in ("proxy_lr", "reconstruction_lr", "adam_lr", "clip", "gamma"):
+            if not 0 < getattr(self, name) < math.inf:
+                raise HyperguideError(f"The schedule's {name} must be above 0 in the preset.")
+        if not 0 <= self.decay < 1:
+            raise HyperguideError("The schedule's decay must be in [0, 1) in the preset.")
         ends = [stage.until for stage in self.stages]
         if ends != sorted(set(ends)) or ends[-1] != 1:
             raise HyperguideError("The stages' `until` must ascend and end at 1.0 in the preset.")
@@ -202,6 +235,8 @@ class Preset:
     stage_weight: float = 0.0
 
     def __post_init__(self) -> None:
+        if not 0 <= self.stage_weight < math.inf:
+            raise HyperguideError("The stage_weight must be at least 0 in the preset.")
         if isinstance(self.reconstruction, UnfoldedSettings) and self.channels != 1:
             raise HyperguideError(
                 "An unfolded network is trained on gray planes and restores colour plane by "
@@ -287,7 +322,7 @@ def _value(hint: Any, value: Any, where: str) -> Any:
     if dataclasses.is_dataclass(hint):
         return build(hint, value, where)  # type: ignore[arg-type]
     if get_origin(hint) is Literal:
-        if value not in get_args(hint):
+        if not any(value == choice and type(value) is type(choice) for choice in get_args(hint)):
             raise HyperguideError(f"{where} must be one of {', '.join(map(str, get_args(hint)))}.")
         return value
     if get_origin(hint) is tuple:
@@ -296,6 +331,8 @@ def _value(hint: Any, value: Any, where: str) -> Any:
         if not isinstance(value, list | tuple) or not value or length not in (None, len(value)):
             raise HyperguideError(f"{where} must be a list of {length or 'one or more'} items.")
         return tuple(_value(items[0], v, where) for v in value)
+    if get_origin(hint) is dict and not isinstance(value, dict):
+        raise HyperguideError(f"{where} must be a mapping.")
     wanted: tuple[type, ...] = {int: (int,), float: (int, float), str: (str,)}.get(hint, ())
     if wanted and (not isinstance(value, wanted) or isinstance(value, bool)):
         raise HyperguideError(f"{where} must be of type {hint.__name__}, not {value!r}.")

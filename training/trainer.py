@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Callable, Iterator
-from contextlib import closing, nullcontext, suppress
-from dataclasses import asdict, dataclass, replace
+from contextlib import ExitStack, closing, suppress
+from dataclasses import dataclass, replace
 from pathlib import Path
 from time import perf_counter
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -19,17 +17,6 @@ from hyperguide.tasks import find_task
 
 from .average import Average
 from .bilevel import Bilevel, NotFiniteError, Strategy
-from .checkpoint import (
-    BEST,
-    LAST,
-    STATE,
-    differences,
-    load_tensors,
-    load_weights,
-    optimizer_tensors,
-    restore_optimizer,
-    save_tensors,
-)
 from .data.batches import Batch, Data
 from .data.loader import Draw, Loader
 from .data.sample import Sample
@@ -40,6 +27,7 @@ from .model import GuidedModel, build_model
 from .optimizers import build_optimizer, lr_factor, set_lr_factor, step_size
 from .precision import Precision, autocast
 from .preset import Preset, Stage
+from .run_state import resume, save
 from .validation import HeldOut, to_device
 
 # At least so many steps lie between two validations.
@@ -69,7 +57,7 @@ class Progress:
     step, total: of all steps, warm-up included.
     f, g: running means of the reconstruction and the guidance loss; None before the first.
     phase: `warm-up` while only theta is trained, then the strategy.
-    notes: sentences for the user, such as pictures that could not be read.
+    notes: a sentence for each picture that was found unreadable.
     """
 
     step: int
@@ -142,11 +130,11 @@ class Run:
         self.window: dict[str, list[float]] = {}  # values of f and g since the log's last line
         self.best: float | None = None  # held-out PSNR of the best weights so far
         self.improved = False  # whether those are the present ones
-        self.skipped: list[str] = []  # pictures that could not be read
+        self.told = 0  # how many of the pictures that cannot be read were reported
+        self.saved_step: int | None = None  # of the folder's checkpoint, if it is this run's
         self.validation: dict[str, float] = {}  # of the last validation
         self.held_out = HeldOut(data, schedule, self.model.size_multiple, self.world.device)
-        self.description = data.description
-        self.stop = False  # set it to end the run behind the present step
+        self.stop = False  # set it to end the run, saved, behind the present step
 
     def train(
         self,
@@ -162,57 +150,70 @@ class Run:
         if self.step == self.total:
             return
         began = saved = perf_counter()
-        leads = self.world.leads
-        log = Logbook(self.folder, self.step) if leads else None
-        shard = self.world.rank, self.world.size
-        loader = Loader(self.data, self._plan(), self.workers, seed=self.settings.seed, shard=shard)
-        with loader as batches, closing(log) if log else nullcontext():
-            while self.step < self.total and not self.stop:
+        world = self.world
+        log: Logbook | None = None
+        loader = Loader(
+            *(self.data, self._plan(), self.workers),
+            seed=self.settings.seed,
+            shard=(world.rank, world.size),
+        )
+        with loader as batches, ExitStack() as stack:
+            stopping = False
+            while self.step < self.total and not stopping:
                 outer = self.step - self.warmup  # negative during the warm-up
                 self._set_learning_rates(outer)
-                notes = self._step(batches, outer)
+                self._step(batches, outer)
                 self.average.update()
                 self.step += 1
+                stopping = world.any(self.stop)
+                validates = self.step % self.validate_every == 0 or self.step == self.total
+                logs = validates or self.step % log_steps == 0
+                if logs:
+                    self.data.photos.skip_all(world.gather(self.data.photos.skipped))
                 phase = self.settings.strategy if outer >= 0 else "warm-up"
                 f, g = self.running.get("f"), self.running.get("g")
-                report(Progress(self.step, self.total, f, g, phase, notes))
-                validates = self.step % self.validate_every == 0 or self.step == self.total
+                report(Progress(self.step, self.total, f, g, phase, self._news()))
+                if not world.leads:
+                    continue
+                first = self.saved_step is None
+                if log is None:
+                    resumed_at = self.saved_step or 0
+                    if first:
+                        self.save()  # from here on the folder is this run's
+                    log = stack.enter_context(closing(Logbook(self.folder, resumed_at)))
                 now = perf_counter()
-                if log and (validates or self.step % log_steps == 0):
+                if logs:
                     self.seconds += now - began
                     began = now
                     log.add(self._figures(validates))
-                if leads and (validates or self.stop or now - saved > checkpoint_seconds):
+                if first or validates or stopping or now - saved > checkpoint_seconds:
                     self.save()
                     saved = perf_counter()
-                if log and validates:
+                if validates:
                     log.draw()
-        if self.stop:
+        if stopping:
             raise KeyboardInterrupt
 
-    def _step(self, batches: Iterator[Batch], outer: int) -> tuple[str, ...]:
-        """One step of the strategy. Returns notes about the batches."""
-        notes: list[str] = []
-
-        def draw() -> Batch:
-            batch = next(batches)
-            notes.extend(batch.skipped)
-            return batch
-
+    def _step(self, batches: Iterator[Batch], outer: int) -> None:
+        """One step of the strategy."""
         if self.settings.strategy == "naive":
-            batch = draw()
-            f, g = self._guard(batch, "f + lambda g", self.algorithm.joint_step)
+            f, g = self._guard(next(batches), "f + lambda g", self.algorithm.joint_step)
             self._note("f", f)
             self._note("g", g)
         if self.algorithm.has_inner_problem:
             for _ in range(self.preset.schedule.inner):
-                (g,) = self._guard(draw(), "guidance loss g", self.algorithm.inner_step)
+                (g,) = self._guard(next(batches), "guidance loss g", self.algorithm.inner_step)
                 self._note("g", g)
         if outer >= 0 and self.settings.strategy != "naive":
-            (f,) = self._guard(draw(), "reconstruction loss f", self.algorithm.outer_step)
+            (f,) = self._guard(next(batches), "reconstruction loss f", self.algorithm.outer_step)
             self._note("f", f)
-        self.skipped += notes
-        return tuple(notes)
+
+    def _news(self) -> tuple[str, ...]:
+        """Pictures that could not be read, those not reported yet."""
+        skipped = self.data.photos.skipped
+        news = tuple(skipped[self.told :])
+        self.told = len(skipped)
+        return news
 
     def _note(self, name: str, loss: float) -> None:
         self.running[name] = 0.99 * self.running.get(name, loss) + 0.01 * loss
@@ -230,9 +231,9 @@ class Run:
         if not all(map(math.isfinite, values)):
             pictures = ", ".join(dict.fromkeys(batch.names))
             raise HyperguideError(
-                f"The {name} or its gradient became NaN or infinite at step {self.step}, on a "
-                f"batch of {pictures}: the last checkpoint was kept; look at these pictures, or "
-                "start again with lower learning rates in the preset."
+                f"The {name} or its gradient became NaN or infinite at step {self.step + 1}, on a "
+                f"batch of {pictures}: look at these pictures, or start again with lower learning "
+                "rates in the preset; the last checkpoint, if any, was kept."
             )
         return values
 
@@ -276,8 +277,8 @@ class Run:
         self.window = {}
         if self.proxy_optimizer is not None:
             figures["lr_theta"] = step_size(self.proxy_optimizer)
-        if self.skipped:
-            figures["skipped"] = len(self.skipped)
+        if self.data.photos.skipped:
+            figures["skipped"] = len(self.data.photos.skipped)
         if validates:
             figures |= self._validate()
         return figures
@@ -289,9 +290,10 @@ class Run:
         figures = self.validation | self.held_out.diagnose(
             replace(self.algorithm, model=model), self.step
         )
-        self.improved = self.best is None or self.validation["output_psnr"] > self.best
+        score = self.validation["output_psnr"]
+        self.improved = math.isfinite(score) and (self.best is None or score > self.best)
         if self.improved:
-            self.best = self.validation["output_psnr"]
+            self.best = score
         return figures
 
     def _averaged(self) -> GuidedModel:
@@ -303,74 +305,12 @@ class Run:
         return model.eval()
 
     def save(self) -> None:
-        """Write the averaged weights and the state.
-
-        Raises HyperguideError, and keeps the last checkpoint, if the weights are not finite.
-        """
-        self._check_weights()
-        tensors = {f"model.{name}": p for name, p in self.model.state_dict().items()}
-        tensors |= {f"average.{name}": p for name, p in self.average.values.items()}
-        tensors |= optimizer_tensors(self.reconstruction_optimizer, "omega")
-        if self.proxy_optimizer is not None:
-            tensors |= optimizer_tensors(self.proxy_optimizer, "theta")
-        files = {self.folder / LAST: self.average.values, self.folder / STATE: tensors}
-        if self.improved:
-            files = {self.folder / BEST: self.average.values} | files
-            self.improved = False
-        elif self.best is None:
-            (self.folder / BEST).unlink(missing_ok=True)  # of an older run in this folder
-        save_tensors(files, self._record())
-
-    def _check_weights(self) -> None:
-        if not all(bool(p.isfinite().all()) for p in self.average.values.values()):
-            raise HyperguideError(
-                f"The weights became NaN or infinite before step {self.step}: the last checkpoint "
-                "was kept; start again with lower learning rates in the preset."
-            )
-
-    def _record(self) -> dict[str, Any]:
-        return {
-            "preset": asdict(self.preset),
-            "settings": asdict(self.settings),
-            "origin": self.origin,
-            "step": self.step,
-            "total": self.total,
-            "seconds": round(self.seconds, 1),
-            "running": self.running,
-            "window": self.window,
-            "best": self.best,
-            "skipped": self.skipped,
-            "data": self.data.record() | {"description": self.description},
-            "validation": self.validation,
-        }
+        """Write the checkpoint; see `run_state.save`."""
+        save(self)
 
     def resume(self) -> None:
-        """Go on where the folder's last checkpoint stands.
-
-        Raises HyperguideError if anything that shapes the result was changed, and says what.
-        """
-        tensors, record = load_tensors(self.folder / STATE)
-        if record["data"]["fingerprint"] != self.data.fingerprint:
-            raise HyperguideError(
-                f"{self.folder} was trained on other data: resume with the same --data, --streaks "
-                "and --kernels, or start in another folder."
-            )
-        now = {"preset": asdict(self.preset), "settings": asdict(self.settings)}
-        changed = differences({name: record[name] for name in now}, json.loads(json.dumps(now)))
-        if changed:
-            raise HyperguideError(
-                f"{self.folder} was trained with other settings, {'; '.join(changed)}: resume with "
-                "the same ones, or start in another folder."
-            )
-        load_weights(self.model, _part(tensors, "model."), self.folder / STATE)
-        self.average.values = _part(tensors, "average.", self.world.device)
-        self.average.updates = self.step = record["step"]
-        self.description = record["data"]["description"]
-        for name in ("seconds", "running", "window", "best", "skipped", "validation", "origin"):
-            setattr(self, name, record[name])
-        restore_optimizer(self.reconstruction_optimizer, "omega", tensors)
-        if self.proxy_optimizer is not None:
-            restore_optimizer(self.proxy_optimizer, "theta", tensors)
+        """Go on where the folder's last checkpoint stands; see `run_state.resume`."""
+        resume(self)
 
     def _check_crops(self) -> None:
         for stage in self.preset.schedule.stages:
@@ -384,9 +324,3 @@ class Run:
                     f"The preset's batch of {stage.batch} does not divide among "
                     f"{self.world.size} processes: give a multiple of {self.world.size}."
                 )
-
-
-def _part(
-    tensors: dict[str, Tensor], prefix: str, device: torch.device | None = None
-) -> dict[str, Tensor]:
-    return {k[len(prefix) :]: t.to(device) for k, t in tensors.items() if k.startswith(prefix)}

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import replace
 
 import torch
 from torch import Tensor
 
-from .bilevel import Bilevel
+from .bilevel import Bilevel, NotFiniteError
 from .data.batches import Data
 from .data.sample import Sample
 from .metrics import psnr
@@ -115,7 +116,8 @@ def diagnose(
     g = _mean(algorithm.g(b) for b in held_out)
     told = _mean(algorithm.f(_restored(algorithm, b, told=True), b) for b in held_out)
     figures |= {"held_out_g": g, "regret": f - told, "cosine": _cosine(algorithm, held_out[0])}
-    figures["inner_gap"] = g - _after_inner_steps(algorithm, held_out, more, schedule)
+    with suppress(NotFiniteError):  # the run itself will say so, if it meets one
+        figures["inner_gap"] = g - _after_inner_steps(algorithm, held_out, more, schedule)
     return figures
 
 

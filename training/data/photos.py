@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NoReturn
 
 from hyperguide.errors import HyperguideError
@@ -57,6 +57,11 @@ class Photos:
             self.skipped.append(sentence)
             if len(self.skipped) > max(1, _SKIPPED_SHARE * self._count):
                 self.refuse()
+
+    def skip_all(self, sentences: Iterable[str]) -> None:
+        """Count what a checkpoint or other processes know of."""
+        for sentence in list(sentences):
+            self.skip(sentence)
 
     def refuse(self) -> NoReturn:
         """Raise HyperguideError because of the files that cannot be read."""
