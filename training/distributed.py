@@ -65,6 +65,11 @@ class World:
         """Whether a flag is set in any process: all of them get the same answer."""
         return float(self.mean(torch.tensor(float(flag), device=self.device))) > 0
 
+    def wait(self) -> None:
+        """Wait until every process is here."""
+        if self.size > 1:
+            torch.distributed.barrier()
+
     def gather(self, sentences: list[str]) -> list[str]:
         """The sentences of all processes, in the order of their ranks."""
         if self.size == 1:

@@ -192,6 +192,7 @@ class Run:
                 if validates:
                     log.draw()
         if stopping:
+            world.wait()  # torchrun ends the others as soon as one process has ended
             raise KeyboardInterrupt
 
     def _step(self, batches: Iterator[Batch], outer: int) -> None:
