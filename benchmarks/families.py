@@ -52,11 +52,13 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=240, help="to train each family")
     parser.add_argument("--task", default="denoise")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--only", choices=FAMILIES, action="append", help="may be repeated")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     with tempfile.TemporaryDirectory() as folder:
         rows, enhancers = [], []
-        for number, (name, family) in enumerate(FAMILIES.items()):
+        for number, name in enumerate(arguments.only or FAMILIES):
+            family = FAMILIES[name]
             preset = replace(load_preset(arguments.task, "fast"), reconstruction=family)
             run = _train(preset, arguments, Path(folder) / str(number))
             trained = load_run(run.folder)

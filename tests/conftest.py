@@ -23,8 +23,10 @@ from hyperguide.pictures import write_picture
 from hyperguide.training.checkpoint import BEST, load_tensors, save_tensors
 from hyperguide.training.preset import load_preset
 
-# Where another job holds a core, threads that wait for each other take ten times as long.
+# Where another job holds a core, threads that wait for each other take ten times as long: in the
+# processes that tests start, and in this one, whose torch is here already.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+torch.set_num_threads(int(os.environ["OMP_NUM_THREADS"]))
 
 TASKS = ("denoise", "derain", "dehaze")
 
