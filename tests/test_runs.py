@@ -168,7 +168,7 @@ def test_a_loss_that_is_not_finite_names_step_and_pictures(photos: Path, tmp_pat
             with torch.no_grad():
                 run.model.reconstruction.head.weight[0, 0, 0, 0] = torch.inf
 
-    with pytest.raises(HyperguideError, match=r"f .*became NaN.* at step 4, on a batch of \d\.png"):
+    with pytest.raises(HyperguideError, match=r"f .*became NaN.* at step 5, on a batch of \d\.png"):
         run.train(poison)
     assert (run.folder / "state.safetensors").read_bytes() == before
 
