@@ -25,6 +25,7 @@ from torch.optim import Optimizer
 
 from hyperguide.atomic import write_together
 from hyperguide.errors import HyperguideError
+from hyperguide.paths import exists, is_folder
 
 from .model import GuidedModel, build_model
 from .preset import Preset, preset_from_dict
@@ -73,13 +74,18 @@ def load_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
 
 
 def weights_path(run: Path) -> Path:
-    """The weights of a run folder that count: the best, or the last before any validation."""
-    return run / BEST if (run / BEST).exists() else run / LAST
+    """The weights that count: of a run folder the best, or the last before any validation.
+
+    A file, or a name that is one's, is meant itself.
+    """
+    if run.suffix == ".safetensors" or (exists(run) and not is_folder(run)):
+        return run
+    return run / BEST if exists(run / BEST) else run / LAST
 
 
 def load_run(run: Path) -> TrainedModel:
     """Load the averaged weights of a run folder, or of one of its files, into their pair."""
-    path = run if run.suffix == ".safetensors" else weights_path(run)
+    path = weights_path(run)
     if path.name == STATE:
         raise HyperguideError(f"{path} is the state for --resume: give {path.parent}, its folder.")
     tensors, record = load_tensors(path)

@@ -45,7 +45,7 @@ class World:
         if self.size == 1:
             return model
         proxy = model.proxy
-        if proxy is not None and any(p.requires_grad for p in proxy.parameters()):
+        if proxy is not None and model.has_theta:
             proxy = self._wrap(proxy)
         return GuidedModel(proxy, self._wrap(model.reconstruction))
 
@@ -63,6 +63,8 @@ class World:
 
     def any(self, flag: bool) -> bool:
         """Whether a flag is set in any process: all of them get the same answer."""
+        if self.size == 1:
+            return flag  # nothing to ask a GPU in every step
         return float(self.mean(torch.tensor(float(flag), device=self.device))) > 0
 
     def wait(self) -> None:

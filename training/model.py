@@ -70,6 +70,11 @@ class GuidedModel(nn.Module):
         self.reconstruction = reconstruction
 
     @property
+    def has_theta(self) -> bool:
+        """Whether there is a hyper-network with something to train."""
+        return self.proxy is not None and any(True for _ in self.proxy.parameters())
+
+    @property
     def size_multiple(self) -> int:
         """Height and width must be multiples of this."""
         own: int = bare(self.reconstruction).size_multiple  # type: ignore[assignment]

@@ -26,7 +26,7 @@ def start_from(model: GuidedModel, path: Path) -> None:
     if not is_folder(path) and path.suffix != ".safetensors":
         initialise(model.reconstruction, path)
         return
-    file = weights_path(path) if is_folder(path) else path
+    file = weights_path(path)
     tensors, _ = load_tensors(file)
     own = model.state_dict()
     if not any(name.startswith("proxy.") for name in tensors):
@@ -44,7 +44,7 @@ def _widened(weights: Tensor, own: Tensor | None) -> Tensor:
 
 def describe_origin(path: Path) -> str:
     """Name and digest of the weights that a run starts from, for its record; no path."""
-    file = weights_path(path) if is_folder(path) else path
+    file = weights_path(path)
     try:
         digest = hashlib.sha256(file.read_bytes()).hexdigest()
     except OSError as error:

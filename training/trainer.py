@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, suppress
@@ -99,12 +100,9 @@ class Run:
             initialise(self.model)
         schedule = preset.schedule
         parallel = self.world.wrap(self.model)
-        has_theta = settings.strategy not in ("unguided", "manual")
-        self.proxy_optimizer = (
-            build_optimizer(self.model.proxy, schedule, schedule.proxy_lr)
-            if has_theta and self.model.proxy is not None
-            else None
-        )
+        self.proxy_optimizer = None
+        if self.model.proxy is not None and self.model.has_theta:
+            self.proxy_optimizer = build_optimizer(self.model.proxy, schedule, schedule.proxy_lr)
         self.reconstruction_optimizer = build_optimizer(
             self.model.reconstruction, schedule, schedule.reconstruction_lr
         )
@@ -299,9 +297,7 @@ class Run:
 
     def _averaged(self) -> GuidedModel:
         """A pair with the averaged weights."""
-        model = build_model(
-            self.preset, self.settings.strategy != "unguided", self.settings.level
-        ).to(self.world.device)
+        model = copy.deepcopy(self.model)
         model.load_state_dict(self.average.values)
         return model.eval()
 

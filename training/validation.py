@@ -111,7 +111,7 @@ def diagnose(
     """
     f = _mean(algorithm.f(_restored(algorithm, b), b) for b in held_out)
     figures = {"held_out_f": f}
-    if algorithm.model.proxy is None or not any(True for _ in algorithm.model.proxy.parameters()):
+    if not algorithm.model.has_theta:
         return figures
     g = _mean(algorithm.g(b) for b in held_out)
     told = _mean(algorithm.f(_restored(algorithm, b, told=True), b) for b in held_out)

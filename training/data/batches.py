@@ -123,8 +123,7 @@ class Data:
         Raises HyperguideError if too many pictures cannot be read.
         """
         known = len(self.photos.skipped)
-        for sentence in batch.skipped:
-            self.photos.skip(sentence)
+        self.photos.skip_all(batch.skipped)
         return replace(batch, skipped=tuple(self.photos.skipped[known:]))
 
     def decode_all(self) -> None:

@@ -55,12 +55,12 @@ def find_pairs(folder: Path, task: str) -> list[Scene] | None:
 def _named_pairs(folder: Path) -> list[Scene] | None:
     if not is_folder(folder / "input"):
         return None
-    kernels = _by_stem(folder / "kernel", KERNEL_SUFFIXES)
+    kernels = by_stem(folder / "kernel", KERNEL_SUFFIXES)
     return _match(
         folder,
-        _by_stem(folder / "input"),
-        _by_stem(folder / "target"),
-        _by_stem(folder / "guidance"),
+        by_stem(folder / "input"),
+        by_stem(folder / "target"),
+        by_stem(folder / "guidance"),
         "picture",
         kernels=kernels,
     )
@@ -69,16 +69,14 @@ def _named_pairs(folder: Path) -> list[Scene] | None:
 def _reside(folder: Path) -> list[Scene] | None:
     if not is_folder(folder / "hazy"):
         return None
-    targets = _by_stem(folder / "clear") or _by_stem(folder / "gt")
+    targets = by_stem(folder / "clear") or by_stem(folder / "gt")
 
     def identity(stem: str) -> str:
         return stem if stem in targets else stem.split("_")[0]
 
     # By photo first: the split relies on the order of the photos.
-    hazy = sorted(_by_stem(folder / "hazy").items(), key=lambda item: _number(identity(item[0])))
-    return _match(
-        folder, dict(hazy), targets, _by_stem(folder / "depth"), "depth", partner=identity
-    )
+    hazy = sorted(by_stem(folder / "hazy").items(), key=lambda item: _number(identity(item[0])))
+    return _match(folder, dict(hazy), targets, by_stem(folder / "depth"), "depth", partner=identity)
 
 
 def _number(name: str) -> tuple[int, str]:
@@ -107,7 +105,7 @@ def _rain_layers(folder: Path) -> list[Scene] | None:
         backgrounds = {f"streak-{n}": name for n, name in named.items()}
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         backgrounds = {}
-    layers = _by_stem(folder / "train")
+    layers = by_stem(folder / "train")
     missing = [
         stem for stem in layers if stem not in backgrounds or not exists(photos / backgrounds[stem])
     ]
@@ -174,7 +172,7 @@ def _match(
     ]
 
 
-def _by_stem(folder: Path, suffixes: Collection[str] = SUFFIXES) -> dict[str, Path]:
+def by_stem(folder: Path, suffixes: Collection[str] = SUFFIXES) -> dict[str, Path]:
     """The files of a folder by their path in it without the suffix; none if there is no folder."""
     if not is_folder(folder):
         return {}

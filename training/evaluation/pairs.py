@@ -10,9 +10,10 @@ import numpy as np
 from hyperguide.errors import HyperguideError
 from hyperguide.guidance_files import decode_map
 from hyperguide.paths import is_folder
-from hyperguide.pictures import find_pictures, read_picture
+from hyperguide.pictures import read_picture
 from hyperguide.tasks import Guidance
 
+from ..data.pairs import by_stem
 from .suites import Case, Options, Suite, read_float
 
 
@@ -26,12 +27,12 @@ def pairs(folder: Path, options: Options) -> Suite:
     for part in ("input", "target"):
         if not is_folder(folder / part):
             raise HyperguideError(f"pairs: needs the folder {folder / part}: create it.")
-    inputs, targets = (_by_stem(folder / part) for part in ("input", "target"))
+    inputs, targets = (by_stem(folder / part) for part in ("input", "target"))
     if not inputs:
         raise HyperguideError(f"The folder {folder / 'input'} holds no pictures.")
     maps: dict[str, Path] = {}
     if options.guidance is not None and is_folder(folder / "guidance"):
-        maps = _by_stem(folder / "guidance")
+        maps = by_stem(folder / "guidance")
         _refuse_missing(inputs, maps, folder / "guidance")
     _refuse_missing(inputs, targets, folder / "target")
     _refuse_missing(targets, inputs, folder / "input")
@@ -44,16 +45,6 @@ def pairs(folder: Path, options: Options) -> Suite:
         guidance=meaning,
         cases=tuple(cases),
     )
-
-
-def _by_stem(folder: Path) -> dict[str, Path]:
-    found: dict[str, Path] = {}
-    for path in find_pictures(folder):
-        stem = path.relative_to(folder).with_suffix("").as_posix()
-        if stem in found:
-            raise HyperguideError(f"{found[stem]} and {path} have the same name: rename one.")
-        found[stem] = path
-    return found
 
 
 def _refuse_missing(have: dict[str, Path], partners: dict[str, Path], folder: Path) -> None:

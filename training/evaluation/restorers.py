@@ -113,7 +113,7 @@ def _run(path: Path) -> Target:
         return _to_picture(result.restored, degraded.shape), used
 
     about = f"{preset.tier}, {'guided' if guided else 'unguided'}"
-    digest = _sha256(path if path.is_file() else weights_path(path))
+    digest = _sha256(weights_path(path))
     return Target(restore, str(path), "run", preset.task, digest, about)
 
 
