@@ -159,6 +159,7 @@ def train(**options: Any) -> None:
             run.train(report, given.checkpoint_seconds, given.log_steps)
         if world.leads:
             click.echo(_summary(run, given.out))
+    world.leave()
 
 
 @dataclass(frozen=True)
