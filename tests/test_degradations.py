@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 from dataclasses import replace
 from pathlib import Path
@@ -10,6 +11,7 @@ import numpy as np
 import pytest
 import scipy.signal
 import torch
+from PIL import Image
 
 from hyperguide.errors import HyperguideError
 from hyperguide.pictures import write_picture
@@ -43,9 +45,46 @@ def test_gray_samples_carry_the_same_noise_in_every_channel() -> None:
     assert torch.equal(sample.clean[:, 0], sample.clean[:, 1])
 
 
+def test_signal_dependent_noise_is_darker_where_the_picture_is() -> None:
+    clean = torch.linspace(0, 1, 8).view(1, 1, 1, 8).repeat(256, 3, 64, 1)
+    noise = Noise(minimum=0.1, maximum=0.1, clean=0, varying=0, gray=0, signal=1, clipped=0)
+    noisy, _, level, _ = noise.degrade(clean, None, generator())
+    residual = (noisy - clean) / level
+    assert abs(float(residual.std()) - 1) < 0.01
+    squares = level.square()[:, 0, 0]
+    torch.testing.assert_close(squares[:, -1], torch.full((256,), 0.01))  # at white
+    # A straight line over brightness whose photon part is 30 to 100 %.
+    torch.testing.assert_close(squares.diff(dim=1), squares.diff(dim=1)[:, :1].expand(-1, 7))
+    photons = (squares[:, -1] - squares[:, 0]) / squares[:, -1]
+    assert 0.3 <= float(photons.min()) < 0.35
+    assert 0.95 < float(photons.max()) <= 1
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_recompressed_samples_went_through_a_jpeg_file(channels: int) -> None:
+    clean = torch.rand(4, channels, 32, 32, generator=generator(1))
+    noise = Noise(gray=0, clean=1, clipped=0, recompressed=1, quality=(70, 70))
+    noisy = noise.degrade(clean, None, generator()).degraded
+    for picture, expected in zip(noisy, clean, strict=True):
+        data = io.BytesIO()
+        pixels = (expected * 255).round().byte().permute(1, 2, 0).numpy().squeeze()
+        Image.fromarray(pixels).save(data, "JPEG", quality=70)
+        decoded = np.asarray(Image.open(data), np.float32).reshape(32, 32, channels) / 255
+        np.testing.assert_allclose(picture.permute(1, 2, 0), decoded, atol=3 / 255)
+
+
+def test_a_veil_belongs_to_the_scene() -> None:
+    clean = torch.full((32, 3, 64, 64), 0.2)
+    sample = Rain(synthetic=1, veil=0.5, clean=0).degrade(clean, None, generator())
+    veiled = (sample.clean - clean).abs().amax((1, 2, 3)) > 0.01
+    assert 0.2 < float(veiled.float().mean()) < 0.8
+    dry = (sample.guidance == 0).expand_as(clean)
+    assert float((sample.degraded - sample.clean)[dry].abs().max()) <= 5 / 255
+
+
 def test_rain_is_the_clipped_sum_and_its_map_marks_the_streaks() -> None:
     clean = torch.full((8, 3, 64, 64), 0.4)
-    sample = Rain(clean=0).degrade(clean, None, generator())
+    sample = Rain(clean=0, veil=0).degrade(clean, None, generator())
     streaks = sample.degraded - clean
     assert torch.equal(sample.guidance, (streaks[:, :1] > 5 / 255).float())
     assert 0.01 < float(sample.guidance.mean()) < 0.9

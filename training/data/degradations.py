@@ -51,7 +51,10 @@ class Noise:
     varying: share of samples whose level varies over the picture.
     gray: share of samples with three equal channels and equal noise in them, as the runtime
         feeds gray pictures to a colour network.
+    signal: share of samples whose variance grows with the brightness, as that of photons does.
     clipped: share of samples clipped to [0, 1] and rounded to 8 bits, as files are.
+    recompressed: share of samples that went through a JPEG file.
+    quality: range of the JPEG files' quality, whole numbers, both included.
     """
 
     minimum: float = 0.0
@@ -59,7 +62,10 @@ class Noise:
     clean: float = 0.05
     varying: float = 0.3
     gray: float = 0.15
+    signal: float = 0.0
     clipped: float = 0.5
+    recompressed: float = 0.0
+    quality: tuple[int, int] = (60, 95)
 
     def level_map(self, count: int, height: int, width: int, rng: Generator) -> Tensor:
         """Draw noise level maps, shape (count, 1, height, width)."""
@@ -83,10 +89,38 @@ class Noise:
         white = torch.randn((count, channels, height, width), generator=rng)
         white = torch.where(gray, white[:, :1], white)
         level = self.level_map(count, height, width, rng).expand(-1, -1, height, width)
+        level = level * self._gain(clean, rng)  # one for each channel
         noisy = clean + level * white
         stored = (noisy.clamp(0, 1) * 255).round() / 255
         noisy = torch.where(_happens(self.clipped, count, rng), stored, noisy)
-        return Sample(noisy, clean, level)
+        recompressed = _happens(self.recompressed, count, rng).flatten()
+        low, high = self.quality
+        qualities = torch.randint(low, high + 1, (count,), generator=rng)
+        for i in recompressed.nonzero().flatten().tolist():
+            noisy[i] = through_jpeg(stored[i], int(qualities[i]))
+        return Sample(noisy, clean, level.square().mean(1, keepdim=True).sqrt())
+
+    def _gain(self, clean: Tensor, rng: Generator) -> Tensor:
+        """What the level is multiplied by: 1 at white, less in the dark where it follows photons.
+
+        The variance is read-out noise, the same everywhere, and photon noise, proportional to the
+        brightness (A. Foi et al., IEEE TIP 2008). clean: shape (N, C, H, W), so the result.
+        """
+        count = len(clean)
+        photons = _uniform(0.3, 1.0, (count, 1, 1, 1), rng) * _happens(self.signal, count, rng)
+        return (1 - photons + photons * clean).sqrt()
+
+
+def through_jpeg(image: Tensor, quality: int) -> Tensor:
+    """What is left of an image, shape (1 or 3, H, W) in [0, 1], after it was a JPEG file."""
+    pixels = (image * 255).round().byte().permute(1, 2, 0).numpy()
+    if pixels.shape[2] == 3:
+        pixels = cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR)
+    done, data = cv2.imencode(".jpg", pixels, [cv2.IMWRITE_JPEG_QUALITY, quality])
+    assert done
+    decoded = cv2.imdecode(data, cv2.IMREAD_UNCHANGED)
+    decoded = cv2.cvtColor(decoded, cv2.COLOR_BGR2RGB) if decoded.ndim == 3 else decoded[..., None]
+    return torch.from_numpy(decoded).permute(2, 0, 1).float() / 255
 
 
 @dataclass(frozen=True)
@@ -94,11 +128,14 @@ class Rain:
     """Streak layers added to photos: min(x + S, 1), the model of Rain100L.
 
     synthetic: share of samples with drawn streaks; the rest take real layers from the bank.
+    veil: share of the samples with drawn streaks in which mist lies over the scene. It belongs to
+        the scene: the streaks in front of it go, the mist stays (it is haze, another task).
     clean: share of samples without rain.
     threshold: where the layer exceeds it there is a streak; 5/255 marks 21 % of Rain100L.
     """
 
     synthetic: float = 0.3
+    veil: float = 0.25
     clean: float = 0.05
     threshold: float = 5 / 255
     bank: tuple[np.ndarray, ...] = field(default=(), repr=False, compare=False)
@@ -108,35 +145,56 @@ class Rain:
     def degrade(self, clean: Tensor, depth: Tensor | None, rng: Generator) -> Sample:
         """Add rain; the map is 1 where a streak is, 0 elsewhere."""
         count, _, height, width = clean.shape
-        layers = [self._layer(height, width, rng) for _ in range(count)]
+        layers, drawn = zip(*(self._layer(height, width, rng) for _ in range(count)), strict=True)
         streaks = torch.from_numpy(np.stack(layers))[:, None]
         streaks = streaks * ~_happens(self.clean, count, rng)
+        veiled = _happens(self.veil, count, rng) & torch.tensor(drawn).view(-1, 1, 1, 1)
+        clean = torch.where(veiled, _veil(clean, rng), clean)
         rainy = (clean + streaks).clamp(max=1)
         return Sample(rainy, clean, (streaks > self.threshold).to(clean.dtype))
 
-    def _layer(self, height: int, width: int, rng: Generator) -> np.ndarray:
+    def _layer(self, height: int, width: int, rng: Generator) -> tuple[np.ndarray, bool]:
+        """A streak layer in [0, 1], and whether it was drawn."""
         chance, pick, flip = torch.rand(3, generator=rng).tolist()
         if not self.bank or chance < self.synthetic:
-            return draw_streaks(height, width, rng)
+            return draw_streaks(height, width, rng), True
         layer = self.bank[int(pick * len(self.bank))]
         crop = random_window(layer, height, width, rng)
-        return (crop[:, ::-1] if flip < 0.5 else crop).astype(np.float32) / 255
+        return (crop[:, ::-1] if flip < 0.5 else crop).astype(np.float32) / 255, False
+
+
+def _veil(clean: Tensor, rng: Generator) -> Tensor:
+    """Photos, shape (N, C, H, W), behind gray mist of smoothly varying density up to 0.3."""
+    count, _, height, width = clean.shape
+    density = 0.3 * smooth_field(count, height, width, 3, rng)
+    density = density * torch.rand((count, 1, 1, 1), generator=rng)
+    return clean * (1 - density) + density * _uniform(0.5, 0.95, (count, 1, 1, 1), rng)
 
 
 def draw_streaks(height: int, width: int, rng: Generator) -> np.ndarray:
-    """A synthetic streak layer in [0, 1], shape (height, width): drops smeared along one angle."""
+    """A synthetic streak layer in [0, 1], shape (height, width): one or two sheets of rain."""
+    layer = _draw_sheet(height, width, rng)
+    if float(torch.rand((), generator=rng)) < 0.3:
+        layer = np.minimum(layer + _draw_sheet(height, width, rng), 0.9)
+    return layer
+
+
+def _draw_sheet(height: int, width: int, rng: Generator) -> np.ndarray:
+    """Drops smeared along one angle: many or few, short or long, thin or out of focus."""
     share, length, angle, thick, bright = torch.rand(5, generator=rng).tolist()
-    length = int(8 + 40 * length)
-    angle = math.radians(60 * (angle - 0.5))  # from the vertical
+    length = int(6 + 54 * length**1.5)
+    angle = math.radians(120 * (angle - 0.5))  # from the vertical
+    line = 1 + int(2 * thick)  # pixels wide
+    covered = 0.02 + 0.3 * share**2  # of the picture, were there no overlap
     drops = torch.rand((height + length, width + length), generator=rng).numpy()
-    drops = (drops < 0.0005 + 0.006 * share**2).astype(np.float32)
+    drops = (drops < covered / (length * (line + 1))).astype(np.float32)
     smear = np.zeros((2 * length + 1, 2 * length + 1), np.uint8)  # antialiasing wants 8 bits
     dx, dy = math.sin(angle) * length / 2, math.cos(angle) * length / 2
     ends = [(round(16 * (length + s * dx)), round(16 * (length + s * dy))) for s in (-1, 1)]
-    cv2.line(smear, ends[0], ends[1], 255, 1 + (thick > 0.7), cv2.LINE_AA, shift=4)
-    kernel = cv2.GaussianBlur(smear.astype(np.float32), (0, 0), 0.4 + 0.4 * thick)
+    cv2.line(smear, ends[0], ends[1], 255, line, cv2.LINE_AA, shift=4)
+    kernel = cv2.GaussianBlur(smear.astype(np.float32), (0, 0), 0.4 + 0.8 * thick**2)
     layer = cv2.filter2D(drops, -1, kernel / kernel.max(), borderType=cv2.BORDER_REFLECT)
-    strength = 0.15 + 0.5 * bright
+    strength = 0.08 + 0.55 * bright
     return np.minimum(layer[:height, :width] * strength, 0.9)
 
 
