@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +11,7 @@ from safetensors.torch import load_file
 
 from hyperguide.training.bilevel import Strategy
 from hyperguide.training.data.batches import open_data
-from hyperguide.training.preset import Schedule, Stage, load_preset
+from hyperguide.training.preset import Preset, Schedule, Stage, load_preset
 from hyperguide.training.trainer import Progress, Run, Settings
 
 
@@ -23,11 +23,12 @@ def make_run(
     workers: int = 0,
     **changes: Any,
 ) -> Run:
-    """Two warm-up and six outer steps on crops of 32 pixels."""
-    preset = load_preset("denoise", "fast")
+    """Two warm-up and six outer steps on crops of 32 pixels; changes to preset and schedule."""
+    names = {field.name for field in fields(Preset)}
+    of_preset = {name: changes.pop(name) for name in names & changes.keys()}
     stages = (Stage(until=1.0, crop=32, batch=2),)
     schedule = Schedule(warmup=2, steps=steps, stages=stages, held_out=4, **changes)
-    preset = replace(preset, schedule=schedule)
+    preset = replace(load_preset("denoise", "fast"), schedule=schedule, **of_preset)
     folder.mkdir(exist_ok=True)
     level = 0.1 if strategy == "manual" else None
     settings = Settings(strategy, seed=3, level=level)

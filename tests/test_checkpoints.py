@@ -26,7 +26,15 @@ from hyperguide.training.bilevel import Strategy
 from hyperguide.training.checkpoint import load_run, load_tensors
 from hyperguide.training.data.batches import open_data
 from hyperguide.training.logbook import read_log
-from hyperguide.training.preset import Schedule, Stage, load_preset
+from hyperguide.training.model import build_model
+from hyperguide.training.networks.unfolded import UnfoldedDeconvolution
+from hyperguide.training.preset import (
+    Schedule,
+    Stage,
+    UNetSettings,
+    UnfoldedSettings,
+    load_preset,
+)
 from hyperguide.training.starting_weights import start_from
 from hyperguide.training.trainer import Progress, Run, Settings
 from made_runs import make_run, same, silent, weights
@@ -162,6 +170,26 @@ def test_an_unguided_twin_starts_a_guided_run_at_its_own_result(
         expected = load_run(tmp_path / "twin").model.restore(image).restored
         actual = guided.model.restore(image).restored
     torch.testing.assert_close(actual, expected, atol=1e-6, rtol=0)
+
+
+def test_a_denoiser_starts_every_stage_of_an_unfolded_network(
+    photos: Path, small_presets: Callable[[str, str], Path], tmp_path: Path
+) -> None:
+    unfolded = load_preset("deblur", "fast", small_presets("deblur", "fast"))
+    assert isinstance(unfolded.reconstruction, UnfoldedSettings)
+    assert isinstance(unfolded.reconstruction.denoiser, UNetSettings)
+    denoiser = make_run(
+        photos, tmp_path / "run", channels=1, reconstruction=unfolded.reconstruction.denoiser
+    )
+    denoiser.train(silent)
+    model = build_model(unfolded)
+    start_from(model, tmp_path / "run")
+    image, level = torch.rand(1, 1, 32, 32), torch.full((1, 1, 32, 32), 0.04)
+    with torch.no_grad():
+        expected = load_run(tmp_path / "run").model.reconstruction(image, level)
+        assert isinstance(model.reconstruction, UnfoldedDeconvolution)
+        for stage in model.reconstruction.denoisers:
+            torch.testing.assert_close(stage(image, level), expected, atol=1e-6, rtol=0)
 
 
 def test_a_run_folder_is_not_overwritten_by_accident(

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import hashlib
 from pathlib import Path
+from typing import Any
 
+import torch
 from torch import Tensor
 
 from hyperguide.errors import HyperguideError
 from hyperguide.paths import is_folder
+from hyperguide.tasks import find_task
 
 from .checkpoint import load_tensors, load_weights, weights_path
 from .model import GuidedModel
+from .networks.unfolded import UnfoldedDeconvolution
 from .official import append_zero_channels, initialise
 
 
@@ -20,6 +24,7 @@ def start_from(model: GuidedModel, path: Path) -> None:
 
     Authors' weights are for the reconstruction network. A run's are for both networks; if it is
     an unguided twin, the new map channel starts at zero and the hyper-network stays as it is.
+    A denoiser's run starts the denoiser of every stage of an unfolded network, and nothing else.
 
     Raises HyperguideError if the file cannot be read or is of another architecture.
     """
@@ -27,12 +32,45 @@ def start_from(model: GuidedModel, path: Path) -> None:
         initialise(model.reconstruction, path)
         return
     file = weights_path(path)
-    tensors, _ = load_tensors(file)
+    tensors, record = load_tensors(file)
     own = model.state_dict()
-    if not any(name.startswith("proxy.") for name in tensors):
+    if _is_for_stages(model, record):
+        tensors = own | _for_each_stage(model, tensors, record)
+    elif not any(name.startswith("proxy.") for name in tensors):
         tensors = {name: _widened(weights, own.get(name)) for name, weights in tensors.items()}
         tensors |= {name: weights for name, weights in own.items() if name.startswith("proxy.")}
     load_weights(model, tensors, file)
+
+
+def _is_for_stages(model: GuidedModel, record: dict[str, Any]) -> bool:
+    """Whether the weights are of a plain denoiser and the model is an unfolded network of them."""
+    unfolded = isinstance(model.reconstruction, UnfoldedDeconvolution)
+    return unfolded and record["preset"]["reconstruction"].get("network") != "unfolded"
+
+
+def _for_each_stage(
+    model: GuidedModel, tensors: dict[str, Tensor], record: dict[str, Any]
+) -> dict[str, Tensor]:
+    """A denoiser's weights under the names of every stage's."""
+    network = model.reconstruction
+    assert isinstance(network, UnfoldedDeconvolution)
+    of_denoiser = {
+        name.removeprefix("reconstruction."): weights
+        for name, weights in tensors.items()
+        if name.startswith("reconstruction.")
+    }
+    if record["settings"]["strategy"] != "unguided":
+        # The map is the second half of what the first layer sees, over the range of its task.
+        scale = model.maximum / find_task(record["preset"]["task"]).guidance.maximum
+        first = next(network.denoisers[0].named_parameters())[0]  # files have another order
+        if first in of_denoiser:
+            plane, guidance = of_denoiser[first].chunk(2, 1)
+            of_denoiser[first] = torch.cat([plane, scale * guidance], 1)
+    return {
+        f"reconstruction.denoisers.{stage}.{name}": weights
+        for stage in range(len(network.denoisers))
+        for name, weights in of_denoiser.items()
+    }
 
 
 def _widened(weights: Tensor, own: Tensor | None) -> Tensor:
