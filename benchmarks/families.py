@@ -23,7 +23,7 @@ from hyperguide.export.model import export_model
 from hyperguide.training.bilevel import Strategy
 from hyperguide.training.checkpoint import load_run
 from hyperguide.training.data.batches import open_data
-from hyperguide.training.networks.stack import fold_branches
+from hyperguide.training.networks.folding import fold_layers
 from hyperguide.training.precision import fastest_precision
 from hyperguide.training.preset import (
     Preset,
@@ -62,7 +62,7 @@ def main() -> None:
             preset = replace(load_preset(arguments.task, "fast"), reconstruction=family)
             run = _train(preset, arguments, Path(folder) / str(number))
             trained = load_run(run.folder)
-            work = kilo_macs(fold_branches(trained.model))
+            work = kilo_macs(fold_layers(trained.model))
             rows.append((name, work, run.total, run.validation["output_psnr"]))
             export_model(trained, run.folder / "model.onnx")
             enhancers.append(hyperguide.load(run.folder / "model.onnx", threads=1))

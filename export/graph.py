@@ -50,11 +50,41 @@ def export_graph(model: GuidedModel) -> onnx.ModelProto:
         )
     assert program is not None
     proto = program.model_proto
+    cancel_differences(proto.graph)
     _name_dimensions(proto.graph, channels)
     _add_defaults(proto.graph)
     _strip(proto)
     onnx.checker.check_model(proto, full_check=True)
     return proto
+
+
+def cancel_differences(graph: onnx.GraphProto) -> None:
+    """Replace (a + b) - a by b.
+
+    The networks add their correction to the image, the dial of strength wants it alone.
+    """
+    sums = {node.output[0]: node for node in graph.node if node.op_type == "Add"}
+    aliases: dict[str, str] = {}
+    for node in list(graph.node):
+        if node.op_type == "Sub" and node.input[0] in sums:
+            first, second = sums[node.input[0]].input
+            if node.input[1] in (first, second):
+                aliases[node.output[0]] = second if node.input[1] == first else first
+                graph.node.remove(node)
+    for node in graph.node:
+        for position, name in enumerate(node.input):
+            node.input[position] = aliases.get(name, name)
+    drop_unused(graph)
+
+
+def drop_unused(graph: onnx.GraphProto) -> None:
+    """Remove nodes that no output depends on."""
+    used = {value.name for value in graph.output}
+    for node in reversed(list(graph.node)):
+        if used.isdisjoint(node.output):
+            graph.node.remove(node)
+        else:
+            used.update(node.input)
 
 
 def _example_size(multiple: int, least: int) -> int:

@@ -29,8 +29,8 @@ from hyperguide.model_file import (
 from hyperguide.tasks import find_task
 from hyperguide.training.checkpoint import TrainedModel
 from hyperguide.training.model import GuidedModel
+from hyperguide.training.networks.folding import fold_layers
 from hyperguide.training.networks.hyper import StageHyperNetworks
-from hyperguide.training.networks.stack import fold_branches
 
 from .graph import export_graph
 from .probe import receptive_field
@@ -62,7 +62,7 @@ def export_model(trained: TrainedModel, path: Path, force: bool = False) -> list
             "This run is an unguided twin for comparisons and has no map to offer: "
             "export a guided run."
         )
-    model = fold_branches(trained.model).eval()
+    model = fold_layers(trained.model).eval()
     proto = export_graph(model)
     metadata = _describe(trained).to_metadata()
     for sample in _golden_samples(model):

@@ -5,13 +5,15 @@ from __future__ import annotations
 import getpass
 import os
 import re
+from collections import Counter
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
 import onnx
 import onnx.numpy_helper
+import onnx.parser
 import onnxruntime
 import pytest
 import torch
@@ -21,12 +23,14 @@ import hyperguide
 from conftest import TASKS, Outcome, roughen
 from hyperguide.bundled import bundled_models, bundled_path
 from hyperguide.errors import HyperguideError
+from hyperguide.export.graph import cancel_differences, export_graph
 from hyperguide.export.model import compare_with_torch, export_model, seal
 from hyperguide.export.probe import receptive_field
 from hyperguide.golden import read_golden
 from hyperguide.model_file import DIALS, read_model_file
 from hyperguide.training.checkpoint import BEST, load_run, save_tensors
 from hyperguide.training.model import GuidedModel, build_model
+from hyperguide.training.networks.folding import fold_layers
 from hyperguide.training.preset import load_preset
 from hyperguide.verify import seal_breaks
 
@@ -90,6 +94,38 @@ def test_a_given_map_at_mix_one_equals_torch_fed_that_map(pair: tuple[GuidedMode
     np.testing.assert_allclose(enhanced, expected.clamp(0, 1).numpy(), atol=1e-4)
     # Any slip of the map would show: a tenth less of it changes far more than the tolerance.
     assert np.abs(run(0.9 * guidance)[0] - enhanced).max() > 5e-3
+
+
+def test_the_graph_gathers_no_blocks_and_takes_no_detours(tmp_path: Path) -> None:
+    preset = load_preset("denoise", "fast")
+    proxy = replace(preset.proxy, view="image")  # type: ignore[type-var]
+    proto = export_graph(fold_layers(build_model(replace(preset, proxy=proxy))))
+    counts = Counter(node.op_type for node in proto.graph.node)
+    assert counts.keys().isdisjoint({"Reshape", "Transpose", "Shape", "Div"})
+    # The image minus a half, and 1 - guidance_mix; not the restored picture minus the image.
+    assert counts["Sub"] == 2
+
+
+def test_a_difference_is_cancelled_only_where_it_is_one() -> None:
+    graph = onnx.parser.parse_graph("""
+        cancels (float[2] a, float[2] b, float[2] c) => (float[2] out) {
+            s = Add(a, b)
+            d = Sub(s, a)
+            e = Sub(a, s)
+            f = Mul(d, e)
+            unused = Sub(s, b)
+            t = Add(c, a)
+            g = Sub(t, b)
+            out = Add(f, g)
+        }""")
+    model = onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 18)])
+    model.ir_version = 10
+    feeds = {name: _noise(2, seed=seed) for seed, name in enumerate("abc")}
+    expected = onnxruntime.InferenceSession(model.SerializeToString()).run(None, feeds)[0]
+    cancel_differences(model.graph)
+    assert [node.op_type for node in model.graph.node] == ["Add", "Sub", "Mul", "Add", "Sub", "Add"]
+    actual = onnxruntime.InferenceSession(model.SerializeToString()).run(None, feeds)[0]
+    np.testing.assert_allclose(actual, expected, atol=1e-6)
 
 
 def test_an_exporter_that_deviates_writes_nothing(

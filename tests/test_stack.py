@@ -10,9 +10,10 @@ from torch import Tensor, nn
 
 from hyperguide.errors import HyperguideError
 from hyperguide.training.model import GuidedModel
-from hyperguide.training.networks.hyper import PlainHyperNetwork
-from hyperguide.training.networks.stack import BranchedConvolution, GuidedStack, fold_branches
-from hyperguide.training.networks.unet import GuidedUNet
+from hyperguide.training.networks.folding import fold_layers
+from hyperguide.training.networks.guided_input import GuidedHead, UnshuffledConvolution
+from hyperguide.training.networks.hyper import HyperNetwork, PlainHyperNetwork
+from hyperguide.training.networks.stack import BranchedConvolution, GuidedStack
 
 
 def _random(*shape: int, seed: int = 0) -> Tensor:
@@ -45,22 +46,53 @@ def test_a_block_is_the_sum_of_a_3x3_a_1x1_and_the_identity() -> None:
 @pytest.mark.parametrize("size", [(2, 2), (2, 10), (6, 4), (34, 46)])
 def test_folding_changes_no_pixel(size: tuple[int, int]) -> None:
     stack = _stack()
-    folded = stack.fold()
+    folded = fold_layers(stack)
     image, guidance = _random(2, 3, *size), 0.5 * _random(2, 1, *size, seed=1)
     with torch.no_grad():
         before = stack(image, guidance)
         assert (before - image).abs().max() > 0.05  # the stack does something
         assert (folded(image, guidance) - before).abs().max() <= 1e-5
         exact = stack.double()(image.double(), guidance.double())
-        assert (stack.fold()(image.double(), guidance.double()) - exact).abs().max() <= 1e-12
+        assert (fold_layers(stack)(image.double(), guidance.double()) - exact).abs().max() <= 1e-12
 
 
-def test_a_folded_stack_is_plain_3x3_convolutions_and_its_original_is_kept() -> None:
+@pytest.mark.parametrize("unshuffle", [1, 2, 4])
+def test_a_convolution_of_blocks_is_a_strided_one_of_pixels(unshuffle: int) -> None:
+    torch.manual_seed(0)
+    image = _random(2, 3, 5 * unshuffle, 7 * unshuffle)
+    guidance = 0.3 * _random(2, 1, *image.shape[2:], seed=1)
+    layer = UnshuffledConvolution(3, 8, unshuffle).double()
+    heads = [GuidedHead(3, guided, 8, unshuffle, 0.3).double() for guided in (True, False)]
+    maps = (guidance.double(), None)
+    with torch.no_grad():
+        expected = layer(image.double())
+        assert expected.shape == (2, 8, 5, 7)
+        torch.testing.assert_close(layer.fold()(image.double()), expected)
+        for head, given in zip(heads, maps, strict=True):
+            actual = fold_layers(head)(image.double(), given)
+            torch.testing.assert_close(actual, head(image.double(), given))
+
+
+def test_a_folded_pair_gathers_no_blocks() -> None:
+    torch.manual_seed(0)
+    proxy = HyperNetwork(3, 8, 4, (1, 1, 2, 1), "image", 0.5)
+    pair = GuidedModel(proxy, _stack())
+    image = _random(1, 3, 16, 24)
+    folded = fold_layers(pair)
+    assert not any(isinstance(m, UnshuffledConvolution) for m in folded.modules())
+    with torch.no_grad():
+        torch.testing.assert_close(folded.predict(image), pair.predict(image))
+        expected = pair.restore(image).restored
+        torch.testing.assert_close(folded.restore(image).restored, expected, atol=1e-5, rtol=0)
+
+
+def test_a_folded_stack_is_plain_convolutions_and_its_original_is_kept() -> None:
     stack = _stack(depth=3)
     before = {name: weights.clone() for name, weights in stack.state_dict().items()}
-    folded = stack.fold()
+    folded = fold_layers(stack)
     convs = [m for m in folded.modules() if isinstance(m, nn.Conv2d)]
-    assert [conv.kernel_size for conv in convs] == [(3, 3)] * (3 + 2)
+    # The head is two strided ones, of the image and of the map.
+    assert [conv.kernel_size for conv in convs] == [(6, 6)] * 2 + [(3, 3)] * (3 + 1)
     assert not any(isinstance(m, BranchedConvolution) for m in folded.modules())
     assert sum(isinstance(m, BranchedConvolution) for m in stack.modules()) == 3
     with torch.no_grad():
@@ -73,19 +105,19 @@ def test_branches_are_folded_wherever_they_are() -> None:
     torch.manual_seed(0)
     pair = GuidedModel(PlainHyperNetwork(3, 8, 0.5), _stack())
     nested = nn.ModuleDict({"pair": pair, "block": BranchedConvolution(16)})
-    folded = fold_branches(nested)
+    folded = fold_layers(nested)
     assert not any(isinstance(m, BranchedConvolution) for m in folded.modules())
     image = _random(1, 3, 8, 8)
     with torch.no_grad():
         expected = pair.restore(image).restored
-        actual = fold_branches(pair).restore(image).restored
+        actual = fold_layers(pair).restore(image).restored
     assert (actual - expected).abs().max() <= 1e-5
-    assert isinstance(fold_branches(nested["block"]), nn.Conv2d)
+    assert isinstance(fold_layers(nested["block"]), nn.Conv2d)
 
 
-def test_a_network_without_branches_stays_what_it_is() -> None:
-    network = GuidedUNet(3, True, 2, (16, 32), 1, "residual", 0.5)
-    copy = fold_branches(network)
+def test_a_network_with_nothing_to_fold_stays_what_it_is() -> None:
+    network = PlainHyperNetwork(3, 8, 0.5)
+    copy = fold_layers(network)
     assert copy is not network
     assert [name for name, _ in copy.named_modules()] == [n for n, _ in network.named_modules()]
     state = copy.state_dict()

@@ -21,7 +21,7 @@ from hyperguide.tasks import find_task
 
 T = TypeVar("T")
 
-View = Literal["detail", "image+detail", "context"]
+View = Literal["image", "detail", "image+detail", "context"]
 Output = Literal["residual", "affine"]
 LossName = Literal["log_mse", "l1", "l1_ssim", "negative_ssim", "smooth_l1_perceptual", "mse"]
 

@@ -1,18 +1,94 @@
-"""What the compact networks read: picture and map, folded into channels."""
+"""First layers of the compact networks: picture and map, pixel blocks folded into channels."""
 
 from __future__ import annotations
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 
 
-def fold_input(image: Tensor, guidance: Tensor | None, maximum: float, unshuffle: int) -> Tensor:
-    """Put picture and map together and fold pixel blocks into channels.
+class UnshuffledConvolution(nn.Conv2d):
+    """A 3x3 convolution over blocks of pixels.
 
-    image: shape (N, C, H, W) in [0, 1]; guidance: shape (N, 1, H, W) in [0, maximum], None for
-        the unguided twin; unshuffle: side of the blocks.
-    Returns shape (N, (C + 1) u^2, H / u, W / u), values around 0; the map's channels last.
+    planes: of the input.
+    width: channels of the output.
+    unshuffle: side of the blocks.
     """
-    planes = [image - 0.5] if guidance is None else [image - 0.5, guidance / maximum]
-    return F.pixel_unshuffle(torch.cat(planes, 1), unshuffle)
+
+    def __init__(self, planes: int, width: int, unshuffle: int) -> None:
+        super().__init__(planes * unshuffle**2, width, 3, padding=1)
+        self.unshuffle = unshuffle
+
+    def forward(self, x: Tensor) -> Tensor:
+        """x: shape (N, planes, H, W); returns shape (N, width, H / unshuffle, W / unshuffle)."""
+        return super().forward(F.pixel_unshuffle(x, self.unshuffle))
+
+    def fold(self) -> nn.Conv2d:
+        """The same as one strided convolution of pixels: no block has to be gathered first."""
+        return _strided(self.weight, self.bias, self.unshuffle)
+
+
+class GuidedHead(UnshuffledConvolution):
+    """The first layer of a reconstruction network, over the image and, if guided, its map.
+
+    channels: of the image.
+    guided: whether there is a map.
+    maximum: the map is divided by it, so that the network sees it in [0, 1].
+    """
+
+    def __init__(
+        self, channels: int, guided: bool, width: int, unshuffle: int, maximum: float
+    ) -> None:
+        super().__init__(channels + guided, width, unshuffle)
+        self.channels = channels
+        self.maximum = maximum
+
+    def forward(self, image: Tensor, guidance: Tensor | None = None) -> Tensor:
+        """Look at an image in [0, 1], shape (N, C, H, W), and a map of shape (N, 1, H, W)."""
+        planes = [image - 0.5] if guidance is None else [image - 0.5, guidance / self.maximum]
+        return super().forward(torch.cat(planes, 1))
+
+    def fold(self) -> SplitHead:  # type: ignore[override]  # has two inputs itself
+        """The same as strided convolutions, one of the image and one of the map."""
+        return SplitHead(self)
+
+
+class SplitHead(nn.Module):
+    """What `GuidedHead` computes, without putting image and map together."""
+
+    def __init__(self, head: GuidedHead) -> None:
+        super().__init__()
+        of_image = head.channels * head.unshuffle**2
+        self.image = _strided(head.weight[:, :of_image], head.bias, head.unshuffle)
+        self.guidance: nn.Conv2d | None = None
+        if head.in_channels > of_image:
+            of_map = head.weight[:, of_image:] / head.maximum
+            self.guidance = _strided(of_map, None, head.unshuffle)
+
+    def forward(self, image: Tensor, guidance: Tensor | None = None) -> Tensor:
+        """See `GuidedHead.forward`."""
+        x: Tensor = self.image(image - 0.5)
+        return x if self.guidance is None else x + self.guidance(guidance)
+
+
+@torch.no_grad()
+def _strided(weight: Tensor, bias: Tensor | None, unshuffle: int) -> nn.Conv2d:
+    """The convolution of pixels that equals a 3x3 one over their blocks.
+
+    weight: shape (O, planes u^2, 3, 3), a block's pixels row by row as `pixel_unshuffle` has them.
+    """
+    blocks = weight.unflatten(1, (-1, unshuffle, unshuffle))
+    pixels = blocks.permute(0, 1, 4, 2, 5, 3).flatten(4, 5).flatten(2, 3)
+    conv = nn.Conv2d(
+        pixels.shape[1],
+        len(pixels),
+        3 * unshuffle,
+        stride=unshuffle,
+        padding=unshuffle,
+        bias=bias is not None,
+    ).to(weight)
+    conv.weight.copy_(pixels)
+    if bias is not None:
+        assert conv.bias is not None
+        conv.bias.copy_(bias)
+    return conv

@@ -8,7 +8,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from hyperguide.errors import HyperguideError
+
 from ..preset import View
+from .guided_input import UnshuffledConvolution
+
+_DETAIL_GAIN = 5.0  # brings noise to the size of a picture's values
 
 
 class HyperNetwork(nn.Module):
@@ -20,10 +25,12 @@ class HyperNetwork(nn.Module):
     channels: of the image.
     width: feature channels.
     unshuffle: side of the pixel blocks folded into channels.
-    dilations: of the four convolutions.
-    view: what the first layer sees. `detail` is the image minus its 5x5 mean, in which noise
-        stands out; `image+detail` is both; `context` is the half-size image with its channels'
-        mean and deviation and its mean darkest channel, so that one pixel knows the whole scene.
+    dilations: of the four convolutions; the first is 1 but for `context`.
+    view: what the first layer sees. `image` is the image, and half of the first layer's filters
+        start with zero mean, blind to all but detail; `detail` is the image minus its 5x5 mean, in
+        which noise stands out; `image+detail` is both; `context` is the half-size image with its
+        channels' mean and deviation and its mean darkest channel, so that one pixel knows the
+        whole scene.
     maximum: upper end of the map's range.
     """
 
@@ -42,15 +49,36 @@ class HyperNetwork(nn.Module):
         self.unshuffle = unshuffle
         self.maximum = maximum
         self.reduction = 2 if view == "context" else 1
-        planes = {"detail": channels, "image+detail": 2 * channels, "context": channels}[view]
-        statistics = 2 * channels + 1 if view == "context" else 0
+        first: nn.Module
+        if view == "context":
+            statistics = 2 * channels + 1
+            first = _convolution(channels * unshuffle**2 + statistics, width, dilations[0])
+        elif dilations[0] == 1:
+            planes = 2 * channels if view == "image+detail" else channels
+            first = UnshuffledConvolution(planes, width, unshuffle)
+        else:
+            raise HyperguideError("The first of the proxy's dilations must be 1 in the preset.")
         # In a reduced context the map is smooth: one value a block, interpolated.
         out = 1 if view == "context" else unshuffle**2
-        sizes = [planes * unshuffle**2 + statistics, width, width, width, out]
         self.convs = nn.ModuleList(
-            nn.Conv2d(sizes[i], sizes[i + 1], 3, padding=dilations[i], dilation=dilations[i])
-            for i in range(4)
+            [
+                first,
+                _convolution(width, width, dilations[1]),
+                _convolution(width, width, dilations[2]),
+                _convolution(width, out, dilations[3]),
+            ]
         )
+        if view == "image":
+            self._look_at_detail()
+
+    def _look_at_detail(self) -> None:
+        """Make half of the first filters high-pass: from the image alone, noise is learnt late."""
+        first = self.convs[0]
+        assert isinstance(first, nn.Conv2d)
+        with torch.no_grad():
+            filters = first.weight[: len(first.weight) // 2].unflatten(1, (self.channels, -1))
+            filters -= filters.mean((2, 3, 4), keepdim=True)  # of each plane
+            filters *= _DETAIL_GAIN
 
     @property
     def size_multiple(self) -> int:
@@ -63,8 +91,9 @@ class HyperNetwork(nn.Module):
         image: shape (N, C, H, W) in [0, 1].
         Returns shape (N, 1, H, W) in [0, maximum].
         """
-        x = F.pixel_unshuffle(self._view(image), self.unshuffle)
+        x = self._view(image)
         if self.view == "context":
+            x = F.pixel_unshuffle(x, self.unshuffle)
             x = torch.cat([x, _scene_statistics(image).expand(-1, -1, *x.shape[2:])], 1)
         for conv in self.convs[:-1]:
             x = F.relu(conv(x))
@@ -80,9 +109,15 @@ class HyperNetwork(nn.Module):
     def _view(self, image: Tensor) -> Tensor:
         if self.view == "context":
             return F.avg_pool2d(image, self.reduction) - 0.5
+        if self.view == "image":
+            return image - 0.5
         mean = F.avg_pool2d(image, 5, 1, 2, count_include_pad=False)
-        detail = 5 * (image - mean)
+        detail = _DETAIL_GAIN * (image - mean)
         return detail if self.view == "detail" else torch.cat([image - 0.5, detail], 1)
+
+
+def _convolution(planes: int, width: int, dilation: int) -> nn.Conv2d:
+    return nn.Conv2d(planes, width, 3, padding=dilation, dilation=dilation)
 
 
 def _scene_statistics(image: Tensor) -> Tensor:

@@ -7,7 +7,6 @@ linear, so their sum is a single convolution (X. Ding et al., RepVGG, CVPR 2021)
 from __future__ import annotations
 
 import copy
-from typing import TypeVar
 
 import torch
 import torch.nn.functional as F
@@ -15,9 +14,7 @@ from torch import Tensor, nn
 
 from hyperguide.errors import HyperguideError
 
-from .guided_input import fold_input
-
-Module = TypeVar("Module", bound=nn.Module)
+from .guided_input import GuidedHead
 
 
 class BranchedConvolution(nn.Module):
@@ -73,7 +70,7 @@ class GuidedStack(nn.Module):
         self.unshuffle = unshuffle
         self.maximum = maximum
         pixels = unshuffle**2
-        self.head = nn.Conv2d((channels + guided) * pixels, width, 3, padding=1)
+        self.head = GuidedHead(channels, guided, width, unshuffle, maximum)
         self.blocks = nn.ModuleList(BranchedConvolution(width) for _ in range(depth))
         self.tail = nn.Conv2d(width, channels * pixels, 3, padding=1)
         nn.init.zeros_(self.tail.weight)  # training starts at the identity
@@ -92,26 +89,7 @@ class GuidedStack(nn.Module):
         guidance: shape (N, 1, H, W) in the task's unit; absent for the unguided twin.
         Returns shape (N, C, H, W).
         """
-        x = F.relu(self.head(fold_input(image, guidance, self.maximum, self.unshuffle)))
+        x = F.relu(self.head(image, guidance))
         for block in self.blocks:
             x = F.relu(block(x))
         return image + F.pixel_shuffle(self.tail(x), self.unshuffle)
-
-    def fold(self) -> GuidedStack:
-        """A copy with one plain 3x3 convolution for each block, the form to run."""
-        return fold_branches(self)
-
-
-def fold_branches(module: Module) -> Module:
-    """A deep copy of any module in which every branched convolution is folded.
-
-    A module without branched convolutions comes back as it is, as a copy.
-    """
-    if isinstance(module, BranchedConvolution):
-        return module.fold()  # type: ignore[return-value]
-    folded = copy.deepcopy(module)
-    for parent in list(folded.modules()):
-        for name, child in parent.named_children():
-            if isinstance(child, BranchedConvolution):
-                setattr(parent, name, child.fold())
-    return folded

@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..preset import Output
-from .guided_input import fold_input
+from .guided_input import GuidedHead
 
 
 class ResidualBlock(nn.Module):
@@ -62,7 +62,7 @@ class GuidedUNet(nn.Module):
         self.asks_per_stage = False
         pixels = unshuffle**2
         outputs = channels * (2 if output == "affine" else 1)
-        self.head = nn.Conv2d((channels + guided) * pixels, widths[0], 3, padding=1)
+        self.head = GuidedHead(channels, guided, widths[0], unshuffle, maximum)
         self.encoder = nn.ModuleList(ResidualBlock(w) for w in widths[:-1])
         self.down = nn.ModuleList(
             nn.Conv2d(fine, coarse, 2, stride=2) for fine, coarse in pairwise(widths)
@@ -87,7 +87,7 @@ class GuidedUNet(nn.Module):
         guidance: shape (N, 1, H, W) in the task's unit; absent for the unguided twin.
         Returns shape (N, C, H, W).
         """
-        x = self.head(fold_input(image, guidance, self.maximum, self.unshuffle))
+        x = self.head(image, guidance)
         skips = []
         for block, down in zip(self.encoder, self.down, strict=True):
             x = block(x)
@@ -101,5 +101,5 @@ class GuidedUNet(nn.Module):
         x = F.pixel_shuffle(self.tail(x), self.unshuffle)
         if self.output == "affine":
             gain, offset = x.split(self.channels, 1)
-            return image + gain * image - offset
+            return image + (gain * image - offset)
         return image + x

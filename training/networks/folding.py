@@ -1,0 +1,31 @@
+"""Networks in the form to run: the same functions in fewer and larger steps."""
+
+from __future__ import annotations
+
+import copy
+from typing import TypeVar
+
+from torch import nn
+
+from .guided_input import UnshuffledConvolution
+from .stack import BranchedConvolution
+
+Module = TypeVar("Module", bound=nn.Module)
+
+_LAYERS = (BranchedConvolution, UnshuffledConvolution)
+
+
+def fold_layers(module: Module) -> Module:
+    """A deep copy in which every layer that can be folded is.
+
+    Branched convolutions become one convolution each, those over pixel blocks strided ones.
+    A module without such layers comes back as it is, as a copy.
+    """
+    if isinstance(module, _LAYERS):
+        return module.fold()  # type: ignore[return-value]
+    folded = copy.deepcopy(module)
+    for parent in list(folded.modules()):
+        for name, child in parent.named_children():
+            if isinstance(child, _LAYERS):
+                setattr(parent, name, child.fold())
+    return folded
