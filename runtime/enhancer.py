@@ -14,7 +14,7 @@ from .bundled import model_path
 from .engines import Engine, open_engine
 from .errors import HyperguideError
 from .model_file import ENHANCED, GUIDANCE, IMAGE, ModelFile, ModelInfo, read_model_file
-from .pixels import from_tensor, pad_to_multiple, to_tensor
+from .pixels import from_tensor, layout_of, pad_to_multiple, to_tensor
 
 Dial = float | np.ndarray
 
@@ -75,6 +75,10 @@ class Enhancer:
 
         Raises HyperguideError for unusable pictures and dials.
         """
+        if guidance is None and _is_one(strength) and _is_one(guidance_scale):
+            result = self._enhance_bytes(image)
+            if result is not None:
+                return result
         tensor, layout = to_tensor(image, self.info.channels)
         count, _, height, width = tensor.shape
         shape = (count, height, width)
@@ -92,15 +96,39 @@ class Enhancer:
         outputs = self._engine.run({IMAGE: pad_to_multiple(tensor, multiple), **feeds})
         enhanced = outputs[ENHANCED][..., :height, :width]
         used = outputs[GUIDANCE][:, 0, :height, :width]
-        if not np.isfinite(enhanced).all():
-            raise HyperguideError(
-                f"{self.engine} computed NaN or infinity for this picture: "
-                "run 'hyperguide verify' on the model file."
-            )
+        self._refuse_infinite(enhanced)
         return Result(
             from_tensor(enhanced, image, layout),
             np.ascontiguousarray(used if layout.batched else used[0]),
         )
+
+    def _enhance_bytes(self, image: np.ndarray) -> Result | None:
+        """Enhance bytes on an engine that converts them itself; None if it does not."""
+        layout = layout_of(image)
+        if layout.dtype != np.uint8 or layout.alpha or layout.color != self.info.channels:
+            return None
+        pixels = image if layout.batched else image[None]
+        if not layout.planes:
+            pixels = pixels[..., None]
+        height, width = pixels.shape[1:3]
+        multiple = self.info.size_multiple
+        outputs = self._engine.run_bytes(pad_to_multiple(pixels, multiple, rows_axis=1))
+        if outputs is None:
+            return None
+        used = outputs[GUIDANCE][:, 0, :height, :width]
+        self._refuse_infinite(used)
+        enhanced = np.ascontiguousarray(outputs[ENHANCED][:, :height, :width])
+        guidance = np.ascontiguousarray(used)
+        if layout.batched:
+            return Result(enhanced, guidance)
+        return Result(enhanced.reshape(image.shape), guidance[0])
+
+    def _refuse_infinite(self, values: np.ndarray) -> None:
+        if not np.isfinite(values).all():
+            raise HyperguideError(
+                f"{self.engine} computed NaN or infinity for this picture: "
+                "run 'hyperguide verify' on the model file."
+            )
 
     def _guidance(self, guidance: Dial, shape: tuple[int, int, int]) -> np.ndarray:
         meaning = self.info.guidance
@@ -131,7 +159,7 @@ def load(
     """Load a bundled model by its task's name, or a model file by its path.
 
     model: `denoise`, `derain`, `dehaze`, or the path of an .onnx file.
-    device: `auto` or `cpu`.
+    device: `auto`, `cpu` or `openvino`, see `engines.open_engine`.
     tier: of the bundled model.
     threads: of the CPU engine; 0 takes one per core.
     Raises HyperguideError if there is no such model or it cannot run.
@@ -139,6 +167,10 @@ def load(
     file = read_model_file(model_path(model, tier))
     _ = file.info  # a file that is not ours fails here, before an engine sees it
     return Enhancer(file, open_engine(file, device, threads))
+
+
+def _is_one(dial: Dial) -> bool:
+    return isinstance(dial, int | float) and dial == 1
 
 
 def _numbers(value: Dial, what: str) -> np.ndarray:

@@ -25,7 +25,7 @@ from pathlib import Path
 from typing import Any
 
 from .errors import HyperguideError
-from .protobuf import MalformedError, fields
+from .protobuf import MalformedError, fields, submessage, without
 from .tasks import TASKS, Guidance
 
 IMAGE = "image"
@@ -44,6 +44,7 @@ FORMAT = 1
 # Field numbers of onnx.proto.
 _MODEL_GRAPH, _MODEL_METADATA = 7, 14
 _GRAPH_INITIALIZER, _GRAPH_INPUT, _GRAPH_OUTPUT = 5, 11, 12
+_TENSOR_NAME = 8
 
 
 @dataclass(frozen=True)
@@ -158,6 +159,19 @@ class ModelFile:
         The stored digests themselves are left out of the metadata's.
         """
         return digests(self.content)
+
+    def without_defaults(self) -> bytes:
+        """The file with the dials as inputs that must be given, for engines that know no other."""
+
+        def is_default(part: int, item: memoryview) -> bool:
+            if part != _GRAPH_INITIALIZER:
+                return False
+            return _text(dict(fields(item)).get(_TENSOR_NAME, b"")) in DIALS
+
+        content = memoryview(self.content)
+        graph = next(value for number, value in fields(content) if number == _MODEL_GRAPH)
+        rest = without(content, lambda number, _: number == _MODEL_GRAPH)
+        return rest + submessage(_MODEL_GRAPH, without(_message(graph), is_default))
 
     def changes(self) -> list[str]:
         """Name the parts whose digest differs from the one stored at export."""

@@ -53,7 +53,7 @@ def to_tensor(image: np.ndarray, channels: int) -> tuple[np.ndarray, Layout]:
     Returns (float32, shape (N, channels, H, W); the layout). Raises HyperguideError for other
     shapes and types, empty pictures, NaN, and colour for a gray network.
     """
-    layout = _layout(image)
+    layout = layout_of(image)
     if channels == 1 and layout.color == 3:
         raise HyperguideError("This model takes gray pictures: convert the picture to gray first.")
     pictures = image if layout.batched else image[None]
@@ -92,12 +92,17 @@ def from_tensor(tensor: np.ndarray, image: np.ndarray, layout: Layout) -> np.nda
     return np.ascontiguousarray(pixels, dtype=layout.dtype)
 
 
-def pad_to_multiple(tensor: np.ndarray, multiple: int) -> np.ndarray:
-    """Repeat the last row and column until height and width are multiples; shape (N, C, H, W)."""
-    rows, columns = (-size % multiple for size in tensor.shape[2:])
-    if not rows and not columns:
+def pad_to_multiple(tensor: np.ndarray, multiple: int, rows_axis: int = 2) -> np.ndarray:
+    """Repeat the last row and column until height and width are multiples.
+
+    tensor: rank 4, height and width at `rows_axis` and behind it.
+    """
+    missing = [-size % multiple for size in tensor.shape[rows_axis : rows_axis + 2]]
+    if not any(missing):
         return tensor
-    return np.pad(tensor, ((0, 0), (0, 0), (0, rows), (0, columns)), mode="edge")
+    widths = [(0, 0)] * 4
+    widths[rows_axis : rows_axis + 2] = [(0, size) for size in missing]
+    return np.pad(tensor, widths, mode="edge")
 
 
 def _check_range(pictures: np.ndarray) -> None:
@@ -112,7 +117,8 @@ def _check_range(pictures: np.ndarray) -> None:
         )
 
 
-def _layout(image: np.ndarray) -> Layout:
+def layout_of(image: np.ndarray) -> Layout:
+    """How a picture is given. Raises HyperguideError for shapes and types that are none."""
     if not isinstance(image, np.ndarray):
         raise HyperguideError(
             f"A picture must be a numpy array, not {type(image).__name__}: read the file first."

@@ -1,4 +1,4 @@
-"""Reading of protocol buffers' wire format, as much as an ONNX file's outline needs.
+"""Protocol buffers' wire format, as much of it as an ONNX file's outline needs.
 
 The runtime depends on no ONNX library, and an engine cannot tell why it rejects a file. Two
 dozen lines are enough to walk over a message's fields.
@@ -6,7 +6,7 @@ dozen lines are enough to walk over a message's fields.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 _VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
 
@@ -20,13 +20,20 @@ def fields(message: memoryview) -> Iterator[tuple[int, int | memoryview]]:
 
     Raises MalformedError where the bytes end early or are no message.
     """
+    for number, value, _, _ in _spans(message):
+        yield number, value
+
+
+def _spans(message: memoryview) -> Iterator[tuple[int, int | memoryview, int, int]]:
+    """As `fields`, with where each field starts and ends."""
     position = 0
     while position < len(message):
+        start = position
         key, position = _varint(message, position)
         number, wire = key >> 3, key & 7
         if wire == _VARINT:
             value, position = _varint(message, position)
-            yield number, value
+            yield number, value, start, position
             continue
         if wire == _BYTES:
             size, position = _varint(message, position)
@@ -36,8 +43,31 @@ def fields(message: memoryview) -> Iterator[tuple[int, int | memoryview]]:
             raise MalformedError(f"wire type {wire}")
         if number == 0 or position + size > len(message):
             raise MalformedError("truncated")
-        yield number, message[position : position + size]
+        yield number, message[position : position + size], start, position + size
         position += size
+
+
+def without(message: memoryview, unwanted: Callable[[int, memoryview], bool]) -> bytes:
+    """A copy of a message without the sub-messages and strings that are unwanted.
+
+    unwanted: called with number and bytes of each.
+    """
+    return b"".join(
+        bytes(message[start:end])
+        for number, value, start, end in _spans(message)
+        if isinstance(value, int) or not unwanted(number, value)
+    )
+
+
+def submessage(number: int, content: bytes) -> bytes:
+    """A sub-message or string as a field of a message."""
+    encoded = bytearray()
+    for value in (number << 3 | _BYTES, len(content)):
+        while value > 0x7F:
+            encoded.append(value & 0x7F | 0x80)
+            value >>= 7
+        encoded.append(value)
+    return bytes(encoded) + content
 
 
 def _varint(message: memoryview, position: int) -> tuple[int, int]:

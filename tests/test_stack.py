@@ -75,7 +75,7 @@ def test_a_convolution_of_blocks_is_a_strided_one_of_pixels(unshuffle: int) -> N
 
 def test_a_folded_pair_gathers_no_blocks() -> None:
     torch.manual_seed(0)
-    proxy = HyperNetwork(3, 8, 4, (1, 1, 2, 1), "image", 0.5)
+    proxy = HyperNetwork(3, 8, 4, (1, 1, 2, 1), "image", False, 0.5)
     pair = GuidedModel(proxy, _stack())
     image = _random(1, 3, 16, 24)
     folded = fold_layers(pair)

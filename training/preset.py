@@ -42,6 +42,7 @@ class CompactProxySettings:
     width: int
     unshuffle: int
     dilations: tuple[int, int, int, int]
+    smooth: bool = False
     network: Literal["compact"] = "compact"
 
     def __post_init__(self) -> None:

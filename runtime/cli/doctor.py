@@ -25,7 +25,7 @@ _PACKAGES = {
     "opencv-python": ("picture files", None),
     "onnxruntime": ("CPU engine", "cpu"),
     "onnxruntime-gpu": ("CUDA and TensorRT engines", "gpu"),
-    "openvino": ("another host of the files", "openvino"),
+    "openvino": ("CPU engine", "openvino"),
     "torch": ("training", "train"),
     "safetensors": ("checkpoints", "train"),
     "pyyaml": ("presets", "train"),

@@ -6,6 +6,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+# What the networks take off a picture. Near the middle, so that values are around 0, and a value of
+# 8 bits, so that pictures of bytes are k / 255 with whole k and lose nothing as int8.
+MIDDLE = 128 / 255
+
 
 class UnshuffledConvolution(nn.Conv2d):
     """A 3x3 convolution over blocks of pixels.
@@ -45,7 +49,7 @@ class GuidedHead(UnshuffledConvolution):
 
     def forward(self, image: Tensor, guidance: Tensor | None = None) -> Tensor:
         """Look at an image in [0, 1], shape (N, C, H, W), and a map of shape (N, 1, H, W)."""
-        planes = [image - 0.5] if guidance is None else [image - 0.5, guidance / self.maximum]
+        planes = [image - MIDDLE] if guidance is None else [image - MIDDLE, guidance / self.maximum]
         return super().forward(torch.cat(planes, 1))
 
     def fold(self) -> SplitHead:  # type: ignore[override]  # has two inputs itself
@@ -67,7 +71,7 @@ class SplitHead(nn.Module):
 
     def forward(self, image: Tensor, guidance: Tensor | None = None) -> Tensor:
         """See `GuidedHead.forward`."""
-        x: Tensor = self.image(image - 0.5)
+        x: Tensor = self.image(image - MIDDLE)
         return x if self.guidance is None else x + self.guidance(guidance)
 
 

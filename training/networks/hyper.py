@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from hyperguide.errors import HyperguideError
 
 from ..preset import View
-from .guided_input import UnshuffledConvolution
+from .guided_input import MIDDLE, UnshuffledConvolution
 
 _DETAIL_GAIN = 5.0  # brings noise to the size of a picture's values
 
@@ -31,6 +31,8 @@ class HyperNetwork(nn.Module):
         which noise stands out; `image+detail` is both; `context` is the half-size image with its
         channels' mean and deviation and its mean darkest channel, so that one pixel knows the
         whole scene.
+    smooth: whether the map has one value for each pixel block, interpolated, rather than one for
+        each pixel; that of `context` always is.
     maximum: upper end of the map's range.
     """
 
@@ -41,12 +43,14 @@ class HyperNetwork(nn.Module):
         unshuffle: int,
         dilations: tuple[int, int, int, int],
         view: View,
+        smooth: bool,
         maximum: float,
     ) -> None:
         super().__init__()
         self.channels = channels
         self.view = view
         self.unshuffle = unshuffle
+        self.smooth = smooth or view == "context"
         self.maximum = maximum
         self.reduction = 2 if view == "context" else 1
         first: nn.Module
@@ -58,8 +62,7 @@ class HyperNetwork(nn.Module):
             first = UnshuffledConvolution(planes, width, unshuffle)
         else:
             raise HyperguideError("The first of the proxy's dilations must be 1 in the preset.")
-        # In a reduced context the map is smooth: one value a block, interpolated.
-        out = 1 if view == "context" else unshuffle**2
+        out = 1 if self.smooth else unshuffle**2
         self.convs = nn.ModuleList(
             [
                 first,
@@ -97,23 +100,20 @@ class HyperNetwork(nn.Module):
             x = torch.cat([x, _scene_statistics(image).expand(-1, -1, *x.shape[2:])], 1)
         for conv in self.convs[:-1]:
             x = F.relu(conv(x))
-        x = self.convs[-1](x)
-        if self.view == "context":
-            x = F.interpolate(
-                x, scale_factor=float(self.size_multiple), mode="bilinear", align_corners=False
-            )
-        else:
-            x = F.pixel_shuffle(x, self.unshuffle)
-        return self.maximum * torch.sigmoid(x)
+        x = self.maximum * torch.sigmoid(self.convs[-1](x))
+        if not self.smooth:
+            return F.pixel_shuffle(x, self.unshuffle)
+        scale = float(self.size_multiple)
+        return F.interpolate(x, scale_factor=scale, mode="bilinear", align_corners=False)
 
     def _view(self, image: Tensor) -> Tensor:
         if self.view == "context":
-            return F.avg_pool2d(image, self.reduction) - 0.5
+            return F.avg_pool2d(image, self.reduction) - MIDDLE
         if self.view == "image":
-            return image - 0.5
+            return image - MIDDLE
         mean = F.avg_pool2d(image, 5, 1, 2, count_include_pad=False)
         detail = _DETAIL_GAIN * (image - mean)
-        return detail if self.view == "detail" else torch.cat([image - 0.5, detail], 1)
+        return detail if self.view == "detail" else torch.cat([image - MIDDLE, detail], 1)
 
 
 def _convolution(planes: int, width: int, dilation: int) -> nn.Conv2d:

@@ -1,47 +1,13 @@
-"""The engines that run a model file, behind one small interface."""
+"""ONNX Runtime."""
 
 from __future__ import annotations
 
-import importlib.util
 from collections.abc import Mapping
-from typing import Protocol
 
 import numpy as np
 
-from .errors import HyperguideError
-from .model_file import ENHANCED, GUIDANCE, ModelFile
-
-DEVICES = ("auto", "cpu")
-
-
-class Engine(Protocol):
-    """A loaded model."""
-
-    @property
-    def name(self) -> str:
-        """The engine that really runs it, for people."""
-        ...
-
-    def run(self, feeds: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-        """Run once.
-
-        feeds: `image` and any dials, float32, rank 4.
-        Returns `enhanced` and `guidance`.
-        """
-        ...
-
-
-def open_engine(model: ModelFile, device: str = "auto", threads: int = 0) -> Engine:
-    """Load a model on a device; `threads` of the CPU engine, 0 for one per core.
-
-    Raises HyperguideError if the device is unknown, its engine is not installed, or the engine
-    rejects the file.
-    """
-    if device not in DEVICES:
-        raise HyperguideError(
-            f"Unknown device '{device}': this version runs on {' or '.join(DEVICES)}."
-        )
-    return OnnxRuntimeCpu(model, threads)
+from hyperguide.errors import HyperguideError
+from hyperguide.model_file import ENHANCED, GUIDANCE, ModelFile
 
 
 class OnnxRuntimeCpu:
@@ -51,10 +17,6 @@ class OnnxRuntimeCpu:
 
     def __init__(self, model: ModelFile, threads: int = 0) -> None:
         """Load a model; `threads` 0 takes one thread per core."""
-        if importlib.util.find_spec("onnxruntime") is None:
-            raise HyperguideError(
-                "No engine is installed to run models: pip install 'hyperguide[cpu]'."
-            )
         import onnxruntime
 
         options = onnxruntime.SessionOptions()
@@ -76,3 +38,7 @@ class OnnxRuntimeCpu:
             reason = str(error).splitlines()[0].strip()
             raise HyperguideError(f"{self.name} failed on this picture: {reason}") from error
         return {ENHANCED: enhanced, GUIDANCE: guidance}
+
+    def run_bytes(self, pixels: np.ndarray) -> None:
+        """It takes floats only; see `Engine.run_bytes`."""
+        return None

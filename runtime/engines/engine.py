@@ -1,0 +1,34 @@
+"""What every engine offers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Protocol
+
+import numpy as np
+
+
+class Engine(Protocol):
+    """A loaded model."""
+
+    @property
+    def name(self) -> str:
+        """The engine that really runs it, for people."""
+        ...
+
+    def run(self, feeds: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+        """Run once.
+
+        feeds: `image` and any dials, float32, rank 4.
+        Returns `enhanced` and `guidance`.
+        """
+        ...
+
+    def run_bytes(self, pixels: np.ndarray) -> dict[str, np.ndarray] | None:
+        """Run once on pictures of bytes, dials at their defaults.
+
+        pixels: uint8, shape (N, H, W, C); H and W multiples of the model's.
+        Returns `enhanced`, uint8 of the same shape, and `guidance`; None if the engine does not
+        convert pictures itself.
+        """
+        ...

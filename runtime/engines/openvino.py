@@ -1,0 +1,116 @@
+"""OpenVINO on the CPU."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar
+
+import numpy as np
+
+from hyperguide.errors import HyperguideError
+from hyperguide.model_file import DIALS, ENHANCED, GUIDANCE, IMAGE, ModelFile
+
+T = TypeVar("T")
+
+
+class OpenVino:
+    """OpenVINO's CPU plugin, in the precision of the file.
+
+    To OpenVINO a dial with a default is a constant. So there are up to three forms of a model,
+    compiled when they are first needed: one that takes bytes and converts them within the graph,
+    one that takes floats, and one whose dials are inputs.
+    """
+
+    name = "OpenVINO, CPU"
+
+    def __init__(self, model: ModelFile, threads: int = 0) -> None:
+        """Load a model; `threads` 0 takes one thread per core."""
+        import openvino
+
+        self._openvino = openvino
+        self._core = openvino.Core()
+        self._model = model
+        self._options: dict[str, Any] = {
+            "INFERENCE_PRECISION_HINT": "f32",  # else bf16 where the processor has it
+            "PERFORMANCE_HINT": "LATENCY",
+        }
+        if threads:
+            self._options["INFERENCE_NUM_THREADS"] = threads
+        self._compiled: dict[str, Any] = {}
+        self._requests = threading.local()  # each has buffers of its own
+        self._lock = threading.Lock()
+        self._request("bytes")  # a file that it rejects is rejected here
+
+    def run(self, feeds: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+        """Run once; see `Engine.run`."""
+        if feeds.keys() == {IMAGE}:
+            return self._infer("plain", dict(feeds))
+        dials = {name: np.full((1, 1, 1, 1), value, np.float32) for name, value in DIALS.items()}
+        return self._infer("steerable", dials | dict(feeds))
+
+    def run_bytes(self, pixels: np.ndarray) -> dict[str, np.ndarray]:
+        """Run once on bytes; see `Engine.run_bytes`."""
+        return self._infer("bytes", {IMAGE: pixels})
+
+    def _infer(self, form: str, feeds: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+        request = self._request(form)
+
+        def run() -> dict[str, np.ndarray]:
+            request.infer(feeds)
+            # The next call writes into the same memory.
+            return {name: request.get_tensor(name).data.copy() for name in (ENHANCED, GUIDANCE)}
+
+        return _guarded(run, f"{self.name} failed on this picture")
+
+    def _request(self, form: str) -> Any:
+        """This thread's request for a form of the model."""
+        requests: dict[str, Any] = self._requests.__dict__
+        if form not in requests:
+            with self._lock:
+                if form not in self._compiled:
+                    self._compiled[form] = self._compile(form)
+            requests[form] = self._compiled[form].create_infer_request()
+        return requests[form]
+
+    def _compile(self, form: str) -> Any:
+        build = {"plain": self._read, "bytes": self._of_bytes, "steerable": self._steerable}[form]
+        return _guarded(
+            lambda: self._core.compile_model(build(), "CPU", self._options),
+            f"OpenVINO rejects {self._model.path}",
+        )
+
+    def _read(self, content: bytes | None = None) -> Any:
+        return self._core.read_model(self._model.content if content is None else content)
+
+    def _steerable(self) -> Any:
+        return self._read(self._model.without_defaults())
+
+    def _of_bytes(self) -> Any:
+        """The graph between conversions from bytes and back."""
+        ops: Any = self._openvino.opset13
+        layout = self._openvino.Layout
+
+        def to_bytes(value: Any) -> Any:
+            scaled = ops.multiply(value, ops.constant(np.float32(255)))
+            return ops.convert(ops.round(scaled, "half_to_even"), "u8").output(0)
+
+        steps = self._openvino.preprocess.PrePostProcessor(self._read())
+        image = steps.input(IMAGE)
+        image.tensor().set_element_type(self._openvino.Type.u8).set_layout(layout("NHWC"))
+        image.preprocess().convert_element_type(self._openvino.Type.f32).scale(255.0)
+        image.model().set_layout(layout("NCHW"))
+        enhanced = steps.output(ENHANCED)
+        enhanced.model().set_layout(layout("NCHW"))
+        enhanced.postprocess().custom(to_bytes)
+        enhanced.tensor().set_layout(layout("NHWC"))
+        return steps.build()
+
+
+def _guarded(action: Callable[[], T], sentence: str) -> T:
+    """Run an action of OpenVINO; what it raises becomes one sentence."""
+    try:
+        return action()
+    except RuntimeError as error:
+        lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+        raise HyperguideError(f"{sentence}: {lines[-1] if lines else error}") from error

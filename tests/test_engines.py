@@ -1,0 +1,127 @@
+"""Every engine gives what ONNX Runtime gives on its own, whatever is asked of it."""
+
+from __future__ import annotations
+
+import importlib.util
+from concurrent.futures import ThreadPoolExecutor
+from importlib.machinery import ModuleSpec
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import pytest
+
+import hyperguide
+from conftest import TASKS, Cli, fails
+from hyperguide.bundled import bundled_path
+from hyperguide.engines import DEVICES, open_engine
+from hyperguide.errors import HyperguideError
+from hyperguide.model_file import DIALS, read_model_file
+from hyperguide.pictures import write_picture
+
+pytest.importorskip("openvino", reason="OpenVINO is not installed")
+
+
+def _pixels(*shape: int, seed: int = 0) -> np.ndarray:
+    return np.random.default_rng(seed).integers(0, 256, shape, np.uint8)
+
+
+@pytest.mark.parametrize("task", TASKS)
+@pytest.mark.parametrize("shape", [(33, 47, 3), (2, 40, 64, 3), (33, 47), (33, 47, 4)])
+def test_openvino_gives_the_bytes_of_onnx_runtime(task: str, shape: tuple[int, ...]) -> None:
+    pixels = _pixels(*shape)
+    expected, actual = (
+        hyperguide.load(task, device=device, threads=1)(pixels) for device in ("cpu", "openvino")
+    )
+    assert actual.image.shape == expected.image.shape
+    assert actual.image.dtype == np.uint8
+    assert actual.image.flags["C_CONTIGUOUS"]
+    # Sums in another order may fall on the other side of a half.
+    apart = np.abs(actual.image.astype(int) - expected.image)
+    assert apart.max() <= 1
+    assert (apart > 0).mean() < 0.001
+    np.testing.assert_allclose(actual.guidance, expected.guidance, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    "dials",
+    [
+        {},
+        {"strength": 0.5},
+        {"guidance": 0.1},
+        {"guidance": 0.1, "guidance_mix": 0.5, "guidance_scale": 2.0, "strength": 1.5},
+        {"strength": np.linspace(0, 1, 33 * 47, dtype=np.float32).reshape(33, 47)},
+    ],
+)
+def test_openvino_knows_the_dials(dials: dict[str, Any]) -> None:
+    image = _pixels(33, 47, 3).astype(np.float32) / 255
+    expected, actual = (
+        hyperguide.load("denoise", device=device, threads=1)(image, **dials)
+        for device in ("cpu", "openvino")
+    )
+    np.testing.assert_allclose(actual.image, expected.image, atol=1e-5)
+    np.testing.assert_allclose(actual.guidance, expected.guidance, atol=1e-5)
+
+
+def test_results_outlive_the_next_call_and_threads_do_not_mix_them() -> None:
+    enhancer = hyperguide.load("denoise", device="openvino", threads=1)
+    pictures = [_pixels(16 * (i % 3 + 1), 32, 3, seed=i) for i in range(24)]
+    expected = [enhancer(picture).image for picture in pictures]
+    with ThreadPoolExecutor(4) as pool:
+        results = list(pool.map(lambda picture: enhancer(picture).image, pictures))
+    for one, other in zip(results, expected, strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+def test_without_defaults_the_dials_must_be_given() -> None:
+    file = read_model_file(bundled_path("denoise", "fast"))
+    before = onnx.load_from_string(file.content)
+    after = onnx.load_from_string(file.without_defaults())
+    names = {tensor.name for tensor in after.graph.initializer}
+    assert names == {tensor.name for tensor in before.graph.initializer} - DIALS.keys()
+    del before.graph.initializer[:], after.graph.initializer[:]
+    assert before == after
+
+
+def test_auto_takes_onnx_runtime_for_files_of_floats() -> None:
+    assert hyperguide.load("denoise").engine == "ONNX Runtime, CPU"
+
+
+@pytest.mark.parametrize("device", DEVICES)
+def test_verify_runs_on_every_device(device: str, cli: Cli) -> None:
+    result = cli("verify", "denoise", "--device", device)
+    assert result.code == 0, result.err
+    assert ("OpenVINO" in result.out) == (device == "openvino")
+
+
+def test_an_unknown_device_names_those_that_there_are() -> None:
+    with pytest.raises(HyperguideError, match="auto, cpu, openvino"):
+        hyperguide.load("denoise", device="npu")
+
+
+@pytest.mark.parametrize(("device", "package"), [("cpu", "onnxruntime"), ("openvino", "openvino")])
+def test_an_engine_that_is_missing_is_named_with_its_extra(
+    device: str, package: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def find(name: str) -> ModuleSpec | None:
+        return None if name == package else ModuleSpec(name, None)
+
+    monkeypatch.setattr(importlib.util, "find_spec", find)
+    with pytest.raises(HyperguideError, match=f"pip install 'hyperguide\\[{device}\\]'"):
+        hyperguide.load("denoise", device=device)
+
+
+@pytest.mark.parametrize("device", ["cpu", "openvino"])
+def test_a_file_that_the_engine_rejects_is_one_sentence(
+    device: str, cli: Cli, tmp_path: Path
+) -> None:
+    proto = onnx.load(bundled_path("denoise", "fast"))
+    proto.graph.node[0].op_type = "NoSuchOperation"
+    onnx.save(proto, tmp_path / "broken.onnx")
+    with pytest.raises(HyperguideError, match=r"rejects .*broken\.onnx"):
+        open_engine(read_model_file(tmp_path / "broken.onnx"), device)
+    picture = tmp_path / "in.png"
+    write_picture(picture, _pixels(8, 8, 3))
+    words = ("-m", tmp_path / "broken.onnx", "--device", device)
+    fails(cli("enhance", "-i", picture, "-o", tmp_path / "out.png", *words), "broken.onnx")
