@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from hyperguide.atomic import refuse_existing, refuse_missing_folder, write_atomically
-from hyperguide.engines import OnnxRuntimeCpu
+from hyperguide.engines import Engine, OnnxRuntimeCpu
 from hyperguide.errors import HyperguideError
 from hyperguide.golden import Golden
 from hyperguide.model_file import (
@@ -31,12 +31,19 @@ from hyperguide.training.checkpoint import TrainedModel
 from hyperguide.training.model import GuidedModel
 from hyperguide.training.networks.folding import fold_layers
 from hyperguide.training.networks.hyper import StageHyperNetworks
+from hyperguide.verify import compare_golden, seal_breaks
 
 from .graph import export_graph
 from .probe import receptive_field
+from .quantization import Loss, insert_pairs, measure_loss, open_calibration, quantize
 
 # Two engines sum in different orders; measured differences stay under 1e-6 on these networks.
 TOLERANCE = 1e-4
+# Of int8, in parts of the range.
+INT8_TOLERANCE = 0.05
+
+# An int8 file that loses more dB is refused unless the user accepts it.
+MOST_LOSS = 0.3
 
 
 @dataclass(frozen=True)
@@ -48,12 +55,47 @@ class Difference:
     guidance: float
 
 
-def export_model(trained: TrainedModel, path: Path, force: bool = False) -> list[Difference]:
-    """Export a trained pair to `path`.
+@dataclass(frozen=True)
+class Exported:
+    """What an export found out.
 
-    The file is compared with torch at three sizes, with and without dials, before it appears
-    under its name. Returns the differences. Raises HyperguideError if the pair is unguided, the
-    output exists, or a difference exceeds the tolerance.
+    differences: of the graph in floats from torch.
+    loss: what int8 costs; None for a file in floats.
+    """
+
+    differences: list[Difference]
+    loss: Loss | None = None
+
+
+@dataclass(frozen=True)
+class Int8:
+    """How to make an int8 file.
+
+    calibration: folders of photos or pairs as training takes them, see `sources.find_scenes`.
+    steps: for which the rounded pair goes on learning; see `quantization.quantize`.
+    accept_loss: write a file that loses more than MOST_LOSS dB.
+    """
+
+    calibration: Sequence[Path]
+    steps: int = 1000
+    accept_loss: bool = False
+
+
+def export_model(
+    trained: TrainedModel,
+    path: Path,
+    force: bool = False,
+    int8: Int8 | None = None,
+    report: Callable[[int], None] = lambda step: None,
+) -> Exported:
+    """Export a trained pair to `path`, in fp32 unless `int8` is given.
+
+    The graph in floats is compared with torch at three sizes, with and without dials, before the
+    file appears under its name.
+
+    report: called with the number of steps done for `int8`.
+    Raises HyperguideError if the pair is unguided, the output exists, a difference exceeds the
+    tolerance, or the loss is too high.
     """
     refuse_existing(path, force)
     refuse_missing_folder(path)
@@ -62,22 +104,62 @@ def export_model(trained: TrainedModel, path: Path, force: bool = False) -> list
             "This run is an unguided twin for comparisons and has no map to offer: "
             "export a guided run."
         )
+    info = _describe(trained)
     model = fold_layers(trained.model).eval()
+    if int8 is None:
+        proto, differences = _proven_graph(model, path)
+        content = _sealed(proto, info, _golden_samples(model))
+        write_atomically(path, lambda temporary: _write_proven(temporary, content))
+        return Exported(differences)
+    calibration = open_calibration(trained.preset, int8.calibration, model.size_multiple)
+    quantized = quantize(model, calibration, int8.steps, report)
+    floats, differences = _proven_graph(quantized.model, path)
+    proto = insert_pairs(floats, quantized.steps)
+    engine = OnnxRuntimeCpu(_as_file(proto, path))
+    loss = measure_loss(OnnxRuntimeCpu(_as_file(export_graph(model), path)), engine, calibration)
+    if loss.enhanced > MOST_LOSS and not int8.accept_loss:
+        raise HyperguideError(
+            f"In int8 the model loses {loss.enhanced:.2f} dB on held-out pictures of --calib, more "
+            f"than {MOST_LOSS} dB: nothing was written; give more --steps or --accept-loss."
+        )
+    info = replace(info, precision="int8", quality=info.quality | loss.to_quality())
+    samples = [_of_quantized(sample, engine, model) for sample in _golden_samples(model)]
+    content = _sealed(proto, info, samples)
+    write_atomically(path, lambda temporary: _write_proven(temporary, content))
+    return Exported(differences, loss)
+
+
+def _proven_graph(model: GuidedModel, path: Path) -> tuple[onnx.ModelProto, list[Difference]]:
+    """The graph of a pair, and how far it is from torch."""
     proto = export_graph(model)
-    metadata = _describe(trained).to_metadata()
-    for sample in _golden_samples(model):
+    return proto, compare_with_torch(model, OnnxRuntimeCpu(_as_file(proto, path)))
+
+
+def _sealed(proto: onnx.ModelProto, info: ModelInfo, samples: Sequence[Golden]) -> bytes:
+    """The file's bytes."""
+    metadata = info.to_metadata()
+    for sample in samples:
         metadata |= sample.to_metadata()
     onnx.helper.set_model_props(proto, metadata)
     seal(proto)
-    content = proto.SerializeToString()
-    differences: list[Difference] = []
+    return bytes(proto.SerializeToString())
 
-    def write(temporary: Path) -> None:
-        temporary.write_bytes(content)
-        differences.extend(compare_with_torch(model, read_model_file(temporary)))
 
-    write_atomically(path, write)
-    return differences
+def _write_proven(path: Path, content: bytes) -> None:
+    """Write a file and read it back, as `hyperguide verify` does."""
+    path.write_bytes(content)
+    file = read_model_file(path)
+    deviations = compare_golden(file, OnnxRuntimeCpu(file))
+    if seal_breaks(file) or not all(deviation.passed for deviation in deviations):
+        raise HyperguideError(f"{path} came out damaged: export it again.")
+
+
+def _as_file(proto: onnx.ModelProto, path: Path) -> ModelFile:
+    """A graph as the runtime sees it, before there is a file."""
+    inputs, outputs = (
+        [v.name for v in values] for values in (proto.graph.input, proto.graph.output)
+    )
+    return ModelFile(path, proto.SerializeToString(), {}, tuple(inputs), tuple(outputs))
 
 
 def seal(proto: onnx.ModelProto) -> None:
@@ -87,9 +169,8 @@ def seal(proto: onnx.ModelProto) -> None:
     onnx.helper.set_model_props(proto, metadata)
 
 
-def compare_with_torch(model: GuidedModel, file: ModelFile) -> list[Difference]:
+def compare_with_torch(model: GuidedModel, engine: Engine) -> list[Difference]:
     """Compare image and map with torch at three sizes. Raises HyperguideError on a deviation."""
-    engine = OnnxRuntimeCpu(file)
     rng = np.random.default_rng(0)
     differences = []
     for count, rows, columns in ((1, 1, 1), (2, 3, 5), (1, 7, 2)):  # in multiples
@@ -221,6 +302,17 @@ def _golden_samples(model: GuidedModel) -> list[Golden]:
         Golden(name, feeds, run_torch(model, feeds), tolerance)
         for name, feeds in (("plain", {IMAGE: image}), ("dials", {IMAGE: image, **turned}))
     ]
+
+
+def _of_quantized(sample: Golden, engine: Engine, model: GuidedModel) -> Golden:
+    """A golden sample with what the int8 graph computes.
+
+    Engines round differently before they quantise, and a value that falls on the other side moves
+    everything behind it by a step.
+    """
+    outputs = engine.run(sample.feeds)
+    tolerance = {ENHANCED: INT8_TOLERANCE, GUIDANCE: INT8_TOLERANCE * model.maximum}
+    return replace(sample, outputs=outputs, tolerance=tolerance)
 
 
 def synthetic_picture(height: int, width: int, channels: int) -> np.ndarray:

@@ -22,6 +22,7 @@ from torch import Tensor, nn
 import hyperguide
 from conftest import TASKS, Outcome, roughen
 from hyperguide.bundled import bundled_models, bundled_path
+from hyperguide.engines import OnnxRuntimeCpu
 from hyperguide.errors import HyperguideError
 from hyperguide.export.graph import cancel_differences, export_graph
 from hyperguide.export.model import compare_with_torch, export_model, seal
@@ -67,7 +68,7 @@ def test_the_file_equals_torch_on_image_and_guidance_at_odd_multiples(
     pair: tuple[GuidedModel, Path],
 ) -> None:
     model, path = pair
-    differences = compare_with_torch(model, read_model_file(path))
+    differences = compare_with_torch(model, OnnxRuntimeCpu(read_model_file(path)))
     m = model.size_multiple
     assert [d.size for d in differences] == [(m, m), (3 * m, 5 * m), (7 * m, 2 * m)]
     assert max(d.enhanced for d in differences) < 1e-5

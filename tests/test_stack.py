@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F
 from numpy.lib.stride_tricks import sliding_window_view
 from torch import Tensor, nn
 
@@ -14,6 +15,7 @@ from hyperguide.training.networks.folding import fold_layers
 from hyperguide.training.networks.guided_input import GuidedHead, UnshuffledConvolution
 from hyperguide.training.networks.hyper import HyperNetwork, PlainHyperNetwork
 from hyperguide.training.networks.stack import BranchedConvolution, GuidedStack
+from hyperguide.training.networks.upsampling import Upsampling
 
 
 def _random(*shape: int, seed: int = 0) -> Tensor:
@@ -71,6 +73,16 @@ def test_a_convolution_of_blocks_is_a_strided_one_of_pixels(unshuffle: int) -> N
         for head, given in zip(heads, maps, strict=True):
             actual = fold_layers(head)(image.double(), given)
             torch.testing.assert_close(actual, head(image.double(), given))
+
+
+@pytest.mark.parametrize("factor", [1, 2, 3, 4, 8])
+@pytest.mark.parametrize("size", [(1, 1), (1, 4), (5, 7)])
+def test_an_enlargement_is_a_convolution(factor: int, size: tuple[int, int]) -> None:
+    x = _random(2, 1, *size)
+    expected = F.interpolate(x, scale_factor=float(factor), mode="bilinear", align_corners=False)
+    layer = Upsampling(factor)
+    torch.testing.assert_close(layer(x), expected, atol=0, rtol=0)
+    torch.testing.assert_close(layer.fold()(x), expected, atol=1e-6, rtol=0)
 
 
 def test_a_folded_pair_gathers_no_blocks() -> None:

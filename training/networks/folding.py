@@ -9,16 +9,18 @@ from torch import nn
 
 from .guided_input import UnshuffledConvolution
 from .stack import BranchedConvolution
+from .upsampling import Upsampling
 
 Module = TypeVar("Module", bound=nn.Module)
 
-_LAYERS = (BranchedConvolution, UnshuffledConvolution)
+_LAYERS = (BranchedConvolution, UnshuffledConvolution, Upsampling)
 
 
 def fold_layers(module: Module) -> Module:
     """A deep copy in which every layer that can be folded is.
 
-    Branched convolutions become one convolution each, those over pixel blocks strided ones.
+    Branched convolutions become one convolution each, those over pixel blocks strided ones, and
+    enlargements convolutions.
     A module without such layers comes back as it is, as a copy.
     """
     if isinstance(module, _LAYERS):

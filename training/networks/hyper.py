@@ -12,6 +12,7 @@ from hyperguide.errors import HyperguideError
 
 from ..preset import View
 from .guided_input import MIDDLE, UnshuffledConvolution
+from .upsampling import Upsampling
 
 _DETAIL_GAIN = 5.0  # brings noise to the size of a picture's values
 
@@ -63,6 +64,7 @@ class HyperNetwork(nn.Module):
         else:
             raise HyperguideError("The first of the proxy's dilations must be 1 in the preset.")
         out = 1 if self.smooth else unshuffle**2
+        self.enlarge = Upsampling(self.size_multiple) if self.smooth else nn.PixelShuffle(unshuffle)
         self.convs = nn.ModuleList(
             [
                 first,
@@ -101,10 +103,8 @@ class HyperNetwork(nn.Module):
         for conv in self.convs[:-1]:
             x = F.relu(conv(x))
         x = self.maximum * torch.sigmoid(self.convs[-1](x))
-        if not self.smooth:
-            return F.pixel_shuffle(x, self.unshuffle)
-        scale = float(self.size_multiple)
-        return F.interpolate(x, scale_factor=scale, mode="bilinear", align_corners=False)
+        enlarged: Tensor = self.enlarge(x)
+        return enlarged
 
     def _view(self, image: Tensor) -> Tensor:
         if self.view == "context":

@@ -16,15 +16,20 @@ from .guided_input import GuidedHead
 
 
 class ResidualBlock(nn.Module):
-    """x + conv(relu(conv(x)))."""
+    """x + conv(relu(conv(x))).
+
+    `entry` does nothing: there an export in int8 rounds what several steps read.
+    """
 
     def __init__(self, width: int) -> None:
         super().__init__()
+        self.entry = nn.Identity()
         self.conv1 = nn.Conv2d(width, width, 3, padding=1)
         self.conv2 = nn.Conv2d(width, width, 3, padding=1)
 
     def forward(self, x: Tensor) -> Tensor:
         """x: shape (N, width, H, W); returns the same shape."""
+        x = self.entry(x)
         return x + self.conv2(F.relu(self.conv1(x)))
 
 
@@ -64,6 +69,7 @@ class GuidedUNet(nn.Module):
         outputs = channels * (2 if output == "affine" else 1)
         self.head = GuidedHead(channels, guided, widths[0], unshuffle, maximum)
         self.encoder = nn.ModuleList(ResidualBlock(w) for w in widths[:-1])
+        self.exits = nn.ModuleList(nn.Identity() for _ in widths[:-1])  # as `entry` of the blocks
         self.down = nn.ModuleList(
             nn.Conv2d(fine, coarse, 2, stride=2) for fine, coarse in pairwise(widths)
         )
@@ -89,8 +95,8 @@ class GuidedUNet(nn.Module):
         """
         x = self.head(image, guidance)
         skips = []
-        for block, down in zip(self.encoder, self.down, strict=True):
-            x = block(x)
+        for block, leave, down in zip(self.encoder, self.exits, self.down, strict=True):
+            x = leave(block(x))
             skips.append(x)
             x = down(x)
         for block in self.middle:

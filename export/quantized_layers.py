@@ -1,0 +1,175 @@
+"""Convolutions that compute in int8, imitated in torch so that they can be trained.
+
+Rounding has no gradient: it is passed through (Y. Bengio et al., arXiv 1308.3432), and the range of
+the activations learns beside the weights (S. Esser et al., Learned Step Size Quantization, ICLR
+2020).
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TypeVar
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+Module = TypeVar("Module", bound=nn.Module)
+
+_LOWEST, _HIGHEST = -128, 127
+# Weights are symmetric: -128 is not used.
+_LARGEST_WEIGHT = 127
+_LEAST_STEP = 1e-8  # of channels without weights
+
+
+@dataclass(frozen=True)
+class Steps:
+    """What one unit of int8 is worth in a convolution.
+
+    activation: of its input.
+    weights: of each output channel's weights, shape (O,).
+    shared: whether whatever else reads that input gets it rounded too.
+    """
+
+    activation: float
+    weights: np.ndarray
+    shared: bool
+
+
+class Rounding(nn.Module):
+    """Rounds activations to int8.
+
+    step: what one unit is worth at first.
+    """
+
+    def __init__(self, step: float) -> None:
+        super().__init__()
+        self.log_step = nn.Parameter(torch.tensor(step).log())
+
+    def forward(self, x: Tensor) -> Tensor:
+        """x: any shape."""
+        return _round(x.float(), self.log_step.exp(), _LOWEST, _HIGHEST)
+
+
+class QuantizedConvolution(nn.Module):
+    """A convolution of rounded values by rounded weights.
+
+    convolution: the one in floats, whose weights go on learning.
+    rounding: of its input; where that comes rounded, the one that did it, which changes nothing.
+    """
+
+    def __init__(self, convolution: nn.Conv2d, rounding: Rounding) -> None:
+        super().__init__()
+        self.convolution = convolution
+        self.rounding = rounding
+
+    def forward(self, x: Tensor) -> Tensor:
+        """x: shape (N, C, H, W)."""
+        conv = self.convolution
+        return conv._conv_forward(self.rounding(x), self.rounded_weight(), conv.bias)
+
+    def rounded_weight(self) -> Tensor:
+        """The weights that it computes with."""
+        steps = self.weight_steps().view(-1, 1, 1, 1)
+        return _round(self.convolution.weight, steps, -_LARGEST_WEIGHT, _LARGEST_WEIGHT)
+
+    def weight_steps(self) -> Tensor:
+        """What one unit is worth in each output channel, shape (O,)."""
+        largest = self.convolution.weight.detach().abs().amax((1, 2, 3))
+        return (largest / _LARGEST_WEIGHT).clamp(min=_LEAST_STEP)
+
+
+def _round(x: Tensor, step: Tensor, low: int, high: int) -> Tensor:
+    units = (x / step).clamp(low, high)
+    return (units + (units.round() - units).detach()) * step
+
+
+@dataclass
+class _Seen:
+    """What a layer read in calibration.
+
+    reaches: the size that the covered share of the values stays below, crop by crop.
+    source: the identity layer whose output it read, if any.
+    """
+
+    reaches: list[float]
+    source: nn.Module | None
+
+    @property
+    def step(self) -> float:
+        return max(sum(self.reaches) / len(self.reaches) / _HIGHEST, _LEAST_STEP)
+
+
+def quantize_layers(
+    module: Module, run: Callable[[Module, Tensor], object], crops: list[Tensor], covered: float
+) -> Module:
+    """A copy whose convolutions are quantised, and whose identity layers round.
+
+    run: runs a module on a crop, so that every layer sees what it will see.
+    covered: share of the values' sizes that the first ranges reach, in [0, 1].
+    """
+    module = copy.deepcopy(module)
+    seen = _watch(module, run, crops, covered)
+    roundings: dict[nn.Module, Rounding] = {
+        layer: Rounding(of.step) for layer, of in seen.items() if isinstance(layer, nn.Identity)
+    }
+    for parent in list(module.modules()):
+        for name, child in list(parent.named_children()):
+            if child in roundings:
+                setattr(parent, name, roundings[child])
+            elif child in seen:
+                assert isinstance(child, nn.Conv2d)
+                source = seen[child].source
+                rounding = roundings[source] if source else Rounding(seen[child].step)
+                setattr(parent, name, QuantizedConvolution(child, rounding))
+    return module
+
+
+def _watch(
+    module: Module, run: Callable[[Module, Tensor], object], crops: list[Tensor], covered: float
+) -> dict[nn.Module, _Seen]:
+    """What the convolutions and identity layers read on the crops."""
+    seen: dict[nn.Module, _Seen] = {}
+    sources: dict[int, tuple[nn.Module, Tensor]] = {}  # the tensor too, so that its id stays
+
+    def watch(layer: nn.Module, inputs: tuple[Tensor, ...]) -> None:
+        sizes = inputs[0].abs().flatten()
+        kept = max(1, round(covered * sizes.numel()))
+        source, _ = sources.get(id(inputs[0]), (None, None))
+        of = seen.setdefault(layer, _Seen([], source))
+        of.reaches.append(float(sizes.kthvalue(kept).values))
+        if isinstance(layer, nn.Identity):  # hands on the very tensor
+            sources[id(inputs[0])] = layer, inputs[0]
+
+    layers = [m for m in module.modules() if isinstance(m, nn.Conv2d | nn.Identity)]
+    hooks = [layer.register_forward_pre_hook(watch) for layer in layers]
+    with torch.no_grad():
+        for crop in crops:
+            run(module, crop)
+            sources.clear()
+    for hook in hooks:
+        hook.remove()
+    return seen
+
+
+@torch.no_grad()
+def to_floats(module: Module) -> tuple[Module, dict[str, Steps]]:
+    """A copy with plain layers and the rounded weights; steps by the weights' names."""
+    module = copy.deepcopy(module)
+    parents = [m for m in module.modules() if not isinstance(m, QuantizedConvolution)]
+    shared = {child for m in parents for child in m.children() if isinstance(child, Rounding)}
+    steps = {}
+    for path, parent in list(module.named_modules()):
+        for name, child in list(parent.named_children()):
+            if isinstance(child, QuantizedConvolution):
+                key = ".".join(part for part in (path, name, "weight") if part)
+                step = float(child.rounding.log_step.exp())
+                steps[key] = Steps(step, child.weight_steps().numpy(), child.rounding in shared)
+                plain = child.convolution
+                plain.weight.copy_(child.rounded_weight())
+                setattr(parent, name, plain)
+            elif child in shared and parent in parents:
+                setattr(parent, name, nn.Identity())
+    return module, steps

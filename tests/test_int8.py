@@ -1,0 +1,214 @@
+"""int8 files: what they hold, what they cost, what they refuse."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+import onnx
+import onnx.numpy_helper
+import pytest
+import torch
+from torch import Tensor, nn
+
+import hyperguide
+from conftest import Cli, fails
+from hyperguide.export.graph import export_graph
+from hyperguide.export.quantization import insert_pairs
+from hyperguide.export.quantized_layers import (
+    QuantizedConvolution,
+    Rounding,
+    quantize_layers,
+    to_floats,
+)
+from hyperguide.model_file import read_model_file
+from hyperguide.training.model import GuidedModel, build_model
+from hyperguide.training.networks.folding import fold_layers
+from hyperguide.training.networks.unet import ResidualBlock
+from hyperguide.training.preset import load_preset
+
+
+@pytest.fixture(scope="module")
+def int8_file(run_folder: Path, photos: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    from hyperguide.export.model import Int8, export_model
+    from hyperguide.training.checkpoint import load_run
+
+    path = tmp_path_factory.mktemp("int8") / "model.onnx"
+    export_model(load_run(run_folder), path, int8=Int8([photos], steps=2, accept_loss=True))
+    return path
+
+
+def _crops(count: int = 2) -> list[Tensor]:
+    rng = torch.Generator().manual_seed(0)
+    return [torch.rand((1, 3, 32, 48), generator=rng) for _ in range(count)]
+
+
+def _pair() -> GuidedModel:
+    torch.manual_seed(0)
+    model = build_model(load_preset("denoise", "fast"))
+    with torch.no_grad():
+        for weights in model.parameters():
+            weights.add_(torch.randn_like(weights), alpha=0.02)
+    return fold_layers(model).eval()
+
+
+def test_a_quantized_convolution_is_one_of_whole_numbers() -> None:
+    torch.manual_seed(0)
+    conv, x = nn.Conv2d(4, 3, 3), torch.randn(2, 4, 8, 9)
+    layer = QuantizedConvolution(conv, Rounding(0.02))
+    units = (x / 0.02).round().clamp(-128, 127)
+    step = conv.weight.abs().amax((1, 2, 3)) / 127
+    weights = (conv.weight / step.view(-1, 1, 1, 1)).round()
+    assert float(weights.detach().abs().max()) == 127
+    sums = nn.functional.conv2d(units.double(), weights.double())
+    assert torch.equal(sums, sums.round())
+    expected = sums * (0.02 * step).view(1, -1, 1, 1) + conv.bias.view(1, -1, 1, 1)  # type: ignore[union-attr]
+    torch.testing.assert_close(layer(x).double(), expected, atol=1e-5, rtol=0)
+
+
+def test_gradients_pass_the_rounding_and_stop_where_it_clips() -> None:
+    rounding = Rounding(0.01)
+    x = torch.tensor([0.504, 5.0], requires_grad=True)
+    rounding(x).sum().backward()
+    torch.testing.assert_close(x.grad, torch.tensor([1.0, 0.0]))
+    # Of the step: what rounding added inside, the end of the range beyond it.
+    expected = 0.01 * ((50 - 50.4) + 127)
+    torch.testing.assert_close(rounding.log_step.grad, torch.tensor(expected))
+
+
+def test_what_several_steps_read_is_rounded_once() -> None:
+    torch.manual_seed(0)
+    block = nn.Sequential(ResidualBlock(16), ResidualBlock(16))
+    quantized = quantize_layers(block, lambda m, x: m(x), [torch.randn(1, 16, 8, 8)], 0.999)
+    for part in quantized:
+        assert isinstance(part, ResidualBlock)
+        assert isinstance(part.entry, Rounding)
+        assert isinstance(part.conv1, QuantizedConvolution)
+        assert isinstance(part.conv2, QuantizedConvolution)
+        assert part.conv1.rounding is part.entry
+        assert part.conv2.rounding is not part.entry
+    plain, steps = to_floats(quantized)
+    assert {name: step.shared for name, step in steps.items()} == {
+        "0.conv1.weight": True,
+        "0.conv2.weight": False,
+        "1.conv1.weight": True,
+        "1.conv2.weight": False,
+    }
+    assert not any(isinstance(m, Rounding | QuantizedConvolution) for m in plain.modules())
+
+
+def test_the_graph_computes_what_the_imitation_does() -> None:
+    model = _pair()
+    crops = _crops()
+    quantized = quantize_layers(model, GuidedModel.restore, crops, 0.999)
+    plain, steps = to_floats(quantized)
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    # As it is written: no kernels of whole numbers that round in another order.
+    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+    proto = insert_pairs(export_graph(plain), steps)
+    session = onnxruntime.InferenceSession(proto.SerializeToString(), options)
+    image = crops[0]
+    enhanced, guidance = session.run(["enhanced", "guidance"], {"image": image.numpy()})
+    with torch.no_grad():
+        result = quantized.restore(image)
+        floats = model.restore(image).restored
+    expected = result.restored.clamp(0, 1).numpy()
+    apart = np.abs(enhanced - expected)
+    assert apart.mean() < 0.1 * np.abs(floats.numpy() - expected).mean()
+    np.testing.assert_allclose(guidance, result.maps[0].numpy(), atol=2e-3)
+
+
+def test_every_convolution_has_whole_weights_and_a_rounded_input(int8_file: Path) -> None:
+    model = onnx.load(int8_file)
+    made = {output: node for node in model.graph.node for output in node.output}
+    constants = {t.name: onnx.numpy_helper.to_array(t) for t in model.graph.initializer}
+    convolutions = [node for node in model.graph.node if node.op_type == "Conv"]
+    quantized = [node for node in convolutions if node.input[1] in made]
+    # All but the enlargement of the map, whose weights nothing has learnt.
+    assert len(convolutions) - len(quantized) <= 1
+    assert len(quantized) > 10
+    for node in quantized:
+        weight, source = made[node.input[1]], made[node.input[0]]
+        assert weight.op_type == source.op_type == "DequantizeLinear"
+        assert constants[weight.input[0]].dtype == np.int8
+        assert constants[weight.input[1]].shape == (len(constants[weight.input[0]]),)
+        assert not constants[weight.input[2]].any()  # symmetric
+        assert constants[source.input[2]].dtype == np.int8
+        assert constants[source.input[2]] == 0
+        assert constants[node.input[2]].dtype == np.float32 if len(node.input) > 2 else True
+
+
+def test_the_path_of_the_image_and_the_dials_stay_in_floats(int8_file: Path) -> None:
+    enhancer = hyperguide.load(int8_file)
+    image = np.random.default_rng(0).random((24, 32, 3), np.float32)
+    tiny = enhancer(image, strength=1e-6).image
+    np.testing.assert_allclose(tiny, image, atol=1e-5)
+    assert np.abs(tiny - image).max() > 0
+    given = np.linspace(0, 0.3, 24 * 32, dtype=np.float32).reshape(24, 32)
+    np.testing.assert_array_equal(enhancer(image, guidance=given).guidance, given)
+
+
+def test_the_file_says_what_int8_costs_and_proves_itself(int8_file: Path, cli: Cli) -> None:
+    info = read_model_file(int8_file).info
+    assert info.precision == "int8"
+    assert info.quality["int8"].keys() == {"loss_db", "guidance_rmse"}
+    for device in ("cpu", "openvino"):
+        assert cli("verify", int8_file, "--device", device).code == 0
+    assert "int8" in cli("info", int8_file).out
+
+
+def test_int8_files_are_smaller(int8_file: Path, exported: Path) -> None:
+    kinds = [
+        Counter(node.op_type for node in onnx.load(path).graph.node)
+        for path in (int8_file, exported)
+    ]
+    assert kinds[0]["Conv"] == kinds[1]["Conv"]
+    weights = [
+        sum(len(t.raw_data) for t in onnx.load(path).graph.initializer)
+        for path in (int8_file, exported)
+    ]
+    assert weights[0] < 0.4 * weights[1]
+
+
+def test_learning_with_rounded_weights_pays(photos: Path, run_folder: Path, tmp_path: Path) -> None:
+    from hyperguide.export.model import Int8, export_model
+    from hyperguide.training.checkpoint import load_run
+
+    trained = load_run(run_folder)
+    losses = []
+    for steps in (0, 40):
+        int8 = Int8([photos], steps, accept_loss=True)
+        done: list[int] = []
+        exported = export_model(trained, tmp_path / f"{steps}.onnx", False, int8, done.append)
+        assert done == list(range(1, steps + 1))
+        assert exported.loss is not None
+        losses.append(exported.loss.enhanced)
+    assert losses[1] < losses[0]
+
+
+def test_a_loss_that_nobody_accepted_writes_nothing(
+    photos: Path, run_folder: Path, tmp_path: Path, quick_cli: Cli, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from hyperguide.export import model
+
+    monkeypatch.setattr(model, "MOST_LOSS", -100.0)
+    words = ("--precision", "int8", "--calib", photos, "--steps", 0)
+    result = quick_cli("export", run_folder, "-o", tmp_path / "a.onnx", *words)
+    fails(result, "dB on held-out pictures", "--accept-loss")
+    assert not list(tmp_path.iterdir())
+    result = quick_cli("export", run_folder, "-o", tmp_path / "a.onnx", *words, "--accept-loss")
+    assert result.code == 0, result.err
+
+
+def test_int8_needs_pictures_and_floats_do_not(
+    photos: Path, run_folder: Path, tmp_path: Path, quick_cli: Cli
+) -> None:
+    out = ("-o", tmp_path / "a.onnx")
+    fails(quick_cli("export", run_folder, *out, "--precision", "int8"), "--calib")
+    fails(quick_cli("export", run_folder, *out, "--calib", photos), "belong to --precision int8")
+    missing = ("--precision", "int8", "--calib", tmp_path / "none")
+    fails(quick_cli("export", run_folder, *out, *missing), "does not exist")
+    assert not list(tmp_path.iterdir())
