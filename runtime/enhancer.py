@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import math
 import warnings
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import cv2
 import numpy as np
 
-from .bundled import model_path
+from .bundled import gray_path, model_path
 from .engines import Engine, open_engine
 from .errors import HyperguideError
 from .model_file import ENHANCED, GUIDANCE, IMAGE, ModelFile, ModelInfo, read_model_file
 from .pixels import from_tensor, layout_of, pad_to_multiple, to_tensor
+from .tasks import TASKS
 
 Dial = float | np.ndarray
 
@@ -40,12 +43,21 @@ class Enhancer:
     """A loaded model.
 
     Calling it enhances one picture or a batch of equal sizes. Calls keep no state.
+
+    for_gray: opens the enhancer that gray pictures are left to, when the first one comes; None to
+        enhance them as colour.
     """
 
-    def __init__(self, model: ModelFile, engine: Engine) -> None:
+    def __init__(
+        self,
+        model: ModelFile,
+        engine: Engine,
+        for_gray: Callable[[], Enhancer] | None = None,
+    ) -> None:
         self.path = model.path
         self.info: ModelInfo = model.info
         self._engine = engine
+        self._open_gray = for_gray
 
     @property
     def engine(self) -> str:
@@ -75,6 +87,14 @@ class Enhancer:
 
         Raises HyperguideError for unusable pictures and dials.
         """
+        if self._open_gray is not None and layout_of(image).color == 1:
+            return self._gray(
+                image,
+                strength=strength,
+                guidance=guidance,
+                guidance_mix=guidance_mix,
+                guidance_scale=guidance_scale,
+            )
         if guidance is None and _is_one(strength) and _is_one(guidance_scale):
             result = self._enhance_bytes(image)
             if result is not None:
@@ -101,6 +121,11 @@ class Enhancer:
             from_tensor(enhanced, image, layout),
             np.ascontiguousarray(used if layout.batched else used[0]),
         )
+
+    @cached_property
+    def _gray(self) -> Enhancer:
+        assert self._open_gray is not None
+        return self._open_gray()
 
     def _enhance_bytes(self, image: np.ndarray) -> Result | None:
         """Enhance bytes on an engine that converts them itself; None if it does not."""
@@ -154,19 +179,31 @@ class Enhancer:
 
 
 def load(
-    model: str | Path, *, device: str = "auto", tier: str = "fast", threads: int = 0
+    model: str | Path,
+    *,
+    device: str = "auto",
+    tier: str = "fast",
+    precision: str = "fp32",
+    threads: int = 0,
 ) -> Enhancer:
     """Load a bundled model by its task's name, or a model file by its path.
 
-    model: `denoise`, `derain`, `dehaze`, or the path of an .onnx file.
+    model: `denoise`, `derain`, `dehaze`; the name of a bundled file, see `hyperguide models`; or
+        the path of an .onnx file. By its task's name a model for gray pictures comes along where
+        there is one.
     device: `auto`, `cpu` or `openvino`, see `engines.open_engine`.
-    tier: of the bundled model.
+    tier, precision: of a task's bundled model.
     threads: of the CPU engine; 0 takes one per core.
     Raises HyperguideError if there is no such model or it cannot run.
     """
-    file = read_model_file(model_path(model, tier))
+    path = model_path(model, tier, precision)
+    beside = gray_path(path) if str(model) in TASKS else None
+    file = read_model_file(path)
     _ = file.info  # a file that is not ours fails here, before an engine sees it
-    return Enhancer(file, open_engine(file, device, threads))
+    engine = open_engine(file, device, threads)
+    if beside is None:
+        return Enhancer(file, engine)
+    return Enhancer(file, engine, lambda: load(beside, device=device, threads=threads))
 
 
 def _is_one(dial: Dial) -> bool:

@@ -85,7 +85,7 @@ def _check_models() -> list[str]:
             problems.append(str(error))
             continue
         worst = max(d.worst for d in deviations) if deviations else np.nan
-        click.echo(f"  {path.stem:<16} {engine.name:<26} worst deviation {worst:.1e}")
+        click.echo(f"  {path.stem:<22} {engine.name:<20} worst deviation {worst:.1e}")
         problems += [f"{path.name}: {reason}" for reason in broken]
         if not all(d.passed for d in deviations):
             problems.append(f"{engine.name} computes {path.name} wrong")

@@ -13,6 +13,7 @@ import cv2
 import numpy as np
 
 from hyperguide.atomic import refuse_existing
+from hyperguide.bundled import PRECISIONS
 from hyperguide.engines import DEVICES
 from hyperguide.enhancer import Dial, Enhancer, load
 from hyperguide.errors import HyperguideError
@@ -64,6 +65,13 @@ Examples:
 @click.option("-m", "--model", type=Path, help="Model file instead of a bundled one.")
 @click.option("--tier", default="fast", show_default=True, help="Of the bundled model.")
 @click.option(
+    "--precision",
+    type=click.Choice(PRECISIONS),
+    default="fp32",
+    show_default=True,
+    help="Of the bundled model.",
+)
+@click.option(
     "-s",
     "--strength",
     type=_Amount(),
@@ -90,6 +98,7 @@ def enhance(
     task: str | None,
     model: Path | None,
     tier: str,
+    precision: str,
     strength: float,
     guidance: str | None,
     guidance_scale: float,
@@ -110,7 +119,9 @@ def enhance(
     # OpenCV's multi-line messages would surround our one sentence.
     cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
     jobs = plan_jobs(sources, output, save_guidance)
-    enhancer = load(model if model is not None else str(task), device=device, tier=tier)
+    enhancer = load(
+        model if model is not None else str(task), device=device, tier=tier, precision=precision
+    )
     dials = _Dials(
         strength,
         None if mask is None else _read_mask(mask),

@@ -26,6 +26,6 @@ def models(show_path: bool) -> None:
         about = read_model_file(path).info
         kilobytes = path.stat().st_size / 1000
         click.echo(
-            f"{path.stem:<16} removes {TASKS[about.task].removes}; "
+            f"{path.stem:<22} removes {TASKS[about.task].removes}; "
             f"guided by {about.guidance.name}; {about.color}, {about.precision}, {kilobytes:.0f} kB"
         )
