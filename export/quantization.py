@@ -22,6 +22,7 @@ from hyperguide.training.bilevel import Bilevel
 from hyperguide.training.data.batches import Data, open_data
 from hyperguide.training.data.sample import Sample
 from hyperguide.training.losses import guidance_loss, task_loss
+from hyperguide.training.metrics import MOST_PSNR
 from hyperguide.training.model import GuidedModel
 from hyperguide.training.precision import autocast, fastest_precision
 from hyperguide.training.preset import Preset
@@ -81,8 +82,8 @@ class Quantized:
 class Loss:
     """What int8 costs on held-out pictures.
 
-    enhanced: mean PSNR in floats less that in int8, dB; a picture counts with at most 45, for
-        beyond that no difference is seen.
+    enhanced: mean PSNR in floats less that in int8, dB; a picture counts with at most
+        MOST_PSNR.
     guidance: root of the mean squared difference of the maps, in the task's unit.
     """
 
@@ -220,4 +221,4 @@ def measure_loss(floats: Engine, int8: Engine, calibration: Calibration) -> Loss
 
 
 def _psnr(enhanced: np.ndarray, clean: np.ndarray) -> float:
-    return min(float(-10 * np.log10(np.mean((enhanced - clean) ** 2) + 1e-12)), 45.0)
+    return min(float(-10 * np.log10(np.mean((enhanced - clean) ** 2) + 1e-12)), MOST_PSNR)

@@ -517,3 +517,18 @@ class TestOnResearchData:
             for boundary in ("same", "valid")
         }
         assert psnr["same"] > psnr["valid"] + 0.3, psnr
+
+
+def test_clean_pictures_score_how_little_is_changed(
+    pairs: Path, denoiser: Preset, tmp_path: Path
+) -> None:
+    _save_run(tmp_path / "run", denoiser)
+    suite = f"clean:{pairs / 'target'}"
+    figures = _figures(tmp_path, tmp_path / "run", "--suite", suite)
+    clean = read_picture(pairs / "target" / "a.png") / 255
+    target = open_target(str(tmp_path / "run"), "fast", 1)
+    restored, _ = target.restorer(clean.astype(np.float32))
+    psnr = skimage.metrics.peak_signal_noise_ratio(clean, restored.clip(0, 1), data_range=1)
+    assert figures["pictures"][0]["name"] == "a"
+    assert figures["pictures"][0]["output"]["psnr"] == pytest.approx(psnr, abs=1e-4)
+    assert figures["pictures"][0]["input"]["psnr"] is None  # nothing was removed

@@ -22,6 +22,10 @@ _SSIM_K1, _SSIM_K2 = 0.01, 0.03
 _Y_WEIGHTS = np.array([65.481, 128.553, 24.966])
 _Y_OFFSET = 16.0
 
+# In dB. Beyond it no difference is seen, so means over many pictures count a picture with at most
+# this: clean ones among them, which come back almost exactly, would else decide everything.
+MOST_PSNR = 45.0
+
 
 def psnr(restored: Tensor, clean: Tensor) -> Tensor:
     """Peak signal-to-noise ratio in dB of each picture, shape (N,); peak 1.

@@ -13,7 +13,7 @@ from torch import Tensor
 from .bilevel import Bilevel, NotFiniteError
 from .data.batches import Data
 from .data.sample import Sample
-from .metrics import psnr
+from .metrics import MOST_PSNR, psnr
 from .model import GuidedModel, Restoration
 from .optimizers import build_optimizer
 from .preset import Schedule
@@ -64,15 +64,15 @@ class HeldOut:
 
 @torch.no_grad()
 def validate(model: GuidedModel, batches: Iterable[Mapped]) -> dict[str, float]:
-    """Mean PSNR in dB of input and output, each picture at most 60, and the RMSE of the map."""
+    """Mean PSNR in dB of input and output, each picture at most 45, and the RMSE of the map."""
     inputs, outputs, errors = [], [], []
     for batch, mapped in batches:
         result = model.restore(batch.degraded, batch.kernel)
         if result.maps:
             error = (result.maps[-1] - batch.guidance).square().mean((1, 2, 3))
             errors.append(error[torch.tensor(mapped)])
-        inputs.append(psnr(batch.degraded, batch.clean).clamp(max=60))
-        outputs.append(psnr(result.restored, batch.clean).clamp(max=60))
+        inputs.append(psnr(batch.degraded, batch.clean).clamp(max=MOST_PSNR))
+        outputs.append(psnr(result.restored, batch.clean).clamp(max=MOST_PSNR))
     figures = {
         "input_psnr": float(torch.cat(inputs).mean()),
         "output_psnr": float(torch.cat(outputs).mean()),

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from hyperguide.errors import HyperguideError
 
+from .clean import clean
 from .levin import levin
 from .noise import bsd68, set12
 from .pairs import pairs
@@ -31,21 +32,23 @@ _SUITES = {
     "rain100l": _Entry(rain100l, frozenset()),
     "sots": _Entry(sots, frozenset()),
 }
-_PAIRS = "pairs:"
+# Suites of a folder that the user names behind the colon.
+_OF_FOLDERS: dict[str, Callable[[Path, Options], Suite]] = {"pairs": pairs, "clean": clean}
 
 
 def open_suite(name: str, options: Options) -> Suite:
-    """Open a suite by its name, or `pairs:DIR`.
+    """Open a suite by its name, or `pairs:DIR` or `clean:DIR`.
 
     Raises HyperguideError if there is none, its data is not there, or it does not know one of the
     options.
     """
-    if name.startswith(_PAIRS):
-        entry = _Entry(partial(pairs, Path(name.removeprefix(_PAIRS))), frozenset())
+    kind, colon, folder = name.partition(":")
+    if colon and kind in _OF_FOLDERS:
+        entry = _Entry(partial(_OF_FOLDERS[kind], Path(folder)), frozenset())
     elif name in _SUITES:
         entry = _SUITES[name]
     else:
-        known = ", ".join([*_SUITES, "pairs:DIR"])
+        known = ", ".join([*_SUITES, *(f"{kind}:DIR" for kind in _OF_FOLDERS)])
         raise HyperguideError(f"There is no suite '{name}': choose one of {known}.")
     for option in ("noise", "quadrants", "boundary", "color"):
         if getattr(options, option) and option not in entry.knows:

@@ -55,6 +55,7 @@ Examples:
   hyperguide eval denoise --suite levin --quadrants 1,2,3,4 --sheet quadrants.png
   hyperguide eval prenet.pth --suite rain100l
   hyperguide eval model.onnx --suite pairs:photos/
+  hyperguide eval model.onnx --suite clean:photos/
 """,
 )
 @click.argument("target")
@@ -63,7 +64,8 @@ Examples:
     "suite_name",
     required=True,
     metavar="NAME",
-    help="bsd68, set12, levin, rain100l, sots, or pairs:DIR with DIR/input and DIR/target.",
+    help="bsd68, set12, levin, rain100l, sots; pairs:DIR with DIR/input and DIR/target; or "
+    "clean:DIR, whose pictures should come back as they are.",
 )
 @click.option(
     "--data", type=Path, envvar="HYPERGUIDE_DATA", show_envvar=True, help="Folder of the test data."
