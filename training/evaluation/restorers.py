@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 import hyperguide
-from hyperguide.bundled import model_path
+from hyperguide.bundled import bundled_models, model_path
 from hyperguide.errors import HyperguideError
 from hyperguide.paths import is_folder
 from hyperguide.pixels import pad_to_multiple
@@ -69,15 +69,15 @@ class Target:
 def open_target(name: str, tier: str = "fast", threads: int = 0) -> Target:
     """Open what the user named.
 
-    name: `input`, `wiener`, the task of a bundled model, a run folder (or the
-        .safetensors file of one), or a file .onnx or .pth.
+    name: `input`, `wiener`, the task of a bundled model (that for colour) or the name of its
+        file, a run folder (or the .safetensors file of one), or a file .onnx or .pth.
     threads: of the engine of model files; 0 takes one per core.
     Raises HyperguideError if there is no such thing or it cannot be used.
     """
     if name in _REFERENCES:
         return _REFERENCES[name]
     path = Path(name)
-    if name in TASKS or path.suffix == ".onnx":
+    if name in TASKS or path.suffix == ".onnx" or name in (p.stem for p in bundled_models()):
         return _model_file(name, tier, threads)
     if path.suffix in (".pth", ".pt"):
         return _official(path)
