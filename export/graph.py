@@ -6,38 +6,49 @@ import contextlib
 import io
 import logging
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import numpy as np
 import onnx
 import onnx.numpy_helper
 import torch
 
-from hyperguide.model_file import DIALS, ENHANCED, GUIDANCE, IMAGE
+from hyperguide.model_file import DIALS, ENHANCED, GUIDANCE, IMAGE, KERNEL
 from hyperguide.training.model import GuidedModel
+from hyperguide.training.networks.unfolded import UnfoldedDeconvolution
+
+from .matrix_deconvolution import MatrixDeconvolution
 
 OPSET = 18
 
 
-def export_graph(model: GuidedModel) -> onnx.ModelProto:
+def export_graph(model: GuidedModel, takes_kernel: bool = False) -> onnx.ModelProto:
     """Export both networks and the dials as one graph.
 
     The dials are inputs that have their default as initializer: engines that know optional
     inputs offer them, all others see the single input `image`.
+
+    takes_kernel: whether there is the input `kernel`, of deblurring; without it nothing is blurred.
     """
+    defaults = {**DIALS, KERNEL: 1.0} if takes_kernel else DIALS
+    if takes_kernel:
+        assert isinstance(model.reconstruction, UnfoldedDeconvolution)
+        model = GuidedModel(model.proxy, MatrixDeconvolution(model.reconstruction))
     multiple = model.size_multiple
     height, width = (_example_size(multiple, least) for least in (48, 64))
-    channels = model.channels
+    channels = 3 if takes_kernel else model.channels
     image = torch.rand(2, channels, height, width, generator=torch.Generator().manual_seed(0))
     # One value a dial: what broadcasts in the trace broadcasts in the graph.
     dials = [torch.full((1, 1, 1, 1), value) for value in DIALS.values()]
+    kernels = [torch.full((1, 1, 5, 7), 1 / 35)] if takes_kernel else []
+    sides = {2: torch.export.Dim("kh", min=1), 3: torch.export.Dim("kw", min=1)}
     with _quiet():
         program = torch.onnx.export(
             model.eval(),
-            (image, *dials),
+            (image, *dials, *kernels),
             dynamo=True,
             opset_version=OPSET,
-            input_names=[IMAGE, *DIALS],
+            input_names=[IMAGE, *defaults],
             output_names=[ENHANCED, GUIDANCE],
             dynamic_shapes=[
                 {
@@ -46,13 +57,14 @@ def export_graph(model: GuidedModel) -> onnx.ModelProto:
                     3: multiple * torch.export.Dim("W", min=1),
                 },
                 *({} for _ in DIALS),
+                *(sides for _ in kernels),
             ],
         )
     assert program is not None
     proto = program.model_proto
     cancel_differences(proto.graph)
-    _name_dimensions(proto.graph, channels)
-    _add_defaults(proto.graph)
+    _name_dimensions(proto.graph, channels, defaults)
+    _add_defaults(proto.graph, defaults)
     _strip(proto)
     onnx.checker.check_model(proto, full_check=True)
     return proto
@@ -105,13 +117,13 @@ def _quiet() -> Iterator[None]:
         logger.setLevel(level)
 
 
-def _name_dimensions(graph: onnx.GraphProto, channels: int) -> None:
+def _name_dimensions(graph: onnx.GraphProto, channels: int, defaults: Mapping[str, float]) -> None:
     shapes: dict[str, list[int | str]] = {
         IMAGE: ["N", channels, "H", "W"],
         ENHANCED: ["N", channels, "H", "W"],
         GUIDANCE: ["N", 1, "H", "W"],
     }
-    for name in DIALS:
+    for name in defaults:
         shapes[name] = [f"{name}_{axis}" for axis in "NCHW"]
         shapes[name][1] = 1
     for value in (*graph.input, *graph.output):
@@ -127,8 +139,8 @@ def _name_dimensions(graph: onnx.GraphProto, channels: int) -> None:
     del graph.value_info[:]
 
 
-def _add_defaults(graph: onnx.GraphProto) -> None:
-    for name, default in DIALS.items():
+def _add_defaults(graph: onnx.GraphProto, defaults: Mapping[str, float]) -> None:
+    for name, default in defaults.items():
         value = np.full((1, 1, 1, 1), default, np.float32)
         graph.initializer.append(onnx.numpy_helper.from_array(value, name))
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,7 @@ from hyperguide.model_file import (
     ENHANCED,
     GUIDANCE,
     IMAGE,
+    KERNEL,
     ModelFile,
     ModelInfo,
     digest_entries,
@@ -31,6 +32,7 @@ from hyperguide.training.checkpoint import TrainedModel
 from hyperguide.training.model import GuidedModel
 from hyperguide.training.networks.folding import fold_layers
 from hyperguide.training.networks.hyper import StageHyperNetworks
+from hyperguide.training.networks.unfolded import UnfoldedDeconvolution
 from hyperguide.verify import compare_golden, seal_breaks
 
 from .graph import export_graph
@@ -106,33 +108,37 @@ def export_model(
         )
     info = _describe(trained)
     model = fold_layers(trained.model).eval()
+    blurs = trained.preset.task == "deblur"
     if int8 is None:
-        proto, differences = _proven_graph(model, path)
-        content = _sealed(proto, info, _golden_samples(model))
+        proto, differences = _proven_graph(model, path, blurs)
+        content = _sealed(proto, info, _golden_samples(model, blurs))
         write_atomically(path, lambda temporary: _write_proven(temporary, content))
         return Exported(differences)
-    calibration = open_calibration(trained.preset, int8.calibration, model.size_multiple)
+    calibration = open_calibration(trained.preset, int8.calibration, model)
     quantized = quantize(model, calibration, int8.steps, report)
-    floats, differences = _proven_graph(quantized.model, path)
+    floats, differences = _proven_graph(quantized.model, path, blurs)
     proto = insert_pairs(floats, quantized.steps)
     engine = OnnxRuntimeCpu(_as_file(proto, path))
-    loss = measure_loss(OnnxRuntimeCpu(_as_file(export_graph(model), path)), engine, calibration)
+    loss = measure_loss(lambda feeds: run_torch(model, feeds), engine.run, calibration)
     if loss.enhanced > MOST_LOSS and not int8.accept_loss:
         raise HyperguideError(
             f"In int8 the model loses {loss.enhanced:.2f} dB on held-out pictures of --calib, more "
             f"than {MOST_LOSS} dB: nothing was written; give more --steps or --accept-loss."
         )
     info = replace(info, precision="int8", quality=info.quality | loss.to_quality())
-    samples = [_of_quantized(sample, engine, model) for sample in _golden_samples(model)]
+    samples = [_of_quantized(sample, engine, model) for sample in _golden_samples(model, blurs)]
     content = _sealed(proto, info, samples)
     write_atomically(path, lambda temporary: _write_proven(temporary, content))
     return Exported(differences, loss)
 
 
-def _proven_graph(model: GuidedModel, path: Path) -> tuple[onnx.ModelProto, list[Difference]]:
+def _proven_graph(
+    model: GuidedModel, path: Path, takes_kernel: bool
+) -> tuple[onnx.ModelProto, list[Difference]]:
     """The graph of a pair, and how far it is from torch."""
-    proto = export_graph(model)
-    return proto, compare_with_torch(model, OnnxRuntimeCpu(_as_file(proto, path)))
+    proto = export_graph(model, takes_kernel)
+    engine = OnnxRuntimeCpu(_as_file(proto, path))
+    return proto, compare_with_torch(model, engine, takes_kernel)
 
 
 def _sealed(proto: onnx.ModelProto, info: ModelInfo, samples: Sequence[Golden]) -> bytes:
@@ -169,7 +175,9 @@ def seal(proto: onnx.ModelProto) -> None:
     onnx.helper.set_model_props(proto, metadata)
 
 
-def compare_with_torch(model: GuidedModel, engine: Engine) -> list[Difference]:
+def compare_with_torch(
+    model: GuidedModel, engine: Engine, takes_kernel: bool = False
+) -> list[Difference]:
     """Compare image and map with torch at three sizes. Raises HyperguideError on a deviation."""
     rng = np.random.default_rng(0)
     differences = []
@@ -177,7 +185,7 @@ def compare_with_torch(model: GuidedModel, engine: Engine) -> list[Difference]:
         multiple = model.size_multiple
         shape = (count, multiple * rows, multiple * columns)
         worst = {ENHANCED: 0.0, GUIDANCE: 0.0}
-        for feeds in _feed_variants(model, shape, rng):
+        for feeds in _feed_variants(model, shape, rng, takes_kernel):
             expected = run_torch(model, feeds)
             actual = engine.run(feeds)
             for name in worst:
@@ -192,20 +200,19 @@ def compare_with_torch(model: GuidedModel, engine: Engine) -> list[Difference]:
     return differences
 
 
-def run_torch(model: GuidedModel, feeds: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+def run_torch(model: GuidedModel, feeds: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
     """Run the pair in torch on the feeds of a graph; dials that are absent take their default."""
-    values = [np.full((1, 1, 1, 1), default, np.float32) for default in DIALS.values()]
-    dials = dict(zip(DIALS, values, strict=True)) | {k: v for k, v in feeds.items() if k != IMAGE}
+    values = {name: np.full((1, 1, 1, 1), value, np.float32) for name, value in DIALS.items()}
+    tensors = {name: torch.from_numpy(value) for name, value in {**values, **feeds}.items()}
     with torch.no_grad():
-        tensors = [torch.from_numpy(dials[name]) for name in DIALS]
-        enhanced, guidance = model(torch.from_numpy(feeds[IMAGE]), *tensors)
+        enhanced, guidance = model(**tensors)
     return {ENHANCED: enhanced.numpy(), GUIDANCE: guidance.numpy()}
 
 
 def _feed_variants(
-    model: GuidedModel, shape: tuple[int, int, int], rng: np.random.Generator
+    model: GuidedModel, shape: tuple[int, int, int], rng: np.random.Generator, takes_kernel: bool
 ) -> list[dict[str, np.ndarray]]:
-    """The picture alone; a map of its own; everything partly, per pixel."""
+    """The picture alone; a map of its own; everything partly, per pixel; each with its kernel."""
     count, height, width = shape
     maximum = model.maximum
 
@@ -223,14 +230,17 @@ def _feed_variants(
         "guidance_scale": one(1.5),
         "strength": draw(1, 1.5),
     }
-    return [{IMAGE: image}, {IMAGE: image, **own}, {IMAGE: image, **mixed}]
+    variants = [{IMAGE: image}, {IMAGE: image, **own}, {IMAGE: image, **mixed}]
+    if takes_kernel:
+        for feeds, sides in zip(variants, ((1, 1), (5, 3), (7, 9)), strict=True):
+            kernel = rng.random((count, 1, *sides), np.float32)
+            feeds[KERNEL] = kernel / kernel.sum((2, 3), keepdims=True)
+    return variants
 
 
 def _describe(trained: TrainedModel) -> ModelInfo:
     model, preset, record = trained.model, trained.preset, trained.record
-    if preset.task == "deblur":
-        raise HyperguideError("This version cannot export deblurring: use the run folder itself.")
-    reach, is_global = _reach(model)
+    reach, is_global = _reach(model, preset.task == "deblur")
     return ModelInfo(
         task=preset.task,
         tier=preset.tier,
@@ -244,12 +254,19 @@ def _describe(trained: TrainedModel) -> ModelInfo:
     )
 
 
-def _reach(model: GuidedModel) -> tuple[int, bool]:
+def _reach(model: GuidedModel, blurs: bool) -> tuple[int, bool]:
     """How far the pair looks, with the map given if the hyper-network sees the whole picture.
+
+    Of deblurring it is what the denoisers look at together.
 
     Returns (pixels, whether the hyper-network does).
     """
     assert model.proxy is not None
+    network = model.reconstruction
+    if blurs:  # a Fourier transform sees everything, with or without a map
+        assert isinstance(network, UnfoldedDeconvolution)
+        reaches = [receptive_field(denoise, [1, 1], 0) for denoise in network.denoisers]
+        return sum(reach or 0 for reach in reaches), True
     own = receptive_field(model.reconstruction, [model.channels, 1], 0)
     of_map = receptive_field(model.reconstruction, [model.channels, 1], 1)
     if own is None or of_map is None:
@@ -285,8 +302,8 @@ def _training_record(record: dict[str, Any]) -> dict[str, Any]:
     return {name: record[name] for name in kept}
 
 
-def _golden_samples(model: GuidedModel) -> list[Golden]:
-    """Two small synthetic pictures: one as it is, one with every dial turned."""
+def _golden_samples(model: GuidedModel, takes_kernel: bool) -> list[Golden]:
+    """Two small synthetic pictures: one as it is, one with every dial turned (and blurred)."""
     multiple = model.size_multiple
     height, width = (multiple * -(-least // multiple) for least in (32, 48))
     image = synthetic_picture(height, width, model.channels)[None]
@@ -297,6 +314,8 @@ def _golden_samples(model: GuidedModel) -> list[Golden]:
         "guidance_scale": np.full((1, 1, 1, 1), 1.25, np.float32),
         "strength": ramp[..., ::-1].copy(),
     }
+    if takes_kernel:
+        turned[KERNEL] = np.full((1, 1, 3, 5), 1 / 15, np.float32)
     tolerance = {ENHANCED: TOLERANCE, GUIDANCE: TOLERANCE}
     return [
         Golden(name, feeds, run_torch(model, feeds), tolerance)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -15,8 +15,7 @@ import onnx.numpy_helper
 import torch
 from torch import Tensor
 
-from hyperguide.engines import Engine
-from hyperguide.model_file import ENHANCED, GUIDANCE, IMAGE
+from hyperguide.model_file import ENHANCED, GUIDANCE, IMAGE, KERNEL
 from hyperguide.tasks import find_task
 from hyperguide.training.bilevel import Bilevel
 from hyperguide.training.data.batches import Data, open_data
@@ -28,6 +27,9 @@ from hyperguide.training.precision import autocast, fastest_precision
 from hyperguide.training.preset import Preset
 
 from .quantized_layers import Steps, quantize_layers, to_floats
+
+# From a graph's inputs to its outputs.
+Runner = Callable[[Mapping[str, np.ndarray]], dict[str, np.ndarray]]
 
 # Pictures that the first ranges are found on, and held-out ones that the loss is measured on.
 _CROPS, _HELD_OUT = 16, 64
@@ -42,17 +44,18 @@ class Calibration:
     """Pictures as a model will see them, with their truth.
 
     data: photos degraded as the preset says, or pairs; the last of them are held out.
-    multiple: of the model's sizes.
+    multiple, channels: of the model's sizes, and the planes that it is exported for.
     """
 
     preset: Preset
     data: Data
     multiple: int
+    channels: int
 
     @cached_property
-    def crops(self) -> list[Tensor]:
-        """Crops to find ranges on, shape (1, C, H, W) each."""
-        return [self._draw(self.data, number).degraded for number in range(_CROPS)]
+    def crops(self) -> list[Sample]:
+        """Crops to find ranges on, each a batch of one."""
+        return [self._draw(self.data, number) for number in range(_CROPS)]
 
     @cached_property
     def held_out(self) -> list[Sample]:
@@ -95,9 +98,9 @@ class Loss:
         return {"int8": {"loss_db": self.enhanced, "guidance_rmse": self.guidance}}
 
 
-def open_calibration(preset: Preset, folders: Sequence[Path], multiple: int) -> Calibration:
+def open_calibration(preset: Preset, folders: Sequence[Path], model: GuidedModel) -> Calibration:
     """Photos or pairs, see `sources.find_scenes`, and for the errors."""
-    return Calibration(preset, open_data(preset, folders), multiple)
+    return Calibration(preset, open_data(preset, folders), model.size_multiple, model.channels)
 
 
 def quantize(
@@ -111,7 +114,9 @@ def quantize(
     steps: of Algorithm 1 on rounded weights and activations. None leaves what rounding gives.
     report: called with the number of steps done.
     """
-    quantized = quantize_layers(model, GuidedModel.restore, calibration.crops, _COVERED)
+    quantized = quantize_layers(
+        model, lambda pair, s: pair.restore(s.degraded, s.kernel), calibration.crops, _COVERED
+    )
     if steps:
         _tune(quantized.train(), calibration, steps, report)
     return Quantized(*to_floats(quantized.eval()))
@@ -208,16 +213,24 @@ def insert_pairs(proto: onnx.ModelProto, steps: dict[str, Steps]) -> onnx.ModelP
     return quantized
 
 
-def measure_loss(floats: Engine, int8: Engine, calibration: Calibration) -> Loss:
-    """Compare two engines, that of the pair in floats and that in int8, on held-out crops."""
+def measure_loss(floats: Runner, int8: Runner, calibration: Calibration) -> Loss:
+    """Compare what the pair computes in floats and in int8 on held-out crops."""
     losses, squares = [], []
     for sample in calibration.held_out:
-        feeds, clean = {IMAGE: sample.degraded.numpy()}, sample.clean.numpy()
-        before, after = floats.run(feeds), int8.run(feeds)
+        feeds = {IMAGE: _planes(sample.degraded, calibration.channels)}
+        if sample.kernel is not None:
+            feeds[KERNEL] = sample.kernel.numpy()
+        clean = _planes(sample.clean, calibration.channels)
+        before, after = floats(feeds), int8(feeds)
         losses.append(_psnr(before[ENHANCED], clean) - _psnr(after[ENHANCED], clean))
         squares.append(np.mean((before[GUIDANCE] - after[GUIDANCE]) ** 2))
     rmse = math.sqrt(np.mean(squares))
     return Loss(round(float(np.mean(losses)), 4), round(rmse, 6))
+
+
+def _planes(image: Tensor, channels: int) -> np.ndarray:
+    """The image; a gray one in as many planes as the model is exported for."""
+    return image.expand(-1, channels, -1, -1).contiguous().numpy()
 
 
 def _psnr(enhanced: np.ndarray, clean: np.ndarray) -> float:

@@ -8,7 +8,7 @@ the activations learns beside the weights (S. Esser et al., Learned Step Size Qu
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -17,6 +17,7 @@ import torch
 from torch import Tensor, nn
 
 Module = TypeVar("Module", bound=nn.Module)
+Crop = TypeVar("Crop")
 
 _LOWEST, _HIGHEST = -128, 127
 # Weights are symmetric: -128 is not used.
@@ -103,7 +104,7 @@ class _Seen:
 
 
 def quantize_layers(
-    module: Module, run: Callable[[Module, Tensor], object], crops: list[Tensor], covered: float
+    module: Module, run: Callable[[Module, Crop], object], crops: Sequence[Crop], covered: float
 ) -> Module:
     """A copy whose convolutions are quantised, and whose identity layers round.
 
@@ -128,7 +129,7 @@ def quantize_layers(
 
 
 def _watch(
-    module: Module, run: Callable[[Module, Tensor], object], crops: list[Tensor], covered: float
+    module: Module, run: Callable[[Module, Crop], object], crops: Sequence[Crop], covered: float
 ) -> dict[nn.Module, _Seen]:
     """What the convolutions and identity layers read on the crops."""
     seen: dict[nn.Module, _Seen] = {}

@@ -15,7 +15,8 @@ import numpy as np
 from .bundled import gray_path, model_path
 from .engines import Engine, open_engine
 from .errors import HyperguideError
-from .model_file import ENHANCED, GUIDANCE, IMAGE, ModelFile, ModelInfo, read_model_file
+from .kernel_files import check_kernel
+from .model_file import ENHANCED, GUIDANCE, IMAGE, KERNEL, ModelFile, ModelInfo, read_model_file
 from .pixels import from_tensor, layout_of, pad_to_multiple, to_tensor
 from .tasks import TASKS
 
@@ -56,6 +57,7 @@ class Enhancer:
     ) -> None:
         self.path = model.path
         self.info: ModelInfo = model.info
+        self._takes_kernel = KERNEL in model.inputs
         self._engine = engine
         self._open_gray = for_gray
 
@@ -72,6 +74,7 @@ class Enhancer:
         guidance: Dial | None = None,
         guidance_mix: Dial = 1.0,
         guidance_scale: Dial = 1.0,
+        kernel: np.ndarray | None = None,
     ) -> Result:
         """Enhance a picture.
 
@@ -84,8 +87,10 @@ class Enhancer:
             a number or an array as above. An array of another size is resized, with a warning.
         guidance_mix: how much of `guidance` is used, the rest is predicted. Ignored without it.
         guidance_scale: multiplies the map that the reconstruction sees.
+        kernel: of the blur, shape (kh, kw), odd sides, sum 1; for deblurring, which without it
+            takes the picture for sharp.
 
-        Raises HyperguideError for unusable pictures and dials.
+        Raises HyperguideError for unusable pictures, dials and kernels.
         """
         if self._open_gray is not None and layout_of(image).color == 1:
             return self._gray(
@@ -94,8 +99,9 @@ class Enhancer:
                 guidance=guidance,
                 guidance_mix=guidance_mix,
                 guidance_scale=guidance_scale,
+                kernel=kernel,
             )
-        if guidance is None and _is_one(strength) and _is_one(guidance_scale):
+        if kernel is None and guidance is None and _is_one(strength) and _is_one(guidance_scale):
             result = self._enhance_bytes(image)
             if result is not None:
                 return result
@@ -109,10 +115,15 @@ class Enhancer:
         if guidance is not None:
             dials["guidance_in"] = self._guidance(guidance, shape)
             dials["guidance_mix"] = _dial(guidance_mix, "guidance_mix", shape, maximum=1.0)
+        if kernel is not None:
+            dials[KERNEL] = self._kernel(kernel, height, width)
         if not dials["strength"].any():
             return Result(image.copy(), None)
         multiple = self.info.size_multiple
-        feeds = {k: v if v.size == 1 else pad_to_multiple(v, multiple) for k, v in dials.items()}
+        feeds = {
+            name: value if value.size == 1 or name == KERNEL else pad_to_multiple(value, multiple)
+            for name, value in dials.items()
+        }
         outputs = self._engine.run({IMAGE: pad_to_multiple(tensor, multiple), **feeds})
         enhanced = outputs[ENHANCED][..., :height, :width]
         used = outputs[GUIDANCE][:, 0, :height, :width]
@@ -154,6 +165,19 @@ class Enhancer:
                 f"{self.engine} computed NaN or infinity for this picture: "
                 "run 'hyperguide verify' on the model file."
             )
+
+    def _kernel(self, kernel: np.ndarray, height: int, width: int) -> np.ndarray:
+        """Check a kernel and bring it to shape (1, 1, kh, kw)."""
+        if not self._takes_kernel:
+            raise HyperguideError(f"A {self.info.task} model takes no kernel: leave it out.")
+        checked = check_kernel(np.asarray(kernel), "kernel")
+        rows, columns = checked.shape
+        if rows > height or columns > width:
+            raise HyperguideError(
+                f"The kernel of {columns}x{rows} is larger than the picture of {width}x{height}: "
+                "give a larger picture."
+            )
+        return checked[None, None]
 
     def _guidance(self, guidance: Dial, shape: tuple[int, int, int]) -> np.ndarray:
         meaning = self.info.guidance

@@ -6,6 +6,7 @@ Inputs
     guidance_mix    default 0: how much of `guidance_in` is used
     guidance_scale  default 1: multiplies the map that the reconstruction sees
     strength        default 1: 0 returns the image, 1 the network's result
+    kernel          deblurring only, float32 (N or 1, 1, kh, kw), odd sides, sum 1; default: no blur
 Outputs
     enhanced        float32 (N, C, H, W), clipped to [0, 1]
     guidance        float32 (N, 1, H, W), the map before the scale, in the unit of the metadata
@@ -35,6 +36,7 @@ DIALS: dict[str, float] = {
     "guidance_scale": 1.0,
     "strength": 1.0,
 }
+KERNEL = "kernel"
 ENHANCED = "enhanced"
 GUIDANCE = "guidance"
 
@@ -166,7 +168,7 @@ class ModelFile:
         def is_default(part: int, item: memoryview) -> bool:
             if part != _GRAPH_INITIALIZER:
                 return False
-            return _text(dict(fields(item)).get(_TENSOR_NAME, b"")) in DIALS
+            return _text(dict(fields(item)).get(_TENSOR_NAME, b"")) in (*DIALS, KERNEL)
 
         content = memoryview(self.content)
         graph = next(value for number, value in fields(content) if number == _MODEL_GRAPH)

@@ -7,7 +7,7 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,6 +19,7 @@ import yaml
 
 import hyperguide
 from hyperguide.cli.main import run
+from hyperguide.export import quantization
 from hyperguide.pictures import write_picture
 from hyperguide.training.checkpoint import BEST, load_tensors, save_tensors
 from hyperguide.training.preset import load_preset
@@ -108,16 +109,24 @@ def photos(tmp_path_factory: pytest.TempPathFactory, astronaut: np.ndarray) -> P
 
 
 def roughen(run: Path) -> None:
-    """Give a run's reconstruction a random last layer.
+    """Give a run's reconstruction random last layers, one in each stage.
 
     Networks start at the identity and stay near it for some steps; a wrong map would hardly show.
     """
     tensors, record = load_tensors(run / BEST)
-    tail = tensors["reconstruction.tail.weight"]
-    tensors["reconstruction.tail.weight"] = 0.1 * torch.randn(
-        tail.shape, generator=torch.Generator().manual_seed(0)
-    )
+    for name in [name for name in tensors if name.endswith("tail.weight")]:
+        rng = torch.Generator().manual_seed(0)
+        tensors[name] = 0.1 * torch.randn(tensors[name].shape, generator=rng)
     save_tensors({run / BEST: tensors}, record)
+
+
+@pytest.fixture(scope="module")
+def few_crops() -> Iterator[None]:
+    """Calibrate int8 on a few small crops."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in {"_CROPS": 2, "_HELD_OUT": 8, "_LEAST_CROP": 32}.items():
+            patch.setattr(quantization, name, value)
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -14,11 +14,11 @@ import torch
 from PIL import Image
 
 from hyperguide.errors import HyperguideError
+from hyperguide.kernel_files import read_kernel
 from hyperguide.pictures import write_picture
 from hyperguide.training.data.batches import Stream, open_data
 from hyperguide.training.data.degradations import Blur, Haze, Noise, Rain
 from hyperguide.training.data.drawn_kernels import draw_kernel
-from hyperguide.training.data.kernels import read_kernel
 from hyperguide.training.preset import Schedule, Stage, load_preset
 from made_data import STAGE, generator, noise_picture, small_preset
 

@@ -28,9 +28,16 @@ from hyperguide.training.networks.folding import fold_layers
 from hyperguide.training.networks.unet import ResidualBlock
 from hyperguide.training.preset import load_preset
 
+pytestmark = pytest.mark.usefixtures("few_crops")
+
 
 @pytest.fixture(scope="module")
-def int8_file(run_folder: Path, photos: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def int8_file(
+    run_folder: Path,
+    photos: Path,
+    few_crops: None,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Path:
     from hyperguide.export.model import Int8, export_model
     from hyperguide.training.checkpoint import load_run
 

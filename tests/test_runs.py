@@ -80,15 +80,6 @@ def test_the_perceptual_loss_without_weights_says_where_they_belong(
     fails(result, "vgg16-397923af.pth", "--vgg-weights")
 
 
-def test_a_deblurring_run_is_not_exported_yet(
-    quick_cli: Cli, photos: Path, small_presets: Callable[[str, str], Path], tmp_path: Path
-) -> None:
-    run, words = tmp_path / "run", ("--preset", small_presets("deblur", "fast"))
-    assert quick_cli("train", "deblur", "--data", photos, "--out", run, *words).code == 0
-    fails(quick_cli("export", run, "-o", tmp_path / "model.onnx"), "cannot export deblurring")
-    assert not (tmp_path / "model.onnx").exists()
-
-
 def test_two_runs_with_one_seed_are_bit_identical_with_and_without_workers(
     photos: Path, tmp_path: Path
 ) -> None:

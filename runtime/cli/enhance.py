@@ -18,6 +18,7 @@ from hyperguide.engines import DEVICES
 from hyperguide.enhancer import Dial, Enhancer, load
 from hyperguide.errors import HyperguideError
 from hyperguide.guidance_files import encode_map, false_color, gray_plane, read_map
+from hyperguide.kernel_files import read_kernel
 from hyperguide.paths import make_folder
 from hyperguide.pictures import read_picture, write_picture
 from hyperguide.pixels import full_scale
@@ -47,6 +48,7 @@ class _Dials:
     mask: np.ndarray | None
     guidance: Dial | None
     guidance_scale: float
+    kernel: np.ndarray | None
 
 
 @click.command(
@@ -88,6 +90,9 @@ Examples:
     help="Multiplies the map: above 1 removes more.",
 )
 @click.option("--mask", type=Path, help="Gray picture; the strength is multiplied by it.")
+@click.option(
+    "--kernel", type=Path, help="Of the blur: .png, .txt, .dlm or .npy; for models that deblur."
+)
 @click.option("--save-guidance", type=Path, metavar="DIR", help="Also write the maps.")
 @click.option("--device", type=click.Choice(DEVICES), default="auto", show_default=True)
 @click.option("--force", is_flag=True, help="Overwrite existing files.")
@@ -103,6 +108,7 @@ def enhance(
     guidance: str | None,
     guidance_scale: float,
     mask: Path | None,
+    kernel: Path | None,
     save_guidance: Path | None,
     device: str,
     force: bool,
@@ -127,6 +133,7 @@ def enhance(
         None if mask is None else _read_mask(mask),
         None if guidance is None else read_map(guidance, enhancer.info.guidance),
         guidance_scale,
+        None if kernel is None else read_kernel(kernel),
     )
     if len(jobs) == 1 and jobs[0].source == sources[0]:
         for note in _enhance_one(enhancer, jobs[0], dials, force):
@@ -175,6 +182,7 @@ def _enhance_one(enhancer: Enhancer, job: Job, dials: _Dials, force: bool) -> li
             strength=strength,
             guidance=dials.guidance,
             guidance_scale=dials.guidance_scale,
+            kernel=dials.kernel,
         )
     notes += [str(w.message) for w in caught]
     for path in job.writes:

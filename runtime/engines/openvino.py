@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from hyperguide.errors import HyperguideError
-from hyperguide.model_file import DIALS, ENHANCED, GUIDANCE, IMAGE, ModelFile
+from hyperguide.model_file import DIALS, ENHANCED, GUIDANCE, IMAGE, KERNEL, ModelFile
 
 T = TypeVar("T")
 
@@ -46,7 +46,8 @@ class OpenVino:
         """Run once; see `Engine.run`."""
         if feeds.keys() == {IMAGE}:
             return self._infer("plain", dict(feeds))
-        dials = {name: np.full((1, 1, 1, 1), value, np.float32) for name, value in DIALS.items()}
+        defaults = {**DIALS, KERNEL: 1.0} if KERNEL in self._model.inputs else DIALS
+        dials = {name: np.full((1, 1, 1, 1), value, np.float32) for name, value in defaults.items()}
         return self._infer("steerable", dials | dict(feeds))
 
     def run_bytes(self, pixels: np.ndarray) -> dict[str, np.ndarray]:

@@ -20,6 +20,7 @@ import torch
 from torch import Generator, Tensor
 
 from hyperguide.errors import HyperguideError
+from hyperguide.kernel_files import read_kernel
 from hyperguide.pixels import full_scale
 from hyperguide.tasks import Guidance, find_task
 
@@ -29,7 +30,7 @@ from .crops import draw_window, to_tensor
 from .decoding import Decoder, MisfitError, Planes, read_streaks
 from .degradations import DEGRADATIONS, Blur, Degradation, Rain
 from .derived_maps import describe
-from .kernels import on_canvas, read_kernel, read_kernels
+from .kernels import on_canvas, read_kernels
 from .photos import Photos
 from .sample import Sample
 from .scenes import Scene, split_held_out

@@ -10,13 +10,14 @@ import numpy as np
 
 from hyperguide.errors import HyperguideError
 from hyperguide.guidance_files import decode_map, encode_map, gray_plane
+from hyperguide.kernel_files import read_kernel
 from hyperguide.paths import is_folder
 from hyperguide.pictures import read_picture
 from hyperguide.pixels import full_scale
 from hyperguide.tasks import find_task
 
 from . import derived_maps
-from .kernels import on_canvas, read_kernel
+from .kernels import on_canvas
 from .scenes import Scene, list_pictures
 
 

@@ -8,10 +8,10 @@ from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 
 from hyperguide.errors import HyperguideError
+from hyperguide.kernel_files import KERNEL_SUFFIXES
 from hyperguide.paths import exists, find_files, is_folder
 from hyperguide.pictures import SUFFIXES
 
-from .kernels import KERNEL_SUFFIXES
 from .scenes import MapSource, Scene, list_pictures
 
 Files = Mapping[str, Path]

@@ -1,0 +1,192 @@
+"""Model files that deblur: any kernel, any size, and what torch's own transforms compute."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+import torch
+import yaml
+from torch import Tensor, nn
+
+import hyperguide
+from conftest import Cli, fails, roughen
+from hyperguide.errors import HyperguideError
+from hyperguide.export.matrix_deconvolution import MatrixDeconvolution, MatrixFourier, waves
+from hyperguide.export.model import Int8, export_model
+from hyperguide.pictures import read_picture, write_picture
+from hyperguide.training.checkpoint import TrainedModel, load_run
+from hyperguide.training.deconvolution import transfer_function
+from hyperguide.training.networks.unfolded import UnfoldedDeconvolution
+
+
+@pytest.fixture(scope="module")
+def run(
+    photos: Path,
+    cli: Cli,
+    small_presets: Callable[[str, str], Path],
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Path:
+    folder = tmp_path_factory.mktemp("deblur") / "run"
+    preset = yaml.safe_load(small_presets("deblur", "fast").read_text())
+    preset["reconstruction"]["stages"] = 2
+    preset["reconstruction"]["denoiser"] |= {"widths": [16, 16], "middle": 1}
+    (folder.parent / "small.yaml").write_text(yaml.safe_dump(preset))
+    words = ("--preset", folder.parent / "small.yaml")
+    result = cli("train", "deblur", "--data", photos, "--out", folder, *words)
+    assert result.code == 0, result.err
+    roughen(folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def trained(run: Path) -> TrainedModel:
+    return load_run(run)
+
+
+@pytest.fixture(scope="module")
+def deblur_file(trained: TrainedModel, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("file") / "deblur.onnx"
+    export_model(trained, path)
+    return path
+
+
+def _kernel(rows: int, columns: int, seed: int = 0) -> np.ndarray:
+    kernel = np.random.default_rng(seed).random((rows, columns), np.float32) ** 3
+    return kernel / kernel.sum()
+
+
+def _random(*shape: int) -> Tensor:
+    return torch.rand(shape, generator=torch.Generator().manual_seed(0))
+
+
+@pytest.mark.parametrize("size", [(1, 1), (6, 7), (33, 20), (64, 101)])
+def test_matrices_transform_as_fft_does(size: tuple[int, int]) -> None:
+    planes = _random(2, 3, *size) - 0.5
+    fourier = MatrixFourier(*size)
+    real, imaginary = fourier.forward(planes)
+    expected = torch.fft.rfft2(planes)
+    torch.testing.assert_close(torch.complex(real, imaginary), expected, atol=1e-4, rtol=0)
+    torch.testing.assert_close(fourier.inverse((real, imaginary)), planes, atol=1e-5, rtol=0)
+
+
+def test_kernels_are_centred_at_the_origin() -> None:
+    kernel = torch.from_numpy(_kernel(5, 7))[None, None]
+    real, imaginary = MatrixFourier(24, 31).of_kernel(kernel)
+    expected = transfer_function(kernel, 24, 31)
+    torch.testing.assert_close(torch.complex(real, imaginary), expected, atol=1e-5, rtol=0)
+
+
+def test_phases_of_large_pictures_keep_their_digits() -> None:
+    positions = torch.arange(1920)
+    cosines, sines = waves(positions, positions, 1920)
+    angles = 2 * np.pi * np.outer(np.arange(1920), np.arange(1920)) / 1920
+    assert np.abs(cosines.numpy() - np.cos(angles)).max() < 1e-6
+    assert np.abs(sines.numpy() - np.sin(angles)).max() < 1e-6
+
+
+@pytest.mark.parametrize("sides", [(1, 1), (5, 3), (9, 15)])
+def test_matrices_deconvolve_as_the_network_does(
+    sides: tuple[int, int], trained: TrainedModel
+) -> None:
+    network = trained.model.reconstruction
+    assert isinstance(network, UnfoldedDeconvolution)
+    image, level = _random(2, 3, 24, 40), torch.full((2, 1, 24, 40), 0.02)
+    kernel = torch.from_numpy(_kernel(*sides))[None, None]
+    with torch.no_grad():
+        expected = network(image, level, kernel)
+        actual = MatrixDeconvolution(network)(image, level, kernel)
+    assert len(actual) == len(expected)
+    assert float((expected[-1] - image).abs().max()) > 0.01
+    for one, other in zip(actual, expected, strict=True):
+        torch.testing.assert_close(one, other, atol=2e-5, rtol=0)
+
+
+@pytest.mark.parametrize("device", ["cpu", "openvino"])
+@pytest.mark.parametrize(("size", "sides"), [((24, 40), (5, 3)), ((61, 33), (1, 9))])
+def test_the_file_deblurs_as_torch_does(
+    device: str,
+    size: tuple[int, int],
+    sides: tuple[int, int],
+    trained: TrainedModel,
+    deblur_file: Path,
+) -> None:
+    image, kernel = _random(1, 3, *size), _kernel(*sides)
+    enhancer = hyperguide.load(deblur_file, device=device, threads=1)
+    result = enhancer(image[0].permute(1, 2, 0).numpy(), kernel=kernel)
+    multiple = trained.model.size_multiple
+    margins = [0, -size[1] % multiple, 0, -size[0] % multiple]
+    padded = nn.functional.pad(image, margins, mode="replicate")
+    with torch.no_grad():
+        expected = trained.model.restore(padded, torch.from_numpy(kernel)[None, None])
+    restored = expected.restored[0, :, : size[0], : size[1]].clamp(0, 1)
+    np.testing.assert_allclose(result.image, restored.permute(1, 2, 0), atol=1e-4)
+    level = expected.maps[-1][0, 0, : size[0], : size[1]]
+    np.testing.assert_allclose(result.guidance, level, atol=1e-5)
+
+
+def test_without_a_kernel_the_picture_counts_as_sharp(deblur_file: Path) -> None:
+    enhancer = hyperguide.load(deblur_file)
+    image = (255 * _random(24, 32, 3)).byte().numpy()
+    sharp = enhancer(image, kernel=np.ones((1, 1))).image
+    np.testing.assert_array_equal(enhancer(image).image, sharp)
+    assert (enhancer(image, kernel=_kernel(5, 5)).image != sharp).any()
+
+
+def test_the_file_keeps_the_contract(deblur_file: Path, cli: Cli) -> None:
+    model = onnx.load(deblur_file)
+    assert model.graph.input[-1].name == "kernel"
+    assert {node.domain for node in model.graph.node} <= {"", "ai.onnx"}
+    assert not {"DFT", "STFT", "Loop", "If"} & {node.op_type for node in model.graph.node}
+    for device in ("cpu", "openvino"):
+        assert cli("verify", deblur_file, "--device", device).code == 0
+
+
+@pytest.mark.usefixtures("few_crops")
+def test_int8_of_a_deblurring_pair(trained: TrainedModel, photos: Path, tmp_path: Path) -> None:
+    int8 = Int8([photos], steps=1, accept_loss=True)
+    exported = export_model(trained, tmp_path / "int8.onnx", int8=int8)
+    assert exported.loss is not None
+    image = (255 * _random(24, 32, 3)).byte().numpy()
+    result = hyperguide.load(tmp_path / "int8.onnx", device="cpu")(image, kernel=_kernel(3, 5))
+    assert result.image.shape == image.shape
+
+
+def test_the_command_line_takes_a_kernel(deblur_file: Path, cli: Cli, tmp_path: Path) -> None:
+    image, kernel = (255 * _random(24, 32, 3)).byte().numpy(), _kernel(5, 7)
+    write_picture(tmp_path / "in.png", image)
+    np.save(tmp_path / "kernel.npy", kernel)
+    words = ("enhance", "-i", tmp_path / "in.png", "-m", deblur_file)
+    result = cli(*words, "-o", tmp_path / "out.png", "--kernel", tmp_path / "kernel.npy")
+    assert result.code == 0, result.err
+    expected = hyperguide.load(deblur_file)(image, kernel=kernel).image
+    np.testing.assert_array_equal(read_picture(tmp_path / "out.png"), expected)
+    missing = cli(*words, "-o", tmp_path / "a.png", "--kernel", tmp_path / "none.npy")
+    fails(missing, "Cannot read the kernel")
+    unknown = cli(*words, "-o", tmp_path / "a.png", "--kernel", tmp_path / "k.jpeg")
+    fails(unknown, "is no kernel file", ".npy")
+
+
+@pytest.mark.parametrize(
+    ("kernel", "words"),
+    [
+        (np.ones((2, 3)) / 6, "pad it with zeros"),
+        (np.ones((3, 3)), "sums up to 9"),
+        (-np.ones((3, 3)), "negative"),
+        (np.ones(3) / 3, "not a matrix"),
+        (np.ones((33, 3)) / 99, "larger than the picture of 32x24"),
+    ],
+)
+def test_a_kernel_that_cannot_be_used_says_why(
+    kernel: np.ndarray, words: str, deblur_file: Path
+) -> None:
+    with pytest.raises(HyperguideError, match=words):
+        hyperguide.load(deblur_file)(np.zeros((24, 32, 3), np.uint8), kernel=kernel)
+
+
+def test_other_tasks_take_no_kernel() -> None:
+    with pytest.raises(HyperguideError, match="denoise model takes no kernel"):
+        hyperguide.load("denoise")(np.zeros((8, 8, 3), np.uint8), kernel=np.ones((1, 1)))
