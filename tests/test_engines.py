@@ -5,12 +5,14 @@ from __future__ import annotations
 import importlib.util
 from concurrent.futures import ThreadPoolExecutor
 from importlib.machinery import ModuleSpec
+from itertools import repeat
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import onnx
 import pytest
+import torch
 
 import hyperguide
 from conftest import TASKS, Cli, fails
@@ -19,8 +21,13 @@ from hyperguide.engines import DEVICES, open_engine
 from hyperguide.errors import HyperguideError
 from hyperguide.model_file import DIALS, read_model_file
 from hyperguide.pictures import write_picture
+from hyperguide.training.data.batches import open_data
+from hyperguide.training.data.loader import Loader
+from made_data import STAGE, small_preset
 
-pytest.importorskip("openvino", reason="OpenVINO is not installed")
+pytestmark = pytest.mark.skipif(
+    importlib.util.find_spec("openvino") is None, reason="OpenVINO is not installed"
+)
 
 
 def _pixels(*shape: int, seed: int = 0) -> np.ndarray:
@@ -125,3 +132,14 @@ def test_a_file_that_the_engine_rejects_is_one_sentence(
     write_picture(picture, _pixels(8, 8, 3))
     words = ("-m", tmp_path / "broken.onnx", "--device", device)
     fails(cli("enhance", "-i", picture, "-o", tmp_path / "out.png", *words), "broken.onnx")
+
+
+def test_training_beside_openvino_forks_no_workers(photos: Path, tmp_path: Path) -> None:
+    hyperguide.load("denoise", device="openvino")
+    drawn = []
+    for workers in (0, 2):
+        data = open_data(small_preset(), [photos])
+        with Loader(data, repeat(("train", 0, STAGE)), workers, seed=0) as loader:
+            assert loader._workers is None
+            drawn.append(next(loader).sample.degraded)
+    assert torch.equal(*drawn)

@@ -38,7 +38,7 @@ def test_strength_0_returns_the_input_bit_for_bit_without_running_the_engine(
 ) -> None:
     enhancer = enhancers["denoise"]
     idle = hyperguide.Enhancer.__new__(hyperguide.Enhancer)
-    idle.__dict__ = {**vars(enhancer), "_engine": _NoEngine()}
+    idle.__dict__ = {**vars(enhancer), "_engine": _NoEngine(), "_open_gray": None}
     high = np.iinfo(dtype).max
     image = np.random.default_rng(0).integers(0, high, shape, dtype, endpoint=True)
     result = idle(image, strength=0)

@@ -9,14 +9,13 @@ import pytest
 from conftest import TASKS
 from hyperguide.bundled import bundled_path
 
-openvino = pytest.importorskip("openvino", reason="OpenVINO is not installed")
-
 
 @pytest.mark.parametrize("task", TASKS)
 @pytest.mark.parametrize("size", [(64, 96), (160, 32)])
 def test_openvino_and_plain_onnxruntime_agree_fed_only_the_image(
     task: str, size: tuple[int, int]
 ) -> None:
+    openvino = pytest.importorskip("openvino", reason="OpenVINO is not installed")
     path = bundled_path(task, "fast")
     image = np.random.default_rng(0).uniform(0, 1, (1, 3, *size)).astype(np.float32)
     expected = onnxruntime.InferenceSession(path).run(["enhanced", "guidance"], {"image": image})

@@ -33,7 +33,8 @@ class Loader:
     end the workers; those of a parent that was killed notice it and end by themselves.
 
     plan: may be endless; workers are some batches ahead in it.
-    workers: background processes; 0 draws in this one.
+    workers: background processes; 0 draws in this one, as does a process that has used OpenVINO:
+        forked from beside its threads, workers compute NaN or crash.
     seed, shard: see `Data.draw`.
     """
 
@@ -50,7 +51,7 @@ class Loader:
         draws = _Draws(data, seed, shard)
         self._workers: Any = None  # Any: DataLoader's iterator closes by a private method
         self._batches: Iterator[Batch | HyperguideError] = map(draws.__getitem__, plan)
-        if workers:
+        if workers and "openvino" not in sys.modules:
             self._workers = self._batches = _start(draws, plan, workers)
 
     def __iter__(self) -> Iterator[Batch]:
