@@ -37,9 +37,8 @@ class OpenVino:
         }
         if threads:
             self._options["INFERENCE_NUM_THREADS"] = threads
-        self._compiled: dict[str, Any] = {}
-        self._requests = threading.local()  # each has buffers of its own
-        self._lock = threading.Lock()
+        self._requests: dict[str, Any] = {}
+        self._lock = threading.Lock()  # of the requests' buffers; a call uses all cores anyway
         self._request("bytes")  # a file that it rejects is rejected here
 
     def run(self, feeds: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
@@ -55,31 +54,25 @@ class OpenVino:
         return self._infer("bytes", {IMAGE: pixels})
 
     def _infer(self, form: str, feeds: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-        request = self._request(form)
-
         def run() -> dict[str, np.ndarray]:
+            request = self._request(form)
             request.infer(feeds)
             # The next call writes into the same memory.
             return {name: request.get_tensor(name).data.copy() for name in (ENHANCED, GUIDANCE)}
 
-        return _guarded(run, f"{self.name} failed on this picture")
+        with self._lock:
+            return _guarded(run, f"{self.name} failed on this picture")
 
     def _request(self, form: str) -> Any:
-        """This thread's request for a form of the model."""
-        requests: dict[str, Any] = self._requests.__dict__
-        if form not in requests:
-            with self._lock:
-                if form not in self._compiled:
-                    self._compiled[form] = self._compile(form)
-            requests[form] = self._compiled[form].create_infer_request()
-        return requests[form]
-
-    def _compile(self, form: str) -> Any:
-        build = {"plain": self._read, "bytes": self._of_bytes, "steerable": self._steerable}[form]
-        return _guarded(
-            lambda: self._core.compile_model(build(), "CPU", self._options),
-            f"OpenVINO rejects {self._model.path}",
-        )
+        """The request for a form of the model."""
+        if form not in self._requests:
+            build = {"plain": self._read, "bytes": self._of_bytes, "steerable": self._steerable}
+            compiled = _guarded(
+                lambda: self._core.compile_model(build[form](), "CPU", self._options),
+                f"OpenVINO rejects {self._model.path}",
+            )
+            self._requests[form] = compiled.create_infer_request()
+        return self._requests[form]
 
     def _read(self, content: bytes | None = None) -> Any:
         return self._core.read_model(self._model.content if content is None else content)
