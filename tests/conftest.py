@@ -31,13 +31,6 @@ torch.set_num_threads(int(os.environ["OMP_NUM_THREADS"]))
 
 TASKS = ("denoise", "derain", "dehaze")
 
-# They run OpenVINO in this process, beside whose threads nothing is forked any more.
-_LAST = ("test_deblur_files", "test_engines", "test_int8", "test_other_hosts")
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    items.sort(key=lambda item: item.path.stem in _LAST)
-
 
 @dataclass(frozen=True)
 class Outcome:
