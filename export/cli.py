@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 import torch
 
+from hyperguide.bundled import PRECISIONS
 from hyperguide.cli.progress import progress_bar
 from hyperguide.errors import HyperguideError
 from hyperguide.training.checkpoint import load_run
@@ -25,7 +26,7 @@ Examples:
 @click.option("-o", "--output", required=True, type=Path, help="The .onnx file to write.")
 @click.option(
     "--precision",
-    type=click.Choice(["fp32", "int8"]),
+    type=click.Choice(PRECISIONS),
     default="fp32",
     show_default=True,
     help="Of the convolutions. int8 is explicitly quantised and about twice as fast on CPUs.",

@@ -31,12 +31,12 @@ def export_graph(model: GuidedModel, takes_kernel: bool = False) -> onnx.ModelPr
     takes_kernel: whether there is the input `kernel`, of deblurring; without it nothing is blurred.
     """
     defaults = {**DIALS, KERNEL: 1.0} if takes_kernel else DIALS
+    channels = model.channels
     if takes_kernel:
         assert isinstance(model.reconstruction, UnfoldedDeconvolution)
         model = GuidedModel(model.proxy, MatrixDeconvolution(model.reconstruction))
     multiple = model.size_multiple
     height, width = (_example_size(multiple, least) for least in (48, 64))
-    channels = 3 if takes_kernel else model.channels
     image = torch.rand(2, channels, height, width, generator=torch.Generator().manual_seed(0))
     # One value a dial: what broadcasts in the trace broadcasts in the graph.
     dials = [torch.full((1, 1, 1, 1), value) for value in DIALS.values()]
@@ -86,10 +86,10 @@ def cancel_differences(graph: onnx.GraphProto) -> None:
     for node in graph.node:
         for position, name in enumerate(node.input):
             node.input[position] = aliases.get(name, name)
-    drop_unused(graph)
+    _drop_unused(graph)
 
 
-def drop_unused(graph: onnx.GraphProto) -> None:
+def _drop_unused(graph: onnx.GraphProto) -> None:
     """Remove nodes that no output depends on."""
     used = {value.name for value in graph.output}
     for node in reversed(list(graph.node)):

@@ -12,6 +12,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
+from hyperguide.training.deconvolution import crop, pad_for, taper_share
 from hyperguide.training.networks.unfolded import UnfoldedDeconvolution
 
 Spectrum = tuple[Tensor, Tensor]
@@ -97,18 +98,14 @@ class MatrixDeconvolution(nn.Module):
     ) -> tuple[Tensor, ...]:
         """See `UnfoldedDeconvolution.forward`; kernel: shape (N or 1, 1, kh, kw)."""
         height, width = image.shape[2:]
-        top, left = kernel.shape[2] // 2, kernel.shape[3] // 2
-        multiple = self.network.multiple
-        rows = height + 2 * top + (-(height + 2 * top)) % multiple
-        columns = width + 2 * left + (-(width + 2 * left)) % multiple
+        margins = pad_for(kernel, height, width, self.network.multiple)
+        left, right, top, bottom = margins
+        rows, columns = top + height + bottom, left + width + right
 
         def pad(planes: Tensor) -> Tensor:
             lines = (torch.arange(rows) - top).clamp(0, height - 1)
             places = (torch.arange(columns) - left).clamp(0, width - 1)
             return planes[:, :, lines][:, :, :, places]
-
-        def crop(planes: Tensor) -> Tensor:
-            return planes[:, :, top : top + height, left : left + width]
 
         fourier = MatrixFourier(rows, columns)
         real, imaginary = transfer = fourier.of_kernel(kernel)
@@ -122,11 +119,11 @@ class MatrixDeconvolution(nn.Module):
             a, b = fourier.forward(x)
             solution = (data[0] + rho * a) / (power + rho), (data[1] + rho * b) / (power + rho)
             z = fourier.inverse(solution)
-            used = guidance(crop(z), stage) if callable(guidance) else guidance
+            used = guidance(crop(z, margins), stage) if callable(guidance) else guidance
             planes = z.flatten(0, 1)[:, None]
             maps = pad(used).expand(-1, z.shape[1], -1, -1).flatten(0, 1)[:, None]
             x = denoise(planes, maps).unflatten(0, (-1, z.shape[1])).squeeze(2)
-            iterates.append(crop(x))
+            iterates.append(crop(x, margins))
         return tuple(iterates)
 
 
@@ -135,25 +132,9 @@ def _edgetaper(
 ) -> Tensor:
     """See `deconvolution.edgetaper`."""
     real, imaginary = transfer
-    share = (
-        _share(kernel.sum(3), fourier.height)[..., :, None]
-        * _share(kernel.sum(2), fourier.width)[..., None, :]
-    )
+    share = taper_share(kernel, fourier.height, fourier.width)
     for _ in range(times):
         a, b = fourier.forward(image)
         blurred = fourier.inverse((real * a - imaginary * b, real * b + imaginary * a))
         image = share * image + (1 - share) * blurred
     return image
-
-
-def _share(projection: Tensor, size: int) -> Tensor:
-    """See `deconvolution._share`; projection: shape (N, 1, k)."""
-    length = projection.shape[2]
-    positions = torch.arange(length)
-    shifted = positions[:, None] + positions[None, :]
-    ahead = projection[..., shifted.clamp(max=length - 1)] * (shifted < length)
-    correlation = (ahead * projection[..., None, :]).sum(-1)
-    places = torch.arange(size)
-    distance = torch.minimum(places, size - 1 - places)
-    near = correlation[..., distance.clamp(max=length - 1)] * (distance < length)
-    return 1 - near / correlation[..., :1]

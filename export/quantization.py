@@ -21,19 +21,20 @@ from hyperguide.training.bilevel import Bilevel
 from hyperguide.training.data.batches import Data, open_data
 from hyperguide.training.data.sample import Sample
 from hyperguide.training.losses import guidance_loss, task_loss
-from hyperguide.training.metrics import MOST_PSNR
+from hyperguide.training.metrics import MOST_PSNR, psnr
 from hyperguide.training.model import GuidedModel
+from hyperguide.training.optimizers import lr_factor, set_lr_factor
 from hyperguide.training.precision import autocast, fastest_precision
 from hyperguide.training.preset import Preset
+from hyperguide.training.validation import HeldOut
 
 from .quantized_layers import Steps, quantize_layers, to_floats
 
 # From a graph's inputs to its outputs.
 Runner = Callable[[Mapping[str, np.ndarray]], dict[str, np.ndarray]]
 
-# Pictures that the first ranges are found on, and held-out ones that the loss is measured on.
-_CROPS, _HELD_OUT = 16, 64
-_LEAST_CROP = 128
+# Pictures that the first ranges are found on.
+_CROPS = 16
 _COVERED = 0.999
 # Step size of the weights; the ranges' logarithms move ten times as fast.
 _LR = 1e-3
@@ -55,18 +56,14 @@ class Calibration:
     @cached_property
     def crops(self) -> list[Sample]:
         """Crops to find ranges on, each a batch of one."""
-        return [self._draw(self.data, number) for number in range(_CROPS)]
+        stage = replace(self.preset.schedule.stages[-1], batch=1)
+        return [self.data.draw("train", n, stage, seed=0).sample for n in range(_CROPS)]
 
     @cached_property
     def held_out(self) -> list[Sample]:
-        """Crops of held-out photos, each a batch of one."""
-        rest = replace(self.data, train=self.data.held_out)
-        return [self._draw(rest, number) for number in range(_HELD_OUT)]
-
-    def _draw(self, data: Data, number: int) -> Sample:
-        stage = self.preset.schedule.stages[-1]
-        crop = self.multiple * -(-max(stage.crop, _LEAST_CROP) // self.multiple)
-        return data.draw("train", number, replace(stage, crop=crop, batch=1), seed=0).sample
+        """The crops that the run was validated on, in batches."""
+        held_out = HeldOut(self.data, self.preset.schedule, self.multiple, torch.device("cpu"))
+        return [sample for sample, _ in held_out.batches]
 
 
 @dataclass(frozen=True)
@@ -139,12 +136,11 @@ def _tune(
         autocast=autocast(fastest_precision(device), device),
         clip=preset.schedule.clip,
     )
-    stage = preset.schedule.stages[-1]
+    schedule = replace(preset.schedule, steps=steps, shape="cosine")
+    stage = schedule.stages[-1]
     for step in range(steps):
-        share = 0.5 * (1 + math.cos(math.pi * step / steps))
         for optimizer in optimizers:
-            for group in optimizer.param_groups:
-                group["lr"] = share * group["initial_lr"]
+            set_lr_factor(optimizer, lr_factor(schedule, step))
         algorithm.inner_step(data.draw("hyper", step, stage, seed=1).sample)
         algorithm.outer_step(data.draw("train", step, stage, seed=1).sample)
         report(step + 1)
@@ -153,7 +149,7 @@ def _tune(
 def _optimizer(network: torch.nn.Module) -> torch.optim.Adam:
     ranges = [p for name, p in network.named_parameters() if name.endswith("log_step")]
     others = [p for name, p in network.named_parameters() if not name.endswith("log_step")]
-    groups = [{"params": others, "initial_lr": _LR}, {"params": ranges, "initial_lr": 10 * _LR}]
+    groups = [{"params": others, "base_lr": _LR}, {"params": ranges, "base_lr": 10 * _LR}]
     return torch.optim.Adam(groups, _LR)
 
 
@@ -220,18 +216,18 @@ def measure_loss(floats: Runner, int8: Runner, calibration: Calibration) -> Loss
         feeds = {IMAGE: _planes(sample.degraded, calibration.channels)}
         if sample.kernel is not None:
             feeds[KERNEL] = sample.kernel.numpy()
-        clean = _planes(sample.clean, calibration.channels)
         before, after = floats(feeds), int8(feeds)
-        losses.append(_psnr(before[ENHANCED], clean) - _psnr(after[ENHANCED], clean))
-        squares.append(np.mean((before[GUIDANCE] - after[GUIDANCE]) ** 2))
-    rmse = math.sqrt(np.mean(squares))
-    return Loss(round(float(np.mean(losses)), 4), round(rmse, 6))
+        clean = sample.clean.expand(-1, calibration.channels, -1, -1)
+        scores = [
+            psnr(torch.from_numpy(outputs[ENHANCED]), clean).clamp(max=MOST_PSNR)
+            for outputs in (before, after)
+        ]
+        losses.append(scores[0] - scores[1])
+        squares.append((before[GUIDANCE] - after[GUIDANCE]) ** 2)
+    rmse = math.sqrt(np.concatenate(squares).mean())
+    return Loss(round(float(torch.cat(losses).mean()), 4), round(rmse, 6))
 
 
 def _planes(image: Tensor, channels: int) -> np.ndarray:
     """The image; a gray one in as many planes as the model is exported for."""
     return image.expand(-1, channels, -1, -1).contiguous().numpy()
-
-
-def _psnr(enhanced: np.ndarray, clean: np.ndarray) -> float:
-    return min(float(-10 * np.log10(np.mean((enhanced - clean) ** 2) + 1e-12)), MOST_PSNR)

@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 
 from .errors import HyperguideError
-from .tasks import TASKS, find_task
+from .tasks import find_task
 
 FOLDER = Path(__file__).parent / "models"
 
@@ -26,11 +26,13 @@ def model_path(model: str | Path, tier: str = "fast", precision: str = "fp32") -
     """
     if isinstance(model, Path) or model.endswith(".onnx") or "/" in model or os.sep in model:
         return Path(model)
-    if model not in TASKS:
-        for path in bundled_models():
-            if path.stem == model:
-                return path
-    return bundled_path(model, tier, precision)
+    return named_path(model) or bundled_path(model, tier, precision)
+
+
+def named_path(name: str) -> Path | None:
+    """The bundled file of a name without its suffix; None if there is none."""
+    path = FOLDER / f"{name}.onnx"
+    return path if path in bundled_models() else None
 
 
 def bundled_path(task: str, tier: str, precision: str = "fp32", gray: bool = False) -> Path:

@@ -13,11 +13,11 @@ import cv2
 import numpy as np
 
 from .bundled import gray_path, model_path
-from .engines import Engine, open_engine
+from .engines import Engine, TakesBytes, open_engine
 from .errors import HyperguideError
 from .kernel_files import check_kernel
 from .model_file import ENHANCED, GUIDANCE, IMAGE, KERNEL, ModelFile, ModelInfo, read_model_file
-from .pixels import from_tensor, layout_of, pad_to_multiple, to_tensor
+from .pixels import Layout, from_tensor, layout_of, pad_to_multiple, to_tensor
 from .tasks import TASKS
 
 Dial = float | np.ndarray
@@ -102,9 +102,9 @@ class Enhancer:
                 kernel=kernel,
             )
         if kernel is None and guidance is None and _is_one(strength) and _is_one(guidance_scale):
-            result = self._enhance_bytes(image)
-            if result is not None:
-                return result
+            layout = layout_of(image)
+            if isinstance(self._engine, TakesBytes) and layout.is_bytes(self.info.channels):
+                return self._enhance_bytes(self._engine, image, layout)
         tensor, layout = to_tensor(image, self.info.channels)
         count, _, height, width = tensor.shape
         shape = (count, height, width)
@@ -138,19 +138,14 @@ class Enhancer:
         assert self._open_gray is not None
         return self._open_gray()
 
-    def _enhance_bytes(self, image: np.ndarray) -> Result | None:
-        """Enhance bytes on an engine that converts them itself; None if it does not."""
-        layout = layout_of(image)
-        if layout.dtype != np.uint8 or layout.alpha or layout.color != self.info.channels:
-            return None
+    def _enhance_bytes(self, engine: TakesBytes, image: np.ndarray, layout: Layout) -> Result:
+        """Enhance bytes on an engine that converts them itself."""
         pixels = image if layout.batched else image[None]
         if not layout.planes:
             pixels = pixels[..., None]
         height, width = pixels.shape[1:3]
         multiple = self.info.size_multiple
-        outputs = self._engine.run_bytes(pad_to_multiple(pixels, multiple, rows_axis=1))
-        if outputs is None:
-            return None
+        outputs = engine.run_bytes(pad_to_multiple(pixels, multiple, rows_axis=1))
         used = outputs[GUIDANCE][:, 0, :height, :width]
         self._refuse_infinite(used)
         enhanced = np.ascontiguousarray(outputs[ENHANCED][:, :height, :width])

@@ -42,6 +42,10 @@ class Layout:
     color: int
     alpha: bool
 
+    def is_bytes(self, channels: int) -> bool:
+        """Whether a picture is nothing but bytes, of as many planes as a network takes."""
+        return self.dtype == np.uint8 and not self.alpha and self.color == channels
+
 
 def to_tensor(image: np.ndarray, channels: int) -> tuple[np.ndarray, Layout]:
     """Convert pictures to a network's input.

@@ -22,9 +22,6 @@ class _NoEngine:
     def run(self, feeds: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
         raise AssertionError("the engine was run")
 
-    def run_bytes(self, pixels: np.ndarray) -> dict[str, np.ndarray]:
-        raise AssertionError("the engine was run")
-
 
 def _noisy(image: np.ndarray, sigma: float, seed: int = 0) -> np.ndarray:
     noise = np.random.default_rng(seed).normal(0, sigma, image.shape)
@@ -270,9 +267,6 @@ def test_an_engine_that_computes_nan_is_an_error_not_a_black_picture(
         def run(self, feeds: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
             image = feeds["image"]
             return {ENHANCED: np.full_like(image, np.nan), GUIDANCE: image[:, :1]}
-
-        def run_bytes(self, pixels: np.ndarray) -> None:
-            return None
 
     broken = hyperguide.Enhancer.__new__(hyperguide.Enhancer)
     broken.__dict__ = {**vars(enhancers["denoise"]), "_engine": Broken()}

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import onnx
 import onnx.numpy_helper
+import onnxruntime
 import pytest
 import torch
 from torch import Tensor, nn
@@ -15,6 +16,7 @@ from torch import Tensor, nn
 import hyperguide
 from conftest import Cli, fails
 from hyperguide.export.graph import export_graph
+from hyperguide.export.model import Int8, export_model
 from hyperguide.export.quantization import insert_pairs
 from hyperguide.export.quantized_layers import (
     QuantizedConvolution,
@@ -23,6 +25,7 @@ from hyperguide.export.quantized_layers import (
     to_floats,
 )
 from hyperguide.model_file import read_model_file
+from hyperguide.training.checkpoint import load_run
 from hyperguide.training.model import GuidedModel, build_model
 from hyperguide.training.networks.folding import fold_layers
 from hyperguide.training.networks.unet import ResidualBlock
@@ -38,9 +41,6 @@ def int8_file(
     few_crops: None,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Path:
-    from hyperguide.export.model import Int8, export_model
-    from hyperguide.training.checkpoint import load_run
-
     path = tmp_path_factory.mktemp("int8") / "model.onnx"
     export_model(load_run(run_folder), path, int8=Int8([photos], steps=2, accept_loss=True))
     return path
@@ -110,8 +110,6 @@ def test_the_graph_computes_what_the_imitation_does() -> None:
     crops = _crops()
     quantized = quantize_layers(model, GuidedModel.restore, crops, 0.999)
     plain, steps = to_floats(quantized)
-    import onnxruntime
-
     options = onnxruntime.SessionOptions()
     # As it is written: no kernels of whole numbers that round in another order.
     options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
@@ -181,9 +179,6 @@ def test_int8_files_are_smaller(int8_file: Path, exported: Path) -> None:
 
 
 def test_learning_with_rounded_weights_pays(photos: Path, run_folder: Path, tmp_path: Path) -> None:
-    from hyperguide.export.model import Int8, export_model
-    from hyperguide.training.checkpoint import load_run
-
     trained = load_run(run_folder)
     losses = []
     for steps in (0, 40):
@@ -199,9 +194,7 @@ def test_learning_with_rounded_weights_pays(photos: Path, run_folder: Path, tmp_
 def test_a_loss_that_nobody_accepted_writes_nothing(
     photos: Path, run_folder: Path, tmp_path: Path, quick_cli: Cli, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from hyperguide.export import model
-
-    monkeypatch.setattr(model, "MOST_LOSS", -100.0)
+    monkeypatch.setattr("hyperguide.export.model.MOST_LOSS", -100.0)
     words = ("--precision", "int8", "--calib", photos, "--steps", 0)
     result = quick_cli("export", run_folder, "-o", tmp_path / "a.onnx", *words)
     fails(result, "dB on held-out pictures", "--accept-loss")

@@ -74,13 +74,18 @@ def edgetaper(image: Tensor, kernel: Tensor, times: int = 3) -> Tensor:
     """
     height, width = image.shape[2:]
     transfer = transfer_function(kernel, height, width)
-    down = _share(kernel.sum(3), height)[..., :, None]
-    across = _share(kernel.sum(2), width)[..., None, :]
-    share = down * across
+    share = taper_share(kernel, height, width)
     for _ in range(times):
         blurred = torch.fft.irfft2(transfer * torch.fft.rfft2(image), s=(height, width))
         image = share * image + (1 - share) * blurred
     return image
+
+
+def taper_share(kernel: Tensor, height: int, width: int) -> Tensor:
+    """The share of the picture itself in `edgetaper`, shape (N, 1, height, width)."""
+    down = _share(kernel.sum(3), height)[..., :, None]
+    across = _share(kernel.sum(2), width)[..., None, :]
+    return down * across
 
 
 def _share(projection: Tensor, size: int) -> Tensor:
@@ -88,13 +93,11 @@ def _share(projection: Tensor, size: int) -> Tensor:
 
     projection: the kernel summed along the other axis, shape (N, 1, k).
     """
-    count, _, length = projection.shape
-    # A group for each sample: its projection slides over its own padded copy.
-    correlation = F.conv1d(
-        F.pad(projection.view(1, count, length), (0, length - 1)),
-        projection.view(count, 1, length),
-        groups=count,
-    ).view(count, 1, length)
+    length = projection.shape[2]
+    offsets = torch.arange(length, device=projection.device)
+    ahead = offsets[:, None] + offsets[None, :]
+    shifted = projection[..., ahead.clamp(max=length - 1)] * (ahead < length)
+    correlation = (shifted * projection[..., None, :]).sum(-1)
     position = torch.arange(size, device=projection.device)
     distance = torch.minimum(position, size - 1 - position)
     near = correlation[..., distance.clamp(max=length - 1)] * (distance < length)

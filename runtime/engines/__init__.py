@@ -8,11 +8,11 @@ from collections.abc import Callable
 from hyperguide.errors import HyperguideError
 from hyperguide.model_file import ModelFile
 
-from .engine import Engine
+from .engine import Engine, TakesBytes
 from .onnx_runtime import OnnxRuntimeCpu
 from .openvino import OpenVino
 
-__all__ = ["DEVICES", "Engine", "OnnxRuntimeCpu", "OpenVino", "open_engine"]
+__all__ = ["DEVICES", "Engine", "OnnxRuntimeCpu", "OpenVino", "TakesBytes", "open_engine"]
 
 # Device -> (package, extra that installs it, engine).
 _ENGINES: dict[str, tuple[str, str, Callable[[ModelFile, int], Engine]]] = {

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 
@@ -24,11 +24,15 @@ class Engine(Protocol):
         """
         ...
 
-    def run_bytes(self, pixels: np.ndarray) -> dict[str, np.ndarray] | None:
+
+@runtime_checkable
+class TakesBytes(Protocol):
+    """What an engine offers beside `Engine` if it converts pictures itself."""
+
+    def run_bytes(self, pixels: np.ndarray) -> dict[str, np.ndarray]:
         """Run once on pictures of bytes, dials at their defaults.
 
         pixels: uint8, shape (N, H, W, C); H and W multiples of the model's.
-        Returns `enhanced`, uint8 of the same shape, and `guidance`; None if the engine does not
-        convert pictures itself.
+        Returns `enhanced`, uint8 of the same shape, and `guidance`.
         """
         ...

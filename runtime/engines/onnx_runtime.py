@@ -38,7 +38,3 @@ class OnnxRuntimeCpu:
             reason = str(error).splitlines()[0].strip()
             raise HyperguideError(f"{self.name} failed on this picture: {reason}") from error
         return {ENHANCED: enhanced, GUIDANCE: guidance}
-
-    def run_bytes(self, pixels: np.ndarray) -> None:
-        """It takes floats only; see `Engine.run_bytes`."""
-        return None

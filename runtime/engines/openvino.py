@@ -50,7 +50,7 @@ class OpenVino:
         return self._infer("steerable", dials | dict(feeds))
 
     def run_bytes(self, pixels: np.ndarray) -> dict[str, np.ndarray]:
-        """Run once on bytes; see `Engine.run_bytes`."""
+        """Run once on bytes; see `TakesBytes.run_bytes`."""
         return self._infer("bytes", {IMAGE: pixels})
 
     def _infer(self, form: str, feeds: dict[str, np.ndarray]) -> dict[str, np.ndarray]:

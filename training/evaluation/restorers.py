@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 import hyperguide
-from hyperguide.bundled import bundled_models, model_path
+from hyperguide.bundled import model_path, named_path
 from hyperguide.errors import HyperguideError
 from hyperguide.paths import is_folder
 from hyperguide.pixels import pad_to_multiple
@@ -77,7 +77,7 @@ def open_target(name: str, tier: str = "fast", threads: int = 0) -> Target:
     if name in _REFERENCES:
         return _REFERENCES[name]
     path = Path(name)
-    if name in TASKS or path.suffix == ".onnx" or name in (p.stem for p in bundled_models()):
+    if name in TASKS or path.suffix == ".onnx" or named_path(name):
         return _model_file(name, tier, threads)
     if path.suffix in (".pth", ".pt"):
         return _official(path)
