@@ -27,10 +27,12 @@ from hyperguide.training.data.decoding import read_streaks
 from hyperguide.training.data.degradations import Haze, Noise, Rain
 from sheet import Row, write_sheet
 
-# Photos that scikit-image ships. The held-out ones never enter training. The motorcycle has true
-# depth, but is not free to be shown anywhere; for the bundled models, whose sheet is published, the
-# cat gets drawn depth.
-TRAINING = ("chelsea.png", "rocket.jpg", "hubble_deep_field.jpg", "brick.png", "gravel.png")
+# Photos that scikit-image ships. Each task trains on all but the one that it is shown on; the last,
+# the most ordinary one, chooses the weights. The motorcycle has true depth, but is not free to be
+# shown anywhere; for the bundled models, whose sheet is published, the cat gets drawn depth.
+PHOTOS = ("astronaut.png", "brick.png", "coffee.png", "gravel.png", "rocket.jpg", "chelsea.png")
+# Gray ones more, for rain: it is gray itself, and few photos teach that whatever is white is rain.
+GRAY_PHOTOS = ("camera.png", "coins.png", "moon.png", "page.png")
 DENOISE_PHOTO, DERAIN_PHOTO = "astronaut.png", "coffee.png"
 MOTORCYCLE, CAT = "motorcycle_left.png", "chelsea.png"
 
@@ -61,9 +63,12 @@ def main() -> None:
         folder.mkdir(parents=True, exist_ok=True)
     photos = Path(skimage.__file__).parent / "data"
     dehaze_photo = CAT if arguments.bundled else MOTORCYCLE
-    make_pictures(photos, dehaze_photo, data, degraded, clean)
+    shown = {"denoise": DENOISE_PHOTO, "derain": DERAIN_PHOTO, "dehaze": dehaze_photo}
+    make_pictures(photos, shown, data, degraded, clean)
     if not arguments.bundled:
-        copy_photos(photos, out / "photos")
+        for task, name in shown.items():
+            more = GRAY_PHOTOS if task == "derain" else ()
+            copy_photos(photos, out / "photos" / task, [n for n in (*more, *PHOTOS) if n != name])
     rows = []
     for plan in PLANS:
         own = None if arguments.bundled else train(plan, out, data)
@@ -88,14 +93,15 @@ def main() -> None:
     print(f"Done in {time.perf_counter() - began:.0f} s. Look at {sheet}.")
 
 
-def copy_photos(photos: Path, folder: Path) -> None:
-    folder.mkdir(exist_ok=True)
-    for name in TRAINING:
-        (folder / name).write_bytes((photos / name).read_bytes())
+def copy_photos(photos: Path, folder: Path, names: list[str]) -> None:
+    """Number the copies, because the trainer holds out the last ones by name."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for number, name in enumerate(names):
+        (folder / f"{number:02d}{Path(name).suffix}").write_bytes((photos / name).read_bytes())
 
 
 def make_pictures(
-    photos: Path, dehaze_photo: str, data: Path | None, degraded: Path, clean: Path
+    photos: Path, shown: dict[str, str], data: Path | None, degraded: Path, clean: Path
 ) -> None:
     """Degrade the held-out photos by the trainer's own models."""
     rng = torch.Generator().manual_seed(7)
@@ -103,15 +109,13 @@ def make_pictures(
         Noise(minimum=sigma / 255, maximum=sigma / 255, clean=0, varying=0, gray=0, clipped=1)
         for sigma in (30, 10)
     )
-    rain = Rain(synthetic=0 if data else 1, clean=0)
+    rain = Rain(synthetic=0 if data else 1, veil=0, clean=0)
     if data is not None:
         # The last layers are those that the trainer holds out.
         layers = list(read_streaks(data / "rain100l" / "train").values())
         rain = replace(rain, bank=tuple(layers[-5:]))
     haze = Haze(beta=(1.4, 1.4), airlight=(0.9, 0.9), tint=0, clean=0, invented=0)
-    for task, name in zip(
-        ("denoise", "derain", "dehaze"), (DENOISE_PHOTO, DERAIN_PHOTO, dehaze_photo), strict=True
-    ):
+    for task, name in shown.items():
         photo = torch.from_numpy(read_picture(photos / name)[:, :, :3].copy())
         x = photo.permute(2, 0, 1)[None] / 255
         if task == "denoise":
@@ -120,7 +124,9 @@ def make_pictures(
             left, right = (noise.degrade(x, None, rng).degraded for noise in (weak, strong))
             y = torch.cat([left[..., :middle], right[..., middle:]], 3)
         elif task == "derain":
-            y = rain.degrade(x, None, rng).degraded
+            # Rain that can be seen: the heaviest of a few.
+            draws = [rain.degrade(x, None, rng) for _ in range(4)]
+            y = max((sample.degraded for sample in draws), key=torch.mean)
         else:
             depth = motorcycle_depth(photos) if name == MOTORCYCLE else None
             y = haze.degrade(x, depth, rng).degraded
@@ -144,7 +150,7 @@ def motorcycle_depth(photos: Path) -> torch.Tensor:
 def train(plan: Plan, out: Path, data: Path | None) -> Path:
     run, model = out / "runs" / plan.task, out / f"{plan.task}.onnx"
     if data is None:
-        sources: list[object] = ["--data", out / "photos"]
+        sources: list[object] = ["--data", out / "photos" / plan.task]
     else:
         sets = {"denoise": "bsds500/train", "derain": "bsds500/test", "dehaze": "nyu"}
         sources = ["--data", data / sets[plan.task]]
