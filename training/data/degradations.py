@@ -71,13 +71,15 @@ class Noise:
         """Draw noise level maps, shape (count, 1, height, width)."""
         level = _uniform(self.minimum, self.maximum, (count, 1, 1, 1), rng)
         other = _uniform(self.minimum, self.maximum, (count, 1, 1, 1), rng)
+        level = level * ~_happens(self.clean, count, rng)
+        varying = _happens(self.varying, count, rng)
+        if not varying.any():  # fields are most of the work
+            return level.expand(-1, -1, height, width)
         ramp = smooth_field(count, height, width, 3, rng)
         # Half of the varying maps jump instead of drifting: edges of the map must be found too.
         steps = (ramp > 0.5).to(ramp.dtype)
         ramp = torch.where(_happens(0.5, count, rng), ramp, steps)
-        varying = _happens(self.varying, count, rng)
-        level = torch.where(varying, level + ramp * (other - level), level)
-        return level * ~_happens(self.clean, count, rng)
+        return torch.where(varying & (level > 0), level + ramp * (other - level), level)
 
     margin: ClassVar[int] = 0
 
@@ -88,7 +90,7 @@ class Noise:
         clean = torch.where(gray, clean.mean(1, keepdim=True), clean)
         white = torch.randn((count, channels, height, width), generator=rng)
         white = torch.where(gray, white[:, :1], white)
-        level = self.level_map(count, height, width, rng).expand(-1, -1, height, width)
+        level = self.level_map(count, height, width, rng)
         level = level * self._gain(clean, rng)  # one for each channel
         noisy = clean + level * white
         stored = (noisy.clamp(0, 1) * 255).round() / 255
@@ -104,10 +106,13 @@ class Noise:
         """What the level is multiplied by: 1 at white, less in the dark where it follows photons.
 
         The variance is read-out noise, the same everywhere, and photon noise, proportional to the
-        brightness (A. Foi et al., IEEE TIP 2008). clean: shape (N, C, H, W), so the result.
+        brightness (A. Foi et al., IEEE TIP 2008). clean: shape (N, C, H, W), and so the result,
+        or no dimensions if it is 1 everywhere.
         """
         count = len(clean)
         photons = _uniform(0.3, 1.0, (count, 1, 1, 1), rng) * _happens(self.signal, count, rng)
+        if not photons.any():
+            return torch.ones(())
         return (1 - photons + photons * clean).sqrt()
 
 
