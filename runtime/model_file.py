@@ -175,6 +175,17 @@ class ModelFile:
         rest = without(content, lambda number, _: number == _MODEL_GRAPH)
         return rest + submessage(_MODEL_GRAPH, without(_message(graph), is_default))
 
+    def with_info(self, info: ModelInfo) -> bytes:
+        """The file with this description in the place of its own, and the digests to it."""
+        rest = without(memoryview(self.content), lambda number, _: number == _MODEL_METADATA)
+        entries = self.metadata | info.to_metadata()
+
+        def together() -> bytes:
+            return rest + b"".join(_metadata_entry(*entry) for entry in entries.items())
+
+        entries |= digest_entries(together())
+        return together()
+
     def changes(self) -> list[str]:
         """Name the parts whose digest differs from the one stored at export."""
         return [
@@ -258,6 +269,11 @@ def _metadata(content: bytes) -> list[tuple[str, str]]:
             entry = dict(fields(_message(value)))
             entries.append((_text(entry.get(1, b"")), _text(entry.get(2, b""))))
     return entries
+
+
+def _metadata_entry(key: str, value: str) -> bytes:
+    entry = submessage(1, key.encode()) + submessage(2, value.encode())
+    return submessage(_MODEL_METADATA, entry)
 
 
 def digest_entries(content: bytes) -> dict[str, str]:

@@ -17,7 +17,8 @@ from hyperguide.tasks import TASKS
 from .catalog import open_suite
 from .measure import Example, Measurement, measure
 from .protocols import PROTOCOLS
-from .report import table, to_json
+from .record import open_record, record, suite_title
+from .report import summary, table, to_json
 from .restorers import Target, open_target
 from .sheet import draw_sheet, pick
 from .suites import Boundary, Options, Suite
@@ -56,6 +57,7 @@ Examples:
   hyperguide eval prenet.pth --suite rain100l
   hyperguide eval model.onnx --suite pairs:photos/
   hyperguide eval model.onnx --suite clean:photos/
+  hyperguide eval model.onnx --suite bsd68 --record
 """,
 )
 @click.argument("target")
@@ -102,6 +104,12 @@ Examples:
 @click.option("--tier", default="fast", show_default=True, help="Of a bundled model.")
 @click.option("--json", "json_file", type=Path, help="Write every picture's figures to this file.")
 @click.option("--sheet", "sheet_file", type=Path, help="Write a picture with a few examples.")
+@click.option(
+    "--record",
+    "into_file",
+    is_flag=True,
+    help="Write the result into the model file, where 'hyperguide info' shows it.",
+)
 @click.option("--threads", type=click.IntRange(1), help="Processor threads; all cores by default.")
 @click.option("--force", is_flag=True, help="Replace existing files.")
 def evaluate(
@@ -118,6 +126,7 @@ def evaluate(
     tier: str,
     json_file: Path | None,
     sheet_file: Path | None,
+    into_file: bool,
     threads: int | None,
     force: bool,
 ) -> None:
@@ -128,6 +137,13 @@ def evaluate(
     told the noise level.
     """
     _refuse_outputs(json_file, sheet_file, force)
+    if into_file and (quadrants or told_noise is not None or limit):
+        raise HyperguideError(
+            "--record keeps what the model itself does on a whole suite: "
+            "leave out --quadrants, --told-noise and --limit."
+        )
+    if into_file:
+        open_record(target)  # refuses before the work, not after it
     if threads is not None:
         torch.set_num_threads(threads)
     opened = open_target(target, tier, threads or 0)
@@ -161,6 +177,9 @@ def evaluate(
         write_atomically(json_file, lambda temporary: temporary.write_text(text))
     if sheet_file is not None:
         write_picture(sheet_file, draw_sheet(examples, suite.guidance))
+    if into_file:
+        title = suite_title(suite_name, color, boundary)
+        record(open_record(target), title, summary(name, measurements))
     click.echo(table(suite, opened, name, measurements))
 
 

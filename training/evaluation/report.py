@@ -141,6 +141,20 @@ def to_json(
     return json.dumps(_finite(values), indent=2, allow_nan=False) + "\n"
 
 
+def summary(protocol: str, measurements: Sequence[Measurement]) -> dict[str, Any]:
+    """What a model file keeps of an evaluation: the means of each level, rounded."""
+    kept = ("pictures", "input_psnr", "output_psnr", "output_ssim", "map_rmse")
+    levels = {
+        row.level or "all": {
+            name: round(value, 4) if isinstance(value, float) else value
+            for name, value in asdict(row).items()
+            if name in kept and value is not None
+        }
+        for row in rows(measurements)
+    }
+    return {"protocol": protocol, **levels}
+
+
 def _versions() -> dict[str, str]:
     found = {"hyperguide": hyperguide.__version__, "python": platform.python_version()}
     for package in _PACKAGES:
