@@ -62,6 +62,7 @@ class ModelInfo:
     io: `float` (NCHW in [0, 1]).
     training: how the model was trained: preset, data, steps, seconds.
     quality: measured figures.
+    card: in words: `purpose`, `data` and its terms, `limits`; empty if nobody wrote one.
     """
 
     task: str
@@ -75,6 +76,7 @@ class ModelInfo:
     io: str = "float"
     training: dict[str, Any] = field(default_factory=dict)
     quality: dict[str, Any] = field(default_factory=dict)
+    card: dict[str, Any] = field(default_factory=dict)
 
     @property
     def channels(self) -> int:
@@ -119,6 +121,7 @@ class ModelInfo:
             text = {k.removeprefix(PREFIX): v for k, v in metadata.items() if k.startswith(PREFIX)}
             values: dict[str, Any] = {name: text[name] for name in _TEXT}
             values |= {name: json.loads(text[name]) for name in _PARSED}
+            values["card"] = json.loads(text.get("card", "{}"))
             values["guidance"] = Guidance(**values["guidance"])
             info = cls(**values)
             info._check()

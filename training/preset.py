@@ -43,10 +43,11 @@ class CompactProxySettings:
     unshuffle: int
     dilations: tuple[int, int, int, int]
     smooth: bool = False
+    reduce: int = 1
     network: Literal["compact"] = "compact"
 
     def __post_init__(self) -> None:
-        _check_sizes(self, "width", "unshuffle", "dilations")
+        _check_sizes(self, "width", "unshuffle", "dilations", "reduce")
 
 
 @dataclass(frozen=True)

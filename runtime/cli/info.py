@@ -42,6 +42,7 @@ def info(model: str, tier: str, as_json: bool) -> None:
         "io": about.io,
         "training": about.training,
         "quality": about.quality,
+        "card": about.card,
         "sha256": file.digests,
     }
     if as_json:

@@ -29,11 +29,11 @@ class HyperNetwork(nn.Module):
     dilations: of the four convolutions; the first is 1 but for `context`.
     view: what the first layer sees. `image` is the image, and half of the first layer's filters
         start with zero mean, blind to all but detail; `detail` is the image minus its 5x5 mean, in
-        which noise stands out; `image+detail` is both; `context` is the half-size image with its
-        channels' mean and deviation and its mean darkest channel, so that one pixel knows the
-        whole scene.
+        which noise stands out; `image+detail` is both; `context` is the image with its channels'
+        mean and deviation and its mean darkest channel, so that one pixel knows the whole scene.
+    reduce: side of the squares over which the image is averaged first.
     smooth: whether the map has one value for each pixel block, interpolated, rather than one for
-        each pixel; that of `context` always is.
+        each pixel; that of `context` or of a reduced image always is.
     maximum: upper end of the map's range.
     """
 
@@ -46,14 +46,15 @@ class HyperNetwork(nn.Module):
         view: View,
         smooth: bool,
         maximum: float,
+        reduce: int = 1,
     ) -> None:
         super().__init__()
         self.channels = channels
         self.view = view
         self.unshuffle = unshuffle
-        self.smooth = smooth or view == "context"
+        self.reduce = reduce
+        self.smooth = smooth or view == "context" or reduce > 1
         self.maximum = maximum
-        self.reduction = 2 if view == "context" else 1
         first: nn.Module
         if view == "context":
             statistics = 2 * channels + 1
@@ -88,7 +89,7 @@ class HyperNetwork(nn.Module):
     @property
     def size_multiple(self) -> int:
         """Height and width must be multiples of this."""
-        return self.unshuffle * self.reduction
+        return self.unshuffle * self.reduce
 
     def forward(self, image: Tensor) -> Tensor:
         """Predict the map.
@@ -96,6 +97,8 @@ class HyperNetwork(nn.Module):
         image: shape (N, C, H, W) in [0, 1].
         Returns shape (N, 1, H, W) in [0, maximum].
         """
+        if self.reduce > 1:
+            image = F.avg_pool2d(image, self.reduce)
         x = self._view(image)
         if self.view == "context":
             x = F.pixel_unshuffle(x, self.unshuffle)
@@ -107,9 +110,7 @@ class HyperNetwork(nn.Module):
         return enlarged
 
     def _view(self, image: Tensor) -> Tensor:
-        if self.view == "context":
-            return F.avg_pool2d(image, self.reduction) - MIDDLE
-        if self.view == "image":
+        if self.view in ("image", "context"):
             return image - MIDDLE
         mean = F.avg_pool2d(image, 5, 1, 2, count_include_pad=False)
         detail = _DETAIL_GAIN * (image - mean)

@@ -1,0 +1,251 @@
+"""Model cards of the bundled models: `runtime/models/NAME.md` and its pictures.
+
+    python benchmarks/model_cards.py [--runs RUNS]
+
+The figures are those that `hyperguide eval --record` wrote into the files, the words those of
+`cards/NAME.yaml`; they are put into the files too, for `hyperguide info`. RUNS holds the run
+folders NAME, whose logs are drawn; without it the plots stay as they are.
+"""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import skimage
+import torch
+import yaml
+
+import hyperguide
+from hyperguide.atomic import write_atomically
+from hyperguide.guidance_files import false_color, label
+from hyperguide.model_file import ModelFile, ModelInfo, read_model_file
+from hyperguide.pictures import read_picture, write_picture
+from hyperguide.tasks import Guidance
+from hyperguide.training.data.degradations import DEGRADATIONS
+from hyperguide.training.data.sample import Sample
+from hyperguide.training.logbook import read_log
+from hyperguide.training.preset import build
+
+WORDS = Path(__file__).parent / "cards"
+MODELS = Path(__file__).parents[1] / "runtime" / "models"
+PICTURES = MODELS / "cards"
+
+_SIDE = 240  # of a failure's crop, shown at 100 %
+_GAP, _LINE = 8, 24
+_CURVES = (("output_psnr", "held-out PSNR [dB]"), ("f", "loss f"), ("guidance_rmse", "map RMSE"))
+
+
+@dataclass(frozen=True)
+class Failure:
+    """A limit of a model, with a picture that shows it.
+
+    says: the limit.
+    photo: of scikit-image.
+    corner: upper left corner of the crop, (row, column).
+    degradation: arguments of the task's degradation; None leaves the photo as it is.
+    """
+
+    says: str
+    photo: str
+    corner: tuple[int, int]
+    degradation: dict[str, Any] | None = None
+
+
+@dataclass(frozen=True)
+class Words:
+    """What a person has to say about a model."""
+
+    title: str
+    purpose: str
+    data: str
+    preset: str
+    limits: list[str]
+    failures: tuple[Failure, ...]
+
+    def card(self) -> dict[str, Any]:
+        """For the model file."""
+        limits = [*self.limits, *(failure.says for failure in self.failures)]
+        return {"purpose": self.purpose, "data": self.data, "limits": limits}
+
+
+def read_words(path: Path) -> Words:
+    values = yaml.safe_load(path.read_text())
+    failures = tuple(Failure(**failure) for failure in values.pop("failures"))
+    return Words(failures=failures, **values)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--runs", type=Path)
+    arguments = parser.parse_args()
+    PICTURES.mkdir(exist_ok=True)
+    for path in sorted(WORDS.glob("*.yaml")):
+        name = path.stem
+        words = read_words(path)
+        files = [MODELS / f"{name}{suffix}.onnx" for suffix in ("", "-int8")]
+        models = [_with_card(file, words) for file in files if file.exists()]
+        if arguments.runs is not None:
+            draw_run(arguments.runs / name, PICTURES / f"{name}-run.png")
+        enhancer = hyperguide.load(models[0].path)
+        for number, failure in enumerate(words.failures, 1):
+            write_picture(PICTURES / f"{name}-{number}.jpg", show(failure, enhancer))
+        (MODELS / f"{name}.md").write_text(write_card(name, words, models))
+        print(f"{name}: {len(models)} files")
+
+
+def _with_card(path: Path, words: Words) -> ModelFile:
+    file = read_model_file(path)
+    content = file.with_info(replace(file.info, card=words.card()))
+    write_atomically(path, lambda temporary: temporary.write_bytes(content))
+    return read_model_file(path)
+
+
+def write_card(name: str, words: Words, models: list[ModelFile]) -> str:
+    """The card's text."""
+    lines = [f"# {words.title}", "", words.purpose, ""]
+    lines += ["| file | bytes | precision | color | map | looks |", "|---|---|---|---|---|---|"]
+    for model in models:
+        about = model.info
+        reach = f"{about.receptive_field} pixels far"
+        if about.context == "global":
+            reach += ", its map over the whole picture"
+        lines.append(
+            f"| `{model.path.name}` | {len(model.content)} | {about.precision} | {about.color} | "
+            f"{about.guidance.name} [{about.guidance.unit}] | {reach} |"
+        )
+    lines += ["", "## Measured", "", *quality_table(models), ""]
+    lines += [
+        "PSNR in dB, of the degraded picture and of the results. `hyperguide eval FILE --suite`",
+        "prints each row, `hyperguide info` shows what the file holds.",
+        "",
+    ]
+    training = models[0].info.training
+    hours = training["seconds"] / 3600
+    lines += [
+        "## Trained",
+        "",
+        words.data,
+        "",
+        f"`{words.preset}` by Algorithm 1 (strategy {training['settings']['strategy']}): "
+        f"{training['step']} steps, {hours:.1f} hours on one core.",
+        "",
+        f"![the run](cards/{name}-run.png)",
+        "",
+        "## Limits",
+        "",
+        *(f"- {limit}" for limit in words.limits),
+        "",
+    ]
+    for number, failure in enumerate(words.failures, 1):
+        lines += [failure.says, "", f"![{failure.says}](cards/{name}-{number}.jpg)", ""]
+    return "\n".join(lines)
+
+
+def quality_table(models: list[ModelFile]) -> list[str]:
+    """A row for each suite and level that the first file holds, a column for each file."""
+    names = [model.info.precision for model in models]
+    rows = [
+        "| suite | pictures | input | " + " | ".join(names) + " | SSIM | map RMSE |",
+        "|---" * (5 + len(names)) + "|",
+    ]
+    for suite, levels in models[0].info.quality.items():
+        if "protocol" not in levels:
+            continue
+        for level, figures in levels.items():
+            if level == "protocol":
+                continue
+            error = figures.get("map_rmse")
+            cells = [
+                suite if level == "all" else f"{suite}, {level}",
+                str(figures["pictures"]),
+                f"{figures['input_psnr']:.2f}",
+                *(_psnr(model.info, suite, level) for model in models),
+                f"{figures['output_ssim']:.4f}",
+                "-" if error is None else f"{error:.4f}",
+            ]
+            rows.append(f"| {' | '.join(cells)} |")
+    return rows
+
+
+def _psnr(info: ModelInfo, suite: str, level: str) -> str:
+    figures = info.quality.get(suite, {}).get(level)
+    return "-" if figures is None else f"{figures['output_psnr']:.2f}"
+
+
+def show(failure: Failure, enhancer: hyperguide.Enhancer) -> np.ndarray:
+    """Input, map, result and truth of a failure, side by side at 100 %."""
+    info = enhancer.info
+    photo = read_picture(Path(skimage.__file__).parent / "data" / failure.photo)
+    photo = photo if photo.ndim == 2 else photo[:, :, :3]
+    if info.color == "gray" and photo.ndim == 3:
+        photo = cv2.cvtColor(photo, cv2.COLOR_RGB2GRAY)
+    if info.color == "rgb" and photo.ndim == 2:
+        photo = np.dstack([photo] * 3)
+    sample = _degrade(np.atleast_3d(photo), failure, info.task)
+    degraded, clean = (_bytes(planes) for planes in (sample.degraded, sample.clean))
+    more = {} if sample.kernel is None else {"kernel": sample.kernel[0, 0].numpy()}
+    result = enhancer(degraded, **more)
+    assert result.guidance is not None
+    top, left = failure.corner
+    window = slice(top, top + _SIDE), slice(left, left + _SIDE)
+    meaning: Guidance = info.guidance
+    cells = {
+        f"input, {cv2.PSNR(degraded, clean):.2f} dB": degraded[window],
+        "predicted map": false_color(result.guidance[window], meaning, legend=False),
+        f"result, {cv2.PSNR(result.image, clean):.2f} dB": result.image[window],
+        "truth": clean[window],
+    }
+    strip = np.full((_LINE + _SIDE, len(cells) * (_SIDE + _GAP) - _GAP, 3), 255, np.uint8)
+    for i, (caption, cell) in enumerate(cells.items()):
+        at = i * (_SIDE + _GAP)
+        label(strip, caption, at, _LINE - 8, size=0.45)
+        rows, columns = cell.shape[:2]
+        strip[_LINE : _LINE + rows, at : at + columns] = (
+            cell if cell.ndim == 3 else cell[:, :, None]
+        )
+    return strip
+
+
+def _degrade(photo: np.ndarray, failure: Failure, task: str) -> Sample:
+    planes = torch.from_numpy(photo.transpose(2, 0, 1).copy())[None] / 255
+    if failure.degradation is None:
+        return Sample(planes, planes, torch.zeros_like(planes[:, :1]))
+    degradation = build(DEGRADATIONS[task], failure.degradation, failure.photo)
+    return degradation.degrade(planes, None, torch.Generator().manual_seed(1))
+
+
+def _bytes(planes: torch.Tensor) -> np.ndarray:
+    picture = (planes[0].clamp(0, 1) * 255).round().byte().permute(1, 2, 0).numpy()
+    return np.ascontiguousarray(picture[:, :, 0] if picture.shape[2] == 1 else picture)
+
+
+def draw_run(run: Path, path: Path) -> None:
+    """A small plot of a run's log."""
+    from matplotlib.figure import Figure
+
+    lines = read_log(run)
+    if not lines:
+        raise SystemExit(f"{run} has no log: name the folder as the model.")
+    figure = Figure(figsize=(9, 2.2), layout="constrained")
+    for axes, (key, title) in zip(figure.subplots(1, len(_CURVES)), _CURVES, strict=True):
+        points = np.array([(line["step"], line[key]) for line in lines if key in line])
+        if len(points) > 400:  # means of neighbours
+            share = len(points) // 200
+            points = points[: len(points) // share * share].reshape(-1, share, 2).mean(1)
+        axes.plot(*points.T, linewidth=1)
+        axes.set_title(title, fontsize=9)
+        axes.set_xlabel("step", fontsize=8)
+        axes.tick_params(labelsize=7)
+        axes.grid(alpha=0.3)
+    figure.savefig(path, dpi=80)
+
+
+if __name__ == "__main__":
+    main()
