@@ -1,0 +1,142 @@
+"""Does guidance pay at equal cost? Guided networks against unguided twins of the same MACs.
+
+    python benchmarks/guided_against_twin.py denoise --data photos/ --out runs/twins --steps 8000
+
+The twin is the reconstruction network alone, wider or deeper by at least what the hyper-network
+costs. Both are trained on the same photos, once for each seed, the twin for more steps: as many as
+the work of the guided pair's inner steps and warm-up is worth. They are compared on held-out crops
+of the training's own degradation. Runs that are there go on or are kept.
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+
+from hyperguide.training.checkpoint import STATE, load_run
+from hyperguide.training.data.batches import open_data
+from hyperguide.training.data.sample import Sample
+from hyperguide.training.metrics import MOST_PSNR, psnr
+from hyperguide.training.model import GuidedModel, build_model
+from hyperguide.training.preset import Preset, Stage, UNetSettings, UnfoldedSettings, load_preset
+from macs import kilo_macs
+
+_WIDER = [1 + i / 40 for i in range(21)]
+_DEEPER = range(4)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("task")
+    parser.add_argument("--preset", type=Path, help="instead of the task's for the tier fast")
+    parser.add_argument("--data", type=Path, action="append", required=True)
+    parser.add_argument("--streaks", type=Path)
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--steps", type=int, required=True, help="outer steps of the guided runs")
+    parser.add_argument("--warmup", type=int, help="steps before them; the preset's by default")
+    parser.add_argument("--strategy", default="strict", help="of the guided runs")
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1])
+    parser.add_argument("--pictures", type=int, default=100)
+    parser.add_argument("--crop", type=int, default=256)
+    arguments = parser.parse_args()
+    guided = load_preset(arguments.task, "fast", arguments.preset)
+    presets = {arguments.strategy: guided, "unguided": twin_of(guided)}
+    sources: list[object] = []
+    for folder in arguments.data:
+        sources += ["--data", folder]
+    if arguments.streaks:
+        sources += ["--streaks", arguments.streaks]
+    warmup = guided.schedule.warmup if arguments.warmup is None else arguments.warmup
+    pair = kilo_macs(build_model(guided))
+    hyper = pair - kilo_macs(build_model(guided, guided=False))
+    inner = arguments.steps * guided.schedule.inner + warmup
+    steps = {
+        arguments.strategy: arguments.steps,
+        "unguided": round(arguments.steps + inner * hyper / pair),
+    }
+    runs: dict[tuple[str, int], Path] = {}
+    for seed in arguments.seeds:
+        for strategy, preset in presets.items():
+            run = arguments.out / f"{arguments.task}-{strategy}-{seed}"
+            runs[strategy, seed] = run
+            file = arguments.out / f"{arguments.task}-{strategy}.yaml"
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_text(preset.to_json())  # JSON is YAML
+            train(
+                *(arguments.task, "--preset", file, *sources, "--out", run),
+                *("--strategy", strategy, "--seed", seed),
+                *("--steps", steps[strategy], "--warmup", warmup),
+                *(["--resume"] if (run / STATE).exists() else []),
+            )
+    data = open_data(guided, arguments.data, arguments.streaks)
+    stage = Stage(until=1, crop=arguments.crop, batch=1)
+    samples = [
+        data.draw("held_out", number, stage, seed=1).sample for number in range(arguments.pictures)
+    ]
+    for strategy, preset in presets.items():
+        cost = kilo_macs(build_model(preset, strategy != "unguided"))
+        print(f"{strategy}: {cost:.2f} kMAC per pixel, {steps[strategy]} outer steps")
+    print(f"{len(samples)} held-out crops, mean PSNR in dB\nseed   guided   twin   difference")
+    differences = []
+    for seed in arguments.seeds:
+        own, other = (
+            score(load_run(runs[strategy, seed]).model, samples)
+            for strategy in (arguments.strategy, "unguided")
+        )
+        differences.append(own - other)
+        print(f"{seed:4d}   {own:6.2f} {other:6.2f}   {own - other:+10.3f}")
+    spread = max(differences) - min(differences)
+    print(f"mean difference {statistics.mean(differences):+.3f} dB, spread {spread:.3f} dB")
+
+
+def twin_of(preset: Preset) -> Preset:
+    """The preset with the least larger reconstruction that alone costs what the pair costs."""
+    cost = kilo_macs(build_model(preset))
+    candidates = [
+        (kilo_macs(build_model(twin, guided=False)), number, twin)
+        for number, twin in enumerate(_enlarged(preset))
+    ]
+    fitting = [candidate for candidate in candidates if candidate[0] >= cost]
+    return min(fitting, key=lambda candidate: candidate[:2])[2]
+
+
+def _enlarged(preset: Preset) -> Iterator[Preset]:
+    network = preset.reconstruction
+    unet = network.denoiser if isinstance(network, UnfoldedSettings) else network
+    assert isinstance(unet, UNetSettings), "twins are made of U-Nets"
+    for deeper in _DEEPER:
+        for wider in _WIDER:
+            widths = tuple(2 * round(width * wider / 2) for width in unet.widths)
+            larger = replace(unet, widths=widths, middle=unet.middle + deeper)
+            if isinstance(network, UnfoldedSettings):
+                yield replace(preset, reconstruction=replace(network, denoiser=larger))
+            else:
+                yield replace(preset, reconstruction=larger)
+
+
+def train(*words: object) -> None:
+    command = [sys.executable, "-m", "hyperguide", "train", *map(str, words), "--threads", "1"]
+    subprocess.run(command, check=True)
+
+
+@torch.no_grad()
+def score(model: GuidedModel, samples: list[Sample]) -> float:
+    """Mean PSNR over the samples, dB; each counts with at most MOST_PSNR."""
+    values = [
+        psnr(model.restore(s.degraded, s.kernel).restored.clamp(0, 1), s.clean).clamp(max=MOST_PSNR)
+        for s in samples
+    ]
+    return float(torch.cat(values).mean())
+
+
+if __name__ == "__main__":
+    main()
