@@ -20,6 +20,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+from collections.abc import Collection
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -165,13 +166,16 @@ class ModelFile:
         """
         return digests(self.content)
 
-    def without_defaults(self) -> bytes:
-        """The file with the dials as inputs that must be given, for engines that know no other."""
+    def with_inputs(self, names: Collection[str] = (*DIALS, KERNEL)) -> bytes:
+        """The file with dials or kernel as inputs that must be given.
+
+        For engines that know no inputs with a default. names: of those that shall have none.
+        """
 
         def is_default(part: int, item: memoryview) -> bool:
             if part != _GRAPH_INITIALIZER:
                 return False
-            return _text(dict(fields(item)).get(_TENSOR_NAME, b"")) in (*DIALS, KERNEL)
+            return _text(dict(fields(item)).get(_TENSOR_NAME, b"")) in names
 
         content = memoryview(self.content)
         graph = next(value for number, value in fields(content) if number == _MODEL_GRAPH)

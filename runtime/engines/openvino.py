@@ -78,7 +78,7 @@ class OpenVino:
         return self._core.read_model(self._model.content if content is None else content)
 
     def _steerable(self) -> Any:
-        return self._read(self._model.without_defaults())
+        return self._read(self._model.with_inputs())
 
     def _of_bytes(self) -> Any:
         """The graph between conversions from bytes and back."""

@@ -1,0 +1,66 @@
+"""The TensorRT that is installed: TensorRT 10 or 11, or TensorRT-RTX, which builds without a GPU.
+
+Their Python interfaces agree in what is used here, so that the code is written once against the
+module.
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+from dataclasses import dataclass
+from typing import Any
+
+from hyperguide.errors import HyperguideError
+
+# Module -> extra that installs it.
+BUILDERS = {"tensorrt": "tensorrt", "tensorrt_rtx": "rtx"}
+
+
+@dataclass(frozen=True)
+class TensorRt:
+    """A module of TensorRT.
+
+    name: `tensorrt` or `tensorrt_rtx`.
+    module: the module itself.
+    """
+
+    name: str
+    module: Any
+
+    @property
+    def version(self) -> str:
+        """Its version."""
+        return str(self.module.__version__)
+
+    @property
+    def is_rtx(self) -> bool:
+        """Whether it builds for GPUs that are not here."""
+        return self.name == "tensorrt_rtx"
+
+    @property
+    def targets(self) -> tuple[str, ...]:
+        """The compute capabilities that it can be told to build for, as `sm89`."""
+        if not self.is_rtx:
+            return ()
+        names = (name.lower() for name in dir(self.module.ComputeCapability))
+        return tuple(name for name in names if name.startswith("sm"))
+
+
+def open_tensorrt(name: str = "auto") -> TensorRt:
+    """Import a TensorRT.
+
+    name: `tensorrt`, `tensorrt_rtx`, or `auto` for the first that is installed.
+    Raises HyperguideError if it is not installed or does not load.
+    """
+    wanted = list(BUILDERS) if name == "auto" else [name]
+    for module in wanted:
+        if importlib.util.find_spec(module) is None:
+            continue
+        try:
+            return TensorRt(module, importlib.import_module(module))
+        except (ImportError, OSError) as error:  # a library that it needs is missing
+            reason = str(error).splitlines()[0]
+            raise HyperguideError(f"{module} is installed but does not load: {reason}") from error
+    lines = " or ".join(f"pip install 'hyperguide[{BUILDERS[module]}]'" for module in wanted)
+    raise HyperguideError(f"No TensorRT to build engines with is installed: {lines}.")

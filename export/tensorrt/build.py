@@ -1,0 +1,243 @@
+"""`build_engine`: from a model file to a TensorRT engine and its sidecar."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from hyperguide.atomic import refuse_existing, refuse_missing_folder, write_atomically
+from hyperguide.engine_file import (
+    EngineInfo,
+    Profile,
+    digest,
+    sidecar_path,
+    write_engine,
+)
+from hyperguide.errors import HyperguideError
+from hyperguide.model_file import DIALS, IMAGE, KERNEL, PREFIX, ModelFile
+from hyperguide.verify import seal_breaks
+
+from .bindings import TensorRt
+from .network import Messages, census, check_precision, inputs, parse
+
+Size = tuple[int, int]
+"""Height and width."""
+
+# A phase of the build, and how much of it is done, in [0, 1].
+Report = Callable[[str, float], None]
+
+# The largest blur kernel that an engine takes.
+_KERNELS = Profile((1, 1, 1, 1), (1, 1, 25, 25), (1, 1, 63, 63))
+
+
+class CancelledError(Exception):
+    """The build was told to stop."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What to build.
+
+    sizes: smallest, best and largest picture.
+    batches: smallest, best and largest number of pictures in a call.
+    precision: that the file must have; None takes what it has.
+    targets: compute capabilities to build for, as `sm89`; none is the builder's own choice: the
+        GPU of this machine for TensorRT, all from sm80 on for TensorRT-RTX.
+    steerable: whether the dials become inputs; else the image is the only one, and the kernel of
+        deblurring, which is nothing without.
+    workspace: bytes of the GPU's memory that the build may try tactics with; None sets no limit.
+    timing_cache: file of measured tactics to use and extend.
+    tf32: whether fp32 convolutions may round their inputs to TF32, which is faster and no longer
+        within the tolerance of the file.
+    """
+
+    sizes: tuple[Size, Size, Size]
+    batches: tuple[int, int, int] = (1, 1, 1)
+    precision: str | None = None
+    targets: tuple[str, ...] = ()
+    steerable: bool = False
+    workspace: int | None = None
+    timing_cache: Path | None = None
+    tf32: bool = False
+
+
+@dataclass(frozen=True)
+class Built:
+    """What came out: the sidecar, how many convolutions compute in which precision, and bytes."""
+
+    info: EngineInfo
+    convolutions: Counter[str]
+    size: int
+
+
+def build_engine(
+    file: ModelFile,
+    output: Path,
+    plan: Plan,
+    tensorrt: TensorRt,
+    force: bool = False,
+    report: Report = lambda phase, share: None,
+    stopped: Callable[[], bool] = lambda: False,
+) -> Built:
+    """Build a strongly typed engine: its precision is the file's.
+
+    report: called while TensorRT works.
+    stopped: asked now and then; once it says yes the build ends with CancelledError.
+    Raises HyperguideError if the file was changed, the plan does not fit it, TensorRT does not take
+    it, or the output exists.
+    """
+    for path in (output, sidecar_path(output)):
+        refuse_existing(path, force)
+    refuse_missing_folder(output)
+    if seal_breaks(file):
+        raise HyperguideError(f"{file.path} was changed since it was exported: export it again.")
+    check_plan(file, plan, tensorrt)
+    trt = tensorrt.module
+    messages = Messages(tensorrt)
+    builder = trt.Builder(messages.logger)
+    content = file.with_inputs([*DIALS, KERNEL] if plan.steerable else [KERNEL])
+    network = parse(tensorrt, builder, messages, content, file.path)
+    convolutions = census(tensorrt, network)
+    precision = plan.precision or file.info.precision
+    check_precision(convolutions, precision, file.path)
+    config = builder.create_builder_config()
+    profiles = _profiles(file, plan, [tensor.name for tensor in inputs(network)])
+    config.add_optimization_profile(_optimization_profile(builder, profiles))
+    _set_targets(config, trt, plan.targets)
+    if plan.workspace is not None:
+        config.set_memory_pool_limit(trt.MemoryPoolType.WORKSPACE, plan.workspace)
+    if not plan.tf32:
+        config.clear_flag(trt.BuilderFlag.TF32)
+    cache = _timing_cache(config, plan.timing_cache)
+    monitor = _monitor(trt, report, stopped)
+    config.progress_monitor = monitor
+    serialized = builder.build_serialized_network(network, config)
+    if stopped():
+        raise CancelledError
+    if serialized is None:
+        raise HyperguideError(
+            f"{tensorrt.name} {tensorrt.version} could not build {file.path}: {messages.reason()}"
+        )
+    engine = bytes(serialized)
+    if cache is not None and plan.timing_cache is not None:
+        measured = bytes(config.get_timing_cache().serialize())
+        write_atomically(plan.timing_cache, lambda temporary: temporary.write_bytes(measured))
+    info = EngineInfo(
+        engine=digest(engine),
+        model=digest(file.content),
+        metadata={key: value for key, value in file.metadata.items() if key.startswith(PREFIX)},
+        builder=tensorrt.name,
+        version=tensorrt.version,
+        targets=plan.targets,
+        precision=precision,
+        steerable=plan.steerable,
+        profiles=profiles,
+        options={"workspace": plan.workspace, "tf32": plan.tf32},
+    )
+    write_engine(output, engine, info)
+    return Built(info, convolutions, len(engine))
+
+
+def check_plan(file: ModelFile, plan: Plan, tensorrt: TensorRt) -> None:
+    """Raise HyperguideError where sizes, batches or targets cannot be built."""
+    multiple = file.info.size_multiple
+    for height, width in plan.sizes:
+        if height % multiple or width % multiple:
+            raise HyperguideError(
+                f"{width}x{height} is no multiple of {multiple} as {file.path} needs: give "
+                f"{_up(width, multiple)}x{_up(height, multiple)}."
+            )
+    for what, values in (
+        ("heights", [height for height, _ in plan.sizes]),
+        ("widths", [width for _, width in plan.sizes]),
+        ("batches", list(plan.batches)),
+    ):
+        if values != sorted(values) or values[0] < 1:
+            text = ", ".join(map(str, values))
+            raise HyperguideError(
+                f"The {what} {text} are not in the order smallest, best, largest: sort them."
+            )
+    if plan.targets and not tensorrt.is_rtx:
+        raise HyperguideError(
+            f"{tensorrt.name} builds for the GPU of this machine only: leave out --target, or "
+            "pip install 'hyperguide[rtx]'."
+        )
+    unknown = [target for target in plan.targets if target not in tensorrt.targets]
+    if unknown:
+        raise HyperguideError(
+            f"{tensorrt.name} {tensorrt.version} knows no target {unknown[0]}: choose of "
+            f"{', '.join(tensorrt.targets)}."
+        )
+
+
+def round_up(size: Size, multiple: int) -> Size:
+    """The least size of multiples that holds a picture."""
+    height, width = size
+    return _up(height, multiple), _up(width, multiple)
+
+
+def _up(side: int, multiple: int) -> int:
+    return max(1, -(-side // multiple)) * multiple
+
+
+def _profiles(file: ModelFile, plan: Plan, names: Sequence[str]) -> dict[str, Profile]:
+    """The shapes of each input; a dial is one value or one for each pixel."""
+    channels = file.info.channels
+    least, best, most = (
+        (count, channels, height, width)
+        for count, (height, width) in zip(plan.batches, plan.sizes, strict=True)
+    )
+    count, _, height, width = most
+    kinds = {IMAGE: Profile(least, best, most), KERNEL: _KERNELS}
+    dial = Profile((1, 1, 1, 1), (1, 1, 1, 1), (count, 1, height, width))
+    return {name: kinds.get(name, dial) for name in names}
+
+
+def _optimization_profile(builder: Any, profiles: dict[str, Profile]) -> Any:
+    profile = builder.create_optimization_profile()
+    for name, shapes in profiles.items():
+        profile.set_shape(name, shapes.least, shapes.best, shapes.most)
+    return profile
+
+
+def _set_targets(config: Any, trt: Any, targets: Sequence[str]) -> None:
+    if targets:
+        config.num_compute_capabilities = len(targets)
+    for number, target in enumerate(targets):
+        config.set_compute_capability(getattr(trt.ComputeCapability, target.upper()), number)
+
+
+def _timing_cache(config: Any, path: Path | None) -> Any:
+    """The tactics measured before; an empty cache if there are none yet."""
+    if path is None:
+        return None
+    content = path.read_bytes() if path.exists() else b""
+    cache = config.create_timing_cache(content)
+    if cache is None or not config.set_timing_cache(cache, False):
+        raise HyperguideError(
+            f"The timing cache {path} is damaged or of another version: delete it."
+        )
+    return cache
+
+
+def _monitor(trt: Any, report: Report, stopped: Callable[[], bool]) -> Any:
+    class Monitor(trt.IProgressMonitor):
+        def __init__(self) -> None:
+            super().__init__()
+            self.steps: dict[str, int] = {}
+
+        def phase_start(self, name: str, parent: str | None, steps: int) -> None:
+            self.steps[name] = steps
+            report(name, 0.0)
+
+        def step_complete(self, name: str, step: int) -> bool:
+            report(name, (step + 1) / max(self.steps.get(name, 1), 1))
+            return not stopped()
+
+        def phase_finish(self, name: str) -> None:
+            report(name, 1.0)
+
+    return Monitor()

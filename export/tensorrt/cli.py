@@ -1,0 +1,176 @@
+"""`hyperguide build`: from a model file to a TensorRT engine."""
+
+from __future__ import annotations
+
+import re
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import click
+
+from hyperguide.bundled import PRECISIONS, model_path
+from hyperguide.cli.progress import progress_bar
+from hyperguide.engine_file import SUFFIX
+from hyperguide.model_file import read_model_file
+
+from .bindings import BUILDERS, open_tensorrt
+from .build import CancelledError, Plan, Size, build_engine, round_up
+
+# From thumbnails to 4K; tuned for 720p.
+_SIZES: tuple[Size, Size, Size] = ((64, 64), (720, 1280), (2160, 3840))
+
+_UNITS = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30}
+
+
+class _Sizes(click.ParamType):
+    """Three sizes HxW, or a single one for all three."""
+
+    name = "MIN,OPT,MAX"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[Size, Size, Size]:
+        """The sizes of the text."""
+        found = [re.fullmatch(r"(\d+)x(\d+)", part.strip()) for part in str(value).split(",")]
+        if len(found) not in (1, 3) or None in found:
+            self.fail(f"{value!r} is not like 64x64,720x1280,2160x3840 (HxW)", param, ctx)
+        sizes = [(int(match[1]), int(match[2])) for match in found if match]
+        return (sizes[0], sizes[0], sizes[0]) if len(sizes) == 1 else (sizes[0], sizes[1], sizes[2])
+
+
+class _Batches(click.ParamType):
+    """Three whole numbers, or a single one for all three."""
+
+    name = "MIN,OPT,MAX"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[int, int, int]:
+        """The numbers of the text."""
+        parts = str(value).split(",")
+        if len(parts) not in (1, 3) or not all(part.strip().isdigit() for part in parts):
+            self.fail(f"{value!r} is not like 1,1,8", param, ctx)
+        numbers = [int(part) for part in parts] * (3 if len(parts) == 1 else 1)
+        return numbers[0], numbers[1], numbers[2]
+
+
+class _Bytes(click.ParamType):
+    """An amount of memory."""
+
+    name = "SIZE"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        """The bytes of a text like 512M."""
+        match = re.fullmatch(r"(\d+)([KMG]?)", str(value).upper())
+        if match is None:
+            self.fail(f"{value!r} is not an amount like 512M or 2G", param, ctx)
+        return int(match[1]) * _UNITS[match[2]]
+
+
+@click.command(
+    epilog="""\b
+Examples:
+  hyperguide build derain -o derain.engine
+  hyperguide build model.onnx -o model.engine --shapes 64x64,1080x1920,2160x3840
+  hyperguide build model-fp16.onnx -o model.engine --precision fp16 --target sm86,sm89
+"""
+)
+@click.argument("model")
+@click.option(
+    "-o", "--output", required=True, type=Path, help=f"The {SUFFIX} file to write; a .json beside."
+)
+@click.option("--tier", default="fast", show_default=True, help="Of a bundled model.")
+@click.option(
+    "--shapes",
+    type=_Sizes(),
+    help="Smallest, best and largest picture, HxW.  [default: 64x64,720x1280,2160x3840]",
+)
+@click.option(
+    "--batch",
+    "batches",
+    type=_Batches(),
+    default="1",
+    show_default=True,
+    help="Smallest, best and largest number of pictures in a call.",
+)
+@click.option(
+    "--precision",
+    type=click.Choice([*PRECISIONS, "fp16"]),
+    help="Refuse a file of another precision. It is the file that decides.",
+)
+@click.option(
+    "--target",
+    "targets",
+    help="GPUs to build for by compute capability, as sm89 or sm75,sm86 (TensorRT-RTX). Default: "
+    "all from sm80 on; TensorRT builds for this machine's only.",
+)
+@click.option("--steerable", is_flag=True, help="Make inputs of the dials, which must be given.")
+@click.option("--tf32", is_flag=True, help="Let fp32 files compute in TF32, faster and less exact.")
+@click.option("--workspace", type=_Bytes(), help="GPU memory to try tactics with, as 2G.")
+@click.option("--timing-cache", type=Path, help="File of measured tactics to use and extend.")
+@click.option(
+    "--builder", type=click.Choice(["auto", *BUILDERS]), default="auto", show_default=True
+)
+@click.option("--force", is_flag=True, help="Overwrite existing files.")
+def build(
+    model: str,
+    output: Path,
+    tier: str,
+    shapes: tuple[Size, Size, Size] | None,
+    batches: tuple[int, int, int],
+    precision: str | None,
+    targets: str | None,
+    steerable: bool,
+    tf32: bool,
+    workspace: int | None,
+    timing_cache: Path | None,
+    builder: str,
+    force: bool,
+) -> None:
+    """Build a TensorRT engine of a model file or bundled model.
+
+    The engine is strongly typed: it computes in the precision of the file. What it is stands in the
+    .json beside it.
+    """
+    file = read_model_file(model_path(model, tier))
+    tensorrt = open_tensorrt(builder)
+    multiple = file.info.size_multiple
+    least, best, most = shapes or tuple(round_up(size, multiple) for size in _SIZES)
+    plan = Plan(
+        (least, best, most),
+        batches,
+        precision,
+        tuple(part.strip().lower() for part in targets.split(",")) if targets else (),
+        steerable,
+        workspace,
+        timing_cache,
+        tf32,
+    )
+    with _flag() as stopped, progress_bar("step") as bar:
+        job = bar.add_task(f"{tensorrt.name} {tensorrt.version}", total=1.0)
+
+        def report(phase: str, share: float) -> None:
+            bar.update(job, description=phase, completed=share)
+
+        try:
+            built = build_engine(file, output, plan, tensorrt, force, report, lambda: bool(stopped))
+        except CancelledError:
+            raise KeyboardInterrupt from None
+    counts = ", ".join(f"{count} in {name}" for name, count in built.convolutions.most_common())
+    default = "sm80 and later" if tensorrt.is_rtx else "this machine's GPU"
+    where = ", ".join(plan.targets) or default
+    click.echo(f"{output}: {built.size / 1000:.0f} kB for {where}; convolutions: {counts}")
+
+
+@contextmanager
+def _flag() -> Iterator[list[int]]:
+    """A list that Ctrl-C fills: an exception must not fly through TensorRT."""
+    caught: list[int] = []
+    before = signal.signal(signal.SIGINT, lambda number, frame: caught.append(number))
+    try:
+        yield caught
+    finally:
+        signal.signal(signal.SIGINT, before)

@@ -1,0 +1,175 @@
+"""A TensorRT engine on disk, and the sidecar that says what it is.
+
+`NAME.engine` holds the engine's bytes, `NAME.engine.json` beside it everything that a program must
+know to use them: the model file's metadata, shapes, precision, what built it and for which GPUs. So
+an engine loads without its ONNX file, and one that belongs to another GPU or version is recognised
+before it is loaded.
+
+Engines can carry code. One that this user did not build is loaded only if the user says so.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from .atomic import write_atomically, write_together
+from .errors import HyperguideError
+from .model_file import ModelInfo
+from .paths import exists, make_folder
+
+FORMAT = 1
+SUFFIX = ".engine"
+
+Shape = tuple[int, int, int, int]
+
+
+@dataclass(frozen=True)
+class Profile:
+    """The shapes that an input may have: each side between those of `least` and `most`.
+
+    best: the one that the engine is tuned for.
+    """
+
+    least: Shape
+    best: Shape
+    most: Shape
+
+
+@dataclass(frozen=True)
+class EngineInfo:
+    """What the sidecar says.
+
+    engine: SHA-256 of the engine's bytes. model: of the model file's.
+    metadata: of the model file, `hyperguide.*` entries with description and golden samples.
+    builder: `tensorrt` or `tensorrt_rtx`; version: of it.
+    targets: compute capabilities that it runs on, as `sm89`.
+    precision: what its convolutions compute in, `fp32`, `fp16` or `int8`.
+    steerable: whether the dials are inputs; else the image is the only one.
+    profiles: of every input.
+    options: what else it was built with.
+    """
+
+    engine: str
+    model: str
+    metadata: dict[str, str] = field(repr=False)
+    builder: str
+    version: str
+    targets: tuple[str, ...]
+    precision: str
+    steerable: bool
+    profiles: dict[str, Profile]
+    options: dict[str, Any]
+
+    def model_info(self, path: Path) -> ModelInfo:
+        """The description of the model."""
+        return ModelInfo.from_metadata(self.metadata, path)
+
+
+def sidecar_path(engine: Path) -> Path:
+    """Where the sidecar of an engine is."""
+    return engine.with_name(engine.name + ".json")
+
+
+def write_engine(path: Path, content: bytes, info: EngineInfo) -> None:
+    """Write engine and sidecar, both or none, and remember that this user built it."""
+    text = json.dumps({"format": FORMAT, **asdict(info)}, indent=1)
+    write_together(
+        {
+            sidecar_path(path): lambda temporary: temporary.write_text(text),
+            path: lambda temporary: temporary.write_bytes(content),
+        }
+    )
+    _remember(info.engine)
+
+
+def read_engine(path: Path, trust: bool = False) -> tuple[bytes, EngineInfo]:
+    """An engine's bytes and its sidecar.
+
+    trust: take an engine that this user did not build.
+    Raises HyperguideError if one of the files is missing, damaged or of another version, if they
+    do not belong together, or if the engine is not trusted.
+    """
+    info = read_sidecar(path)
+    try:
+        content = path.read_bytes()
+    except FileNotFoundError:
+        raise HyperguideError(f"There is no engine {path}: check the name.") from None
+    except OSError as error:
+        raise HyperguideError(f"Cannot read the engine {path}: {error.strerror}.") from None
+    if digest(content) != info.engine:
+        raise HyperguideError(
+            f"{path} is not the engine that {sidecar_path(path).name} describes, or it is damaged: "
+            "build it again."
+        )
+    if not trust and not _is_remembered(info.engine):
+        raise HyperguideError(
+            f"{path} was not built by you on this machine, and engines can carry code: build it "
+            "again, or add --trust if you know where it comes from."
+        )
+    return content, info
+
+
+def read_sidecar(path: Path) -> EngineInfo:
+    """The sidecar of an engine. Raises HyperguideError if it is missing or damaged."""
+    sidecar = sidecar_path(path)
+    try:
+        values = json.loads(sidecar.read_text())
+    except FileNotFoundError:
+        if exists(path):
+            raise HyperguideError(
+                f"The engine {path} lacks its {sidecar.name}: copy that too, or build it again."
+            ) from None
+        raise HyperguideError(f"There is no engine {path}: check the name.") from None
+    except (OSError, ValueError):
+        raise HyperguideError(f"{sidecar} is damaged: build the engine again.") from None
+    if not isinstance(values, dict) or "format" not in values:
+        raise HyperguideError(f"{sidecar} is damaged: build the engine again.")
+    if values["format"] != FORMAT:
+        raise HyperguideError(
+            f"{sidecar} has format {values['format']}, this version reads format {FORMAT}: "
+            "build the engine again."
+        )
+    try:
+        del values["format"]
+        values["targets"] = tuple(values["targets"])
+        values["profiles"] = {
+            name: Profile(**{key: _shape(shape) for key, shape in profile.items()})
+            for name, profile in values["profiles"].items()
+        }
+        info = EngineInfo(**values)
+        info.model_info(path)
+        return info
+    except (KeyError, TypeError, ValueError, AttributeError):
+        raise HyperguideError(f"{sidecar} is damaged: build the engine again.") from None
+
+
+def _shape(sides: Any) -> Shape:
+    n, c, h, w = (int(side) for side in sides)
+    return n, c, h, w
+
+
+def digest(content: bytes) -> str:
+    """SHA-256, hexadecimal."""
+    return hashlib.sha256(content).hexdigest()
+
+
+def cache_folder(environment: Mapping[str, str] = os.environ) -> Path:
+    """Where this user's programs keep what they can make again."""
+    base = environment.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
+    return Path(base) / "hyperguide"
+
+
+def _remember(engine: str) -> None:
+    folder = cache_folder() / "built"
+    make_folder(folder)
+    write_atomically(folder / engine, lambda temporary: temporary.write_text(""))
+
+
+def _is_remembered(engine: str) -> bool:
+    return exists(cache_folder() / "built" / engine)
