@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Literal
 
 import click
 import torch
 
-from hyperguide.bundled import PRECISIONS
 from hyperguide.cli.progress import progress_bar
 from hyperguide.errors import HyperguideError
 from hyperguide.training.checkpoint import load_run
 
-from .model import MOST_LOSS, Int8, export_model
+from .model import LOWER_TOLERANCES, MOST_LOSS, Lower, export_model
 
 
 @click.command(
@@ -20,29 +20,30 @@ from .model import MOST_LOSS, Int8, export_model
 Examples:
   hyperguide export runs/denoise -o denoise.onnx
   hyperguide export runs/denoise -o denoise-int8.onnx --precision int8 --calib photos/
+  hyperguide export runs/denoise -o denoise-fp16.onnx --precision fp16 --calib photos/
 """
 )
 @click.argument("run", type=Path)
 @click.option("-o", "--output", required=True, type=Path, help="The .onnx file to write.")
 @click.option(
     "--precision",
-    type=click.Choice(PRECISIONS),
+    type=click.Choice(["fp32", *LOWER_TOLERANCES]),
     default="fp32",
     show_default=True,
-    help="Of the convolutions. int8 is explicitly quantised and about twice as fast on CPUs.",
+    help="Of the convolutions. fp16 is for GPUs; int8 is about twice as fast on CPUs too.",
 )
 @click.option(
     "--calib",
     type=Path,
     multiple=True,
-    help="Photos or pairs for int8, as --data of 'hyperguide train'. May be repeated.",
+    help="Photos or pairs for fp16 and int8, as --data of 'hyperguide train'. May be repeated.",
 )
 @click.option(
     "--steps",
     type=click.IntRange(min=0),
-    help=f"For which int8 goes on learning. Default: {Int8.steps}.",
+    help=f"For which int8 goes on learning. Default: {Lower.steps}.",
 )
-@click.option("--accept-loss", is_flag=True, help=f"Write int8 that loses over {MOST_LOSS} dB.")
+@click.option("--accept-loss", is_flag=True, help=f"Write a file that loses over {MOST_LOSS} dB.")
 @click.option("--threads", type=click.IntRange(min=1), help="Of torch. Default: one per core.")
 @click.option("--force", is_flag=True, help="Overwrite an existing file.")
 def export(
@@ -57,26 +58,19 @@ def export(
 ) -> None:
     """Fuse the trained pair of a RUN folder into one ONNX file.
 
-    The file is compared with torch before it appears: image and guidance, three sizes. An int8 pair
-    goes on learning for some minutes with rounded weights and values, on pictures of --calib, and
-    its loss against fp32 is measured on the last of them.
+    The file is compared with torch before it appears: image and guidance, three sizes. Lower
+    precisions are fitted to pictures of --calib, and what they lose against fp32 is measured on the
+    last of these. An int8 pair goes on learning for some minutes with rounded weights and values.
     """
     if threads is not None:
         torch.set_num_threads(threads)
-    int8 = None
-    if precision == "int8":
-        if not calib:
-            raise HyperguideError(
-                "int8 is calibrated on pictures like those to come: give their folder with --calib."
-            )
-        int8 = Int8(calib, Int8.steps if steps is None else steps, accept_loss)
-    elif calib or steps is not None or accept_loss:
-        raise HyperguideError("--calib, --steps and --accept-loss belong to --precision int8.")
+    lower = _lower(precision, calib, steps, accept_loss)
     trained = load_run(run)
+    learning = lower is not None and lower.precision == "int8"
     with progress_bar("step") as bar:
-        job = bar.add_task("int8", total=int8.steps if int8 else 0, visible=int8 is not None)
+        job = bar.add_task("int8", total=lower.steps if lower else 0, visible=learning)
         exported = export_model(
-            trained, output, force, int8, lambda step: bar.update(job, completed=step)
+            trained, output, force, lower, lambda step: bar.update(job, completed=step)
         )
     for d in exported.differences:
         click.echo(
@@ -85,7 +79,30 @@ def export(
         )
     if exported.loss is not None:
         click.echo(
-            f"int8 on held-out pictures: {exported.loss.enhanced:.3f} dB below fp32, "
+            f"{precision} on held-out pictures: {exported.loss.enhanced:.3f} dB below fp32, "
             f"the map {exported.loss.guidance:.2g} off (RMSE)"
         )
+    for name, size in exported.islands.items():
+        click.echo(f"{name} stays in fp32: its values reach {size:.3g}")
     click.echo(f"{output}: {output.stat().st_size / 1000:.0f} kB")
+
+
+def _lower(
+    precision: str, calib: tuple[Path, ...], steps: int | None, accept_loss: bool
+) -> Lower | None:
+    """What the options say of a lower precision."""
+    if steps is not None and precision != "int8":
+        raise HyperguideError("--steps belong to --precision int8: leave them out.")
+    if precision == "fp32":
+        if calib or accept_loss:
+            raise HyperguideError(
+                "--calib and --accept-loss belong to --precision fp16 or int8: leave them out."
+            )
+        return None
+    if not calib:
+        raise HyperguideError(
+            f"{precision} is calibrated on pictures like those to come: "
+            "give their folder with --calib."
+        )
+    kind: Literal["fp16", "int8"] = "fp16" if precision == "fp16" else "int8"
+    return Lower(kind, calib, Lower.steps if steps is None else steps, accept_loss)

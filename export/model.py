@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import onnx
@@ -35,16 +35,19 @@ from hyperguide.training.networks.hyper import StageHyperNetworks
 from hyperguide.training.networks.unfolded import UnfoldedDeconvolution
 from hyperguide.verify import compare_golden, seal_breaks
 
+from .calibration import Calibration, Loss, measure_loss, open_calibration
 from .graph import export_graph
+from .half_precision import choose, largest_values, to_half
 from .probe import receptive_field
-from .quantization import Loss, insert_pairs, measure_loss, open_calibration, quantize
+from .quantization import insert_pairs, quantize
 
 # Two engines sum in different orders; measured differences stay under 1e-6 on these networks.
 TOLERANCE = 1e-4
-# Of int8, in parts of the range.
-INT8_TOLERANCE = 0.05
+# Of lower precisions, in parts of the range. Engines round differently before they quantise, and a
+# value that falls on the other side moves everything behind it by a step.
+LOWER_TOLERANCES = {"fp16": 0.01, "int8": 0.05}
 
-# An int8 file that loses more dB is refused unless the user accepts it.
+# A file of lower precision that loses more dB is refused unless the user accepts it.
 MOST_LOSS = 0.3
 
 
@@ -61,23 +64,26 @@ class Difference:
 class Exported:
     """What an export found out.
 
-    differences: of the graph in floats from torch.
-    loss: what int8 costs; None for a file in floats.
+    differences: of the graph in fp32 from torch.
+    loss: what a lower precision costs; None for a file in fp32.
+    islands: convolutions that fp16 leaves in fp32, with the largest size of their values.
     """
 
     differences: list[Difference]
     loss: Loss | None = None
+    islands: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
-class Int8:
-    """How to make an int8 file.
+class Lower:
+    """How to make a file of lower precision.
 
     calibration: folders of photos or pairs as training takes them, see `sources.find_scenes`.
-    steps: for which the rounded pair goes on learning; see `quantization.quantize`.
+    steps: for which an int8 pair goes on learning; see `quantization.quantize`.
     accept_loss: write a file that loses more than MOST_LOSS dB.
     """
 
+    precision: Literal["fp16", "int8"]
     calibration: Sequence[Path]
     steps: int = 1000
     accept_loss: bool = False
@@ -87,15 +93,15 @@ def export_model(
     trained: TrainedModel,
     path: Path,
     force: bool = False,
-    int8: Int8 | None = None,
+    lower: Lower | None = None,
     report: Callable[[int], None] = lambda step: None,
 ) -> Exported:
-    """Export a trained pair to `path`, in fp32 unless `int8` is given.
+    """Export a trained pair to `path`, in fp32 unless `lower` is given.
 
-    The graph in floats is compared with torch at three sizes, with and without dials, before the
+    The graph in fp32 is compared with torch at three sizes, with and without dials, before the
     file appears under its name.
 
-    report: called with the number of steps done for `int8`.
+    report: called with the number of steps done for int8.
     Raises HyperguideError if the pair is unguided, the output exists, a difference exceeds the
     tolerance, or the loss is too high.
     """
@@ -109,27 +115,50 @@ def export_model(
     info = _describe(trained)
     model = fold_layers(trained.model).eval()
     blurs = trained.preset.task == "deblur"
-    if int8 is None:
+    if lower is None:
         proto, differences = _proven_graph(model, path, blurs)
         content = _sealed(proto, info, _golden_samples(model, blurs))
         write_atomically(path, lambda temporary: _write_proven(temporary, content))
         return Exported(differences)
-    calibration = open_calibration(trained.preset, int8.calibration, model)
-    quantized = quantize(model, calibration, int8.steps, report)
-    floats, differences = _proven_graph(quantized.model, path, blurs)
-    proto = insert_pairs(floats, quantized.steps)
+    calibration = open_calibration(trained.preset, lower.calibration, model)
+    proto, exported = _lower(model, path, blurs, lower, calibration, report)
     engine = OnnxRuntimeCpu(_as_file(proto, path))
     loss = measure_loss(lambda feeds: run_torch(model, feeds), engine.run, calibration)
-    if loss.enhanced > MOST_LOSS and not int8.accept_loss:
+    if loss.enhanced > MOST_LOSS and not lower.accept_loss:
+        more = "more --steps or --accept-loss" if lower.precision == "int8" else "--accept-loss"
         raise HyperguideError(
-            f"In int8 the model loses {loss.enhanced:.2f} dB on held-out pictures of --calib, more "
-            f"than {MOST_LOSS} dB: nothing was written; give more --steps or --accept-loss."
+            f"In {lower.precision} the model loses {loss.enhanced:.2f} dB on held-out pictures of "
+            f"--calib, more than {MOST_LOSS} dB: nothing was written; give {more}."
         )
-    info = replace(info, precision="int8", quality=info.quality | loss.to_quality())
-    samples = [_of_quantized(sample, engine, model) for sample in _golden_samples(model, blurs)]
-    content = _sealed(proto, info, samples)
+    quality = info.quality | {lower.precision: loss.to_quality()}
+    info = replace(info, precision=lower.precision, quality=quality)
+    tolerance = LOWER_TOLERANCES[lower.precision]
+    golden = [
+        _computed_by(engine, sample, tolerance, model.maximum)
+        for sample in _golden_samples(model, blurs)
+    ]
+    content = _sealed(proto, info, golden)
     write_atomically(path, lambda temporary: _write_proven(temporary, content))
-    return Exported(differences, loss)
+    return replace(exported, loss=loss)
+
+
+def _lower(
+    model: GuidedModel,
+    path: Path,
+    blurs: bool,
+    lower: Lower,
+    calibration: Calibration,
+    report: Callable[[int], None],
+) -> tuple[onnx.ModelProto, Exported]:
+    """The graph of a folded pair in lower precision."""
+    if lower.precision == "int8":
+        quantized = quantize(model, calibration, lower.steps, report)
+        proto, differences = _proven_graph(quantized.model, path, blurs)
+        return insert_pairs(proto, quantized.steps), Exported(differences)
+    proto, differences = _proven_graph(model, path, blurs)
+    feeds = [calibration.feeds(sample) for sample in calibration.crops]
+    halves = choose(proto, largest_values(proto, feeds))
+    return to_half(proto, halves), Exported(differences, islands=halves.islands)
 
 
 def _proven_graph(
@@ -323,15 +352,11 @@ def _golden_samples(model: GuidedModel, takes_kernel: bool) -> list[Golden]:
     ]
 
 
-def _of_quantized(sample: Golden, engine: Engine, model: GuidedModel) -> Golden:
-    """A golden sample with what the int8 graph computes.
-
-    Engines round differently before they quantise, and a value that falls on the other side moves
-    everything behind it by a step.
-    """
+def _computed_by(engine: Engine, sample: Golden, tolerance: float, maximum: float) -> Golden:
+    """A golden sample with what a graph of lower precision computes."""
     outputs = engine.run(sample.feeds)
-    tolerance = {ENHANCED: INT8_TOLERANCE, GUIDANCE: INT8_TOLERANCE * model.maximum}
-    return replace(sample, outputs=outputs, tolerance=tolerance)
+    accepted = {ENHANCED: tolerance, GUIDANCE: tolerance * maximum}
+    return replace(sample, outputs=outputs, tolerance=accepted)
 
 
 def synthetic_picture(height: int, width: int, channels: int) -> np.ndarray:

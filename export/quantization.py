@@ -1,69 +1,29 @@
-"""int8 by explicit quantisation: calibrated, trained a little on, and its loss measured."""
+"""int8 by explicit quantisation: calibrated, and trained a little on."""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, replace
-from functools import cached_property
-from pathlib import Path
-from typing import Any
 
 import numpy as np
 import onnx
 import onnx.numpy_helper
 import torch
-from torch import Tensor
 
-from hyperguide.model_file import ENHANCED, GUIDANCE, IMAGE, KERNEL
 from hyperguide.tasks import find_task
 from hyperguide.training.bilevel import Bilevel
-from hyperguide.training.data.batches import Data, open_data
-from hyperguide.training.data.sample import Sample
 from hyperguide.training.losses import guidance_loss, task_loss
-from hyperguide.training.metrics import MOST_PSNR, psnr
 from hyperguide.training.model import GuidedModel
 from hyperguide.training.optimizers import lr_factor, set_lr_factor
 from hyperguide.training.precision import autocast, fastest_precision
-from hyperguide.training.preset import Preset
-from hyperguide.training.validation import HeldOut
 
+from .calibration import Calibration
 from .quantized_layers import Steps, quantize_layers, to_floats
 
-# From a graph's inputs to its outputs.
-Runner = Callable[[Mapping[str, np.ndarray]], dict[str, np.ndarray]]
-
-# Pictures that the first ranges are found on.
-_CROPS = 16
+# Share of the values' sizes that the first ranges reach.
 _COVERED = 0.999
 # Step size of the weights; the ranges' logarithms move ten times as fast.
 _LR = 1e-3
-
-
-@dataclass(frozen=True)
-class Calibration:
-    """Pictures as a model will see them, with their truth.
-
-    data: photos degraded as the preset says, or pairs; the last of them are held out.
-    multiple, channels: of the model's sizes, and the planes that it is exported for.
-    """
-
-    preset: Preset
-    data: Data
-    multiple: int
-    channels: int
-
-    @cached_property
-    def crops(self) -> list[Sample]:
-        """Crops to find ranges on, each a batch of one."""
-        stage = replace(self.preset.schedule.stages[-1], batch=1)
-        return [self.data.draw("train", n, stage, seed=0).sample for n in range(_CROPS)]
-
-    @cached_property
-    def held_out(self) -> list[Sample]:
-        """The crops that the run was validated on, in batches."""
-        held_out = HeldOut(self.data, self.preset.schedule, self.multiple, torch.device("cpu"))
-        return [sample for sample, _ in held_out.batches]
 
 
 @dataclass(frozen=True)
@@ -76,28 +36,6 @@ class Quantized:
 
     model: GuidedModel
     steps: dict[str, Steps]
-
-
-@dataclass(frozen=True)
-class Loss:
-    """What int8 costs on held-out pictures.
-
-    enhanced: mean PSNR in floats less that in int8, dB; a picture counts with at most
-        MOST_PSNR.
-    guidance: root of the mean squared difference of the maps, in the task's unit.
-    """
-
-    enhanced: float
-    guidance: float
-
-    def to_quality(self) -> dict[str, Any]:
-        """What a model file says of it."""
-        return {"int8": {"loss_db": self.enhanced, "guidance_rmse": self.guidance}}
-
-
-def open_calibration(preset: Preset, folders: Sequence[Path], model: GuidedModel) -> Calibration:
-    """Photos or pairs, see `sources.find_scenes`, and for the errors."""
-    return Calibration(preset, open_data(preset, folders), model.size_multiple, model.channels)
 
 
 def quantize(
@@ -207,27 +145,3 @@ def insert_pairs(proto: onnx.ModelProto, steps: dict[str, Steps]) -> onnx.ModelP
         graph.node.append(node)
     onnx.checker.check_model(quantized, full_check=True)
     return quantized
-
-
-def measure_loss(floats: Runner, int8: Runner, calibration: Calibration) -> Loss:
-    """Compare what the pair computes in floats and in int8 on held-out crops."""
-    losses, squares = [], []
-    for sample in calibration.held_out:
-        feeds = {IMAGE: _planes(sample.degraded, calibration.channels)}
-        if sample.kernel is not None:
-            feeds[KERNEL] = sample.kernel.numpy()
-        before, after = floats(feeds), int8(feeds)
-        clean = sample.clean.expand(-1, calibration.channels, -1, -1)
-        scores = [
-            psnr(torch.from_numpy(outputs[ENHANCED]), clean).clamp(max=MOST_PSNR)
-            for outputs in (before, after)
-        ]
-        losses.append(scores[0] - scores[1])
-        squares.append((before[GUIDANCE] - after[GUIDANCE]) ** 2)
-    rmse = math.sqrt(np.concatenate(squares).mean())
-    return Loss(round(float(torch.cat(losses).mean()), 4), round(rmse, 6))
-
-
-def _planes(image: Tensor, channels: int) -> np.ndarray:
-    """The image; a gray one in as many planes as the model is exported for."""
-    return image.expand(-1, channels, -1, -1).contiguous().numpy()

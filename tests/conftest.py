@@ -19,7 +19,7 @@ import yaml
 
 import hyperguide
 from hyperguide.cli.main import run
-from hyperguide.export import quantization
+from hyperguide.export import calibration
 from hyperguide.pictures import write_picture
 from hyperguide.training.checkpoint import BEST, load_tensors, save_tensors
 from hyperguide.training.preset import load_preset
@@ -122,9 +122,9 @@ def roughen(run: Path) -> None:
 
 @pytest.fixture(scope="module")
 def few_crops() -> Iterator[None]:
-    """Calibrate int8 on few crops."""
+    """Calibrate on few crops."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(quantization, "_CROPS", 2)
+        patch.setattr(calibration, "_CROPS", 2)
         yield
 
 

@@ -9,6 +9,7 @@ import json
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Literal
 
 import onnx
 import pytest
@@ -18,10 +19,11 @@ from conftest import Cli, fails, nothing_left
 from hyperguide.bundled import bundled_models
 from hyperguide.engine_file import read_engine, sidecar_path
 from hyperguide.errors import HyperguideError
-from hyperguide.export.model import seal
+from hyperguide.export.model import Lower, export_model, seal
 from hyperguide.export.tensorrt.bindings import TensorRt, open_tensorrt
 from hyperguide.export.tensorrt.build import CancelledError, Plan, build_engine, round_up
 from hyperguide.model_file import DIALS, read_model_file
+from hyperguide.training.checkpoint import load_run
 
 pytest.importorskip("tensorrt_rtx", reason="TensorRT-RTX is not installed")
 
@@ -217,13 +219,27 @@ def test_without_tensorrt_it_says_what_to_install(monkeypatch: pytest.MonkeyPatc
         open_tensorrt()
 
 
-def test_an_int8_file_is_an_int8_engine(tensorrt: TensorRt, tmp_path: Path) -> None:
-    paths = [path for path in bundled_models() if read_model_file(path).info.precision == "int8"]
-    if not paths:
-        pytest.skip("no int8 model is bundled")
-    file = read_model_file(paths[0])
-    plan = _plan(file.info.size_multiple, precision="int8")
-    assert set(build_engine(file, tmp_path / "e", plan, tensorrt).convolutions) == {"int8"}
+@pytest.mark.usefixtures("few_crops")
+@pytest.mark.parametrize("precision", ["fp16", "int8"])
+def test_files_of_lower_precision_are_engines_of_it(
+    precision: Literal["fp16", "int8"],
+    run_folder: Path,
+    photos: Path,
+    tensorrt: TensorRt,
+    tmp_path: Path,
+) -> None:
+    lower = Lower(precision, [photos], steps=0, accept_loss=True)
+    export_model(load_run(run_folder), tmp_path / "model.onnx", lower=lower)
+    file = read_model_file(tmp_path / "model.onnx")
+    for steerable in (False, True):
+        plan = _plan(8, precision=precision, steerable=steerable)
+        built = build_engine(file, tmp_path / "e", plan, tensorrt, force=True)
+        floats = built.convolutions["fp32"]
+        assert built.convolutions.total() == built.convolutions[precision] + floats
+        assert floats <= (precision == "int8")  # the enlargement of the map
+        assert built.info.precision == precision
+    with pytest.raises(HyperguideError, match="does not compute in fp32"):
+        build_engine(file, tmp_path / "f", _plan(8, precision="fp32"), tensorrt)
 
 
 # What TensorRT 10.13 and 11.4 document, read off the pages of their Python API (Builder, Network,

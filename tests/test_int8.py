@@ -16,7 +16,7 @@ from torch import Tensor, nn
 import hyperguide
 from conftest import Cli, fails
 from hyperguide.export.graph import export_graph
-from hyperguide.export.model import Int8, export_model
+from hyperguide.export.model import Lower, export_model
 from hyperguide.export.quantization import insert_pairs
 from hyperguide.export.quantized_layers import (
     QuantizedConvolution,
@@ -42,7 +42,9 @@ def int8_file(
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Path:
     path = tmp_path_factory.mktemp("int8") / "model.onnx"
-    export_model(load_run(run_folder), path, int8=Int8([photos], steps=2, accept_loss=True))
+    export_model(
+        load_run(run_folder), path, lower=Lower("int8", [photos], steps=2, accept_loss=True)
+    )
     return path
 
 
@@ -182,9 +184,9 @@ def test_learning_with_rounded_weights_pays(photos: Path, run_folder: Path, tmp_
     trained = load_run(run_folder)
     losses = []
     for steps in (0, 40):
-        int8 = Int8([photos], steps, accept_loss=True)
+        lower = Lower("int8", [photos], steps, accept_loss=True)
         done: list[int] = []
-        exported = export_model(trained, tmp_path / f"{steps}.onnx", False, int8, done.append)
+        exported = export_model(trained, tmp_path / f"{steps}.onnx", False, lower, done.append)
         assert done == list(range(1, steps + 1))
         assert exported.loss is not None
         losses.append(exported.loss.enhanced)
@@ -208,7 +210,10 @@ def test_int8_needs_pictures_and_floats_do_not(
 ) -> None:
     out = ("-o", tmp_path / "a.onnx")
     fails(quick_cli("export", run_folder, *out, "--precision", "int8"), "--calib")
-    fails(quick_cli("export", run_folder, *out, "--calib", photos), "belong to --precision int8")
+    fails(
+        quick_cli("export", run_folder, *out, "--calib", photos),
+        "belong to --precision fp16 or int8",
+    )
     missing = ("--precision", "int8", "--calib", tmp_path / "none")
     fails(quick_cli("export", run_folder, *out, *missing), "does not exist")
     assert not list(tmp_path.iterdir())

@@ -1,0 +1,97 @@
+"""Pictures that a lower precision is fitted to, and what it costs on others of them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from hyperguide.model_file import ENHANCED, GUIDANCE, IMAGE, KERNEL
+from hyperguide.training.data.batches import Data, open_data
+from hyperguide.training.data.sample import Sample
+from hyperguide.training.metrics import MOST_PSNR, psnr
+from hyperguide.training.model import GuidedModel
+from hyperguide.training.preset import Preset
+from hyperguide.training.validation import HeldOut
+
+# From a graph's inputs to its outputs.
+Runner = Callable[[Mapping[str, np.ndarray]], dict[str, np.ndarray]]
+
+# Pictures that ranges are found on.
+_CROPS = 32
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """Pictures as a model will see them, with their truth.
+
+    data: photos degraded as the preset says, or pairs; the last of them are held out.
+    multiple, channels: of the model's sizes, and the planes that it is exported for.
+    """
+
+    preset: Preset
+    data: Data
+    multiple: int
+    channels: int
+
+    @cached_property
+    def crops(self) -> list[Sample]:
+        """Crops to find ranges on, each a batch of one."""
+        stage = replace(self.preset.schedule.stages[-1], batch=1)
+        return [self.data.draw("train", n, stage, seed=0).sample for n in range(_CROPS)]
+
+    @cached_property
+    def held_out(self) -> list[Sample]:
+        """The crops that the run was validated on, in batches."""
+        held_out = HeldOut(self.data, self.preset.schedule, self.multiple, torch.device("cpu"))
+        return [sample for sample, _ in held_out.batches]
+
+    def feeds(self, sample: Sample) -> dict[str, np.ndarray]:
+        """A sample for the inputs of the graph; a gray one in as many planes as that takes."""
+        image = sample.degraded.expand(-1, self.channels, -1, -1).contiguous()
+        feeds = {IMAGE: image.numpy()}
+        return feeds if sample.kernel is None else feeds | {KERNEL: sample.kernel.numpy()}
+
+
+@dataclass(frozen=True)
+class Loss:
+    """What a lower precision costs on held-out pictures.
+
+    enhanced: mean PSNR in fp32 less that in the lower precision, dB; a picture counts with at most
+        MOST_PSNR.
+    guidance: root of the mean squared difference of the maps, in the task's unit.
+    """
+
+    enhanced: float
+    guidance: float
+
+    def to_quality(self) -> dict[str, float]:
+        """What a model file says of it."""
+        return {"loss_db": self.enhanced, "guidance_rmse": self.guidance}
+
+
+def open_calibration(preset: Preset, folders: Sequence[Path], model: GuidedModel) -> Calibration:
+    """Photos or pairs, see `sources.find_scenes`, and for the errors."""
+    return Calibration(preset, open_data(preset, folders), model.size_multiple, model.channels)
+
+
+def measure_loss(full: Runner, lower: Runner, calibration: Calibration) -> Loss:
+    """Compare what the pair computes in fp32 and in a lower precision on held-out crops."""
+    losses, squares = [], []
+    for sample in calibration.held_out:
+        feeds = calibration.feeds(sample)
+        before, after = full(feeds), lower(feeds)
+        clean = sample.clean.expand(-1, calibration.channels, -1, -1)
+        scores = [
+            psnr(torch.from_numpy(outputs[ENHANCED]), clean).clamp(max=MOST_PSNR)
+            for outputs in (before, after)
+        ]
+        losses.append(scores[0] - scores[1])
+        squares.append((before[GUIDANCE] - after[GUIDANCE]) ** 2)
+    rmse = math.sqrt(np.concatenate(squares).mean())
+    return Loss(round(float(torch.cat(losses).mean()), 4), round(rmse, 6))
