@@ -222,8 +222,8 @@ def _reconstruction(
     settings: Reconstruction, channels: int, guided: bool, maximum: float
 ) -> nn.Module:
     match settings:
-        case UNetSettings(unshuffle, widths, middle, output):
-            return GuidedUNet(channels, guided, unshuffle, widths, middle, output, maximum)
+        case UNetSettings(unshuffle, widths, middle, output, blocks):
+            return GuidedUNet(channels, guided, unshuffle, widths, middle, output, maximum, blocks)
         case StackSettings(_, unshuffle, width, depth):
             return GuidedStack(channels, guided, unshuffle, width, depth, maximum)
         case PReNetSettings(stages=stages):

@@ -69,10 +69,18 @@ class UNetSettings:
     widths: tuple[int, ...]
     middle: int
     output: Output
+    blocks: tuple[int, ...] = ()
     network: Literal["unet"] = "unet"
 
     def __post_init__(self) -> None:
         _check_sizes(self, "unshuffle", "widths", "middle")
+        if self.blocks:
+            _check_sizes(self, "blocks")
+            if len(self.blocks) != len(self.widths) - 1:
+                raise HyperguideError(
+                    f"A U-Net of {len(self.widths)} widths takes {len(self.widths) - 1} numbers "
+                    f"of blocks, not {len(self.blocks)}: mend blocks in the preset."
+                )
 
 
 @dataclass(frozen=True)

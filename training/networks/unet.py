@@ -33,6 +33,12 @@ class ResidualBlock(nn.Module):
         return x + self.conv2(F.relu(self.conv1(x)))
 
 
+def _residual_blocks(width: int, count: int) -> nn.Module:
+    if count == 1:
+        return ResidualBlock(width)
+    return nn.Sequential(*(ResidualBlock(width) for _ in range(count)))
+
+
 class GuidedUNet(nn.Module):
     """A_omega(y; g): a U-Net over unshuffled pixels, the guidance map one more input channel.
 
@@ -43,7 +49,8 @@ class GuidedUNet(nn.Module):
     guided: whether there is a guidance channel; without it the unguided twin.
     unshuffle: side of the pixel blocks folded into channels.
     widths: feature channels per level, finest first.
-    middle: residual blocks at the coarsest level; every other level has one each way.
+    middle: residual blocks at the coarsest level.
+    blocks: residual blocks each way at every other level, finest first; one each if empty.
     output: `residual` adds the tail to the image; `affine` also multiplies it,
         K y - B + y, the form of the inverted scattering model.
     maximum: the map is divided by it, so that the networks see it in [0, 1].
@@ -58,6 +65,7 @@ class GuidedUNet(nn.Module):
         middle: int,
         output: Output,
         maximum: float,
+        blocks: tuple[int, ...] = (),
     ) -> None:
         super().__init__()
         self.unshuffle = unshuffle
@@ -68,14 +76,15 @@ class GuidedUNet(nn.Module):
         pixels = unshuffle**2
         outputs = channels * (2 if output == "affine" else 1)
         self.head = GuidedHead(channels, guided, widths[0], unshuffle, maximum)
-        self.encoder = nn.ModuleList(ResidualBlock(w) for w in widths[:-1])
+        levels = list(zip(widths, blocks or [1] * (len(widths) - 1), strict=False))
+        self.encoder = nn.ModuleList(_residual_blocks(*level) for level in levels)
         self.exits = nn.ModuleList(nn.Identity() for _ in widths[:-1])  # as `entry` of the blocks
         self.down = nn.ModuleList(
             nn.Conv2d(fine, coarse, 2, stride=2) for fine, coarse in pairwise(widths)
         )
         self.middle = nn.ModuleList(ResidualBlock(widths[-1]) for _ in range(middle))
         self.up = nn.ModuleList(nn.Conv2d(coarse, 4 * fine, 1) for fine, coarse in pairwise(widths))
-        self.decoder = nn.ModuleList(ResidualBlock(w) for w in widths[:-1])
+        self.decoder = nn.ModuleList(_residual_blocks(*level) for level in levels)
         self.tail = nn.Conv2d(widths[0], outputs * pixels, 3, padding=1)
         nn.init.zeros_(self.tail.weight)  # training starts at the identity
         assert self.tail.bias is not None

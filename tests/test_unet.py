@@ -1,0 +1,37 @@
+"""The U-Net of the fast tier."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from hyperguide.errors import HyperguideError
+from hyperguide.export.probe import receptive_field
+from hyperguide.training.networks.unet import GuidedUNet
+from hyperguide.training.preset import load_preset, preset_from_dict
+
+
+def _reach(blocks: tuple[int, ...]) -> int:
+    network = GuidedUNet(1, True, 2, (16, 16, 16), 1, "residual", 1.0, blocks)
+    reach = receptive_field(network, [1, 1], 0)
+    assert reach is not None
+    return reach
+
+
+def test_more_blocks_look_further_by_two_convolutions_each_on_their_level() -> None:
+    base = _reach(())
+    assert _reach((1, 1)) == base
+    # Two blocks more, each way one, of two 3x3 convolutions; a pixel is 2 (4) wide on the level.
+    assert _reach((2, 1)) == base + 2 * 2 * 2
+    assert _reach((1, 2)) == base + 2 * 2 * 4
+
+
+@pytest.mark.parametrize(
+    ("blocks", "words"), [([1], "takes 2 numbers of blocks, not 1"), ([0, 1], "at least 1")]
+)
+def test_blocks_that_do_not_fit_the_levels_are_refused(blocks: list[int], words: str) -> None:
+    fields = json.loads(load_preset("denoise", "fast").to_json())
+    fields["reconstruction"] |= {"widths": [16, 32, 64], "blocks": blocks}
+    with pytest.raises(HyperguideError, match=words):
+        preset_from_dict(fields, "preset")
