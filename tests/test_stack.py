@@ -16,7 +16,6 @@ from hyperguide.training.networks.guided_input import GuidedHead, UnshuffledConv
 from hyperguide.training.networks.hyper import HyperNetwork, PlainHyperNetwork
 from hyperguide.training.networks.stack import BranchedConvolution, GuidedStack
 from hyperguide.training.networks.upsampling import Upsampling
-from hyperguide.training.preset import View
 
 
 def _random(*shape: int, seed: int = 0) -> Tensor:
@@ -97,21 +96,6 @@ def test_a_folded_pair_gathers_no_blocks() -> None:
         torch.testing.assert_close(folded.predict(image), pair.predict(image))
         expected = pair.restore(image).restored
         torch.testing.assert_close(folded.restore(image).restored, expected, atol=1e-5, rtol=0)
-
-
-@pytest.mark.parametrize("view", ["image", "context"])
-def test_a_reduced_hyper_network_sees_only_averages(view: View) -> None:
-    torch.manual_seed(0)
-    proxy = HyperNetwork(3, 8, 2, (1, 1, 2, 1), view, smooth=False, maximum=0.5, reduce=4)
-    assert proxy.size_multiple == 8
-    image = _random(2, 3, 16, 24)
-    averages = F.avg_pool2d(image, 4).repeat_interleave(4, 2).repeat_interleave(4, 3)
-    with torch.no_grad():
-        guidance = proxy(image)
-        torch.testing.assert_close(proxy(averages), guidance)
-        assert guidance.shape == (2, 1, 16, 24)
-        assert guidance.std() > 1e-3 * guidance.mean()
-        torch.testing.assert_close(fold_layers(proxy)(image), guidance)
 
 
 def test_a_folded_stack_is_plain_convolutions_and_its_original_is_kept() -> None:

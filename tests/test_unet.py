@@ -20,15 +20,16 @@ def _reach(blocks: tuple[int, ...]) -> int:
 
 
 def test_more_blocks_look_further_by_two_convolutions_each_on_their_level() -> None:
-    base = _reach(())
+    base = _reach((1,))
     assert _reach((1, 1)) == base
+    assert _reach((2,)) == _reach((2, 2)) == base + 2 * 2 * (2 + 4)
     # Two blocks more, each way one, of two 3x3 convolutions; a pixel is 2 (4) wide on the level.
     assert _reach((2, 1)) == base + 2 * 2 * 2
     assert _reach((1, 2)) == base + 2 * 2 * 4
 
 
 @pytest.mark.parametrize(
-    ("blocks", "words"), [([1], "takes 2 numbers of blocks, not 1"), ([0, 1], "at least 1")]
+    ("blocks", "words"), [([1, 1, 1], "takes 2 numbers of blocks or one"), ([0, 1], "at least 1")]
 )
 def test_blocks_that_do_not_fit_the_levels_are_refused(blocks: list[int], words: str) -> None:
     fields = json.loads(load_preset("denoise", "fast").to_json())

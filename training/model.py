@@ -210,10 +210,8 @@ def build_model(preset: Preset, guided: bool = True, level: float | None = None)
 
 def _proxy(settings: Proxy, channels: int, maximum: float) -> HyperNetwork | PlainHyperNetwork:
     match settings:
-        case CompactProxySettings(view, width, unshuffle, dilations, smooth, reduce):
-            return HyperNetwork(
-                channels, width, unshuffle, dilations, view, smooth, maximum, reduce
-            )
+        case CompactProxySettings(view, width, unshuffle, dilations, smooth):
+            return HyperNetwork(channels, width, unshuffle, dilations, view, smooth, maximum)
         case PlainProxySettings(width=width):
             return PlainHyperNetwork(channels, width, maximum)
 

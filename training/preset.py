@@ -21,7 +21,7 @@ from hyperguide.tasks import find_task
 
 T = TypeVar("T")
 
-View = Literal["image", "detail", "image+detail", "context"]
+View = Literal["image", "detail", "image+detail", "scene"]
 Output = Literal["residual", "affine"]
 LossName = Literal["log_mse", "l1", "l1_ssim", "negative_ssim", "smooth_l1_perceptual", "mse"]
 
@@ -43,11 +43,10 @@ class CompactProxySettings:
     unshuffle: int
     dilations: tuple[int, int, int, int]
     smooth: bool = False
-    reduce: int = 1
     network: Literal["compact"] = "compact"
 
     def __post_init__(self) -> None:
-        _check_sizes(self, "width", "unshuffle", "dilations", "reduce")
+        _check_sizes(self, "width", "unshuffle", "dilations")
 
 
 @dataclass(frozen=True)
@@ -69,18 +68,16 @@ class UNetSettings:
     widths: tuple[int, ...]
     middle: int
     output: Output
-    blocks: tuple[int, ...] = ()
+    blocks: tuple[int, ...] = (1,)
     network: Literal["unet"] = "unet"
 
     def __post_init__(self) -> None:
-        _check_sizes(self, "unshuffle", "widths", "middle")
-        if self.blocks:
-            _check_sizes(self, "blocks")
-            if len(self.blocks) != len(self.widths) - 1:
-                raise HyperguideError(
-                    f"A U-Net of {len(self.widths)} widths takes {len(self.widths) - 1} numbers "
-                    f"of blocks, not {len(self.blocks)}: mend blocks in the preset."
-                )
+        _check_sizes(self, "unshuffle", "widths", "middle", "blocks")
+        if len(self.blocks) not in (1, len(self.widths) - 1):
+            raise HyperguideError(
+                f"A U-Net of {len(self.widths)} widths takes {len(self.widths) - 1} numbers of "
+                f"blocks or one for all, not {len(self.blocks)}: mend blocks in the preset."
+            )
 
 
 @dataclass(frozen=True)

@@ -191,7 +191,7 @@ class Data:
         clean = self._to_tensor(window.cut(planes.clean))
         depth = None
         if planes.guidance is not None:
-            depth = _map_tensor(window.cut(planes.guidance), find_task(self.task).guidance)
+            depth = self._to_map(window.cut(planes.guidance))
         return degradation.degrade(clean, depth, rng)
 
     def _crop_pair(self, planes: Planes, stage: Stage, rng: Generator) -> Sample:
@@ -200,12 +200,19 @@ class Data:
         degraded = self._to_tensor(window.cut(planes.degraded))
         guidance = torch.zeros_like(degraded[:, :1])
         if planes.guidance is not None:
-            guidance = _map_tensor(window.cut(planes.guidance), find_task(self.task).guidance)
+            guidance = self._to_map(window.cut(planes.guidance))
         kernel = None
         if planes.kernel is not None:
             turned = planes.kernel[:, ::-1] if window.mirrored else planes.kernel
             kernel = torch.from_numpy(turned.copy())[None, None]
         return Sample(degraded, self._to_tensor(window.cut(planes.clean)), guidance, kernel)
+
+    def _to_map(self, crop: np.ndarray) -> Tensor:
+        guidance = _map_tensor(crop, find_task(self.task).guidance)
+        if self.task == "dehaze":
+            # A crop is a scene of its own: how far the farthest point outside is, it cannot show.
+            guidance = guidance / guidance.max().clamp(min=1e-6)
+        return guidance
 
     def _to_tensor(self, crop: np.ndarray) -> Tensor:
         image = to_tensor(crop)

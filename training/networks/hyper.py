@@ -12,7 +12,11 @@ from hyperguide.errors import HyperguideError
 
 from ..preset import View
 from .guided_input import MIDDLE, UnshuffledConvolution
+from .resampling import average, interpolate
 from .upsampling import Upsampling
+
+# Rows and columns of the view `scene`.
+SCENE = (96, 128)
 
 _DETAIL_GAIN = 5.0  # brings noise to the size of a picture's values
 
@@ -26,14 +30,14 @@ class HyperNetwork(nn.Module):
     channels: of the image.
     width: feature channels.
     unshuffle: side of the pixel blocks folded into channels.
-    dilations: of the four convolutions; the first is 1 but for `context`.
+    dilations: of the four convolutions; the first is 1 but for `scene`.
     view: what the first layer sees. `image` is the image, and half of the first layer's filters
         start with zero mean, blind to all but detail; `detail` is the image minus its 5x5 mean, in
-        which noise stands out; `image+detail` is both; `context` is the image with its channels'
-        mean and deviation and its mean darkest channel, so that one pixel knows the whole scene.
-    reduce: side of the squares over which the image is averaged first.
+        which noise stands out; `image+detail` is both. `scene` is the whole picture, whatever its
+        size, averaged down to SCENE cells, with its channels' mean and deviation and its mean
+        darkest channel: the map is as coarse, and every part of it knows everything.
     smooth: whether the map has one value for each pixel block, interpolated, rather than one for
-        each pixel; that of `context` or of a reduced image always is.
+        each pixel; that of `scene` always is.
     maximum: upper end of the map's range.
     """
 
@@ -46,17 +50,15 @@ class HyperNetwork(nn.Module):
         view: View,
         smooth: bool,
         maximum: float,
-        reduce: int = 1,
     ) -> None:
         super().__init__()
         self.channels = channels
         self.view = view
         self.unshuffle = unshuffle
-        self.reduce = reduce
-        self.smooth = smooth or view == "context" or reduce > 1
+        self.smooth = smooth or view == "scene"
         self.maximum = maximum
         first: nn.Module
-        if view == "context":
+        if view == "scene":
             statistics = 2 * channels + 1
             first = _convolution(channels * unshuffle**2 + statistics, width, dilations[0])
         elif dilations[0] == 1:
@@ -65,7 +67,7 @@ class HyperNetwork(nn.Module):
         else:
             raise HyperguideError("The first of the proxy's dilations must be 1 in the preset.")
         out = 1 if self.smooth else unshuffle**2
-        self.enlarge = Upsampling(self.size_multiple) if self.smooth else nn.PixelShuffle(unshuffle)
+        self.enlarge = Upsampling(unshuffle) if self.smooth else nn.PixelShuffle(unshuffle)
         self.convs = nn.ModuleList(
             [
                 first,
@@ -89,7 +91,7 @@ class HyperNetwork(nn.Module):
     @property
     def size_multiple(self) -> int:
         """Height and width must be multiples of this."""
-        return self.unshuffle * self.reduce
+        return 1 if self.view == "scene" else self.unshuffle
 
     def forward(self, image: Tensor) -> Tensor:
         """Predict the map.
@@ -97,20 +99,32 @@ class HyperNetwork(nn.Module):
         image: shape (N, C, H, W) in [0, 1].
         Returns shape (N, 1, H, W) in [0, maximum].
         """
-        if self.reduce > 1:
-            image = F.avg_pool2d(image, self.reduce)
-        x = self._view(image)
-        if self.view == "context":
-            x = F.pixel_unshuffle(x, self.unshuffle)
-            x = torch.cat([x, _scene_statistics(image).expand(-1, -1, *x.shape[2:])], 1)
-        for conv in self.convs[:-1]:
-            x = F.relu(conv(x))
-        x = self.maximum * torch.sigmoid(self.convs[-1](x))
-        enlarged: Tensor = self.enlarge(x)
+        if self.view == "scene":
+            height, width = image.shape[2:]
+            scene = average(image, *SCENE)
+            x = self._map(
+                torch.cat(
+                    [
+                        F.pixel_unshuffle(scene - MIDDLE, self.unshuffle),
+                        _scene_statistics(scene).expand(
+                            -1, -1, *(s // self.unshuffle for s in SCENE)
+                        ),
+                    ],
+                    1,
+                )
+            )
+            return interpolate(x, height, width)
+        enlarged: Tensor = self.enlarge(self._map(self._view(image)))
         return enlarged
 
+    def _map(self, x: Tensor) -> Tensor:
+        """The map at the resolution of the convolutions."""
+        for conv in self.convs[:-1]:
+            x = F.relu(conv(x))
+        return self.maximum * torch.sigmoid(self.convs[-1](x))
+
     def _view(self, image: Tensor) -> Tensor:
-        if self.view in ("image", "context"):
+        if self.view == "image":
             return image - MIDDLE
         mean = F.avg_pool2d(image, 5, 1, 2, count_include_pad=False)
         detail = _DETAIL_GAIN * (image - mean)

@@ -50,7 +50,7 @@ class GuidedUNet(nn.Module):
     unshuffle: side of the pixel blocks folded into channels.
     widths: feature channels per level, finest first.
     middle: residual blocks at the coarsest level.
-    blocks: residual blocks each way at every other level, finest first; one each if empty.
+    blocks: residual blocks each way at the other levels, finest first; one number serves all.
     output: `residual` adds the tail to the image; `affine` also multiplies it,
         K y - B + y, the form of the inverted scattering model.
     maximum: the map is divided by it, so that the networks see it in [0, 1].
@@ -65,7 +65,7 @@ class GuidedUNet(nn.Module):
         middle: int,
         output: Output,
         maximum: float,
-        blocks: tuple[int, ...] = (),
+        blocks: tuple[int, ...] = (1,),
     ) -> None:
         super().__init__()
         self.unshuffle = unshuffle
@@ -76,7 +76,8 @@ class GuidedUNet(nn.Module):
         pixels = unshuffle**2
         outputs = channels * (2 if output == "affine" else 1)
         self.head = GuidedHead(channels, guided, widths[0], unshuffle, maximum)
-        levels = list(zip(widths, blocks or [1] * (len(widths) - 1), strict=False))
+        others = widths[:-1]
+        levels = list(zip(others, blocks if len(blocks) > 1 else blocks * len(others), strict=True))
         self.encoder = nn.ModuleList(_residual_blocks(*level) for level in levels)
         self.exits = nn.ModuleList(nn.Identity() for _ in widths[:-1])  # as `entry` of the blocks
         self.down = nn.ModuleList(

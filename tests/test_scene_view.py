@@ -1,0 +1,98 @@
+"""The hyper-network that sees the whole scene: pictures of any size on a fixed grid and back."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import onnxruntime
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from hyperguide.export.graph import export_graph
+from hyperguide.training.data.batches import open_data
+from hyperguide.training.model import build_model
+from hyperguide.training.networks.folding import fold_layers
+from hyperguide.training.networks.hyper import SCENE, HyperNetwork
+from hyperguide.training.networks.resampling import average, interpolate
+from hyperguide.training.preset import Stage, load_preset
+
+SIZES = [(96, 128), (480, 640), (97, 131), (33, 40), (1, 1), (540, 961)]
+
+
+def _random(*shape: int) -> Tensor:
+    return torch.rand(shape, generator=torch.Generator().manual_seed(0))
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_averages_are_those_of_torch(size: tuple[int, int]) -> None:
+    image = _random(2, 3, *size)
+    expected = F.adaptive_avg_pool2d(image, SCENE)
+    torch.testing.assert_close(average(image, *SCENE), expected, atol=1e-6, rtol=0)
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_enlargements_are_those_of_torch(size: tuple[int, int]) -> None:
+    grid = _random(2, 1, 24, 32)
+    expected = F.interpolate(grid, size, mode="bilinear", align_corners=False, antialias=False)
+    torch.testing.assert_close(interpolate(grid, *size), expected, atol=1e-5, rtol=0)
+
+
+def _proxy() -> HyperNetwork:
+    torch.manual_seed(0)
+    return HyperNetwork(3, 16, 4, (1, 2, 4, 8), "scene", smooth=True, maximum=1.0)
+
+
+def test_the_map_does_not_depend_on_the_resolution() -> None:
+    scene = _random(1, 3, 192, 256)
+    larger = scene.repeat_interleave(5, 2).repeat_interleave(5, 3)
+    with torch.no_grad():
+        small, large = (_proxy()(picture) for picture in (scene, larger))
+    assert small.shape[2:] == scene.shape[2:]
+    assert large.shape[2:] == larger.shape[2:]
+    assert small.std() > 1e-3
+    torch.testing.assert_close(F.avg_pool2d(large, 5), small, atol=1e-3, rtol=0)
+
+
+def test_every_part_of_the_map_knows_the_whole_scene() -> None:
+    scene = _random(1, 3, 96, 128)
+    changed = scene.clone()
+    changed[..., 64:, 96:] = 1
+    with torch.no_grad():
+        difference = (_proxy()(scene) - _proxy()(changed)).abs()
+    assert difference[..., :8, :8].mean() > 1e-5
+
+
+@pytest.mark.parametrize("size", [(64, 96), (480, 640), (1088, 320)])
+def test_the_graph_takes_pictures_of_any_size(size: tuple[int, int]) -> None:
+    torch.manual_seed(0)
+    model = fold_layers(build_model(load_preset("dehaze", "fast"))).eval()
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 4
+    session = onnxruntime.InferenceSession(
+        export_graph(model).SerializeToString(), options, providers=["CPUExecutionProvider"]
+    )
+    image = _random(1, 3, *size)
+    (guidance,) = session.run(["guidance"], {"image": image.numpy()})
+    with torch.no_grad():
+        np.testing.assert_allclose(guidance, model.predict(image).numpy(), atol=1e-5)
+
+
+def test_a_crop_is_a_scene_whose_farthest_point_is_1(tmp_path: Path) -> None:
+    from hyperguide.pictures import write_picture
+    from made_data import noise_picture
+
+    for part in ("rgb", "depth"):
+        (tmp_path / part).mkdir()
+    ramp = np.linspace(10, 250, 96).astype(np.uint8)
+    for i in range(4):
+        write_picture(tmp_path / "rgb" / f"{i}.png", noise_picture(i, 64, 96))
+        write_picture(tmp_path / "depth" / f"{i}.png", np.tile(ramp, (64, 1)))
+    preset = load_preset("dehaze", "fast")
+    preset.degradation["invented"] = 0
+    data = open_data(preset, [tmp_path])
+    guidance = data.draw("train", 0, Stage(until=1, crop=32, batch=8), seed=0).sample.guidance
+    assert torch.equal(guidance.amax((1, 2, 3)), torch.ones(8))
+    assert len(guidance.amin((1, 2, 3)).unique()) > 4  # crops at different places
