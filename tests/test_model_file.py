@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import getpass
+import importlib.util
 import os
 import re
 from collections import Counter
@@ -20,7 +21,7 @@ import torch
 from torch import Tensor, nn
 
 import hyperguide
-from conftest import TASKS, Outcome, roughen
+from conftest import TASKS, Cli, Outcome, fails, roughen
 from hyperguide.bundled import bundled_models, bundled_path
 from hyperguide.engines import OnnxRuntimeCpu
 from hyperguide.errors import HyperguideError
@@ -216,16 +217,29 @@ def test_feeding_the_map_back_does_not_compound_the_scale() -> None:
         np.testing.assert_allclose(a, b, atol=1e-6)
 
 
-def test_verify_prints_both_deviations_and_exits_0(
+def test_verify_runs_all_engines_and_prints_both_deviations(
     exported: Path, cli: Callable[..., Outcome]
 ) -> None:
     result = cli("verify", exported)
     assert result.code == 0, result.err
-    lines = [line for line in result.out.splitlines() if "worst deviation" in line]
-    assert [("enhanced" in line, "guidance" in line) for line in lines] == [
-        (True, False),
-        (False, True),
-    ]
+    for engine in ("ONNX Runtime, CPU", "OpenVINO, CPU"):
+        (line,) = (line for line in result.out.splitlines() if line.startswith(engine))
+        assert re.search(r"enhanced off by \S+ of 1e-04, \S+ dB", line), line
+        assert re.search(r"guidance off by \S+ of \S+, \S+ dB", line), line
+        assert line.endswith("ok")
+
+
+def test_verify_says_why_an_engine_did_not_run(
+    exported: Path, quick_cli: Cli, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    find = importlib.util.find_spec
+    monkeypatch.setattr(
+        importlib.util, "find_spec", lambda name: None if name == "openvino" else find(name)
+    )
+    result = quick_cli("verify", exported)
+    assert result.code == 0, result.err
+    assert "openvino: not run, openvino is not installed, pip install" in result.out
+    fails(quick_cli("verify", exported, "--device", "openvino"), "hyperguide[openvino]")
 
 
 def test_verify_fails_for_any_one_changed_weight(model_copy: Path) -> None:
@@ -337,7 +351,8 @@ def test_golden_samples_catch_what_a_new_seal_hides(
     result = cli("verify", model_copy)
     assert result.code == 1
     assert "FAILED" in result.out
-    assert "computes" in result.err
+    assert "computed wrong" in result.err
+    assert "cpu, openvino" in result.err
 
 
 def test_golden_samples_are_small_and_cover_the_dials(exported: Path) -> None:

@@ -12,7 +12,15 @@ from .engine import Engine, TakesBytes
 from .onnx_runtime import OnnxRuntimeCpu
 from .openvino import OpenVino
 
-__all__ = ["DEVICES", "Engine", "OnnxRuntimeCpu", "OpenVino", "TakesBytes", "open_engine"]
+__all__ = [
+    "DEVICES",
+    "Engine",
+    "OnnxRuntimeCpu",
+    "OpenVino",
+    "TakesBytes",
+    "open_engine",
+    "why_not",
+]
 
 # Device -> (package, extra that installs it, engine).
 _ENGINES: dict[str, tuple[str, str, Callable[[ModelFile, int], Engine]]] = {
@@ -40,12 +48,18 @@ def open_engine(model: ModelFile, device: str = "auto", threads: int = 0) -> Eng
     if device == "auto":
         quantized = model.info.precision == "int8"
         device = "openvino" if quantized and _is_installed("openvino") else "cpu"
-    package, extra, engine = _ENGINES[device]
+    reason = why_not(device)
+    if reason is not None:
+        raise HyperguideError(f"No engine for --device {device}: {reason}.")
+    return _ENGINES[device][2](model, threads)
+
+
+def why_not(device: str) -> str | None:
+    """Why a device other than `auto` cannot run here, with the mend; None if it can."""
+    package, extra, _ = _ENGINES[device]
     if not _is_installed(package):
-        raise HyperguideError(
-            f"No engine for --device {device} is installed: pip install 'hyperguide[{extra}]'."
-        )
-    return engine(model, threads)
+        return f"{package} is not installed, pip install 'hyperguide[{extra}]'"
+    return None
 
 
 def _is_installed(package: str) -> bool:
