@@ -19,6 +19,7 @@ import numpy as np
 import torch
 
 import hyperguide
+from hyperguide.export.cost import kilo_macs
 from hyperguide.export.model import export_model
 from hyperguide.training.bilevel import Strategy
 from hyperguide.training.checkpoint import load_run
@@ -33,7 +34,6 @@ from hyperguide.training.preset import (
     load_preset,
 )
 from hyperguide.training.trainer import Run, Settings
-from macs import kilo_macs
 
 FAMILIES: dict[str, Reconstruction] = {
     "U-Net 16/32/64": UNetSettings(2, (16, 32, 64), 2, "residual"),

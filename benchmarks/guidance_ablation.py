@@ -18,6 +18,7 @@ from pathlib import Path
 
 import torch
 
+from hyperguide.export.cost import kilo_macs
 from hyperguide.training.checkpoint import load_run
 from hyperguide.training.data.batches import open_data
 from hyperguide.training.data.degradations import Degradation, Noise
@@ -25,7 +26,6 @@ from hyperguide.training.data.sample import Sample
 from hyperguide.training.metrics import MOST_PSNR, psnr
 from hyperguide.training.model import GuidedModel
 from hyperguide.training.preset import Stage
-from macs import kilo_macs
 
 
 def main() -> None:

@@ -20,13 +20,13 @@ from pathlib import Path
 
 import torch
 
+from hyperguide.export.cost import kilo_macs
 from hyperguide.training.checkpoint import STATE, load_run
 from hyperguide.training.data.batches import open_data
 from hyperguide.training.data.sample import Sample
 from hyperguide.training.metrics import MOST_PSNR, psnr
 from hyperguide.training.model import GuidedModel, build_model
 from hyperguide.training.preset import Preset, Stage, UNetSettings, UnfoldedSettings, load_preset
-from macs import kilo_macs
 
 _WIDER = [1 + i / 40 for i in range(21)]
 _DEEPER = range(4)

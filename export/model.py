@@ -36,6 +36,7 @@ from hyperguide.training.networks.unfolded import UnfoldedDeconvolution
 from hyperguide.verify import compare_golden, seal_breaks
 
 from .calibration import Calibration, Loss, measure_loss, open_calibration
+from .cost import cost
 from .graph import export_graph
 from .half_precision import choose, largest_values, to_half
 from .probe import receptive_field
@@ -117,6 +118,7 @@ def export_model(
     blurs = trained.preset.task == "deblur"
     if lower is None:
         proto, differences = _proven_graph(model, path, blurs)
+        info = replace(info, cost=cost(trained.model, proto))
         content = _sealed(proto, info, _golden_samples(model, blurs))
         write_atomically(path, lambda temporary: _write_proven(temporary, content))
         return Exported(differences)
@@ -131,7 +133,8 @@ def export_model(
             f"--calib, more than {MOST_LOSS} dB: nothing was written; give {more}."
         )
     quality = info.quality | {lower.precision: loss.to_quality()}
-    info = replace(info, precision=lower.precision, quality=quality)
+    costs = cost(trained.model, proto)
+    info = replace(info, precision=lower.precision, quality=quality, cost=costs)
     tolerance = LOWER_TOLERANCES[lower.precision]
     golden = [
         _computed_by(engine, sample, tolerance, model.maximum)

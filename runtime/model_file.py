@@ -63,6 +63,7 @@ class ModelInfo:
     io: `float` (NCHW in [0, 1]).
     training: how the model was trained: preset, data, steps, seconds.
     quality: measured figures.
+    cost: `kilo_macs_per_pixel`, and `operators` by the precision that they compute in.
     card: in words: `purpose`, `data` and its terms, `limits`; empty if nobody wrote one.
     """
 
@@ -77,6 +78,7 @@ class ModelInfo:
     io: str = "float"
     training: dict[str, Any] = field(default_factory=dict)
     quality: dict[str, Any] = field(default_factory=dict)
+    cost: dict[str, Any] = field(default_factory=dict)
     card: dict[str, Any] = field(default_factory=dict)
 
     @property
@@ -122,7 +124,7 @@ class ModelInfo:
             text = {k.removeprefix(PREFIX): v for k, v in metadata.items() if k.startswith(PREFIX)}
             values: dict[str, Any] = {name: text[name] for name in _TEXT}
             values |= {name: json.loads(text[name]) for name in _PARSED}
-            values["card"] = json.loads(text.get("card", "{}"))
+            values |= {name: json.loads(text.get(name, "{}")) for name in _LATER}
             values["guidance"] = Guidance(**values["guidance"])
             info = cls(**values)
             info._check()
@@ -140,6 +142,7 @@ _KNOWN: dict[str, tuple[str, ...]] = {
     "io": ("float",),
 }
 _TEXT = ("task", "tier", "color", "context", "precision", "io")
+_LATER = ("cost", "card")  # older files lack them
 _PARSED = ("guidance", "size_multiple", "receptive_field", "training", "quality")
 
 

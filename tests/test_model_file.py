@@ -25,6 +25,7 @@ from conftest import TASKS, Cli, Outcome, fails, roughen
 from hyperguide.bundled import bundled_models, bundled_path
 from hyperguide.engines import OnnxRuntimeCpu
 from hyperguide.errors import HyperguideError
+from hyperguide.export.cost import kilo_macs
 from hyperguide.export.graph import cancel_differences, export_graph
 from hyperguide.export.model import compare_with_torch, export_model, seal
 from hyperguide.export.probe import receptive_field
@@ -387,3 +388,29 @@ def test_the_receptive_field_is_exact() -> None:
     # block ahead: 11.
     assert receptive_field(_Blocks(), [1], 0) == 11
     assert receptive_field(_Mean(), [1], 0) is None
+
+
+def test_the_work_is_that_of_the_convolutions() -> None:
+    """Counted by hand: inputs times outputs times taps, at the resolution of each layer."""
+    preset = load_preset("denoise", "fast")
+    model = build_model(preset)
+    reach: list[float] = []
+
+    def count(layer: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
+        assert isinstance(layer, nn.Conv2d)
+        taps = layer.in_channels * layer.kernel_size[0] * layer.kernel_size[1]
+        reach.append(taps * output.numel())
+
+    for layer in model.modules():
+        if isinstance(layer, nn.Conv2d):
+            layer.register_forward_hook(count)
+    with torch.no_grad():
+        model.restore(torch.rand(1, 3, 96, 160))
+    assert kilo_macs(build_model(preset)) == pytest.approx(sum(reach) / 96 / 160 / 1000, rel=1e-6)
+
+
+def test_info_tells_work_operators_and_dials(exported: Path, quick_cli: Cli) -> None:
+    text = quick_cli("info", exported).out
+    assert re.search(r"cost.kilo_macs_per_pixel +\d+\.\d", text)
+    assert re.search(r"cost.operators.fp32.Conv +\d\d", text)
+    assert re.search(r"dials.strength +1", text)

@@ -40,6 +40,7 @@ def info(model: str, tier: str, as_json: bool) -> None:
         "context": about.context,
         "precision": about.precision,
         "io": about.io,
+        "cost": about.cost,
         "training": about.training,
         "quality": about.quality,
         "card": about.card,
