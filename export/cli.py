@@ -44,6 +44,7 @@ Examples:
     help=f"For which int8 goes on learning. Default: {Lower.steps}.",
 )
 @click.option("--accept-loss", is_flag=True, help=f"Write a file that loses over {MOST_LOSS} dB.")
+@click.option("--plain", is_flag=True, help="Fuse nothing, to compare with.")
 @click.option("--threads", type=click.IntRange(min=1), help="Of torch. Default: one per core.")
 @click.option("--force", is_flag=True, help="Overwrite an existing file.")
 def export(
@@ -53,6 +54,7 @@ def export(
     calib: tuple[Path, ...],
     steps: int | None,
     accept_loss: bool,
+    plain: bool,
     threads: int | None,
     force: bool,
 ) -> None:
@@ -65,12 +67,14 @@ def export(
     if threads is not None:
         torch.set_num_threads(threads)
     lower = _lower(precision, calib, steps, accept_loss)
+    if plain and lower is not None:
+        raise HyperguideError("--plain is for comparisons in fp32: leave out --precision.")
     trained = load_run(run)
     learning = lower is not None and lower.precision == "int8"
     with progress_bar("step") as bar:
         job = bar.add_task("int8", total=lower.steps if lower else 0, visible=learning)
         exported = export_model(
-            trained, output, force, lower, lambda step: bar.update(job, completed=step)
+            trained, output, force, lower, lambda step: bar.update(job, completed=step), plain
         )
     for d in exported.differences:
         click.echo(

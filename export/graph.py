@@ -22,13 +22,16 @@ from .matrix_deconvolution import MatrixDeconvolution
 OPSET = 18
 
 
-def export_graph(model: GuidedModel, takes_kernel: bool = False) -> onnx.ModelProto:
+def export_graph(
+    model: GuidedModel, takes_kernel: bool = False, plain: bool = False
+) -> onnx.ModelProto:
     """Export both networks and the dials as one graph.
 
     The dials are inputs that have their default as initializer: engines that know optional
     inputs offer them, all others see the single input `image`.
 
     takes_kernel: whether there is the input `kernel`, of deblurring; without it nothing is blurred.
+    plain: leave the graph as the exporter writes it.
     """
     defaults = {**DIALS, KERNEL: 1.0} if takes_kernel else DIALS
     channels = model.channels
@@ -62,7 +65,8 @@ def export_graph(model: GuidedModel, takes_kernel: bool = False) -> onnx.ModelPr
         )
     assert program is not None
     proto = program.model_proto
-    cancel_differences(proto.graph)
+    if not plain:
+        cancel_differences(proto.graph)
     _name_dimensions(proto.graph, channels, defaults)
     _add_defaults(proto.graph, defaults)
     _strip(proto)

@@ -96,6 +96,7 @@ def export_model(
     force: bool = False,
     lower: Lower | None = None,
     report: Callable[[int], None] = lambda step: None,
+    plain: bool = False,
 ) -> Exported:
     """Export a trained pair to `path`, in fp32 unless `lower` is given.
 
@@ -103,6 +104,7 @@ def export_model(
     file appears under its name.
 
     report: called with the number of steps done for int8.
+    plain: fuse nothing, to compare with; fp32 only.
     Raises HyperguideError if the pair is unguided, the output exists, a difference exceeds the
     tolerance, or the loss is too high.
     """
@@ -114,10 +116,10 @@ def export_model(
             "export a guided run."
         )
     info = _describe(trained)
-    model = fold_layers(trained.model).eval()
+    model = trained.model.eval() if plain else fold_layers(trained.model).eval()
     blurs = trained.preset.task == "deblur"
     if lower is None:
-        proto, differences = _proven_graph(model, path, blurs)
+        proto, differences = _proven_graph(model, path, blurs, plain)
         info = replace(info, cost=cost(trained.model, proto))
         content = _sealed(proto, info, _golden_samples(model, blurs))
         write_atomically(path, lambda temporary: _write_proven(temporary, content))
@@ -165,10 +167,10 @@ def _lower(
 
 
 def _proven_graph(
-    model: GuidedModel, path: Path, takes_kernel: bool
+    model: GuidedModel, path: Path, takes_kernel: bool, plain: bool = False
 ) -> tuple[onnx.ModelProto, list[Difference]]:
     """The graph of a pair, and how far it is from torch."""
-    proto = export_graph(model, takes_kernel)
+    proto = export_graph(model, takes_kernel, plain)
     engine = OnnxRuntimeCpu(_as_file(proto, path))
     return proto, compare_with_torch(model, engine, takes_kernel)
 

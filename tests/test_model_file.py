@@ -414,3 +414,18 @@ def test_info_tells_work_operators_and_dials(exported: Path, quick_cli: Cli) -> 
     assert re.search(r"cost.kilo_macs_per_pixel +\d+\.\d", text)
     assert re.search(r"cost.operators.fp32.Conv +\d\d", text)
     assert re.search(r"dials.strength +1", text)
+
+
+def test_a_plain_file_computes_the_same_in_more_steps(
+    run_folder: Path, exported: Path, tmp_path: Path, quick_cli: Cli, astronaut: np.ndarray
+) -> None:
+    plain = tmp_path / "plain.onnx"
+    assert quick_cli("export", run_folder, "-o", plain, "--plain").code == 0
+    counts = [len(onnx.load(path).graph.node) for path in (exported, plain)]
+    assert counts[0] < 0.8 * counts[1]
+    picture = astronaut[:64, :96].astype(np.float32) / 255
+    fused, unfused = (hyperguide.load(path)(picture) for path in (exported, plain))
+    np.testing.assert_allclose(fused.image, unfused.image, atol=1e-5)
+    np.testing.assert_allclose(fused.guidance, unfused.guidance, atol=1e-5)
+    words = ("--plain", "--precision", "fp16", "--calib", tmp_path)
+    fails(quick_cli("export", run_folder, "-o", tmp_path / "b.onnx", *words), "--plain")
