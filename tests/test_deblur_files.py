@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import onnx
@@ -16,7 +17,8 @@ import hyperguide
 from conftest import Cli, fails, roughen
 from hyperguide.errors import HyperguideError
 from hyperguide.export.matrix_deconvolution import MatrixDeconvolution, MatrixFourier, waves
-from hyperguide.export.model import Int8, export_model
+from hyperguide.export.model import Lower, export_model
+from hyperguide.model_file import read_model_file
 from hyperguide.pictures import read_picture, write_picture
 from hyperguide.training.checkpoint import TrainedModel, load_run
 from hyperguide.training.deconvolution import transfer_function
@@ -146,13 +148,29 @@ def test_the_file_keeps_the_contract(deblur_file: Path, cli: Cli) -> None:
 
 
 @pytest.mark.usefixtures("few_crops")
-def test_int8_of_a_deblurring_pair(trained: TrainedModel, photos: Path, tmp_path: Path) -> None:
-    int8 = Int8([photos], steps=1, accept_loss=True)
-    exported = export_model(trained, tmp_path / "int8.onnx", int8=int8)
+@pytest.mark.parametrize("precision", ["fp16", "int8"])
+def test_lower_precision_of_a_deblurring_pair(
+    precision: Literal["fp16", "int8"],
+    trained: TrainedModel,
+    deblur_file: Path,
+    photos: Path,
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "lower.onnx"
+    lower = Lower(precision, [photos], steps=1, accept_loss=True)
+    exported = export_model(trained, path, lower=lower)
     assert exported.loss is not None
     image = (255 * _random(24, 32, 3)).byte().numpy()
-    result = hyperguide.load(tmp_path / "int8.onnx", device="cpu")(image, kernel=_kernel(3, 5))
+    result = hyperguide.load(path, device="cpu")(image, kernel=_kernel(3, 5))
     assert result.image.shape == image.shape
+    if precision == "fp16":
+        # Fourier transforms, whose sums do not fit into fp16, stay as they are.
+        operators = read_model_file(path).info.cost["operators"]
+        transforms = read_model_file(deblur_file).info.cost["operators"]["fp32"]["MatMul"]
+        assert operators["fp32"]["MatMul"] == transforms
+        assert "Conv" not in operators["fp32"]
+        full = hyperguide.load(deblur_file, device="cpu")(image, kernel=_kernel(3, 5))
+        assert np.abs(result.image.astype(int) - full.image).max() <= 2
 
 
 def test_the_command_line_takes_a_kernel(deblur_file: Path, cli: Cli, tmp_path: Path) -> None:
