@@ -242,6 +242,8 @@ def test_verify_says_why_an_engine_did_not_run(
     assert result.code == 0, result.err
     assert "openvino: not run, openvino is not installed, pip install" in result.out
     fails(quick_cli("verify", exported, "--device", "openvino"), "hyperguide[openvino]")
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    fails(quick_cli("verify", exported), "No engine is installed", "hyperguide[cpu]")
 
 
 def test_verify_fails_for_any_one_changed_weight(model_copy: Path) -> None:

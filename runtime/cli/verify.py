@@ -43,13 +43,18 @@ def verify(model: str, tier: str, device: str | None) -> None:
             "export or download it again."
         )
     click.echo(f"{file.path}: {info.task} {info.tier} {info.precision}, digests match")
-    wrong = []
+    verdicts = {}
     for name in _EVERY if device is None else (device,):
         reason = why_not(name) if device is None else None
         if reason is not None:
             click.echo(f"{name}: not run, {reason}")
-        elif not _computes_right(file, name):
-            wrong.append(name)
+        else:
+            verdicts[name] = _computes_right(file, name)
+    if not verdicts:
+        raise HyperguideError(
+            f"No engine is installed that could run {file.path}: pip install 'hyperguide[cpu]'."
+        )
+    wrong = [name for name, right in verdicts.items() if not right]
     if wrong:
         raise HyperguideError(
             f"{file.path} is computed wrong on this machine by --device {', '.join(wrong)}: "
