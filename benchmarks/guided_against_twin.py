@@ -56,7 +56,11 @@ def main() -> None:
     if arguments.streaks:
         sources += ["--streaks", arguments.streaks]
     warmup = guided.schedule.warmup if arguments.warmup is None else arguments.warmup
-    pair = kilo_macs(build_model(guided))
+    costs = {
+        strategy: kilo_macs(build_model(preset, strategy != "unguided"))
+        for strategy, preset in presets.items()
+    }
+    pair = costs[arguments.strategy]
     hyper = pair - kilo_macs(build_model(guided, guided=False))
     inner = arguments.steps * guided.schedule.inner + warmup
     steps = {
@@ -82,8 +86,7 @@ def main() -> None:
     samples = [
         data.draw("held_out", number, stage, seed=1).sample for number in range(arguments.pictures)
     ]
-    for strategy, preset in presets.items():
-        cost = kilo_macs(build_model(preset, strategy != "unguided"))
+    for strategy, cost in costs.items():
         print(f"{strategy}: {cost:.2f} kMAC per pixel, {steps[strategy]} outer steps")
     print(f"{len(samples)} held-out crops, mean PSNR in dB\nseed   guided   twin   difference")
     differences = []

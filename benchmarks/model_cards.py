@@ -21,9 +21,8 @@ import torch
 import yaml
 
 import hyperguide
-from hyperguide.atomic import write_atomically
 from hyperguide.guidance_files import false_color, label
-from hyperguide.model_file import ModelFile, ModelInfo, read_model_file
+from hyperguide.model_file import ModelFile, ModelInfo, read_model_file, replace_info
 from hyperguide.pictures import read_picture, write_picture
 from hyperguide.tasks import Guidance
 from hyperguide.training.data.degradations import DEGRADATIONS
@@ -102,8 +101,7 @@ def main() -> None:
 
 def _with_card(path: Path, words: Words) -> ModelFile:
     file = read_model_file(path)
-    content = file.with_info(replace(file.info, card=words.card()))
-    write_atomically(path, lambda temporary: temporary.write_bytes(content))
+    replace_info(file, replace(file.info, card=words.card()))
     return read_model_file(path)
 
 

@@ -10,9 +10,10 @@ import torch
 
 from hyperguide.cli.progress import progress_bar
 from hyperguide.errors import HyperguideError
+from hyperguide.model_file import PRECISIONS
 from hyperguide.training.checkpoint import load_run
 
-from .model import LOWER_TOLERANCES, MOST_LOSS, Lower, export_model
+from .model import MOST_LOSS, Lower, export_model
 
 
 @click.command(
@@ -27,7 +28,7 @@ Examples:
 @click.option("-o", "--output", required=True, type=Path, help="The .onnx file to write.")
 @click.option(
     "--precision",
-    type=click.Choice(["fp32", *LOWER_TOLERANCES]),
+    type=click.Choice(PRECISIONS),
     default="fp32",
     show_default=True,
     help="Of the convolutions. fp16 is for GPUs; int8 is about twice as fast on CPUs too.",

@@ -10,6 +10,7 @@ import torch
 from onnx import TensorProto
 from torch.utils.flop_counter import FlopCounterMode
 
+from hyperguide.pixels import next_multiple
 from hyperguide.training.model import GuidedModel
 
 # Pixels of the picture that work is told for, 720p.
@@ -26,7 +27,7 @@ def kilo_macs(model: GuidedModel) -> float:
     are not counted.
     """
     multiple = model.size_multiple
-    sides = [-(-least // multiple) * multiple for least in (64, 128)]
+    sides = [next_multiple(least, multiple) for least in (64, 128)]
     small, large = (_macs(model, side) for side in sides)
     slope = (large - small) / (sides[1] ** 2 - sides[0] ** 2)
     return (small + slope * (_PIXELS - sides[0] ** 2)) / _PIXELS / 1000

@@ -14,6 +14,7 @@ import onnx.numpy_helper
 import torch
 
 from hyperguide.model_file import DIALS, ENHANCED, GUIDANCE, IMAGE, KERNEL
+from hyperguide.pixels import next_multiple
 from hyperguide.training.model import GuidedModel
 from hyperguide.training.networks.unfolded import UnfoldedDeconvolution
 
@@ -39,7 +40,7 @@ def export_graph(
         assert isinstance(model.reconstruction, UnfoldedDeconvolution)
         model = GuidedModel(model.proxy, MatrixDeconvolution(model.reconstruction))
     multiple = model.size_multiple
-    height, width = (_example_size(multiple, least) for least in (48, 64))
+    height, width = (next_multiple(least, multiple) for least in (48, 64))
     image = torch.rand(2, channels, height, width, generator=torch.Generator().manual_seed(0))
     # One value a dial: what broadcasts in the trace broadcasts in the graph.
     dials = [torch.full((1, 1, 1, 1), value) for value in DIALS.values()]
@@ -101,10 +102,6 @@ def _drop_unused(graph: onnx.GraphProto) -> None:
             graph.node.remove(node)
         else:
             used.update(node.input)
-
-
-def _example_size(multiple: int, least: int) -> int:
-    return multiple * -(-least // multiple)
 
 
 @contextlib.contextmanager

@@ -5,6 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from hyperguide.pixels import next_multiple
+
 # Least length of the strips; a network that reaches their ends counts as global.
 _STRIP = 2048
 
@@ -27,7 +29,7 @@ def receptive_field(network: nn.Module, channels: list[int], probed: int) -> int
 
 def _reach(network: nn.Module, channels: list[int], probed: int, along: int) -> int | None:
     multiple: int = network.size_multiple  # type: ignore[assignment]  # Module's __getattr__
-    length = multiple * -(-_STRIP // multiple)
+    length = next_multiple(_STRIP, multiple)
     size = [multiple, multiple]
     size[along - 2] = length
     inputs = [torch.zeros(multiple, planes, *size) for planes in channels]

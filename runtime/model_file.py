@@ -26,6 +26,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from .atomic import write_atomically
 from .errors import HyperguideError
 from .protobuf import MalformedError, fields, submessage, without
 from .tasks import TASKS, Guidance
@@ -40,6 +41,8 @@ DIALS: dict[str, float] = {
 KERNEL = "kernel"
 ENHANCED = "enhanced"
 GUIDANCE = "guidance"
+
+PRECISIONS = ("fp32", "fp16", "int8")
 
 PREFIX = "hyperguide."
 FORMAT = 1
@@ -279,6 +282,12 @@ def _metadata(content: bytes) -> list[tuple[str, str]]:
             entry = dict(fields(_message(value)))
             entries.append((_text(entry.get(1, b"")), _text(entry.get(2, b""))))
     return entries
+
+
+def replace_info(file: ModelFile, info: ModelInfo) -> None:
+    """Replace a file on disk by the same with another description."""
+    content = file.with_info(info)
+    write_atomically(file.path, lambda temporary: temporary.write_bytes(content))
 
 
 def _metadata_entry(key: str, value: str) -> bytes:

@@ -96,6 +96,11 @@ def from_tensor(tensor: np.ndarray, image: np.ndarray, layout: Layout) -> np.nda
     return np.ascontiguousarray(pixels, dtype=layout.dtype)
 
 
+def next_multiple(length: int, multiple: int) -> int:
+    """The least multiple that is not below `length`."""
+    return -(-length // multiple) * multiple
+
+
 def pad_to_multiple(tensor: np.ndarray, multiple: int, rows_axis: int = 2) -> np.ndarray:
     """Repeat the last row and column until height and width are multiples.
 

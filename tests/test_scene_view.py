@@ -12,12 +12,14 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from hyperguide.export.graph import export_graph
+from hyperguide.pictures import write_picture
 from hyperguide.training.data.batches import open_data
 from hyperguide.training.model import build_model
 from hyperguide.training.networks.folding import fold_layers
 from hyperguide.training.networks.hyper import SCENE, HyperNetwork
 from hyperguide.training.networks.resampling import average, interpolate
 from hyperguide.training.preset import Stage, load_preset
+from made_data import noise_picture
 
 SIZES = [(96, 128), (480, 640), (97, 131), (33, 40), (1, 1), (540, 961)]
 
@@ -81,9 +83,6 @@ def test_the_graph_takes_pictures_of_any_size(size: tuple[int, int]) -> None:
 
 
 def test_a_crop_is_a_scene_whose_farthest_point_is_1(tmp_path: Path) -> None:
-    from hyperguide.pictures import write_picture
-    from made_data import noise_picture
-
     for part in ("rgb", "depth"):
         (tmp_path / part).mkdir()
     ramp = np.linspace(10, 250, 96).astype(np.uint8)

@@ -10,6 +10,8 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
+from hyperguide.pixels import next_multiple
+
 from .bilevel import Bilevel, NotFiniteError
 from .data.batches import Data
 from .data.sample import Sample
@@ -33,7 +35,7 @@ class HeldOut:
     def __init__(self, data: Data, schedule: Schedule, multiple: int, device: torch.device) -> None:
         self._data, self._schedule, self._device = data, schedule, device
         last = schedule.stages[-1]
-        crop = max(last.crop, multiple * -(-_LEAST_CROP // multiple))
+        crop = max(last.crop, next_multiple(_LEAST_CROP, multiple))
         self._stage = replace(last, batch=min(8, schedule.held_out), crop=crop)
         self._batches: list[Mapped] = []
 

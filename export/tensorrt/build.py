@@ -18,6 +18,7 @@ from hyperguide.engine_file import (
 )
 from hyperguide.errors import HyperguideError
 from hyperguide.model_file import DIALS, IMAGE, KERNEL, PREFIX, ModelFile
+from hyperguide.pixels import next_multiple
 from hyperguide.verify import seal_breaks
 
 from .bindings import TensorRt
@@ -146,9 +147,10 @@ def check_plan(file: ModelFile, plan: Plan, tensorrt: TensorRt) -> None:
     multiple = file.info.size_multiple
     for height, width in plan.sizes:
         if height % multiple or width % multiple:
+            rows, columns = round_up((height, width), multiple)
             raise HyperguideError(
                 f"{width}x{height} is no multiple of {multiple} as {file.path} needs: give "
-                f"{_up(width, multiple)}x{_up(height, multiple)}."
+                f"{columns}x{rows}."
             )
     for what, values in (
         ("heights", [height for height, _ in plan.sizes]),
@@ -176,11 +178,7 @@ def check_plan(file: ModelFile, plan: Plan, tensorrt: TensorRt) -> None:
 def round_up(size: Size, multiple: int) -> Size:
     """The least size of multiples that holds a picture."""
     height, width = size
-    return _up(height, multiple), _up(width, multiple)
-
-
-def _up(side: int, multiple: int) -> int:
-    return max(1, -(-side // multiple)) * multiple
+    return next_multiple(height, multiple), next_multiple(width, multiple)
 
 
 def _profiles(file: ModelFile, plan: Plan, names: Sequence[str]) -> dict[str, Profile]:

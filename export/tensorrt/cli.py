@@ -11,10 +11,10 @@ from typing import Any
 
 import click
 
-from hyperguide.bundled import PRECISIONS, model_path
+from hyperguide.bundled import model_path
 from hyperguide.cli.progress import progress_bar
 from hyperguide.engine_file import SUFFIX
-from hyperguide.model_file import read_model_file
+from hyperguide.model_file import PRECISIONS, read_model_file
 
 from .bindings import BUILDERS, open_tensorrt
 from .build import CancelledError, Plan, Size, build_engine, round_up
@@ -98,7 +98,7 @@ Examples:
 )
 @click.option(
     "--precision",
-    type=click.Choice([*PRECISIONS, "fp16"]),
+    type=click.Choice(PRECISIONS),
     help="Refuse a file of another precision. It is the file that decides.",
 )
 @click.option(

@@ -6,9 +6,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from hyperguide.atomic import write_atomically
 from hyperguide.errors import HyperguideError
-from hyperguide.model_file import ModelFile, read_model_file
+from hyperguide.model_file import ModelFile, read_model_file, replace_info
 from hyperguide.verify import seal_breaks
 
 from .suites import Boundary
@@ -44,6 +43,4 @@ def suite_title(name: str, color: bool, boundary: Boundary | None) -> str:
 
 def record(file: ModelFile, title: str, result: dict[str, Any]) -> None:
     """Replace the file by one whose metadata holds a result, and the seal to it."""
-    info = replace(file.info, quality=file.info.quality | {title: result})
-    content = file.with_info(info)
-    write_atomically(file.path, lambda temporary: temporary.write_bytes(content))
+    replace_info(file, replace(file.info, quality=file.info.quality | {title: result}))

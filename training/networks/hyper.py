@@ -67,7 +67,8 @@ class HyperNetwork(nn.Module):
         else:
             raise HyperguideError("The first of the proxy's dilations must be 1 in the preset.")
         out = 1 if self.smooth else unshuffle**2
-        self.enlarge = Upsampling(unshuffle) if self.smooth else nn.PixelShuffle(unshuffle)
+        if view != "scene":
+            self.enlarge = Upsampling(unshuffle) if self.smooth else nn.PixelShuffle(unshuffle)
         self.convs = nn.ModuleList(
             [
                 first,
