@@ -101,6 +101,14 @@ def test_haze_inverts_by_the_scattering_model() -> None:
     torch.testing.assert_close((sample.degraded - 0.8 * (1 - t)) / t, clean, atol=1e-5, rtol=0)
 
 
+def test_the_farthest_point_of_an_invented_scene_is_at_one() -> None:
+    clean = torch.rand(64, 3, 48, 40, generator=generator(1))
+    depth = Haze(clean=0).degrade(clean, None, generator()).guidance
+    assert float(depth.min()) >= 0
+    assert torch.equal(depth.amax((1, 2, 3)), torch.ones(64))
+    assert float(depth.std((1, 2, 3)).min()) > 0.02
+
+
 @pytest.mark.parametrize("channels", [1, 3])
 def test_blur_is_the_valid_convolution_of_scipy(channels: int) -> None:
     clean = torch.rand(6, channels, 40, 50, generator=generator(1))

@@ -11,6 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from hyperguide.errors import HyperguideError
 from hyperguide.export.graph import export_graph
 from hyperguide.pictures import write_picture
 from hyperguide.training.data.batches import open_data
@@ -45,6 +46,11 @@ def test_enlargements_are_those_of_torch(size: tuple[int, int]) -> None:
 def _proxy() -> HyperNetwork:
     torch.manual_seed(0)
     return HyperNetwork(3, 16, 4, (1, 2, 4, 8), "scene", smooth=True, maximum=1.0)
+
+
+def test_blocks_that_the_scene_cannot_hold_are_refused() -> None:
+    with pytest.raises(HyperguideError, match="96x128 cannot be unshuffled by 5: give 1, 2, 4"):
+        HyperNetwork(3, 16, 5, (1, 2, 4, 8), "scene", smooth=True, maximum=1.0)
 
 
 def test_the_map_does_not_depend_on_the_resolution() -> None:

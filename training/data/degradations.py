@@ -240,7 +240,7 @@ class Haze:
 
 
 def draw_depth(count: int, height: int, width: int, rng: Generator) -> Tensor:
-    """Relative depth of invented scenes in [0, 1], shape (count, 1, height, width).
+    """Relative depth of invented scenes, farthest 1, shape (count, 1, height, width).
 
     A plane that recedes upwards or sideways, hills on it, and a nearer object in half of them.
     """
@@ -253,7 +253,8 @@ def draw_depth(count: int, height: int, width: int, rng: Generator) -> Tensor:
     depth = 0.7 * depth + 0.3 * smooth_field(count, height, width, 4, rng)
     objects = smooth_field(count, height, width, 5, rng) > 0.7
     nearer = depth * _uniform(0.3, 0.9, (count, 1, 1, 1), rng)
-    return torch.where(objects & _happens(0.5, count, rng), nearer, depth).clamp(0, 1)
+    depth = torch.where(objects & _happens(0.5, count, rng), nearer, depth).clamp(min=0)
+    return depth / depth.amax((2, 3), keepdim=True).clamp(min=1e-6)
 
 
 @dataclass(frozen=True)

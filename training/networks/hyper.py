@@ -59,6 +59,11 @@ class HyperNetwork(nn.Module):
         self.maximum = maximum
         first: nn.Module
         if view == "scene":
+            if any(side % unshuffle for side in SCENE):
+                raise HyperguideError(
+                    f"The proxy's scene of {SCENE[0]}x{SCENE[1]} cannot be unshuffled by "
+                    f"{unshuffle}: give 1, 2, 4 or 8 in the preset."
+                )
             statistics = 2 * channels + 1
             first = _convolution(channels * unshuffle**2 + statistics, width, dilations[0])
         elif dilations[0] == 1:
