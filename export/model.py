@@ -340,7 +340,7 @@ def _training_record(record: dict[str, Any]) -> dict[str, Any]:
 def _golden_samples(model: GuidedModel, takes_kernel: bool) -> list[Golden]:
     """Two small synthetic pictures: one as it is, one with every dial turned (and blurred)."""
     multiple = model.size_multiple
-    height, width = (next_multiple(least, multiple) for least in (32, 48))
+    height, width = (next_multiple(least, multiple) for least in (24, 40))
     image = synthetic_picture(height, width, model.channels)[None]
     ramp = np.linspace(0, 1, width, dtype=np.float32) * np.ones((1, 1, height, 1), np.float32)
     turned = {

@@ -20,6 +20,7 @@ from hyperguide.errors import HyperguideError
 from hyperguide.export.graph import export_graph
 from hyperguide.training.losses import TASK_LOSSES, mse, negative_ssim, perceptual_loss, task_loss
 from hyperguide.training.model import GuidedModel
+from hyperguide.training.networks.folding import fold_layers
 from hyperguide.training.networks.griddehazenet import GridDehazeNet
 from hyperguide.training.networks.hyper import PlainHyperNetwork
 from hyperguide.training.networks.prenet import PReNet
@@ -85,6 +86,26 @@ def test_prenet_follows_the_equations_of_its_paper() -> None:
     with torch.no_grad():
         ours = network(image[None], rain[None])[0].numpy()
     np.testing.assert_allclose(ours, x, rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize("stages", [1, 2, 6])
+@pytest.mark.parametrize("guided", [True, False])
+def test_a_folded_prenet_computes_the_same(guided: bool, stages: int) -> None:
+    torch.manual_seed(0)
+    network = PReNet(guided, 2.0, stages).double()
+    image = _random(2, 3, 11, 14)
+    guidance = 2 * _random(2, 1, 11, 14, seed=1) if guided else None
+    folded = fold_layers(network)
+    with torch.no_grad():
+        torch.testing.assert_close(
+            folded(image, guidance), network(image, guidance), atol=1e-12, rtol=0
+        )
+        # Of the branches, of the gates, the tail, of image and restored picture, of the map.
+        convolutions = [m for m in folded.modules() if isinstance(m, nn.Conv2d)]
+        assert len(convolutions) == 10 + 2 + 1 + 2 + guided
+        network.conv_f[0].weight.mul_(2)  # a copy does not notice
+        if stages > 1:
+            assert not torch.allclose(folded(image, guidance), network(image, guidance))
 
 
 def test_griddehazenet_follows_the_grid_of_its_paper() -> None:
@@ -173,7 +194,7 @@ def test_the_exported_graph_takes_any_size_and_holds_the_weights_once(
     build: Build, parameters: int
 ) -> None:
     model = GuidedModel(PlainHyperNetwork(3, 8, 1.0), build(True, 1.0)).eval()
-    content = export_graph(model).SerializeToString()
+    content = export_graph(fold_layers(model)).SerializeToString()
     assert len(content) < 4 * parameters + 100_000
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3

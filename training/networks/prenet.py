@@ -7,6 +7,8 @@ version with an LSTM and five residual blocks. Parameters are named as in the au
 
 from __future__ import annotations
 
+import copy
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -76,6 +78,10 @@ class PReNet(nn.Module):
             restored = image + self._residue(hidden)
         return restored
 
+    def fold(self) -> FoldedPReNet:
+        """The same in fewer and larger convolutions."""
+        return FoldedPReNet(self)
+
     def _remember(self, x: Tensor, cell: Tensor) -> tuple[Tensor, Tensor]:
         """The convolutional LSTM: (hidden state, cell) of the next stage, both (N, 32, H, W)."""
         cell = self.conv_f(x) * cell + self.conv_i(x) * self.conv_g(x)
@@ -83,8 +89,79 @@ class PReNet(nn.Module):
 
     def _residue(self, x: Tensor) -> Tensor:
         """What is added to the rainy image, shape (N, 3, H, W)."""
-        blocks = (self.res_conv1, self.res_conv2, self.res_conv3, self.res_conv4, self.res_conv5)
-        for branch in blocks:
+        for branch in self.branches():
             x = F.relu(x + branch(x))
         residue: Tensor = self.conv(x)
         return residue
+
+    def branches(self) -> list[nn.Module]:
+        """The residual branches in their order."""
+        return [getattr(self, f"res_conv{number}") for number in range(1, 6)]
+
+
+class FoldedPReNet(nn.Module):
+    """What `PReNet` computes, in the form to run.
+
+    The four gates are one convolution. What a stage's convolutions see of the image and the map
+    is the same in all of them and computed once. The first stage remembers nothing, so that half
+    of its gates' work falls away.
+    """
+
+    channels = PReNet.channels
+    size_multiple = PReNet.size_multiple
+    asks_per_stage = PReNet.asks_per_stage
+
+    @torch.no_grad()
+    def __init__(self, network: PReNet) -> None:
+        super().__init__()
+        self.maximum = network.maximum
+        self.stages = network.stages
+        first, first_bias = _parameters(network.conv0)
+        gates = (network.conv_i, network.conv_f, network.conv_o, network.conv_g)
+        weight, bias = (torch.cat(parts) for parts in zip(*map(_parameters, gates), strict=True))
+        # Inputs of the first convolution: three planes of the image, three restored, the map.
+        self.of_image = _with(first[:, :3], first_bias)
+        self.of_restored = _with(first[:, 3:6])
+        self.of_map = _with(first[:, 6:] / network.maximum) if network.guided else None
+        self.gates = _with(weight[:, :_WIDTH], bias)
+        self.gates_of_hidden = _with(weight[:, _WIDTH:])
+        self.branches = nn.ModuleList(copy.deepcopy(branch) for branch in network.branches())
+        self.tail = copy.deepcopy(network.conv[0])
+
+    def forward(self, image: Tensor, guidance: Tensor | None = None) -> Tensor:
+        """See `PReNet.forward`."""
+        constant = self.of_image(image)
+        if self.of_map is not None:
+            constant = constant + self.of_map(guidance)
+        restored, hidden, cell = image, None, None
+        for _ in range(self.stages):
+            x = F.relu(constant + self.of_restored(restored))
+            gates = self.gates(x)
+            if hidden is not None:
+                gates = gates + self.gates_of_hidden(hidden)
+            take, keep, show = torch.sigmoid(gates[:, : 3 * _WIDTH]).chunk(3, 1)
+            new = take * torch.tanh(gates[:, 3 * _WIDTH :])
+            cell = new if cell is None else keep * cell + new
+            hidden = x = show * torch.tanh(cell)
+            for branch in self.branches:
+                x = F.relu(x + branch(x))
+            restored = image + self.tail(x)
+        return restored
+
+
+def _parameters(layers: nn.Sequential) -> tuple[Tensor, Tensor]:
+    """Weight and bias of the convolution that comes first."""
+    conv = layers[0]
+    assert isinstance(conv, nn.Conv2d)
+    assert conv.bias is not None
+    return conv.weight, conv.bias
+
+
+def _with(weight: Tensor, bias: Tensor | None = None) -> nn.Conv2d:
+    """A 3x3 convolution with these parameters."""
+    conv = nn.Conv2d(weight.shape[1], len(weight), 3, padding=1, bias=bias is not None).to(weight)
+    conv.weight.copy_(weight)
+    if bias is not None:
+        assert conv.bias is not None
+        conv.bias.copy_(bias)
+    return conv
