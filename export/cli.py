@@ -10,10 +10,11 @@ import torch
 
 from hyperguide.cli.progress import progress_bar
 from hyperguide.errors import HyperguideError
-from hyperguide.model_file import PRECISIONS
+from hyperguide.model_file import PRECISIONS, read_model_file
 from hyperguide.training.checkpoint import load_run
 
 from .model import MOST_LOSS, Lower, export_model
+from .triton import refuse_entry, write_onnx_entry
 
 
 @click.command(
@@ -22,6 +23,8 @@ Examples:
   hyperguide export runs/denoise -o denoise.onnx
   hyperguide export runs/denoise -o denoise-int8.onnx --precision int8 --calib photos/
   hyperguide export runs/denoise -o denoise-fp16.onnx --precision fp16 --calib photos/
+  hyperguide export runs/denoise -o camera.onnx --io uint8
+  hyperguide export runs/denoise -o denoise.onnx --triton models/
 """
 )
 @click.argument("run", type=Path)
@@ -45,6 +48,19 @@ Examples:
     help=f"For which int8 goes on learning. Default: {Lower.steps}.",
 )
 @click.option("--accept-loss", is_flag=True, help=f"Write a file that loses over {MOST_LOSS} dB.")
+@click.option(
+    "--io",
+    type=click.Choice(["float", "uint8"]),
+    default="float",
+    show_default=True,
+    help="Of pictures: planes of floats, or bytes as cameras give them, NHWC.",
+)
+@click.option(
+    "--triton",
+    type=Path,
+    metavar="DIR",
+    help="Also write the file to a model repository for Triton Inference Server.",
+)
 @click.option("--plain", is_flag=True, help="Fuse nothing, to compare with.")
 @click.option("--threads", type=click.IntRange(min=1), help="Of torch. Default: one per core.")
 @click.option("--force", is_flag=True, help="Overwrite an existing file.")
@@ -55,6 +71,8 @@ def export(
     calib: tuple[Path, ...],
     steps: int | None,
     accept_loss: bool,
+    io: Literal["float", "uint8"],
+    triton: Path | None,
     plain: bool,
     threads: int | None,
     force: bool,
@@ -71,11 +89,14 @@ def export(
     if plain and lower is not None:
         raise HyperguideError("--plain is for comparisons in fp32: leave out --precision.")
     trained = load_run(run)
+    entry = None if triton is None else triton / output.stem
+    if entry is not None:
+        refuse_entry(entry, force)
     learning = lower is not None and lower.precision == "int8"
     with progress_bar("step") as bar:
         job = bar.add_task("int8", total=lower.steps if lower else 0, visible=learning)
         exported = export_model(
-            trained, output, force, lower, lambda step: bar.update(job, completed=step), plain
+            trained, output, force, lower, lambda step: bar.update(job, completed=step), plain, io
         )
     for d in exported.differences:
         click.echo(
@@ -90,6 +111,9 @@ def export(
     for name, size in exported.islands.items():
         click.echo(f"{name} stays in fp32: its values reach {size:.3g}")
     click.echo(f"{output}: {output.stat().st_size / 1000:.0f} kB")
+    if entry is not None:
+        write_onnx_entry(entry, read_model_file(output), force)
+        click.echo(f"{entry}: the same for Triton, the dials being constants")
 
 
 def _lower(

@@ -5,19 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 import onnx
-import torch
-from torch import Tensor, nn
 
 from hyperguide.atomic import refuse_existing, refuse_missing_folder, write_atomically
 from hyperguide.engines import Engine, OnnxRuntimeCpu
 from hyperguide.errors import HyperguideError
 from hyperguide.golden import Golden
 from hyperguide.model_file import (
-    DIALS,
     ENHANCED,
     GUIDANCE,
     IMAGE,
@@ -27,20 +24,18 @@ from hyperguide.model_file import (
     digest_entries,
     read_model_file,
 )
-from hyperguide.pixels import next_multiple
-from hyperguide.tasks import find_task
 from hyperguide.training.checkpoint import TrainedModel
 from hyperguide.training.model import GuidedModel
 from hyperguide.training.networks.folding import fold_layers
-from hyperguide.training.networks.hyper import StageHyperNetworks
-from hyperguide.training.networks.unfolded import UnfoldedDeconvolution
 from hyperguide.verify import compare_golden, seal_breaks
 
+from .byte_pictures import prove_bytes, sample_of_bytes, take_bytes
 from .calibration import Calibration, Loss, measure_loss, open_calibration
 from .cost import cost
+from .description import describe
+from .golden_samples import golden_samples, run_torch
 from .graph import export_graph
 from .half_precision import choose, largest_values, to_half
-from .probe import receptive_field
 from .quantization import insert_pairs, quantize
 
 # Two engines sum in different orders; measured differences stay under 1e-6 on these networks.
@@ -98,6 +93,7 @@ def export_model(
     lower: Lower | None = None,
     report: Callable[[int], None] = lambda step: None,
     plain: bool = False,
+    io: Literal["float", "uint8"] = "float",
 ) -> Exported:
     """Export a trained pair to `path`, in fp32 unless `lower` is given.
 
@@ -106,6 +102,7 @@ def export_model(
 
     report: called with the number of steps done for int8.
     plain: fuse nothing, to compare with; fp32 only.
+    io: of the pictures, see `ModelInfo`.
     Raises HyperguideError if the pair is unguided, the output exists, a difference exceeds the
     tolerance, or the loss is too high.
     """
@@ -116,36 +113,51 @@ def export_model(
             "This run is an unguided twin for comparisons and has no map to offer: "
             "export a guided run."
         )
-    info = _describe(trained)
+    info = replace(describe(trained), io=io)
     model = trained.model.eval() if plain else fold_layers(trained.model).eval()
     blurs = trained.preset.task == "deblur"
+    samples = golden_samples(model, blurs, TOLERANCE)
     if lower is None:
         proto, differences = _proven_graph(model, path, blurs, plain)
-        info = replace(info, cost=cost(trained.model, proto))
-        content = _sealed(proto, info, _golden_samples(model, blurs))
-        write_atomically(path, lambda temporary: _write_proven(temporary, content))
-        return Exported(differences)
-    calibration = open_calibration(trained.preset, lower.calibration, model)
-    proto, exported = _lower(model, path, blurs, lower, calibration, report)
-    engine = OnnxRuntimeCpu(_as_file(proto, path))
-    loss = measure_loss(lambda feeds: run_torch(model, feeds), engine.run, calibration)
+        exported = Exported(differences)
+    else:
+        calibration = open_calibration(trained.preset, lower.calibration, model)
+        proto, exported = _lower(model, path, blurs, lower, calibration, report)
+        engine = OnnxRuntimeCpu(_as_file(proto, path))
+        loss = measure_loss(lambda feeds: run_torch(model, feeds), engine.run, calibration)
+        _refuse_loss(loss, lower)
+        exported = replace(exported, loss=loss)
+        quality = info.quality | {lower.precision: loss.to_quality()}
+        info = replace(info, precision=lower.precision, quality=quality)
+        tolerance = LOWER_TOLERANCES[lower.precision]
+        accepted = {ENHANCED: tolerance, GUIDANCE: tolerance * model.maximum}
+        samples = [_computed_by(engine, replace(s, tolerance=accepted)) for s in samples]
+    info = replace(info, cost=cost(trained.model, proto))
+    if io == "uint8":
+        proto, samples = _of_bytes(proto, samples, path)
+    content = _sealed(proto, info, samples)
+    write_atomically(path, lambda temporary: _write_proven(temporary, content))
+    return exported
+
+
+def _refuse_loss(loss: Loss, lower: Lower) -> None:
     if loss.enhanced > MOST_LOSS and not lower.accept_loss:
         more = "more --steps or --accept-loss" if lower.precision == "int8" else "--accept-loss"
         raise HyperguideError(
             f"In {lower.precision} the model loses {loss.enhanced:.2f} dB on held-out pictures of "
             f"--calib, more than {MOST_LOSS} dB: nothing was written; give {more}."
         )
-    quality = info.quality | {lower.precision: loss.to_quality()}
-    costs = cost(trained.model, proto)
-    info = replace(info, precision=lower.precision, quality=quality, cost=costs)
-    tolerance = LOWER_TOLERANCES[lower.precision]
-    golden = [
-        _computed_by(engine, sample, tolerance, model.maximum)
-        for sample in _golden_samples(model, blurs)
-    ]
-    content = _sealed(proto, info, golden)
-    write_atomically(path, lambda temporary: _write_proven(temporary, content))
-    return replace(exported, loss=loss)
+
+
+def _of_bytes(
+    proto: onnx.ModelProto, samples: Sequence[Golden], path: Path
+) -> tuple[onnx.ModelProto, list[Golden]]:
+    """The graph that takes bytes, proven against the one of floats, and its golden samples."""
+    converted = take_bytes(proto)
+    planes, pixels = (OnnxRuntimeCpu(_as_file(graph, path)) for graph in (proto, converted))
+    for sample in samples:
+        prove_bytes(planes, pixels, sample)
+    return converted, [_computed_by(pixels, sample_of_bytes(sample)) for sample in samples]
 
 
 def _lower(
@@ -235,15 +247,6 @@ def compare_with_torch(
     return differences
 
 
-def run_torch(model: GuidedModel, feeds: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """Run the pair in torch on the feeds of a graph; dials that are absent take their default."""
-    values = {name: np.full((1, 1, 1, 1), value, np.float32) for name, value in DIALS.items()}
-    tensors = {name: torch.from_numpy(value) for name, value in {**values, **feeds}.items()}
-    with torch.no_grad():
-        enhanced, guidance = model(**tensors)
-    return {ENHANCED: enhanced.numpy(), GUIDANCE: guidance.numpy()}
-
-
 def _feed_variants(
     model: GuidedModel, shape: tuple[int, int, int], rng: np.random.Generator, takes_kernel: bool
 ) -> list[dict[str, np.ndarray]]:
@@ -273,103 +276,6 @@ def _feed_variants(
     return variants
 
 
-def _describe(trained: TrainedModel) -> ModelInfo:
-    model, preset, record = trained.model, trained.preset, trained.record
-    reach, is_global = _reach(model, preset.task == "deblur")
-    return ModelInfo(
-        task=preset.task,
-        tier=preset.tier,
-        color="gray" if model.channels == 1 else "rgb",
-        guidance=find_task(preset.task).guidance,
-        size_multiple=model.size_multiple,
-        receptive_field=reach,
-        context="global" if is_global else "local",
-        training=_training_record(record),
-        quality={"validation": record["validation"]},
-    )
-
-
-def _reach(model: GuidedModel, blurs: bool) -> tuple[int, bool]:
-    """How far the pair looks, with the map given if the hyper-network sees the whole picture.
-
-    Of deblurring it is what the denoisers look at together.
-
-    Returns (pixels, whether the hyper-network does).
-    """
-    assert model.proxy is not None
-    network = model.reconstruction
-    if blurs:  # a Fourier transform sees everything, with or without a map
-        assert isinstance(network, UnfoldedDeconvolution)
-        reaches = [receptive_field(denoise, [1, 1], 0) for denoise in network.denoisers]
-        return sum(reach or 0 for reach in reaches), True
-    own = receptive_field(model.reconstruction, [model.channels, 1], 0)
-    of_map = receptive_field(model.reconstruction, [model.channels, 1], 1)
-    if own is None or of_map is None:
-        raise HyperguideError(
-            "The reconstruction network must look at a bounded part of the picture: "
-            "choose fewer levels or blocks in the preset."
-        )
-    if isinstance(model.proxy, StageHyperNetworks):
-        pair = _Function(lambda image: model.restore(image).restored, model.size_multiple)
-        whole = receptive_field(pair, [model.channels], 0)
-        return (max(own, of_map), True) if whole is None else (whole, False)
-    proxy = _Function(model.predict, model.size_multiple)
-    of_proxy = receptive_field(proxy, [model.channels], 0)
-    if of_proxy is None:
-        return max(own, of_map), True
-    return max(own, of_map + of_proxy), False
-
-
-class _Function(nn.Module):
-    """A function of tensors in the place of a network."""
-
-    def __init__(self, function: Callable[..., Tensor], size_multiple: int) -> None:
-        super().__init__()
-        self._function = function
-        self.size_multiple = size_multiple
-
-    def forward(self, *inputs: Tensor) -> Tensor:
-        return self._function(*inputs)
-
-
-def _training_record(record: dict[str, Any]) -> dict[str, Any]:
-    kept = ("preset", "settings", "origin", "step", "seconds", "data")
-    return {name: record[name] for name in kept}
-
-
-def _golden_samples(model: GuidedModel, takes_kernel: bool) -> list[Golden]:
-    """Two small synthetic pictures: one as it is, one with every dial turned (and blurred)."""
-    multiple = model.size_multiple
-    height, width = (next_multiple(least, multiple) for least in (24, 40))
-    image = synthetic_picture(height, width, model.channels)[None]
-    ramp = np.linspace(0, 1, width, dtype=np.float32) * np.ones((1, 1, height, 1), np.float32)
-    turned = {
-        "guidance_in": ramp * np.float32(model.maximum),
-        "guidance_mix": np.full((1, 1, 1, 1), 0.75, np.float32),
-        "guidance_scale": np.full((1, 1, 1, 1), 1.25, np.float32),
-        "strength": ramp[..., ::-1].copy(),
-    }
-    if takes_kernel:
-        turned[KERNEL] = np.full((1, 1, 3, 5), 1 / 15, np.float32)
-    tolerance = {ENHANCED: TOLERANCE, GUIDANCE: TOLERANCE}
-    return [
-        Golden(name, feeds, run_torch(model, feeds), tolerance)
-        for name, feeds in (("plain", {IMAGE: image}), ("dials", {IMAGE: image, **turned}))
-    ]
-
-
-def _computed_by(engine: Engine, sample: Golden, tolerance: float, maximum: float) -> Golden:
-    """A golden sample with what a graph of lower precision computes."""
-    outputs = engine.run(sample.feeds)
-    accepted = {ENHANCED: tolerance, GUIDANCE: tolerance * maximum}
-    return replace(sample, outputs=outputs, tolerance=accepted)
-
-
-def synthetic_picture(height: int, width: int, channels: int) -> np.ndarray:
-    """A picture of gradients, a disc, stripes and noise, 8-bit values in [0, 1], (C, H, W)."""
-    y, x = np.mgrid[0:height, 0:width] / max(height, width)
-    picture = np.stack([0.2 + 0.6 * x, 0.3 + 0.5 * y, 0.7 - 0.4 * x])
-    picture[:, (x - 0.3) ** 2 + (y - 0.3) ** 2 < 0.03] = [[0.9], [0.4], [0.2]]
-    picture += 0.15 * (np.sin(60 * (x + 0.3 * y)) > 0.9)
-    picture += np.random.default_rng(0).normal(0, 0.06, picture.shape)
-    return (np.rint(picture[:channels].clip(0, 1) * 255) / 255).astype(np.float32)
+def _computed_by(engine: Engine, sample: Golden) -> Golden:
+    """A golden sample with what an engine computes instead of torch."""
+    return replace(sample, outputs=engine.run(sample.feeds))

@@ -17,10 +17,21 @@ from .engines import Engine, TakesBytes, open_engine
 from .errors import HyperguideError
 from .kernel_files import check_kernel
 from .model_file import ENHANCED, GUIDANCE, IMAGE, KERNEL, ModelFile, ModelInfo, read_model_file
-from .pixels import Layout, from_tensor, layout_of, pad_to_multiple, to_tensor
+from .pixels import (
+    Layout,
+    from_tensor,
+    layout_of,
+    pad_to_multiple,
+    pixels_to_planes,
+    planes_to_pixels,
+    to_tensor,
+)
 from .tasks import TASKS
 
 Dial = float | np.ndarray
+
+# From bytes of shape (N, H, W, C) to the outputs of a file that takes them.
+RunBytes = Callable[[np.ndarray], dict[str, np.ndarray]]
 
 # Maps come from float arithmetic and from files; ends of the range may be missed by a rounding.
 _ROUNDING = 1e-5
@@ -59,6 +70,12 @@ class Enhancer:
         self.info: ModelInfo = model.info
         self._takes_kernel = KERNEL in model.inputs
         self._engine = engine
+        self._takes_only_bytes = self.info.io == "uint8"
+        self._run_bytes: RunBytes | None = None
+        if self._takes_only_bytes:
+            self._run_bytes = lambda pixels: engine.run({IMAGE: pixels})
+        elif isinstance(engine, TakesBytes):
+            self._run_bytes = engine.run_bytes
         self._open_gray = for_gray
 
     @property
@@ -103,8 +120,8 @@ class Enhancer:
             )
         if kernel is None and guidance is None and _is_one(strength) and _is_one(guidance_scale):
             layout = layout_of(image)
-            if isinstance(self._engine, TakesBytes) and layout.is_bytes(self.info.channels):
-                return self._enhance_bytes(self._engine, image, layout)
+            if self._run_bytes is not None and layout.is_bytes(self.info.channels):
+                return self._enhance_bytes(self._run_bytes, image, layout)
         tensor, layout = to_tensor(image, self.info.channels)
         count, _, height, width = tensor.shape
         shape = (count, height, width)
@@ -124,7 +141,12 @@ class Enhancer:
             name: value if value.size == 1 or name == KERNEL else pad_to_multiple(value, multiple)
             for name, value in dials.items()
         }
-        outputs = self._engine.run({IMAGE: pad_to_multiple(tensor, multiple), **feeds})
+        if self._takes_only_bytes and layout.dtype != np.uint8:
+            raise HyperguideError(
+                f"{self.path} takes pictures of bytes, not of {layout.dtype}: convert the picture "
+                "to uint8, or use a file exported with --io float."
+            )
+        outputs = self._run_planes({IMAGE: pad_to_multiple(tensor, multiple), **feeds})
         enhanced = outputs[ENHANCED][..., :height, :width]
         used = outputs[GUIDANCE][:, 0, :height, :width]
         self._refuse_infinite(enhanced)
@@ -138,14 +160,21 @@ class Enhancer:
         assert self._open_gray is not None
         return self._open_gray()
 
-    def _enhance_bytes(self, engine: TakesBytes, image: np.ndarray, layout: Layout) -> Result:
-        """Enhance bytes on an engine that converts them itself."""
+    def _run_planes(self, feeds: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+        """Run a file of floats or of bytes on floats."""
+        if not self._takes_only_bytes:
+            return self._engine.run(feeds)
+        outputs = self._engine.run({**feeds, IMAGE: planes_to_pixels(feeds[IMAGE])})
+        return {**outputs, ENHANCED: pixels_to_planes(outputs[ENHANCED])}
+
+    def _enhance_bytes(self, run: RunBytes, image: np.ndarray, layout: Layout) -> Result:
+        """Enhance bytes where the engine or the file itself converts them."""
         pixels = image if layout.batched else image[None]
         if not layout.planes:
             pixels = pixels[..., None]
         height, width = pixels.shape[1:3]
         multiple = self.info.size_multiple
-        outputs = engine.run_bytes(pad_to_multiple(pixels, multiple, rows_axis=1))
+        outputs = run(pad_to_multiple(pixels, multiple, rows_axis=1))
         used = outputs[GUIDANCE][:, 0, :height, :width]
         self._refuse_infinite(used)
         enhanced = np.ascontiguousarray(outputs[ENHANCED][:, :height, :width])

@@ -36,7 +36,9 @@ class Golden:
 
     feeds: the graph's inputs; `image` always, dials where they differ from their defaults.
     outputs: `enhanced` and `guidance` as computed at export.
-    tolerance: largest accepted absolute difference of an element of each output.
+        Pictures of files that take bytes are uint8.
+    tolerance: largest accepted absolute difference of an element of each output; of bytes in parts
+        of their range.
     """
 
     name: str
@@ -49,7 +51,12 @@ class Golden:
         arrays = {f"out.{name}": value for name, value in self.outputs.items()}
         arrays |= {f"tolerance.{name}": np.array(v) for name, v in self.tolerance.items()}
         for name, value in self.feeds.items():
-            arrays[f"in.{name}"] = np.rint(value * 255).astype(np.uint8) if name == IMAGE else value
+            if name != IMAGE:
+                arrays[f"in.{name}"] = value
+            elif value.dtype == np.uint8:
+                arrays[f"bytes.{name}"] = value
+            else:
+                arrays[f"in.{name}"] = np.rint(value * 255).astype(np.uint8)
         buffer = io.BytesIO()
         np.savez_compressed(buffer, **arrays)  # type: ignore[arg-type]
         return {_KEY + self.name: base64.b64encode(buffer.getvalue()).decode("ascii")}
@@ -68,14 +75,17 @@ def read_golden(metadata: Mapping[str, str], where: str) -> list[Golden]:
 
 
 def _unpack(name: str, text: str, where: str) -> Golden:
-    parts: dict[str, dict[str, np.ndarray]] = {"in": {}, "out": {}, "tolerance": {}}
+    parts: dict[str, dict[str, np.ndarray]] = {"in": {}, "bytes": {}, "out": {}, "tolerance": {}}
     try:
         with np.load(io.BytesIO(base64.b64decode(text)), allow_pickle=False) as arrays:
             for key in arrays.files:
                 kind, _, entry = key.partition(".")
                 parts[kind][entry] = arrays[key]
         feeds = parts["in"]
-        feeds[IMAGE] = feeds[IMAGE].astype(np.float32) / np.float32(255)
+        if IMAGE in parts["bytes"]:
+            feeds[IMAGE] = parts["bytes"][IMAGE]
+        else:
+            feeds[IMAGE] = feeds[IMAGE].astype(np.float32) / np.float32(255)
         outputs = {key: parts["out"][key] for key in (ENHANCED, GUIDANCE)}
         tolerance = {key: float(parts["tolerance"][key]) for key in (ENHANCED, GUIDANCE)}
     except _DAMAGE:

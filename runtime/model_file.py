@@ -11,6 +11,8 @@ Outputs
     enhanced        float32 (N, C, H, W), clipped to [0, 1]
     guidance        float32 (N, 1, H, W), the map before the scale, in the unit of the metadata
 
+Files whose `io` is uint8 have bytes of shape (N, H, W, C) as `image` and `enhanced` instead.
+
 Every dial has rank 4 and each of its dimensions is 1 or that of the image, so that it serves per
 picture and per pixel. Everything else stands in the file's metadata under `hyperguide.*`.
 """
@@ -63,7 +65,7 @@ class ModelInfo:
         map is given.
     context: `local`, or `global` if the predicted map depends on the whole picture.
     precision: of the weights.
-    io: `float` (NCHW in [0, 1]).
+    io: of the pictures: `float` (NCHW in [0, 1]), or `uint8` (NHWC, bytes).
     training: how the model was trained: preset, data, steps, seconds.
     quality: measured figures.
     cost: `kilo_macs_per_pixel`, and `operators` by the precision that they compute in.
@@ -142,7 +144,7 @@ _KNOWN: dict[str, tuple[str, ...]] = {
     "task": tuple(TASKS),
     "color": ("rgb", "gray"),
     "context": ("local", "global"),
-    "io": ("float",),
+    "io": ("float", "uint8"),
 }
 _TEXT = ("task", "tier", "color", "context", "precision", "io")
 _LATER = ("cost", "card")  # older files lack them

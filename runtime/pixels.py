@@ -96,6 +96,16 @@ def from_tensor(tensor: np.ndarray, image: np.ndarray, layout: Layout) -> np.nda
     return np.ascontiguousarray(pixels, dtype=layout.dtype)
 
 
+def planes_to_pixels(planes: np.ndarray) -> np.ndarray:
+    """Bytes of shape (N, H, W, C) from float32 of shape (N, C, H, W) in [0, 1]."""
+    return np.rint(planes.transpose(0, 2, 3, 1) * np.float32(255)).astype(np.uint8)
+
+
+def pixels_to_planes(pixels: np.ndarray) -> np.ndarray:
+    """Float32 of shape (N, C, H, W) in [0, 1] from bytes of shape (N, H, W, C)."""
+    return pixels.transpose(0, 3, 1, 2).astype(np.float32) * np.float32(1 / 255)
+
+
 def next_multiple(length: int, multiple: int) -> int:
     """The least multiple that is not below `length`."""
     return -(-length // multiple) * multiple

@@ -9,6 +9,7 @@ import numpy as np
 from .engines import Engine
 from .golden import Golden, read_golden
 from .model_file import ENHANCED, GUIDANCE, ModelFile
+from .pixels import full_scale
 
 _MEANING = {
     "weights": "the weights were changed",
@@ -54,10 +55,10 @@ def _deviation(output: str, results: list[tuple[Golden, dict[str, np.ndarray]]])
     worst, psnr = 0.0, np.inf
     tolerance = min(sample.tolerance[output] for sample, _ in results)
     for sample, outputs in results:
-        expected = sample.outputs[output].astype(np.float64)
-        if outputs[output].shape != expected.shape:
+        golden = sample.outputs[output]
+        if outputs[output].shape != golden.shape or outputs[output].dtype != golden.dtype:
             return Deviation(output, np.nan, tolerance, np.nan)
-        difference = np.abs(outputs[output] - expected)
+        difference = np.abs(outputs[output].astype(np.float64) - golden) / full_scale(golden.dtype)
         worst = float(np.maximum(worst, difference.max()))  # keeps NaN
         error = float(np.mean(difference**2))
         psnr = float(np.minimum(psnr, -10 * np.log10(error))) if error != 0 else psnr

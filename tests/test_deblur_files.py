@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Callable
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
 import onnx
+import onnxruntime
 import pytest
 import torch
 import yaml
@@ -16,8 +18,11 @@ from torch import Tensor, nn
 import hyperguide
 from conftest import Cli, fails, roughen
 from hyperguide.errors import HyperguideError
+from hyperguide.export.graph import OPSET
 from hyperguide.export.matrix_deconvolution import MatrixDeconvolution, MatrixFourier, waves
 from hyperguide.export.model import Lower, export_model
+from hyperguide.export.tensorrt.bindings import TensorRt
+from hyperguide.export.tensorrt.network import Messages, parse
 from hyperguide.model_file import read_model_file
 from hyperguide.pictures import read_picture, write_picture
 from hyperguide.training.checkpoint import TrainedModel, load_run
@@ -88,6 +93,71 @@ def test_phases_of_large_pictures_keep_their_digits() -> None:
     angles = 2 * np.pi * np.outer(np.arange(1920), np.arange(1920)) / 1920
     assert np.abs(cosines.numpy() - np.cos(angles)).max() < 1e-6
     assert np.abs(sines.numpy() - np.sin(angles)).max() < 1e-6
+
+
+class _Deconvolution(nn.Module):
+    """One closed-form step with fixed rho."""
+
+    def forward(self, blurred: Tensor, kernel: Tensor) -> Tensor:
+        fourier = MatrixFourier(*blurred.shape[2:])
+        real, imaginary = fourier.of_kernel(kernel)
+        a, b = fourier.forward(blurred)
+        power = real.square() + imaginary.square() + RHO
+        data = real * a + imaginary * b + RHO * a, real * b - imaginary * a + RHO * b
+        return fourier.inverse((data[0] / power, data[1] / power))
+
+
+RHO = 0.01
+
+
+@pytest.fixture(scope="module")
+def deconvolution() -> bytes:
+    """That step as a graph for pictures and kernels of any size."""
+    buffer = io.BytesIO()
+    sides = {2: torch.export.Dim("H"), 3: torch.export.Dim("W")}
+    odd = {2: torch.export.Dim("kh", min=1), 3: torch.export.Dim("kw", min=1)}
+    program = torch.onnx.export(
+        _Deconvolution().eval(),
+        (_random(1, 1, 24, 31), torch.from_numpy(_kernel(5, 7))[None, None]),
+        dynamo=True,
+        opset_version=OPSET,
+        input_names=["blurred", "kernel"],
+        dynamic_shapes=(sides, odd),
+        verbose=False,
+    )
+    assert program is not None
+    program.save(buffer)
+    return buffer.getvalue()
+
+
+@pytest.mark.parametrize("size", [(255, 255), (481, 321), (1080, 1920)])
+def test_the_exported_deconvolution_equals_numpys_fft(
+    size: tuple[int, int], deconvolution: bytes
+) -> None:
+    blurred, kernel = _random(1, 1, *size).numpy(), _kernel(25, 19)
+    shifted = np.zeros(size)
+    shifted[:25, :19] = kernel
+    transfer = np.fft.rfft2(np.roll(shifted, (-12, -9), (0, 1)))
+    spectrum = np.fft.rfft2(blurred[0, 0].astype(np.float64))
+    solution = (transfer.conj() + RHO) * spectrum / (np.abs(transfer) ** 2 + RHO)
+    expected = np.fft.irfft2(solution, s=size)
+    session = onnxruntime.InferenceSession(deconvolution)
+    (actual,) = session.run(None, {"blurred": blurred, "kernel": kernel[None, None]})
+    assert np.abs(actual[0, 0] - expected).max() <= 1e-4 * np.abs(expected).max()
+
+
+def test_the_deconvolution_builds_into_an_engine(deconvolution: bytes) -> None:
+    trt = pytest.importorskip("tensorrt_rtx", reason="TensorRT-RTX is not installed")
+    tensorrt = TensorRt("tensorrt_rtx", trt)
+    messages = Messages(tensorrt)
+    builder = trt.Builder(messages.logger)
+    network = parse(tensorrt, builder, messages, deconvolution, Path("deconvolution.onnx"))
+    config = builder.create_builder_config()
+    profile = builder.create_optimization_profile()
+    profile.set_shape("blurred", (1, 1, 64, 64), (1, 1, 481, 321), (1, 1, 1080, 1920))
+    profile.set_shape("kernel", (1, 1, 1, 1), (1, 1, 19, 19), (1, 1, 41, 41))
+    config.add_optimization_profile(profile)
+    assert builder.build_serialized_network(network, config) is not None, messages.reason()
 
 
 @pytest.mark.parametrize("sides", [(1, 1), (5, 3), (9, 15)])

@@ -308,7 +308,7 @@ def test_a_metadata_entry_given_twice_is_refused(model_copy: Path) -> None:
     [
         ("task", "detoast"),
         ("color", "cmyk"),
-        ("io", "uint8"),
+        ("io", "nchw16"),
         ("size_multiple", "0"),
         ("size_multiple", '"8"'),
         ("receptive_field", "-1"),

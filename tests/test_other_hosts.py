@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import cv2
 import numpy as np
 import onnxruntime
 import pytest
@@ -26,3 +27,20 @@ def test_openvino_and_plain_onnxruntime_agree_fed_only_the_image(
     actual = compiled({"image": image})
     for name, value in zip(("enhanced", "guidance"), expected, strict=True):
         np.testing.assert_allclose(actual[name], value, atol=1e-4)
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_opencv_runs_the_same_file(task: str) -> None:
+    """OpenCV's own engine for ONNX, from version 5 on."""
+    if not hasattr(cv2.dnn, "ENGINE_NEW"):
+        pytest.skip("this OpenCV has only the engine that needs fixed sizes")
+    path = str(bundled_path(task, "fast"))
+    network = cv2.dnn.readNetFromONNX(path, cv2.dnn.ENGINE_NEW)
+    session = onnxruntime.InferenceSession(path)
+    for size in ((64, 96), (32, 160)):
+        image = np.random.default_rng(0).uniform(0, 1, (1, 3, *size)).astype(np.float32)
+        network.setInput(image, "image")
+        names = ["enhanced", "guidance"]
+        expected = session.run(names, {"image": image})
+        for actual, value in zip(network.forward(names), expected, strict=True):
+            np.testing.assert_allclose(actual, value, atol=1e-4)

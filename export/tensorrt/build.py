@@ -12,6 +12,7 @@ from hyperguide.atomic import refuse_existing, refuse_missing_folder, write_atom
 from hyperguide.engine_file import (
     EngineInfo,
     Profile,
+    Shape,
     digest,
     sidecar_path,
     write_engine,
@@ -184,12 +185,12 @@ def round_up(size: Size, multiple: int) -> Size:
 def _profiles(file: ModelFile, plan: Plan, names: Sequence[str]) -> dict[str, Profile]:
     """The shapes of each input; a dial is one value or one for each pixel."""
     channels = file.info.channels
-    least, best, most = (
-        (count, channels, height, width)
-        for count, (height, width) in zip(plan.batches, plan.sizes, strict=True)
-    )
-    count, _, height, width = most
-    kinds = {IMAGE: Profile(least, best, most), KERNEL: _KERNELS}
+
+    def picture(count: int, size: Size) -> Shape:
+        return (count, *size, channels) if file.info.io == "uint8" else (count, channels, *size)
+
+    kinds = {IMAGE: Profile(*map(picture, plan.batches, plan.sizes)), KERNEL: _KERNELS}
+    count, (height, width) = plan.batches[-1], plan.sizes[-1]
     dial = Profile((1, 1, 1, 1), (1, 1, 1, 1), (count, 1, height, width))
     return {name: kinds.get(name, dial) for name in names}
 

@@ -14,9 +14,11 @@ import click
 from hyperguide.bundled import model_path
 from hyperguide.cli.progress import progress_bar
 from hyperguide.engine_file import SUFFIX
+from hyperguide.errors import HyperguideError
 from hyperguide.model_file import PRECISIONS, read_model_file
 
-from .bindings import BUILDERS, open_tensorrt
+from ..triton import refuse_entry, write_plan_entry
+from .bindings import BUILDERS, TensorRt, open_tensorrt
 from .build import CancelledError, Plan, Size, build_engine, round_up
 
 # From thumbnails to 4K; tuned for 720p.
@@ -107,6 +109,12 @@ Examples:
     help="GPUs to build for by compute capability, as sm89 or sm75,sm86 (TensorRT-RTX). Default: "
     "all from sm80 on; TensorRT builds for this machine's only.",
 )
+@click.option(
+    "--triton",
+    type=Path,
+    metavar="DIR",
+    help="Also write the engine to a model repository for Triton Inference Server.",
+)
 @click.option("--steerable", is_flag=True, help="Make inputs of the dials, which must be given.")
 @click.option("--tf32", is_flag=True, help="Let fp32 files compute in TF32, faster and less exact.")
 @click.option("--workspace", type=_Bytes(), help="GPU memory to try tactics with, as 2G.")
@@ -123,6 +131,7 @@ def build(
     batches: tuple[int, int, int],
     precision: str | None,
     targets: str | None,
+    triton: Path | None,
     steerable: bool,
     tf32: bool,
     workspace: int | None,
@@ -137,6 +146,9 @@ def build(
     """
     file = read_model_file(model_path(model, tier))
     tensorrt = open_tensorrt(builder)
+    entry = None if triton is None else triton / output.stem
+    if entry is not None:
+        _check_entry(entry, tensorrt, steerable, force)
     multiple = file.info.size_multiple
     least, best, most = shapes or tuple(round_up(size, multiple) for size in _SIZES)
     plan = Plan(
@@ -163,6 +175,21 @@ def build(
     default = "sm80 and later" if tensorrt.is_rtx else "this machine's GPU"
     where = ", ".join(plan.targets) or default
     click.echo(f"{output}: {built.size / 1000:.0f} kB for {where}; convolutions: {counts}")
+    if entry is not None:
+        write_plan_entry(entry, file.info, output.read_bytes(), batches[-1], force)
+        click.echo(f"{entry}: the same for Triton")
+
+
+def _check_entry(entry: Path, tensorrt: TensorRt, steerable: bool, force: bool) -> None:
+    """Raise HyperguideError where Triton could not serve the engine to be built."""
+    if tensorrt.is_rtx:
+        raise HyperguideError(
+            "Triton serves engines of TensorRT, not of TensorRT-RTX: build with --builder tensorrt "
+            "on the machine that serves, or give --triton to 'hyperguide export'."
+        )
+    if steerable:
+        raise HyperguideError("Triton's clients give a picture only: leave out --steerable.")
+    refuse_entry(entry, force)
 
 
 @contextmanager

@@ -19,7 +19,7 @@ class Engine(Protocol):
     def run(self, feeds: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         """Run once.
 
-        feeds: `image` and any dials, float32, rank 4.
+        feeds: `image` and any dials, float32, rank 4; files of bytes take `image` as uint8.
         Returns `enhanced` and `guidance`.
         """
         ...

@@ -81,7 +81,9 @@ class OpenVino:
         return self._read(self._model.with_inputs())
 
     def _of_bytes(self) -> Any:
-        """The graph between conversions from bytes and back."""
+        """The graph between conversions from bytes and back, unless it has them in itself."""
+        if self._model.info.io == "uint8":
+            return self._read()
         ops: Any = self._openvino.opset13
         layout = self._openvino.Layout
 

@@ -1,0 +1,86 @@
+"""What a model file says of the pair in it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from torch import Tensor, nn
+
+from hyperguide.errors import HyperguideError
+from hyperguide.model_file import ModelInfo
+from hyperguide.tasks import find_task
+from hyperguide.training.checkpoint import TrainedModel
+from hyperguide.training.model import GuidedModel
+from hyperguide.training.networks.hyper import StageHyperNetworks
+from hyperguide.training.networks.unfolded import UnfoldedDeconvolution
+
+from .probe import receptive_field
+
+
+def describe(trained: TrainedModel) -> ModelInfo:
+    """The description of a run's guided pair, in fp32.
+
+    Raises HyperguideError if the reconstruction network looks at the whole picture.
+    """
+    model, preset, record = trained.model, trained.preset, trained.record
+    reach, is_global = _reach(model, preset.task == "deblur")
+    return ModelInfo(
+        task=preset.task,
+        tier=preset.tier,
+        color="gray" if model.channels == 1 else "rgb",
+        guidance=find_task(preset.task).guidance,
+        size_multiple=model.size_multiple,
+        receptive_field=reach,
+        context="global" if is_global else "local",
+        training=_training_record(record),
+        quality={"validation": record["validation"]},
+    )
+
+
+def _reach(model: GuidedModel, blurs: bool) -> tuple[int, bool]:
+    """How far the pair looks, with the map given if the hyper-network sees the whole picture.
+
+    Of deblurring it is what the denoisers look at together.
+
+    Returns (pixels, whether the hyper-network does).
+    """
+    assert model.proxy is not None
+    network = model.reconstruction
+    if blurs:  # a Fourier transform sees everything, with or without a map
+        assert isinstance(network, UnfoldedDeconvolution)
+        reaches = [receptive_field(denoise, [1, 1], 0) for denoise in network.denoisers]
+        return sum(reach or 0 for reach in reaches), True
+    own = receptive_field(model.reconstruction, [model.channels, 1], 0)
+    of_map = receptive_field(model.reconstruction, [model.channels, 1], 1)
+    if own is None or of_map is None:
+        raise HyperguideError(
+            "The reconstruction network must look at a bounded part of the picture: "
+            "choose fewer levels or blocks in the preset."
+        )
+    if isinstance(model.proxy, StageHyperNetworks):
+        pair = _Function(lambda image: model.restore(image).restored, model.size_multiple)
+        whole = receptive_field(pair, [model.channels], 0)
+        return (max(own, of_map), True) if whole is None else (whole, False)
+    proxy = _Function(model.predict, model.size_multiple)
+    of_proxy = receptive_field(proxy, [model.channels], 0)
+    if of_proxy is None:
+        return max(own, of_map), True
+    return max(own, of_map + of_proxy), False
+
+
+class _Function(nn.Module):
+    """A function of tensors in the place of a network."""
+
+    def __init__(self, function: Callable[..., Tensor], size_multiple: int) -> None:
+        super().__init__()
+        self._function = function
+        self.size_multiple = size_multiple
+
+    def forward(self, *inputs: Tensor) -> Tensor:
+        return self._function(*inputs)
+
+
+def _training_record(record: dict[str, Any]) -> dict[str, Any]:
+    kept = ("preset", "settings", "origin", "step", "seconds", "data")
+    return {name: record[name] for name in kept}
