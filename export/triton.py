@@ -10,11 +10,9 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
-import onnx
-
 from hyperguide.atomic import write_together
 from hyperguide.errors import HyperguideError
-from hyperguide.model_file import DIALS, ENHANCED, GUIDANCE, IMAGE, KERNEL, ModelFile, ModelInfo
+from hyperguide.model_file import ENHANCED, GUIDANCE, IMAGE, KERNEL, ModelFile, ModelInfo
 from hyperguide.paths import exists, make_folder
 
 # How long a picture may wait for others of its size, so that they run together.
@@ -37,7 +35,7 @@ def refuse_entry(folder: Path, force: bool) -> None:
 
 def write_onnx_entry(folder: Path, file: ModelFile, force: bool = False) -> None:
     """Write a model file as the model NAME whose folder is given, frozen: dials are constants."""
-    _write(folder, file.info, "onnxruntime", freeze(file.content), _BATCH, force)
+    _write(folder, file.info, "onnxruntime", file.frozen(), _BATCH, force)
 
 
 def write_plan_entry(
@@ -48,24 +46,6 @@ def write_plan_entry(
     batch: the largest that it takes.
     """
     _write(folder, info, "tensorrt", engine, batch, force)
-
-
-def freeze(content: bytes) -> bytes:
-    """A model file whose only input is the picture (and a kernel that must be given).
-
-    Engines then fold the dials away. It is no model file of ours any more, because these can be
-    steered: metadata and seal are left out.
-    """
-    proto = onnx.load_from_string(content)
-    inputs = [value for value in proto.graph.input if value.name not in DIALS]
-    del proto.graph.input[:]
-    proto.graph.input.extend(inputs)
-    kept = [tensor for tensor in proto.graph.initializer if tensor.name != KERNEL]
-    del proto.graph.initializer[:]
-    proto.graph.initializer.extend(kept)
-    del proto.metadata_props[:]
-    onnx.checker.check_model(proto, full_check=True)
-    return bytes(proto.SerializeToString())
 
 
 def configuration(name: str, info: ModelInfo, backend: str, batch: int) -> str:

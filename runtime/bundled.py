@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from .engine_file import SUFFIX
 from .errors import HyperguideError
 from .tasks import find_task
 
@@ -21,10 +22,16 @@ def bundled_models() -> list[Path]:
 def model_path(model: str | Path, tier: str = "fast", precision: str = "fp32") -> Path:
     """What a user means by `model`: a path, the task of a bundled model, or its file's name.
 
-    A string is a path if it ends in .onnx or has a slash in it. Tier and precision belong to tasks.
+    A string is a path if it ends in .onnx or .engine or has a slash in it. Tier and precision
+    belong to tasks.
     Raises HyperguideError if no such model is bundled.
     """
-    if isinstance(model, Path) or model.endswith(".onnx") or "/" in model or os.sep in model:
+    if (
+        isinstance(model, Path)
+        or model.endswith((".onnx", SUFFIX))
+        or "/" in model
+        or os.sep in model
+    ):
         return Path(model)
     return named_path(model) or bundled_path(model, tier, precision)
 

@@ -14,6 +14,7 @@ import hashlib
 import json
 import os
 from dataclasses import asdict, dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -70,6 +71,30 @@ class EngineInfo:
         return ModelInfo.from_metadata(self.metadata, path)
 
 
+@dataclass(frozen=True)
+class EngineFile:
+    """An engine and its sidecar, with what `ModelFile` tells of a model."""
+
+    path: Path
+    content: bytes = field(repr=False)
+    sidecar: EngineInfo
+
+    @cached_property
+    def info(self) -> ModelInfo:
+        """The description of the model."""
+        return self.sidecar.model_info(self.path)
+
+    @property
+    def metadata(self) -> dict[str, str]:
+        """Of the model file that it was built from."""
+        return self.sidecar.metadata
+
+    @property
+    def inputs(self) -> tuple[str, ...]:
+        """Names of the inputs."""
+        return tuple(self.sidecar.profiles)
+
+
 def sidecar_path(engine: Path) -> Path:
     """Where the sidecar of an engine is."""
     return engine.with_name(engine.name + ".json")
@@ -87,8 +112,8 @@ def write_engine(path: Path, content: bytes, info: EngineInfo) -> None:
     _remember(info.engine)
 
 
-def read_engine(path: Path, trust: bool = False) -> tuple[bytes, EngineInfo]:
-    """An engine's bytes and its sidecar.
+def read_engine(path: Path, trust: bool = False) -> EngineFile:
+    """Read an engine and its sidecar.
 
     trust: take an engine that this user did not build.
     Raises HyperguideError if one of the files is missing, damaged or of another version, if they
@@ -111,7 +136,7 @@ def read_engine(path: Path, trust: bool = False) -> tuple[bytes, EngineInfo]:
             f"{path} was not built by you on this machine, and engines can carry code: build it "
             "again, or add --trust if you know where it comes from."
         )
-    return content, info
+    return EngineFile(path, content, info)
 
 
 def read_sidecar(path: Path) -> EngineInfo:

@@ -13,10 +13,20 @@ import cv2
 import numpy as np
 
 from .bundled import gray_path, model_path
+from .engine_file import SUFFIX, EngineFile, read_engine
 from .engines import Engine, TakesBytes, open_engine
 from .errors import HyperguideError
 from .kernel_files import check_kernel
-from .model_file import ENHANCED, GUIDANCE, IMAGE, KERNEL, ModelFile, ModelInfo, read_model_file
+from .model_file import (
+    DIALS,
+    ENHANCED,
+    GUIDANCE,
+    IMAGE,
+    KERNEL,
+    ModelFile,
+    ModelInfo,
+    read_model_file,
+)
 from .pixels import (
     Layout,
     from_tensor,
@@ -62,7 +72,7 @@ class Enhancer:
 
     def __init__(
         self,
-        model: ModelFile,
+        model: ModelFile | EngineFile,
         engine: Engine,
         for_gray: Callable[[], Enhancer] | None = None,
     ) -> None:
@@ -140,6 +150,7 @@ class Enhancer:
         feeds = {
             name: value if value.size == 1 or name == KERNEL else pad_to_multiple(value, multiple)
             for name, value in dials.items()
+            if not (value.size == 1 and value.item() == DIALS.get(name))  # as they are anyway
         }
         if self._takes_only_bytes and layout.dtype != np.uint8:
             raise HyperguideError(
@@ -233,20 +244,22 @@ def load(
     tier: str = "fast",
     precision: str = "fp32",
     threads: int = 0,
+    trust: bool = False,
 ) -> Enhancer:
     """Load a bundled model by its task's name, or a model file by its path.
 
     model: `denoise`, `derain`, `dehaze`; the name of a bundled file, see `hyperguide models`; or
-        the path of an .onnx file. By its task's name a model for gray pictures comes along where
-        there is one.
-    device: `auto`, `cpu` or `openvino`, see `engines.open_engine`.
+        the path of an .onnx file or of a TensorRT engine. By its task's name a model for gray
+        pictures comes along where there is one.
+    device: see `engines.open_engine`.
     tier, precision: of a task's bundled model.
     threads: of the CPU engine; 0 takes one per core.
+    trust: load a TensorRT engine that somebody else built, which can carry code.
     Raises HyperguideError if there is no such model or it cannot run.
     """
     path = model_path(model, tier, precision)
     beside = gray_path(path) if str(model) in TASKS else None
-    file = read_model_file(path)
+    file = read_engine(path, trust) if path.suffix == SUFFIX else read_model_file(path)
     _ = file.info  # a file that is not ours fails here, before an engine sees it
     engine = open_engine(file, device, threads)
     if beside is None:

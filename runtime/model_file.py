@@ -190,6 +190,21 @@ class ModelFile:
         rest = without(content, lambda number, _: number == _MODEL_GRAPH)
         return rest + submessage(_MODEL_GRAPH, without(_message(graph), is_default))
 
+    def frozen(self) -> bytes:
+        """The file with the dials as constants, so that the picture is its only input.
+
+        (And a kernel, which must be given.) Engines then fold the dials away. It is no model file
+        of ours any more, for these can be steered: metadata and seal are left out.
+        """
+
+        def is_dial(part: int, item: memoryview) -> bool:
+            return part == _GRAPH_INPUT and _text(dict(fields(item)).get(1, b"")) in DIALS
+
+        content = memoryview(self.with_inputs([KERNEL]))
+        graph = next(value for number, value in fields(content) if number == _MODEL_GRAPH)
+        rest = without(content, lambda number, _: number in (_MODEL_GRAPH, _MODEL_METADATA))
+        return rest + submessage(_MODEL_GRAPH, without(_message(graph), is_dial))
+
     def with_info(self, info: ModelInfo) -> bytes:
         """The file with this description in the place of its own, and the digests to it."""
         rest = without(memoryview(self.content), lambda number, _: number == _MODEL_METADATA)

@@ -18,9 +18,9 @@ import hyperguide.export.tensorrt
 from conftest import Cli, fails, nothing_left
 from hyperguide.bundled import bundled_models
 from hyperguide.engine_file import read_engine, sidecar_path
+from hyperguide.engines.tensorrt_bindings import TensorRt, open_tensorrt
 from hyperguide.errors import HyperguideError
 from hyperguide.export.model import Lower, export_model, seal
-from hyperguide.export.tensorrt.bindings import TensorRt, open_tensorrt
 from hyperguide.export.tensorrt.build import CancelledError, Plan, build_engine, round_up
 from hyperguide.model_file import DIALS, read_model_file
 from hyperguide.training.checkpoint import load_run
@@ -57,8 +57,9 @@ def test_every_bundled_file_builds_for_all_targets_and_sizes_up_to_4k(
     plan = _plan(file.info.size_multiple, targets=TARGETS, steerable=steerable, batches=(1, 1, 4))
     built = build_engine(file, tmp_path / "model.engine", plan, tensorrt)
     assert set(built.convolutions) == {file.info.precision}
-    content, info = read_engine(tmp_path / "model.engine")
-    assert len(content) > 0.5 * len(file.content)
+    engine = read_engine(tmp_path / "model.engine")
+    info = engine.sidecar
+    assert len(engine.content) > 0.5 * len(file.content)
     assert info.targets == TARGETS
     given = set(file.inputs) if steerable else set(file.inputs) - set(DIALS)
     assert set(info.profiles) == given
@@ -83,7 +84,7 @@ def test_the_sidecar_describes_model_and_engine(
     assert values["builder"] == "tensorrt_rtx"
     assert values["options"] == {"workspace": 1 << 30, "tf32": False}
     assert str(tmp_path) not in json.dumps(values)
-    _, info = read_engine(engine)
+    info = read_engine(engine).sidecar
     file = read_model_file(model_copy)
     assert info.model_info(engine) == file.info
     golden = [key for key in file.metadata if "golden" in key]
@@ -206,7 +207,7 @@ def test_an_engine_of_someone_else_must_be_trusted(
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "elsewhere"))
     with pytest.raises(HyperguideError, match="--trust"):
         read_engine(engine)
-    content, _ = read_engine(engine, trust=True)
+    content = read_engine(engine, trust=True).content
     assert content == engine.read_bytes()
 
 

@@ -12,9 +12,9 @@ import hyperguide
 from conftest import Cli, fails
 from hyperguide.engine_file import read_engine
 from hyperguide.engines import OnnxRuntimeCpu
+from hyperguide.engines.tensorrt_bindings import open_tensorrt
 from hyperguide.errors import HyperguideError
 from hyperguide.export.model import Lower, export_model
-from hyperguide.export.tensorrt.bindings import open_tensorrt
 from hyperguide.export.tensorrt.build import Plan, build_engine
 from hyperguide.model_file import read_model_file
 from hyperguide.pictures import write_picture
@@ -146,7 +146,7 @@ def test_engines_take_frames_too(
     plan = Plan(((64, 64), (256, 256), (512, 1024)), targets=("sm89",))
     engine = tmp_path / "camera.engine"
     build_engine(read_model_file(byte_file), engine, plan, open_tensorrt("tensorrt_rtx"))
-    _, info = read_engine(engine)
+    info = read_engine(engine).sidecar
     assert info.profiles["image"].most == (1, 512, 1024, 3)
     assert info.model_info(engine).io == "uint8"
 

@@ -17,13 +17,15 @@ from hyperguide.engine_file import (
     sidecar_path,
     write_engine,
 )
+from hyperguide.engines import why_absent
+from hyperguide.engines.cuda import Gpu
+from hyperguide.engines.tensorrt_bindings import Messages, TensorRt
 from hyperguide.errors import HyperguideError
 from hyperguide.model_file import DIALS, IMAGE, KERNEL, PREFIX, ModelFile
 from hyperguide.pixels import next_multiple
 from hyperguide.verify import seal_breaks
 
-from .bindings import TensorRt
-from .network import Messages, census, check_precision, inputs, parse
+from .network import census, check_precision, inputs, parse
 
 Size = tuple[int, int]
 """Height and width."""
@@ -133,7 +135,7 @@ def build_engine(
         metadata={key: value for key, value in file.metadata.items() if key.startswith(PREFIX)},
         builder=tensorrt.name,
         version=tensorrt.version,
-        targets=plan.targets,
+        targets=plan.targets or _own_target(tensorrt),
         precision=precision,
         steerable=plan.steerable,
         profiles=profiles,
@@ -207,6 +209,13 @@ def _set_targets(config: Any, trt: Any, targets: Sequence[str]) -> None:
         config.num_compute_capabilities = len(targets)
     for number, target in enumerate(targets):
         config.set_compute_capability(getattr(trt.ComputeCapability, target.upper()), number)
+
+
+def _own_target(tensorrt: TensorRt) -> tuple[str, ...]:
+    """The GPU that TensorRT builds for unasked; TensorRT-RTX builds for many."""
+    if tensorrt.is_rtx or why_absent("tensorrt") is not None:
+        return ()
+    return (Gpu(0).capability,)
 
 
 def _timing_cache(config: Any, path: Path | None) -> Any:

@@ -7,33 +7,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from hyperguide.engines.tensorrt_bindings import Messages, TensorRt
 from hyperguide.errors import HyperguideError
-
-from .bindings import TensorRt
-
-
-class Messages:
-    """Collects what TensorRT has to complain about."""
-
-    def __init__(self, tensorrt: TensorRt) -> None:
-        trt = tensorrt.module
-        grave = (trt.ILogger.Severity.INTERNAL_ERROR, trt.ILogger.Severity.ERROR)
-        lines: list[str] = []
-
-        class Logger(trt.ILogger):  # type: ignore[name-defined]
-            def __init__(self) -> None:
-                super().__init__()
-
-            def log(self, severity: Any, message: str) -> None:
-                if severity in grave:
-                    lines.append(message)
-
-        self.logger = Logger()
-        self._lines = lines
-
-    def reason(self) -> str:
-        """The first complaint, in one line."""
-        return " ".join(self._lines[0].split()) if self._lines else "it gave no reason"
 
 
 def parse(tensorrt: TensorRt, builder: Any, messages: Messages, content: bytes, path: Path) -> Any:

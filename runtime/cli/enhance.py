@@ -14,7 +14,7 @@ import numpy as np
 
 from hyperguide.atomic import refuse_existing
 from hyperguide.bundled import PRECISIONS
-from hyperguide.engines import DEVICES
+from hyperguide.engines import Device
 from hyperguide.enhancer import Dial, Enhancer, load
 from hyperguide.errors import HyperguideError
 from hyperguide.guidance_files import encode_map, false_color, gray_plane, read_map
@@ -23,6 +23,7 @@ from hyperguide.paths import make_folder
 from hyperguide.pictures import read_picture, write_picture
 from hyperguide.pixels import full_scale
 
+from .device_option import DeviceType
 from .jobs import Job, plan_jobs
 from .progress import progress_bar
 
@@ -64,7 +65,7 @@ Examples:
 @click.argument("more", nargs=-1, type=Path, metavar="[IN]...")
 @click.option("-o", "--output", required=True, help="Picture, or folder for several.")
 @click.option("-t", "--task", help="Bundled model: denoise, derain, dehaze.")
-@click.option("-m", "--model", type=Path, help="Model file instead of a bundled one.")
+@click.option("-m", "--model", type=Path, help="Model file or TensorRT engine instead.")
 @click.option("--tier", default="fast", show_default=True, help="Of the bundled model.")
 @click.option(
     "--precision",
@@ -94,7 +95,8 @@ Examples:
     "--kernel", type=Path, help="Of the blur: .png, .txt, .dlm or .npy; for models that deblur."
 )
 @click.option("--save-guidance", type=Path, metavar="DIR", help="Also write the maps.")
-@click.option("--device", type=click.Choice(DEVICES), default="auto", show_default=True)
+@click.option("--device", type=DeviceType(), default="auto", show_default=True)
+@click.option("--trust", is_flag=True, help="Load a TensorRT engine that somebody else built.")
 @click.option("--force", is_flag=True, help="Overwrite existing files.")
 def enhance(
     inputs: tuple[Path, ...],
@@ -110,7 +112,8 @@ def enhance(
     mask: Path | None,
     kernel: Path | None,
     save_guidance: Path | None,
-    device: str,
+    device: Device,
+    trust: bool,
     force: bool,
 ) -> None:
     """Enhance pictures or folders of pictures.
@@ -126,7 +129,11 @@ def enhance(
     cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
     jobs = plan_jobs(sources, output, save_guidance)
     enhancer = load(
-        model if model is not None else str(task), device=device, tier=tier, precision=precision
+        model if model is not None else str(task),
+        device=str(device),
+        tier=tier,
+        precision=precision,
+        trust=trust,
     )
     dials = _Dials(
         strength,

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import click
 
 from hyperguide.bundled import model_path
-from hyperguide.engines import DEVICES, open_engine, why_not
+from hyperguide.engine_file import SUFFIX, EngineFile, read_engine
+from hyperguide.engines import KINDS, Device, open_engine, why_not
 from hyperguide.errors import HyperguideError
 from hyperguide.model_file import ModelFile, read_model_file
 from hyperguide.verify import compare_golden, seal_breaks
 
-_EVERY = tuple(device for device in DEVICES if device != "auto")
+from .device_option import DeviceType
 
 
 @click.command(
@@ -18,6 +21,7 @@ _EVERY = tuple(device for device in DEVICES if device != "auto")
 Examples:
   hyperguide verify model.onnx
   hyperguide verify denoise
+  hyperguide verify model.engine
   hyperguide verify model.onnx --device openvino && deploy model.onnx
 """
 )
@@ -25,32 +29,34 @@ Examples:
 @click.option("--tier", default="fast", show_default=True, help="Of a bundled model.")
 @click.option(
     "--device",
-    type=click.Choice(DEVICES),
+    type=DeviceType(),
     help="Only this one, which must run; by default everything that is installed.",
 )
-def verify(model: str, tier: str, device: str | None) -> None:
-    """Check a model file's digests, then run its golden samples on the engines of this machine.
+@click.option("--trust", is_flag=True, help="Load an engine that somebody else built.")
+def verify(model: str, tier: str, device: Device | None, trust: bool) -> None:
+    """Check a file's digests, then run its golden samples on the engines of this machine.
 
-    Exit code 1 if weights, graph or metadata were changed, or if image or guidance deviate on an
-    engine.
+    MODEL is a model file, a bundled model or a TensorRT engine. Exit code 1 if weights, graph or
+    metadata were changed, or if image or guidance deviate on an engine.
     """
-    file = read_model_file(model_path(model, tier))
-    info = file.info
-    broken = seal_breaks(file)
-    if broken:
-        raise HyperguideError(
-            f"{file.path} is not what was exported: {' and '.join(broken)}; "
-            "export or download it again."
-        )
-    click.echo(f"{file.path}: {info.task} {info.tier} {info.precision}, digests match")
+    file: ModelFile | EngineFile
+    if model.endswith(SUFFIX):
+        file = read_engine(Path(model), trust)
+    else:
+        file = read_model_file(model_path(model, tier))
+    click.echo(f"{file.path}: {_kind(file)}, digests match")
     verdicts = {}
-    for name in _EVERY if device is None else (device,):
-        reason = why_not(name) if device is None else None
+    for one in map(Device, KINDS) if device is None else [device]:
+        reason = why_not(one.kind, file) if device is None else None
         if reason is not None:
-            click.echo(f"{name}: not run, {reason}")
+            click.echo(f"{one}: not run, {reason}")
         else:
-            verdicts[name] = _computes_right(file, name)
+            verdicts[str(one)] = _computes_right(file, one)
     if not verdicts:
+        if isinstance(file, EngineFile):
+            raise HyperguideError(
+                f"{file.path} was not run: it needs a GPU and TensorRT's runtime."
+            )
         raise HyperguideError(
             f"No engine is installed that could run {file.path}: pip install 'hyperguide[cpu]'."
         )
@@ -62,7 +68,23 @@ def verify(model: str, tier: str, device: str | None) -> None:
         )
 
 
-def _computes_right(file: ModelFile, device: str) -> bool:
+def _kind(file: ModelFile | EngineFile) -> str:
+    """What the file is. Raises HyperguideError if it was changed."""
+    info = file.info
+    text = f"{info.task} {info.tier} {info.precision}"
+    if isinstance(file, EngineFile):
+        made = file.sidecar
+        return f"{text}, {made.builder} {made.version} for {', '.join(made.targets) or 'this GPU'}"
+    broken = seal_breaks(file)
+    if broken:
+        raise HyperguideError(
+            f"{file.path} is not what was exported: {' and '.join(broken)}; "
+            "export or download it again."
+        )
+    return text
+
+
+def _computes_right(file: ModelFile | EngineFile, device: Device) -> bool:
     engine = open_engine(file, device)
     deviations = compare_golden(file, engine)
     parts = [

@@ -2,65 +2,74 @@
 
 from __future__ import annotations
 
-import importlib.util
-from collections.abc import Callable
-
+from hyperguide.engine_file import EngineFile
 from hyperguide.errors import HyperguideError
 from hyperguide.model_file import ModelFile
 
+from .devices import DEVICES, KINDS, Device, is_installed, parse_device, why_absent
 from .engine import Engine, TakesBytes
-from .onnx_runtime import OnnxRuntimeCpu
+from .onnx_runtime import OnnxRuntimeCpu, OnnxRuntimeCuda, OnnxRuntimeTensorRt
 from .openvino import OpenVino
+from .tensorrt import TensorRtEngine
 
 __all__ = [
     "DEVICES",
+    "KINDS",
+    "Device",
     "Engine",
     "OnnxRuntimeCpu",
     "OpenVino",
     "TakesBytes",
+    "TensorRtEngine",
     "open_engine",
+    "parse_device",
+    "why_absent",
     "why_not",
 ]
 
-# Device -> (package, extra that installs it, engine).
-_ENGINES: dict[str, tuple[str, str, Callable[[ModelFile, int], Engine]]] = {
-    "cpu": ("onnxruntime", "cpu", OnnxRuntimeCpu),
-    "openvino": ("openvino", "openvino", OpenVino),
-}
 
-DEVICES = ("auto", *_ENGINES)
-
-
-def open_engine(model: ModelFile, device: str = "auto", threads: int = 0) -> Engine:
+def open_engine(
+    model: ModelFile | EngineFile, device: str | Device = "auto", threads: int = 0
+) -> Engine:
     """Load a model on a device.
 
-    device: `cpu` is ONNX Runtime's CPU provider, `openvino` is OpenVINO on the CPU. `auto` takes
-        OpenVINO for int8 files where it is installed, which it runs about twice as fast, and
-        ONNX Runtime else.
+    device: `cpu` is ONNX Runtime's CPU provider, `openvino` is OpenVINO on the CPU, `cuda` and
+        `ort-tensorrt` are ONNX Runtime's providers for NVIDIA GPUs, `tensorrt` runs TensorRT
+        engines; `cuda:1` is the second GPU. `auto` takes OpenVINO for int8 files where it is
+        installed, which it runs about twice as fast, TensorRT for engines, and ONNX Runtime on the
+        CPU else.
     threads: of the CPU; 0 takes one per core.
-    Raises HyperguideError if the device is unknown, its engine is not installed, or the engine
-    rejects the file.
+    Raises HyperguideError if the device is unknown, its engine is not installed or finds no GPU,
+    or rejects the file.
     """
-    if device not in DEVICES:
-        raise HyperguideError(
-            f"Unknown device '{device}': this version runs on {', '.join(DEVICES)}."
-        )
-    if device == "auto":
-        quantized = model.info.precision == "int8"
-        device = "openvino" if quantized and _is_installed("openvino") else "cpu"
-    reason = why_not(device)
+    where = parse_device(device) if isinstance(device, str) else device
+    if where.kind == "auto":
+        where = _choose(model)
+    reason = why_not(where.kind, model)
     if reason is not None:
-        raise HyperguideError(f"No engine for --device {device}: {reason}.")
-    return _ENGINES[device][2](model, threads)
+        raise HyperguideError(f"No engine for --device {where}: {reason}.")
+    if isinstance(model, EngineFile):
+        return TensorRtEngine(model, where.index)
+    if where.kind == "cuda":
+        return OnnxRuntimeCuda(model, where.index)
+    if where.kind == "ort-tensorrt":
+        return OnnxRuntimeTensorRt(model, where.index)
+    return OpenVino(model, threads) if where.kind == "openvino" else OnnxRuntimeCpu(model, threads)
 
 
-def why_not(device: str) -> str | None:
-    """Why a device other than `auto` cannot run here, with the mend; None if it can."""
-    package, extra, _ = _ENGINES[device]
-    if not _is_installed(package):
-        return f"{package} is not installed, pip install 'hyperguide[{extra}]'"
-    return None
+def _choose(model: ModelFile | EngineFile) -> Device:
+    if isinstance(model, EngineFile):
+        return Device("tensorrt")
+    quantized = model.info.precision == "int8"
+    return Device("openvino" if quantized and is_installed("openvino") else "cpu")
 
 
-def _is_installed(package: str) -> bool:
-    return importlib.util.find_spec(package) is not None
+def why_not(kind: str, model: ModelFile | EngineFile) -> str | None:
+    """Why a kind of device does not run a file on this machine, with the mend; None if it does."""
+    is_engine = isinstance(model, EngineFile)
+    if is_engine and kind != "tensorrt":
+        return f"{model.path} is an engine of TensorRT"
+    reason = why_absent(kind)
+    if reason is None and kind == "tensorrt" and not is_engine:
+        return f"make an engine of {model.path} with 'hyperguide build' and give that"
+    return reason

@@ -47,6 +47,30 @@ class TensorRt:
         return tuple(name for name in names if name.startswith("sm"))
 
 
+class Messages:
+    """Collects what TensorRT has to complain about."""
+
+    def __init__(self, tensorrt: TensorRt) -> None:
+        trt = tensorrt.module
+        grave = (trt.ILogger.Severity.INTERNAL_ERROR, trt.ILogger.Severity.ERROR)
+        lines: list[str] = []
+
+        class Logger(trt.ILogger):  # type: ignore[name-defined]
+            def __init__(self) -> None:
+                super().__init__()
+
+            def log(self, severity: Any, message: str) -> None:
+                if severity in grave:
+                    lines.append(message)
+
+        self.logger = Logger()
+        self._lines = lines
+
+    def reason(self) -> str:
+        """The first complaint, in one line."""
+        return " ".join(self._lines[0].split()) if self._lines else "it gave no reason"
+
+
 def open_tensorrt(name: str = "auto") -> TensorRt:
     """Import a TensorRT.
 

@@ -1,0 +1,101 @@
+"""What does fusing gain? Both forms of every preset's pair, alternating in one process.
+
+    python benchmarks/fused_against_plain.py
+    python benchmarks/fused_against_plain.py --only derain-paper --size 320x480
+
+The pairs are not trained, which changes nothing in speed. ONNX Runtime on the CPU, medians; the
+worst difference of both outputs; the fused graph's bytes beside those of its parameters.
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from collections.abc import Callable
+
+import numpy as np
+import onnx
+import onnxruntime
+import torch
+
+from hyperguide.export.graph import export_graph
+from hyperguide.training.model import GuidedModel, build_model
+from hyperguide.training.networks.folding import fold_layers
+from hyperguide.training.preset import Preset, load_preset
+
+PRESETS = (
+    *("denoise-fast", "denoise-gray-fast", "derain-fast", "dehaze-fast", "deblur-fast"),
+    *("denoise-paper", "derain-paper", "dehaze-paper", "deblur-paper-tiny"),
+)
+_SECONDS = 30.0  # of timing, for each pair
+_OUTPUTS = ["enhanced", "guidance"]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--only", choices=PRESETS, action="append", help="may be repeated")
+    parser.add_argument("--size", default="352x640", help="HxW of the picture")
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--seconds", type=float, default=_SECONDS, help="of timing, for each pair")
+    arguments = parser.parse_args()
+    size = tuple(map(int, arguments.size.split("x")))
+    columns = ("plain ms", "fused ms", "gain", "nodes", "difference", "bytes over parameters")
+    print(f"{'':<20}" + "".join(f"{column:>12}" for column in columns))
+    for name in arguments.only or PRESETS:
+        task, _, tier = name.partition("-")
+        model = _untrained(load_preset(task, tier))
+        plain = export_graph(model, task == "deblur", plain=True)
+        fused = export_graph(fold_layers(model).eval(), task == "deblur")
+        image = torch.rand(1, model.channels, *size, generator=torch.Generator().manual_seed(0))
+        feeds = {"image": image.numpy()}
+        if task == "deblur":
+            feeds["kernel"] = np.full((1, 1, 19, 19), 1 / 361, np.float32)
+        runs = [_runner(graph, feeds, arguments.threads) for graph in (plain, fused)]
+        results = [run() for run in runs]
+        worst = max(float(np.abs(a - b).max()) for a, b in zip(*results, strict=True))
+        before, after = _medians(runs, arguments.seconds)
+        parameters = sum(weights.numel() for weights in fold_layers(model).parameters())
+        excess = len(fused.SerializeToString()) / (4 * parameters) - 1
+        nodes = f"{len(plain.graph.node)}>{len(fused.graph.node)}"
+        print(
+            f"{name:<20}{1e3 * before:12.1f}{1e3 * after:12.1f}{before / after:12.3f}"
+            f"{nodes:>12}{worst:12.1e}{excess:12.1%}",
+            flush=True,
+        )
+
+
+def _untrained(preset: Preset) -> GuidedModel:
+    """Networks start at the identity, where every graph gives the same: roughen them."""
+    torch.manual_seed(0)
+    model = build_model(preset)
+    with torch.no_grad():
+        for weights in model.parameters():
+            weights.add_(torch.randn_like(weights), alpha=0.01)
+    return model.eval()
+
+
+def _runner(
+    graph: onnx.ModelProto, feeds: dict[str, np.ndarray], threads: int
+) -> Callable[[], list[np.ndarray]]:
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.log_severity_level = 4
+    session = onnxruntime.InferenceSession(graph.SerializeToString(), options)
+    return lambda: session.run(_OUTPUTS, feeds)
+
+
+def _medians(runs: list[Callable[[], list[np.ndarray]]], seconds: float) -> list[float]:
+    times: list[list[float]] = [[] for _ in runs]
+    end = time.perf_counter() + seconds
+    while time.perf_counter() < end or len(times[0]) < 3:
+        for run, taken in zip(runs, times, strict=True):
+            began = time.perf_counter()
+            run()
+            taken.append(time.perf_counter() - began)
+    return [float(np.median(taken)) for taken in times]
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,115 @@
+"""The memory and streams of one NVIDIA GPU, through pycuda.
+
+All that is used of pycuda stands here, so that another package could take its place. The GPU's
+primary context is retained, which the other users of CUDA in the process share, and made current
+only while it is used: pycuda's `autoinit` would leave a context of its own on the thread.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+
+from hyperguide.errors import HyperguideError
+
+
+class Gpu:
+    """One GPU.
+
+    Everything but `current` must be called within `current`.
+
+    capability: what it can compute, as `sm89`.
+    """
+
+    def __init__(self, index: int) -> None:
+        """Retain a GPU's primary context.
+
+        Raises HyperguideError if there is no such GPU or the driver refuses.
+        """
+        import pycuda.driver as driver
+
+        self._driver = driver
+        try:
+            driver.init()
+            count = driver.Device.count()
+            if index >= count:
+                raise HyperguideError(f"There is no GPU {index}: this machine has {count}.")
+            device = driver.Device(index)
+            self.capability = "sm{}{}".format(*device.compute_capability())
+            self._context: Any = device.retain_primary_context()
+        except driver.Error as error:
+            raise HyperguideError(f"GPU {index} does not start: {error}.") from error
+
+    @contextmanager
+    def current(self) -> Iterator[None]:
+        """Make the context current on this thread for a while."""
+        self._context.push()
+        try:
+            yield
+        finally:
+            self._driver.Context.pop()
+
+    def stream(self) -> Any:
+        """A new stream; it has `handle` and `synchronize()`."""
+        return self._driver.Stream()
+
+    def staging(self) -> Staging:
+        """New memory for one tensor."""
+        return Staging(self._driver)
+
+    @property
+    def errors(self) -> type[Exception]:
+        """What calls raise."""
+        return self._driver.Error
+
+
+class Staging:
+    """Memory of the GPU for one tensor, and pinned memory of the host to copy from and to.
+
+    Both grow with what they have to hold and are kept between calls.
+    """
+
+    def __init__(self, driver: Any) -> None:
+        self._driver = driver
+        self._size = 0
+        self._device: Any = None
+        self._host: Any = None
+
+    @property
+    def address(self) -> int:
+        """Of the memory of the GPU."""
+        return int(self._device)
+
+    def hold(self, size: int) -> None:
+        """Have room for so many bytes."""
+        if size <= self._size:
+            return
+        self.free()
+        self._device = self._driver.mem_alloc(size)
+        self._host = self._driver.pagelocked_empty(size, np.uint8)
+        self._size = size
+
+    def send(self, values: np.ndarray, stream: Any) -> None:
+        """Copy an array to the GPU, in the order of the stream."""
+        self.hold(values.nbytes)
+        host = self._host[: values.nbytes]
+        host[:] = np.ascontiguousarray(values).reshape(-1).view(np.uint8)
+        self._driver.memcpy_htod_async(self._device, host, stream)
+
+    def fetch(self, size: int, stream: Any) -> None:
+        """Copy so many bytes to the host, in the order of the stream."""
+        self._driver.memcpy_dtoh_async(self._host[:size], self._device, stream)
+
+    def values(self, shape: tuple[int, ...], kind: np.dtype) -> np.ndarray:
+        """A copy of what was fetched, once the stream has come so far."""
+        size = int(np.prod(shape)) * kind.itemsize
+        return self._host[:size].view(kind).reshape(shape).copy()
+
+    def free(self) -> None:
+        """Give the memory back."""
+        device, self._device, self._host, self._size = self._device, None, None, 0
+        if device is not None:
+            device.free()

@@ -1,0 +1,92 @@
+"""Names of devices, as `cpu` and `cuda:1`, and whether each can run here."""
+
+from __future__ import annotations
+
+import ctypes
+import importlib.util
+import sys
+from dataclasses import dataclass
+from functools import cache
+
+from hyperguide.errors import HyperguideError
+
+# Those with a number run on one of the machine's NVIDIA GPUs.
+KINDS = ("cpu", "openvino", "cuda", "ort-tensorrt", "tensorrt")
+NUMBERED = ("cuda", "ort-tensorrt", "tensorrt")
+
+DEVICES = " | ".join(["auto", *(f"{kind}[:N]" if kind in NUMBERED else kind for kind in KINDS)])
+
+# ONNX Runtime's names.
+PROVIDERS = {"cuda": "CUDAExecutionProvider", "ort-tensorrt": "TensorrtExecutionProvider"}
+
+
+@dataclass(frozen=True)
+class Device:
+    """Where to run.
+
+    kind: `auto` or one of KINDS.
+    index: of the GPU.
+    """
+
+    kind: str
+    index: int = 0
+
+    def __str__(self) -> str:
+        return f"{self.kind}:{self.index}" if self.index else self.kind
+
+
+def parse_device(text: str) -> Device:
+    """A device by its name. Raises HyperguideError for one that there is not."""
+    kind, colon, number = text.partition(":")
+    known = kind in KINDS or text == "auto"
+    if not known or (colon and not (kind in NUMBERED and number.isdecimal())):
+        raise HyperguideError(f"Unknown device '{text}': this version runs on {DEVICES}.")
+    return Device(kind, int(number or 0))
+
+
+def why_absent(kind: str) -> str | None:
+    """Why a kind of device cannot run on this machine, with the mend; None if it can."""
+    if kind == "openvino":
+        return _missing("openvino", "openvino")
+    if kind == "cpu":
+        return _missing("onnxruntime", "cpu")
+    if kind in PROVIDERS:
+        return _missing("onnxruntime", "gpu") or _why_no_provider(kind) or _why_no_driver()
+    if not (is_installed("tensorrt") or is_installed("tensorrt_rtx")):
+        return "no TensorRT is installed, pip install 'hyperguide[tensorrt]'"
+    return _missing("pycuda", "tensorrt") or _why_no_driver()
+
+
+def is_installed(package: str) -> bool:
+    """Whether a package can be imported, without importing it."""
+    return importlib.util.find_spec(package) is not None
+
+
+def _missing(package: str, extra: str) -> str | None:
+    if is_installed(package):
+        return None
+    return f"{package} is not installed, pip install 'hyperguide[{extra}]'"
+
+
+def _why_no_provider(kind: str) -> str | None:
+    import onnxruntime
+
+    if PROVIDERS[kind] in onnxruntime.get_available_providers():
+        return None
+    return (
+        "this onnxruntime is built without it, pip uninstall onnxruntime and "
+        "pip install 'hyperguide[gpu]'"
+    )
+
+
+@cache
+def _why_no_driver() -> str | None:
+    """Whether there is a driver and a GPU, asked of the driver itself."""
+    try:
+        driver = ctypes.CDLL("nvcuda.dll" if sys.platform == "win32" else "libcuda.so.1")
+    except OSError:
+        return "there is no NVIDIA driver on this machine"
+    count = ctypes.c_int()
+    if driver.cuInit(0) or driver.cuDeviceGetCount(ctypes.byref(count)) or not count.value:
+        return "the NVIDIA driver finds no GPU"
+    return None

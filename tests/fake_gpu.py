@@ -1,0 +1,241 @@
+"""A GPU that there is not: pycuda's driver and TensorRT's runtime, recorded, computed by the CPU.
+
+Every attribute that is asked of TensorRT's classes must exist in the real ones. What is done to
+memory must be done with the GPU's context current on the thread.
+"""
+
+from __future__ import annotations
+
+import sys
+import threading
+from collections.abc import Mapping
+from types import ModuleType, SimpleNamespace
+from typing import Any
+
+import numpy as np
+import onnxruntime
+import pytest
+
+from hyperguide.model_file import ModelFile
+
+# Names of pycuda.driver that its documentation has.
+PYCUDA = {
+    "Context", "Device", "Error", "Stream", "init", "mem_alloc", "memcpy_dtoh_async",
+    "memcpy_htod_async", "pagelocked_empty",
+}  # fmt: skip
+
+
+class FakeGpu:
+    """One GPU and what happened to it.
+
+    calls: names of what was called, in order.
+    memory: allocations that were not freed, by address.
+    fail_at: the number of the call that fails; None for none.
+    """
+
+    def __init__(self, capability: tuple[int, int] = (8, 9)) -> None:
+        self.capability = capability
+        self.calls: list[str] = []
+        self.memory: dict[int, np.ndarray] = {}
+        self.fail_at: int | None = None
+        self.error: type[Exception] = type("Error", (Exception,), {})
+        self._stack = threading.local()
+        self._next = 4096
+
+    @property
+    def depth(self) -> int:
+        """How many contexts are current on this thread."""
+        return getattr(self._stack, "depth", 0)
+
+    def called(self, name: str, needs_context: bool = True) -> None:
+        if needs_context:
+            assert self.depth > 0, f"{name} outside of the context"
+        self.calls.append(name)
+        if self.fail_at == len(self.calls) - 1:
+            raise self.error(f"{name} failed on purpose")
+
+    def allocate(self, size: int) -> int:
+        address, self._next = self._next, self._next + size + 512
+        self.memory[address] = np.zeros(size, np.uint8)
+        return address
+
+    def driver(self) -> ModuleType:
+        """What stands in for pycuda.driver."""
+        gpu = self
+
+        class Allocation:
+            def __init__(self, size: int) -> None:
+                gpu.called("mem_alloc")
+                self._address = gpu.allocate(size)
+
+            def __int__(self) -> int:
+                return self._address
+
+            def free(self) -> None:
+                assert gpu.depth > 0
+                del gpu.memory[self._address]
+
+        class Context:
+            def push(self) -> None:
+                gpu._stack.depth = gpu.depth + 1
+
+            @staticmethod
+            def pop() -> None:
+                gpu._stack.depth = gpu.depth - 1
+
+        class Device:
+            def __init__(self, index: int) -> None:
+                assert index == 0
+
+            @staticmethod
+            def count() -> int:
+                return 1
+
+            def compute_capability(self) -> tuple[int, int]:
+                return gpu.capability
+
+            def retain_primary_context(self) -> Context:
+                gpu.called("retain_primary_context", needs_context=False)
+                return Context()
+
+        class Stream:
+            handle = 77
+
+            def __init__(self) -> None:
+                gpu.called("Stream")
+
+            def synchronize(self) -> None:
+                gpu.called("synchronize")
+
+        def send(device: Allocation, host: np.ndarray, stream: Stream) -> None:
+            gpu.called("memcpy_htod_async")
+            assert isinstance(stream, Stream)
+            gpu.memory[int(device)][: host.nbytes] = host
+
+        def fetch(host: np.ndarray, device: Allocation, stream: Stream) -> None:
+            gpu.called("memcpy_dtoh_async")
+            assert isinstance(stream, Stream)
+            host[:] = gpu.memory[int(device)][: host.nbytes]
+
+        def pinned(size: int, kind: Any) -> np.ndarray:
+            gpu.called("pagelocked_empty")
+            return np.empty(size, kind)
+
+        module = ModuleType("pycuda.driver")
+        things = {
+            "Context": Context, "Device": Device, "Error": gpu.error, "Stream": Stream,
+            "init": lambda: gpu.called("init", needs_context=False), "mem_alloc": Allocation,
+            "memcpy_htod_async": send, "memcpy_dtoh_async": fetch, "pagelocked_empty": pinned,
+        }  # fmt: skip
+        assert things.keys() <= PYCUDA
+        vars(module).update(things)
+        return module
+
+    def tensorrt(self, real: Any, model: ModelFile, inputs: Mapping[str, Any]) -> SimpleNamespace:
+        """What stands in for TensorRT: deserializing gives an engine that computes `model`.
+
+        real: the installed TensorRT, whose classes say what may be called.
+        inputs: profiles of the engine's inputs, see `EngineInfo`.
+        """
+        gpu = self
+        session = onnxruntime.InferenceSession(model.content)
+        kinds = {"tensor(float)": np.float32, "tensor(uint8)": np.uint8}
+        values = {
+            value.name: np.dtype(kinds[value.type])
+            for value in (*session.get_inputs(), *session.get_outputs())
+        }
+        values |= {name: np.dtype(np.float32) for name in inputs if name not in values}
+        names = [*inputs, "enhanced", "guidance"]
+
+        def only(kind: Any) -> type:
+            class Only:
+                """Knows no attribute that the real class has not."""
+
+                def __init_subclass__(cls) -> None:
+                    unknown = [
+                        name for name in vars(cls) if name[0] != "_" and not hasattr(kind, name)
+                    ]
+                    assert not unknown, f"{kind.__name__} has no {unknown}"
+
+            return Only
+
+        class FakeContext(only(real.IExecutionContext)):  # type: ignore[misc]
+            def __init__(self) -> None:
+                self._shapes: dict[str, tuple[int, ...]] = {}
+                self._addresses: dict[str, int] = {}
+
+            def set_input_shape(self, name: str, shape: tuple[int, ...]) -> bool:
+                gpu.called("set_input_shape")
+                sides = zip(inputs[name].least, shape, inputs[name].most, strict=True)
+                fits = all(low <= side <= high for low, side, high in sides)
+                if fits:
+                    self._shapes[name] = tuple(shape)
+                return fits
+
+            def get_tensor_shape(self, name: str) -> tuple[int, ...]:
+                count, *sides = self._shapes["image"]
+                if name == "enhanced":
+                    return (count, *sides)
+                bytes_ = values["image"] == np.uint8
+                return (count, 1, *(sides[:2] if bytes_ else sides[1:]))
+
+            def set_tensor_address(self, name: str, address: int) -> bool:
+                assert address in gpu.memory
+                self._addresses[name] = address
+                return True
+
+            def execute_async_v3(self, stream: int) -> bool:
+                gpu.called("execute_async_v3")
+                assert stream == 77
+                feeds = {}
+                for name in inputs:
+                    shape = self._shapes[name]
+                    size = int(np.prod(shape)) * values[name].itemsize
+                    held = gpu.memory[self._addresses[name]][:size]
+                    feeds[name] = held.view(values[name]).reshape(shape).copy()
+                results = session.run(["enhanced", "guidance"], feeds)
+                for name, result in zip(("enhanced", "guidance"), results, strict=True):
+                    held = gpu.memory[self._addresses[name]]
+                    held[: result.nbytes] = result.reshape(-1).view(np.uint8)
+                return True
+
+        class FakeEngine(only(real.ICudaEngine)):  # type: ignore[misc]
+            num_io_tensors = len(names)
+
+            def get_tensor_name(self, number: int) -> str:
+                return names[number]
+
+            def get_tensor_mode(self, name: str) -> Any:
+                mode = real.TensorIOMode
+                return mode.INPUT if name in inputs else mode.OUTPUT
+
+            def get_tensor_dtype(self, name: str) -> Any:
+                return values[name]
+
+            def create_execution_context(self) -> FakeContext:
+                gpu.called("create_execution_context")
+                return FakeContext()
+
+        class FakeRuntime(only(real.Runtime)):  # type: ignore[misc]
+            def __init__(self, logger: Any) -> None:
+                assert isinstance(logger, real.ILogger)
+
+            def deserialize_cuda_engine(self, content: bytes) -> FakeEngine | None:
+                gpu.called("deserialize_cuda_engine")
+                return FakeEngine() if content else None
+
+        assert hasattr(real, "nptype")
+        return SimpleNamespace(
+            __version__=real.__version__,
+            ILogger=real.ILogger,
+            TensorIOMode=real.TensorIOMode,
+            Runtime=FakeRuntime,
+            nptype=lambda kind: kind.type,
+        )
+
+    def install(self, patch: pytest.MonkeyPatch) -> None:
+        """Let imports find it."""
+        package = ModuleType("pycuda")
+        package.driver = self.driver()  # type: ignore[attr-defined]
+        patch.setitem(sys.modules, "pycuda", package)
+        patch.setitem(sys.modules, "pycuda.driver", package.driver)

@@ -1,0 +1,283 @@
+"""Engines of TensorRT on a GPU that a fake stands in for: the calls, their order, their errors."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from fake_gpu import FakeGpu
+
+import hyperguide
+from conftest import Cli, fails
+from hyperguide import engines
+from hyperguide.engine_file import EngineFile, read_engine, sidecar_path
+from hyperguide.engines import TensorRtEngine, devices, open_engine
+from hyperguide.engines import tensorrt as tensorrt_engine
+from hyperguide.engines.tensorrt_bindings import open_tensorrt
+from hyperguide.errors import HyperguideError
+from hyperguide.export.tensorrt.build import Plan, build_engine
+from hyperguide.model_file import read_model_file
+
+pytest.importorskip("tensorrt_rtx", reason="TensorRT-RTX is not installed")
+
+SIZES = ((16, 16), (64, 64), (256, 512))
+
+
+@pytest.fixture(autouse=True)
+def own_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.getbasetemp() / "cache"))
+
+
+@pytest.fixture(scope="module")
+def built(exported: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """A frozen and a steerable engine of one file."""
+    folder = tmp_path_factory.mktemp("engines")
+    paths = {}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.getbasetemp() / "cache"))
+        for name in ("frozen", "steerable"):
+            paths[name] = folder / f"{name}.engine"
+            plan = Plan(SIZES, (1, 1, 2), targets=("sm86", "sm89"), steerable=name == "steerable")
+            rtx = open_tensorrt("tensorrt_rtx")
+            build_engine(read_model_file(exported), paths[name], plan, rtx)
+    return paths
+
+
+Open = Callable[[Path], EngineFile]
+
+
+@pytest.fixture
+def gpu(monkeypatch: pytest.MonkeyPatch) -> FakeGpu:
+    fake = FakeGpu()
+    fake.install(monkeypatch)
+    monkeypatch.setattr(devices, "is_installed", lambda package: True)
+    monkeypatch.setattr(devices, "_why_no_driver", lambda: None)
+    return fake
+
+
+@pytest.fixture
+def fake_engine(gpu: FakeGpu, exported: Path, monkeypatch: pytest.MonkeyPatch) -> Open:
+    """Reads an engine that the fake will compute."""
+
+    def prepare(path: Path) -> EngineFile:
+        file = read_engine(path)
+        rtx = open_tensorrt("tensorrt_rtx")
+        fake = gpu.tensorrt(rtx.module, read_model_file(exported), file.sidecar.profiles)
+        stand_in = replace(rtx, module=fake)
+        monkeypatch.setattr(tensorrt_engine, "open_tensorrt", lambda name: stand_in)
+        return file
+
+    return prepare
+
+
+def _pixels(*shape: int) -> np.ndarray:
+    return np.random.default_rng(0).integers(0, 256, shape, np.uint8)
+
+
+def test_an_engine_is_loaded_and_called_as_any_model(
+    built: dict[str, Path], exported: Path, fake_engine: Open, gpu: FakeGpu
+) -> None:
+    fake_engine(built["frozen"])
+    enhancer = hyperguide.load(built["frozen"])
+    assert enhancer.engine.startswith("TensorRT-RTX")
+    expected = hyperguide.load(exported, device="cpu")
+    for shape in ((48, 64, 3), (2, 16, 16, 3), (101, 203, 3), (48, 64, 3)):
+        pixels = _pixels(*shape)
+        one, other = enhancer(pixels), expected(pixels)
+        np.testing.assert_array_equal(one.image, other.image)
+        np.testing.assert_array_equal(one.guidance, other.guidance)
+    assert gpu.depth == 0
+
+
+def test_memory_is_kept_between_calls_and_freed_at_the_end(
+    built: dict[str, Path], fake_engine: Open, gpu: FakeGpu
+) -> None:
+    with TensorRtEngine(fake_engine(built["frozen"])) as engine:
+        image = np.zeros((1, 3, 128, 256), np.float32)
+        engine.run({"image": image})
+        before = gpu.calls.count("mem_alloc"), gpu.calls.count("pagelocked_empty")
+        for rows in (128, 16, 64):
+            engine.run({"image": image[:, :, :rows]})
+        assert (gpu.calls.count("mem_alloc"), gpu.calls.count("pagelocked_empty")) == before
+        engine.run({"image": np.zeros((2, 3, 256, 512), np.float32)})
+        assert gpu.calls.count("mem_alloc") > before[0]
+        assert len(gpu.memory) == 3  # picture, result, map
+    assert not gpu.memory
+    with pytest.raises(HyperguideError, match="was closed: load it again"):
+        engine.run({"image": image})
+
+
+def test_copies_and_computation_go_through_one_stream_in_order(
+    built: dict[str, Path], fake_engine: Open, gpu: FakeGpu
+) -> None:
+    engine = TensorRtEngine(fake_engine(built["frozen"]))
+    image = np.zeros((1, 3, 64, 64), np.float32)
+    engine.run({"image": image})
+    gpu.calls.clear()
+    engine.run({"image": image})
+    assert gpu.calls == [
+        "set_input_shape",
+        "memcpy_htod_async",
+        "execute_async_v3",
+        "memcpy_dtoh_async",
+        "memcpy_dtoh_async",
+        "synchronize",
+    ]
+
+
+def test_dials_are_inputs_of_a_steerable_engine_only(
+    built: dict[str, Path], exported: Path, fake_engine: Open
+) -> None:
+    pixels = _pixels(48, 64, 3)
+    dials: dict[str, Any] = {"strength": 0.5, "guidance": 0.1, "guidance_scale": 1.5}
+    fake_engine(built["steerable"])
+    steerable = hyperguide.load(built["steerable"])
+    expected = hyperguide.load(exported, device="cpu")
+    for turned in ({}, dials):
+        one, other = steerable(pixels, **turned), expected(pixels, **turned)
+        np.testing.assert_array_equal(one.image, other.image)
+    fake_engine(built["frozen"])
+    frozen = hyperguide.load(built["frozen"])
+    with pytest.raises(HyperguideError, match="has no input 'strength': build it with --steerable"):
+        frozen(pixels, strength=0.5)
+
+
+def test_pictures_outside_the_profile_are_refused_with_the_mend(
+    built: dict[str, Path], fake_engine: Open
+) -> None:
+    fake_engine(built["frozen"])
+    enhancer = hyperguide.load(built["frozen"])
+    with pytest.raises(HyperguideError, match=r"\(2, 3, 256, 512\): build it with other --shapes"):
+        enhancer(_pixels(300, 64, 3))
+    assert enhancer(_pixels(32, 64, 3)).image.shape == (32, 64, 3)
+
+
+def test_whatever_call_fails_says_so_and_leaves_nothing_behind(
+    built: dict[str, Path], fake_engine: Open, gpu: FakeGpu
+) -> None:
+    """An error at each call of the driver and of TensorRT in turn."""
+    file = fake_engine(built["frozen"])
+    image = np.zeros((1, 3, 32, 48), np.float32)
+    for number in range(100):
+        gpu.calls.clear()
+        gpu.fail_at = number
+        engine = None
+        try:
+            engine = TensorRtEngine(file)
+            engine.run({"image": image})
+        except HyperguideError as error:
+            assert "failed on purpose" in str(error)  # noqa: PT017
+        else:
+            break
+        finally:
+            failed, gpu.fail_at = gpu.calls[-1], None
+            if engine is not None:
+                assert engine.run({"image": image})["enhanced"].shape == image.shape, failed
+                engine.close()
+        assert gpu.depth == 0, failed
+        assert not gpu.memory, failed
+    assert number > 12
+
+
+def test_threads_take_turns_and_each_has_the_context(
+    built: dict[str, Path], exported: Path, fake_engine: Open
+) -> None:
+    fake_engine(built["frozen"])
+    enhancer, expected = hyperguide.load(built["frozen"]), hyperguide.load(exported, device="cpu")
+    pictures = [_pixels(16 * (1 + i % 3), 32, 3) for i in range(12)]
+    with ThreadPoolExecutor(4) as pool:
+        results = list(pool.map(lambda picture: enhancer(picture).image, pictures))
+    for picture, result in zip(pictures, results, strict=True):
+        np.testing.assert_array_equal(result, expected(picture).image)
+
+
+@pytest.mark.parametrize("name", ["frozen", "steerable"])
+def test_verify_proves_engines(
+    name: str, built: dict[str, Path], fake_engine: Open, quick_cli: Cli
+) -> None:
+    fake_engine(built[name])
+    result = quick_cli("verify", built[name])
+    assert result.code == 0, result.err
+    assert "tensorrt_rtx" in result.out
+    assert "sm86, sm89" in result.out
+    assert result.out.count(": ok") == 1
+    assert "cpu: not run" in result.out
+
+
+def test_verify_catches_an_engine_that_computes_something_else(
+    built: dict[str, Path], fake_engine: Open, quick_cli: Cli, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The colours exchanged, as a wrongly compiled engine might."""
+    fake_engine(built["frozen"])
+    run = TensorRtEngine.run
+
+    def exchanged(engine: TensorRtEngine, feeds: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+        outputs = run(engine, feeds)
+        return outputs | {"enhanced": outputs["enhanced"][:, ::-1]}
+
+    monkeypatch.setattr(TensorRtEngine, "run", exchanged)
+    result = quick_cli("verify", built["frozen"])
+    fails(result, "is computed wrong on this machine by --device tensorrt")
+    assert "FAILED" in result.out
+
+
+def test_an_engine_for_another_gpu_or_version_names_both(
+    built: dict[str, Path], fake_engine: Open, gpu: FakeGpu
+) -> None:
+    file = fake_engine(built["frozen"])
+    gpu.capability = (7, 5)
+    with pytest.raises(HyperguideError, match=r"for GPUs of sm86, sm89, GPU 0 is one of sm75"):
+        TensorRtEngine(file)
+    gpu.capability = (8, 9)
+    older = replace(file, sidecar=replace(file.sidecar, version="1.0.0"))
+    with pytest.raises(HyperguideError, match=r"built with tensorrt_rtx 1\.0\.0, here is 1\."):
+        TensorRtEngine(older)
+    with pytest.raises(HyperguideError, match="There is no GPU 3: this machine has 1"):
+        TensorRtEngine(file, 3)
+    with pytest.raises(HyperguideError, match="cannot load"):
+        TensorRtEngine(replace(file, content=b""))
+
+
+def test_without_a_gpu_every_device_says_what_it_lacks(
+    built: dict[str, Path], exported: Path, quick_cli: Cli, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    result = quick_cli("verify", exported)
+    assert result.code == 0
+    lines = {line.partition(":")[0]: line for line in result.out.splitlines()}
+    for kind in ("cuda", "ort-tensorrt"):
+        assert "pip install 'hyperguide[gpu]'" in lines[kind]
+    assert "pip install 'hyperguide[tensorrt]'" in lines["tensorrt"]
+    result = quick_cli("verify", built["frozen"])
+    fails(result, "was not run: it needs a GPU")
+    assert "tensorrt: not run, " in result.out
+    for device in ("cuda", "tensorrt:1", "cpu"):
+        with pytest.raises(HyperguideError, match=f"No engine for --device {device}: "):
+            open_engine(read_engine(built["frozen"]), device)
+    monkeypatch.setattr(devices, "is_installed", lambda package: True)
+    monkeypatch.setattr(devices, "_why_no_driver", lambda: "there is no NVIDIA driver")
+    assert engines.why_not("tensorrt", read_engine(built["frozen"])) == "there is no NVIDIA driver"
+    monkeypatch.setattr(devices, "_why_no_driver", lambda: None)
+    assert "hyperguide build" in str(engines.why_not("tensorrt", read_model_file(exported)))
+
+
+def test_an_engine_of_somebody_else_is_loaded_if_the_user_says_so(
+    built: dict[str, Path],
+    fake_engine: Open,
+    tmp_path: Path,
+    quick_cli: Cli,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    fake_engine(built["frozen"])
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "empty"))
+    fails(quick_cli("verify", built["frozen"]), "add --trust")
+    assert quick_cli("verify", built["frozen"], "--trust").code == 0
+    with pytest.raises(HyperguideError, match="--trust"):
+        hyperguide.load(built["frozen"])
+    assert hyperguide.load(built["frozen"], trust=True).info.task == "denoise"
+    assert json.loads(sidecar_path(built["frozen"]).read_text())["steerable"] is False
