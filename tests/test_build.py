@@ -166,7 +166,7 @@ def test_a_build_can_be_cancelled(model_copy: Path, tmp_path: Path, tensorrt: Te
             tmp_path / "e",
             _plan(8),
             tensorrt,
-            report=lambda phase, share: phases.append(phase),
+            report=lambda phase, done, steps: phases.append(phase),
             stopped=lambda: bool(phases),
         )
     assert phases

@@ -160,6 +160,17 @@ def test_the_deconvolution_builds_into_an_engine(deconvolution: bytes) -> None:
     assert builder.build_serialized_network(network, config) is not None, messages.reason()
 
 
+def test_a_gpu_without_matrix_products_in_fp32_is_named(
+    deblur_file: Path, tmp_path: Path, quick_cli: Cli, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("tensorrt_rtx", reason="TensorRT-RTX is not installed")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    words = ("build", deblur_file, "-o", tmp_path / "deblur.engine", "--target")
+    fails(quick_cli(*words, "sm75,sm89"), "leave that out of --target")
+    result = quick_cli(*words, "sm86,sm89,sm120")
+    assert result.code == 0, result.err
+
+
 @pytest.mark.parametrize("sides", [(1, 1), (5, 3), (9, 15)])
 def test_matrices_deconvolve_as_the_network_does(
     sides: tuple[int, int], trained: TrainedModel

@@ -359,6 +359,30 @@ def test_golden_samples_catch_what_a_new_seal_hides(
     assert "cpu, openvino" in result.err
 
 
+@pytest.mark.parametrize(
+    ("output", "operator", "operand"),
+    [
+        ("enhanced", "Gather", np.array([2, 1, 0])),  # blue for red
+        ("guidance", "Mul", np.array(1.1, np.float32)),  # another unit
+    ],
+)
+def test_golden_samples_catch_exchanged_channels_and_another_unit(
+    output: str, operator: str, operand: np.ndarray, model_copy: Path, quick_cli: Cli
+) -> None:
+    model = onnx.load(model_copy)
+    next(node for node in model.graph.node if output in node.output).output[0] = "right"
+    model.graph.initializer.append(onnx.numpy_helper.from_array(operand, "operand"))
+    wrong = onnx.helper.make_node(operator, ["right", "operand"], [output])
+    if operator == "Gather":
+        wrong.attribute.append(onnx.helper.make_attribute("axis", 1))
+    model.graph.node.append(wrong)
+    seal(model)
+    onnx.save(model, model_copy)
+    result = quick_cli("verify", model_copy, "--device", "cpu")
+    fails(result, "computed wrong")
+    assert "FAILED" in result.out
+
+
 def test_golden_samples_are_small_and_cover_the_dials(exported: Path) -> None:
     samples = read_golden(read_model_file(exported).metadata, "x")
     assert {sample.name for sample in samples} == {"plain", "dials"}

@@ -30,8 +30,11 @@ from .network import census, check_precision, inputs, parse
 Size = tuple[int, int]
 """Height and width."""
 
-# A phase of the build, and how much of it is done, in [0, 1].
-Report = Callable[[str, float], None]
+# A phase of the build, how many of its steps are done, and how many there are.
+Report = Callable[[str, int, int], None]
+
+# What TensorRT-RTX says of Fourier transforms on GPUs of compute capability 7.5.
+_NO_MATRIX_PRODUCTS = "FP32 GEMM is not supported"
 
 # The largest blur kernel that an engine takes.
 _KERNELS = Profile((1, 1, 1, 1), (1, 1, 25, 25), (1, 1, 63, 63))
@@ -83,7 +86,7 @@ def build_engine(
     plan: Plan,
     tensorrt: TensorRt,
     force: bool = False,
-    report: Report = lambda phase, share: None,
+    report: Report = lambda phase, done, steps: None,
     stopped: Callable[[], bool] = lambda: False,
 ) -> Built:
     """Build a strongly typed engine: its precision is the file's.
@@ -122,8 +125,12 @@ def build_engine(
     if stopped():
         raise CancelledError
     if serialized is None:
+        reason = messages.reason()
+        mend = ""
+        if _NO_MATRIX_PRODUCTS in reason:
+            mend = "; it has no matrix products in fp32 for sm75: leave that out of --target"
         raise HyperguideError(
-            f"{tensorrt.name} {tensorrt.version} could not build {file.path}: {messages.reason()}"
+            f"{tensorrt.name} {tensorrt.version} could not build {file.path}: {reason}{mend}"
         )
     engine = bytes(serialized)
     if cache is not None and plan.timing_cache is not None:
@@ -238,14 +245,15 @@ def _monitor(trt: Any, report: Report, stopped: Callable[[], bool]) -> Any:
             self.steps: dict[str, int] = {}
 
         def phase_start(self, name: str, parent: str | None, steps: int) -> None:
-            self.steps[name] = steps
-            report(name, 0.0)
+            self.steps[name] = max(steps, 1)
+            report(name, 0, self.steps[name])
 
         def step_complete(self, name: str, step: int) -> bool:
-            report(name, (step + 1) / max(self.steps.get(name, 1), 1))
+            report(name, step + 1, self.steps.get(name, step + 1))
             return not stopped()
 
         def phase_finish(self, name: str) -> None:
-            report(name, 1.0)
+            steps = self.steps.get(name, 1)
+            report(name, steps, steps)
 
     return Monitor()

@@ -162,10 +162,10 @@ def build(
         tf32,
     )
     with _flag() as stopped, progress_bar("step") as bar:
-        job = bar.add_task(f"{tensorrt.name} {tensorrt.version}", total=1.0)
+        job = bar.add_task(f"{tensorrt.name} {tensorrt.version}", total=1)
 
-        def report(phase: str, share: float) -> None:
-            bar.update(job, description=phase, completed=share)
+        def report(phase: str, done: int, steps: int) -> None:
+            bar.update(job, description=phase, completed=done, total=steps)
 
         try:
             built = build_engine(file, output, plan, tensorrt, force, report, lambda: bool(stopped))

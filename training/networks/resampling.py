@@ -1,8 +1,8 @@
-"""Pictures of any size brought to a fixed grid and back, as matrix products.
+"""Pictures of any size brought to a fixed grid and back, in steps that every engine has.
 
 Engines resize without averaging, so that a large picture would be sampled here and there, and some
-not to a size that is known only when they run. Two matrix products do both, and all engines have
-them.
+not to a size that is known only when they run. Matrix products would do both, but not every GPU has
+them in fp32. What is left are gathered rows and columns, and weighted sums of them.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ def average(image: Tensor, rows: int, columns: int) -> Tensor:
 
     image: shape (N, C, H, W), any size. Returns shape (N, C, rows, columns).
     """
-    height, width = image.shape[2:]
-    vertical, horizontal = (
-        _cells(length, cells).to(image.device)
-        for length, cells in ((height, rows), (width, columns))
-    )
-    return vertical @ image @ horizontal.mT
+    places, weights = _cells(image.shape[2], rows, image.device)
+    lines = image[:, :, places.flatten()].unflatten(2, (rows, -1))
+    image = (lines * weights[:, :, None]).sum(3)
+    places, weights = _cells(image.shape[3], columns, image.device)
+    lines = image[:, :, :, places.flatten()].unflatten(3, (columns, -1))
+    return (lines * weights).sum(4)
 
 
 def interpolate(grid: Tensor, height: int, width: int) -> Tensor:
@@ -29,27 +29,29 @@ def interpolate(grid: Tensor, height: int, width: int) -> Tensor:
 
     grid: shape (N, C, rows, columns). Returns shape (N, C, height, width).
     """
-    rows, columns = grid.shape[2:]
-    vertical, horizontal = (
-        _tents(length, cells).to(grid.device)
-        for length, cells in ((height, rows), (width, columns))
-    )
-    return vertical @ grid @ horizontal.mT
+    before, behind, share = _neighbours(grid.shape[3], width, grid.device)
+    grid = grid[:, :, :, before] * (1 - share) + grid[:, :, :, behind] * share
+    before, behind, share = _neighbours(grid.shape[2], height, grid.device)
+    share = share[:, None]
+    return grid[:, :, before] * (1 - share) + grid[:, :, behind] * share
 
 
-def _cells(length: int, cells: int) -> Tensor:
-    """How much each of `length` pixels counts in each cell, shape (cells, length)."""
-    cell = torch.arange(cells)[:, None]
+def _cells(length: int, cells: int, device: torch.device) -> tuple[Tensor, Tensor]:
+    """Which of `length` pixels lie in each cell and how much each counts, both (cells, most)."""
+    cell = torch.arange(cells, device=device)[:, None]
     first = torch.div(cell * length, cells, rounding_mode="floor")
     end = torch.div((cell + 1) * length + cells - 1, cells, rounding_mode="floor")
-    pixel = torch.arange(length)[None, :]
-    inside = (pixel >= first) & (pixel < end)
-    return inside.to(torch.float32) / (end - first).to(torch.float32)
+    places = first + torch.arange(length // cells + 2, device=device)[None, :]
+    inside = (places < end).to(torch.float32)
+    return places.clamp(max=length - 1), inside / (end - first).to(torch.float32)
 
 
-def _tents(length: int, cells: int) -> Tensor:
-    """How much each of `cells` counts at each pixel, shape (length, cells)."""
+def _neighbours(cells: int, length: int, device: torch.device) -> tuple[Tensor, Tensor, Tensor]:
+    """The cells on both sides of each of `length` pixels, and the share of the second."""
     # Doubled and in whole numbers as long as it goes.
-    place = (2 * torch.arange(length) + 1).to(torch.float32) * cells / (2 * length) - 0.5
-    place = place.clamp(0, cells - 1)[:, None]
-    return (1 - (place - torch.arange(cells)[None, :]).abs()).clamp(min=0)
+    pixel = torch.arange(length, device=device)
+    place = (2 * pixel + 1).to(torch.float32) * cells / (2 * length) - 0.5
+    place = place.clamp(0, cells - 1)
+    before = place.floor()
+    behind = (before + 1).clamp(max=cells - 1)
+    return before.to(torch.int64), behind.to(torch.int64), place - before

@@ -1,0 +1,109 @@
+"""Builds engines of every task, tier and precision with TensorRT-RTX, which needs no GPU.
+
+    python benchmarks/engines.py
+    python benchmarks/engines.py --only derain-paper --precision fp16
+
+The pairs are not trained and the pictures for calibration are few: what is shown is that every
+graph parses, is typed as asked for, and builds for all the targets and for 64 to 2160 rows.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import tempfile
+import time
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import skimage.data
+import torch
+
+from hyperguide.engines.tensorrt_bindings import TensorRt, open_tensorrt
+from hyperguide.errors import HyperguideError
+from hyperguide.export.model import Lower, export_model
+from hyperguide.export.tensorrt.build import Plan, build_engine, round_up
+from hyperguide.model_file import PRECISIONS, read_model_file
+from hyperguide.pictures import write_picture
+from hyperguide.training.checkpoint import TrainedModel
+from hyperguide.training.model import build_model
+from hyperguide.training.preset import Preset, Stage, load_preset
+
+PRESETS = (
+    *("denoise-fast", "denoise-gray-fast", "derain-fast", "dehaze-fast", "deblur-fast"),
+    *("denoise-paper", "derain-paper", "dehaze-paper", "deblur-paper", "deblur-paper-tiny"),
+)
+TARGETS = ("sm75", "sm86", "sm89", "sm120")
+SIZES = ((64, 64), (720, 1280), (2160, 3840))
+_CROP = 96
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--only", choices=PRESETS, action="append", help="may be repeated")
+    parser.add_argument("--precision", choices=PRECISIONS, action="append", help="may be repeated")
+    arguments = parser.parse_args()
+    rtx = open_tensorrt("tensorrt_rtx")
+    print(f"TensorRT-RTX {rtx.version} for {', '.join(TARGETS)}; {SIZES[0]} to {SIZES[-1]}")
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        os.environ["XDG_CACHE_HOME"] = name  # these engines are nobody's
+        photos = folder / "photos"
+        photos.mkdir()
+        for number, picture in enumerate((skimage.data.astronaut(), skimage.data.coffee())):
+            write_picture(photos / f"{number}.png", picture)
+        for preset_name in arguments.only or PRESETS:
+            task, _, tier = preset_name.partition("-")
+            trained = _untrained(load_preset(task, tier))
+            for precision in arguments.precision or PRECISIONS:
+                path = folder / f"{preset_name}-{precision}.onnx"
+                lower = None
+                if precision != "fp32":
+                    kind: Any = precision
+                    lower = Lower(kind, [photos], steps=0, accept_loss=True)
+                export_model(trained, path, lower=lower)
+                for targets in (TARGETS, TARGETS[1:]):
+                    try:
+                        print(
+                            f"{preset_name:<20}{precision:<6}{_build(path, targets, rtx)}",
+                            flush=True,
+                        )
+                        break
+                    except HyperguideError as error:
+                        print(f"{preset_name:<20}{precision:<6}{error}", flush=True)
+
+
+def _build(path: Path, targets: tuple[str, ...], rtx: TensorRt) -> str:
+    """Build an engine and say what it is."""
+    file = read_model_file(path)
+    least, best, most = (round_up(size, file.info.size_multiple) for size in SIZES)
+    plan = Plan((least, best, most), precision=file.info.precision, targets=targets)
+    began = time.perf_counter()
+    built = build_engine(file, path.with_suffix(".engine"), plan, rtx)
+    counts = ", ".join(f"{n} in {kind}" for kind, n in built.convolutions.items())
+    return (
+        f"{time.perf_counter() - began:6.1f} s {built.size / 1e6:6.1f} MB for {', '.join(targets)}; "
+        f"convolutions: {counts}"
+    )
+
+
+def _untrained(preset: Preset) -> TrainedModel:
+    """A pair as it starts, roughened, because the identity has nothing to calibrate."""
+    torch.manual_seed(0)
+    stage = Stage(until=1.0, crop=_CROP, batch=1)
+    preset = replace(preset, schedule=replace(preset.schedule, stages=(stage,), held_out=2))
+    model = build_model(preset)
+    with torch.no_grad():
+        for weights in model.parameters():
+            weights.add_(torch.randn_like(weights), alpha=0.002)
+    record: dict[str, Any] = dict.fromkeys(
+        ("preset", "settings", "origin", "step", "seconds", "data", "validation"), "untrained"
+    )
+    return TrainedModel(model.eval(), preset, record)
+
+
+if __name__ == "__main__":
+    main()
