@@ -85,8 +85,8 @@ def _build(path: Path, targets: tuple[str, ...], rtx: TensorRt) -> str:
     built = build_engine(file, path.with_suffix(".engine"), plan, rtx)
     counts = ", ".join(f"{n} in {kind}" for kind, n in built.convolutions.items())
     return (
-        f"{time.perf_counter() - began:6.1f} s {built.size / 1e6:6.1f} MB for {', '.join(targets)}; "
-        f"convolutions: {counts}"
+        f"{time.perf_counter() - began:6.1f} s {built.size / 1e6:6.1f} MB for "
+        f"{', '.join(targets)}; convolutions: {counts}"
     )
 
 
