@@ -66,6 +66,8 @@ def export_graph(
         )
     assert program is not None
     proto = program.model_proto
+    if takes_kernel:
+        _rename_weights(proto.graph, "reconstruction.network.", "reconstruction.")
     if not plain:
         cancel_differences(proto.graph)
     _name_dimensions(proto.graph, channels, defaults)
@@ -73,6 +75,17 @@ def export_graph(
     _strip(proto)
     onnx.checker.check_model(proto, full_check=True)
     return proto
+
+
+def _rename_weights(graph: onnx.GraphProto, prefix: str, other: str) -> None:
+    """Call weights as they are called in the pair that was wrapped for export."""
+    names = {t.name: other + t.name.removeprefix(prefix) for t in graph.initializer}
+    names = {name: new for name, new in names.items() if name.startswith(prefix)}
+    for tensor in graph.initializer:
+        tensor.name = names.get(tensor.name, tensor.name)
+    for node in graph.node:
+        for position, name in enumerate(node.input):
+            node.input[position] = names.get(name, name)
 
 
 def cancel_differences(graph: onnx.GraphProto) -> None:

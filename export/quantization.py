@@ -97,6 +97,8 @@ def insert_pairs(proto: onnx.ModelProto, steps: dict[str, Steps]) -> onnx.ModelP
     Explicit and symmetric, as TensorRT wants it: int8 weights with a scale for each output channel,
     one scale for each input, biases in floats. What lies between the convolutions, the path from
     `image` to `enhanced` and the dials among it, stays in floats.
+
+    Raises ValueError if weights are not found: their convolutions would silently stay in floats.
     """
     quantized = onnx.ModelProto()
     quantized.CopyFrom(proto)
@@ -104,6 +106,7 @@ def insert_pairs(proto: onnx.ModelProto, steps: dict[str, Steps]) -> onnx.ModelP
     weights = {tensor.name: tensor for tensor in graph.initializer}
     nodes = list(graph.node)
     del graph.node[:]
+    done: set[str] = set()
     rounded: dict[str, str] = {}  # tensor -> what all that read it get instead
 
     def constant(name: str, value: np.ndarray | np.generic) -> str:
@@ -133,6 +136,7 @@ def insert_pairs(proto: onnx.ModelProto, steps: dict[str, Steps]) -> onnx.ModelP
         if node.op_type == "Conv" and node.input[1] in steps:
             source, name = node.input[0], node.input[1]
             step = steps[name]
+            done.add(name)
             if source not in rounded:
                 result = round_input(source, step.activation, f"{name}.input")
                 if step.shared:
@@ -143,5 +147,8 @@ def insert_pairs(proto: onnx.ModelProto, steps: dict[str, Steps]) -> onnx.ModelP
             for position, source in enumerate(node.input):
                 node.input[position] = rounded.get(source, source)
         graph.node.append(node)
+    forgotten = steps.keys() - done
+    if forgotten:
+        raise ValueError(f"The graph has no convolution with the weights {sorted(forgotten)[0]}.")
     onnx.checker.check_model(quantized, full_check=True)
     return quantized
