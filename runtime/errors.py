@@ -6,3 +6,7 @@ class HyperguideError(Exception):
 
     The command line prints the message as one sentence and exits with code 1.
     """
+
+
+class OutOfMemoryError(HyperguideError):
+    """An engine had not enough memory for a picture; a smaller part may pass."""

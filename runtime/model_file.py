@@ -68,7 +68,8 @@ class ModelInfo:
     io: of the pictures: `float` (NCHW in [0, 1]), or `uint8` (NHWC, bytes).
     training: how the model was trained: preset, data, steps, seconds.
     quality: measured figures.
-    cost: `kilo_macs_per_pixel`, and `operators` by the precision that they compute in.
+    cost: `kilo_macs_per_pixel`, `bytes_per_pixel` of the largest tensors that live at once, and
+        `operators` by the precision that they compute in.
     card: in words: `purpose`, `data` and its terms, `limits`; empty if nobody wrote one.
     """
 

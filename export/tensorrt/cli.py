@@ -12,6 +12,7 @@ from typing import Any
 import click
 
 from hyperguide.bundled import model_path
+from hyperguide.cli.options import BytesType
 from hyperguide.cli.progress import progress_bar
 from hyperguide.engine_file import SUFFIX
 from hyperguide.engines.tensorrt_bindings import BUILDERS, TensorRt, open_tensorrt
@@ -23,8 +24,6 @@ from .build import CancelledError, Plan, Size, build_engine, round_up
 
 # From thumbnails, the pictures that 'hyperguide verify' runs, to 4K; tuned for 720p.
 _SIZES: tuple[Size, Size, Size] = ((16, 16), (720, 1280), (2160, 3840))
-
-_UNITS = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30}
 
 
 class _Sizes(click.ParamType):
@@ -57,19 +56,6 @@ class _Batches(click.ParamType):
             self.fail(f"{value!r} is not like 1,1,8", param, ctx)
         numbers = [int(part) for part in parts] * (3 if len(parts) == 1 else 1)
         return numbers[0], numbers[1], numbers[2]
-
-
-class _Bytes(click.ParamType):
-    """An amount of memory."""
-
-    name = "SIZE"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
-        """The bytes of a text like 512M."""
-        match = re.fullmatch(r"(\d+)([KMG]?)", str(value).upper())
-        if match is None:
-            self.fail(f"{value!r} is not an amount like 512M or 2G", param, ctx)
-        return int(match[1]) * _UNITS[match[2]]
 
 
 @click.command(
@@ -117,7 +103,7 @@ Examples:
 )
 @click.option("--steerable", is_flag=True, help="Make inputs of the dials, which must be given.")
 @click.option("--tf32", is_flag=True, help="Let fp32 files compute in TF32, faster and less exact.")
-@click.option("--workspace", type=_Bytes(), help="GPU memory to try tactics with, as 2G.")
+@click.option("--workspace", type=BytesType(), help="GPU memory to try tactics with, as 2G.")
 @click.option("--timing-cache", type=Path, help="File of measured tactics to use and extend.")
 @click.option(
     "--builder", type=click.Choice(["auto", *BUILDERS]), default="auto", show_default=True

@@ -6,7 +6,7 @@ import math
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import click
 import cv2
@@ -23,8 +23,8 @@ from hyperguide.paths import make_folder
 from hyperguide.pictures import read_picture, write_picture
 from hyperguide.pixels import full_scale
 
-from .device_option import DeviceType
 from .jobs import Job, plan_jobs
+from .options import BytesType, DeviceType, TileType
 from .progress import progress_bar
 
 
@@ -97,6 +97,16 @@ Examples:
 @click.option("--save-guidance", type=Path, metavar="DIR", help="Also write the maps.")
 @click.option("--device", type=DeviceType(), default="auto", show_default=True)
 @click.option("--trust", is_flag=True, help="Load a TensorRT engine that somebody else built.")
+@click.option(
+    "--tile",
+    type=TileType(),
+    default="auto",
+    show_default=True,
+    help="Longest side of the parts that large pictures are cut into.",
+)
+@click.option(
+    "--max-memory", type=BytesType(), help="That the process may use, as 2G.  [default: half]"
+)
 @click.option("--force", is_flag=True, help="Overwrite existing files.")
 def enhance(
     inputs: tuple[Path, ...],
@@ -114,6 +124,8 @@ def enhance(
     save_guidance: Path | None,
     device: Device,
     trust: bool,
+    tile: int | Literal["auto"] | None,
+    max_memory: int | None,
     force: bool,
 ) -> None:
     """Enhance pictures or folders of pictures.
@@ -134,6 +146,8 @@ def enhance(
         tier=tier,
         precision=precision,
         trust=trust,
+        tile=tile,
+        max_memory=max_memory,
     )
     dials = _Dials(
         strength,

@@ -13,7 +13,7 @@ from hyperguide.errors import HyperguideError
 from hyperguide.model_file import ModelFile, read_model_file
 from hyperguide.verify import compare_golden, seal_breaks
 
-from .device_option import DeviceType
+from .options import DeviceType
 
 
 @click.command(

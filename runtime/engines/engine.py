@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Protocol, runtime_checkable
 
 import numpy as np
+
+from hyperguide.errors import HyperguideError, OutOfMemoryError
 
 
 class Engine(Protocol):
@@ -23,6 +26,18 @@ class Engine(Protocol):
         Returns `enhanced` and `guidance`.
         """
         ...
+
+
+# What engines say when they get no memory.
+_NO_MEMORY = re.compile(r"bad.?alloc|out of memory|allocat", re.IGNORECASE)
+
+
+def failure(sentence: str, error: Exception) -> HyperguideError:
+    """What an engine raised while it ran, as one sentence; OutOfMemoryError where it is that."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    reason = lines[-1] if lines else type(error).__name__
+    kind = OutOfMemoryError if _NO_MEMORY.search(str(error)) else HyperguideError
+    return kind(f"{sentence}: {reason}")
 
 
 @runtime_checkable

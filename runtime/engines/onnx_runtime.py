@@ -13,6 +13,7 @@ from hyperguide.model_file import ENHANCED, GUIDANCE, ModelFile
 from hyperguide.paths import make_folder
 
 from .devices import PROVIDERS
+from .engine import failure
 
 _CPU = "CPUExecutionProvider"
 
@@ -48,8 +49,7 @@ class _OnnxRuntime:
         try:
             enhanced, guidance = self._session.run([ENHANCED, GUIDANCE], dict(feeds))
         except Exception as error:
-            reason = str(error).splitlines()[0].strip()
-            raise HyperguideError(f"{self.name} failed on this picture: {reason}") from error
+            raise failure(f"{self.name} failed on this picture", error) from error
         return {ENHANCED: enhanced, GUIDANCE: guidance}
 
 

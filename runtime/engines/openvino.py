@@ -8,8 +8,9 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from hyperguide.errors import HyperguideError
 from hyperguide.model_file import DIALS, ENHANCED, GUIDANCE, IMAGE, KERNEL, ModelFile
+
+from .engine import failure
 
 T = TypeVar("T")
 
@@ -108,5 +109,4 @@ def _guarded(action: Callable[[], T], sentence: str) -> T:
     try:
         return action()
     except RuntimeError as error:
-        lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-        raise HyperguideError(f"{sentence}: {lines[-1] if lines else error}") from error
+        raise failure(sentence, error) from error

@@ -13,6 +13,7 @@ from hyperguide.errors import HyperguideError
 from hyperguide.model_file import DIALS, KERNEL
 
 from .cuda import Gpu, Staging
+from .engine import failure
 from .tensorrt_bindings import Messages, open_tensorrt
 
 T = TypeVar("T")
@@ -144,8 +145,7 @@ class TensorRtEngine:
         try:
             return action()
         except (RuntimeError, self._gpu.errors) as error:
-            reason = " ".join(str(error).split())
-            raise HyperguideError(f"{sentence}: {reason}") from error
+            raise failure(sentence, error) from error
 
 
 def _one(value: float) -> np.ndarray:

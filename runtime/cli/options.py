@@ -1,0 +1,60 @@
+"""Kinds of values that options take."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import click
+
+from hyperguide.engines import DEVICES, Device, parse_device
+from hyperguide.errors import HyperguideError
+from hyperguide.memory import parse_bytes
+
+
+class DeviceType(click.ParamType):
+    """The name of a device."""
+
+    name = DEVICES
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> Device:
+        """The device of a name."""
+        if isinstance(value, Device):
+            return value
+        try:
+            return parse_device(str(value))
+        except HyperguideError as error:
+            self.fail(str(error), param, ctx)
+
+
+class BytesType(click.ParamType):
+    """An amount of memory."""
+
+    name = "SIZE"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        """The bytes of a text like 512M."""
+        try:
+            return parse_bytes(str(value))
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
+
+
+class TileType(click.ParamType):
+    """How large pictures are cut."""
+
+    name = "auto | N | off"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> int | Literal["auto"] | None:
+        """`auto`, a side in pixels, or None for `off`."""
+        text = str(value)
+        if text == "auto":
+            return "auto"
+        if text == "off":
+            return None
+        if not text.isdecimal() or int(text) == 0:
+            self.fail(f"{text!r} is not a number of pixels, nor auto or off", param, ctx)
+        return int(text)

@@ -1,0 +1,155 @@
+"""What a caller turns, checked and brought to the shapes that a model takes."""
+
+from __future__ import annotations
+
+import math
+import warnings
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from .errors import HyperguideError
+from .kernel_files import check_kernel
+from .model_file import DIALS, KERNEL
+from .pixels import pad_to_multiple
+from .tasks import Guidance
+
+Dial = float | np.ndarray
+
+# Number of pictures, height, width.
+Size = tuple[int, int, int]
+
+# Maps come from float arithmetic and from files; ends of the range may be missed by a rounding.
+_ROUNDING = 1e-5
+
+
+@dataclass(frozen=True)
+class Dials:
+    """Dials of a picture or a batch.
+
+    values: those that differ from their defaults, float32 of rank 4: one value, or (1 or N, 1, H,
+        W); `kernel` is (1, 1, kh, kw).
+    off: whether the strength is 0 everywhere.
+    """
+
+    values: Mapping[str, np.ndarray]
+    off: bool
+
+    def feeds(self, rows: slice, columns: slice, multiple: int) -> dict[str, np.ndarray]:
+        """The dials of a part of the picture, padded as the part is."""
+        return {
+            name: value
+            if value.size == 1 or name == KERNEL
+            else pad_to_multiple(value[:, :, rows, columns], multiple)
+            for name, value in self.values.items()
+        }
+
+
+def check_dials(
+    size: Size,
+    meaning: Guidance,
+    *,
+    strength: Dial = 1.0,
+    guidance: Dial | None = None,
+    guidance_mix: Dial = 1.0,
+    guidance_scale: Dial = 1.0,
+    kernel: np.ndarray | None = None,
+) -> Dials:
+    """Check the dials of a picture, see `Enhancer.__call__` for what they mean.
+
+    meaning: of the guidance map. Raises HyperguideError for values and shapes that do not fit.
+    """
+    values = {
+        "strength": _dial(strength, "strength", size),
+        "guidance_scale": _dial(guidance_scale, "guidance_scale", size),
+    }
+    if guidance is not None:
+        values["guidance_in"] = _guidance(guidance, meaning, size)
+        values["guidance_mix"] = _dial(guidance_mix, "guidance_mix", size, maximum=1.0)
+    turned = {
+        name: value
+        for name, value in values.items()
+        if not (value.size == 1 and value.item() == DIALS[name])
+    }
+    if kernel is not None:
+        turned[KERNEL] = _kernel(kernel, size)
+    return Dials(turned, not values["strength"].any())
+
+
+def _kernel(kernel: np.ndarray, size: Size) -> np.ndarray:
+    checked = check_kernel(np.asarray(kernel), "kernel")
+    rows, columns = checked.shape
+    _, height, width = size
+    if rows > height or columns > width:
+        raise HyperguideError(
+            f"The kernel of {columns}x{rows} is larger than the picture of {width}x{height}: "
+            "give a larger picture."
+        )
+    return checked[None, None]
+
+
+def _guidance(guidance: Dial, meaning: Guidance, size: Size) -> np.ndarray:
+    values = _numbers(guidance, "guidance map")
+    low, high = meaning.minimum, meaning.maximum
+    worst = float(values.max()) if values.max() > high else float(values.min())
+    if not low - _ROUNDING <= worst <= high + _ROUNDING:
+        raise HyperguideError(
+            f"The guidance value {worst:g} is outside {low:g}..{high:.3g} "
+            f"({meaning.name}, {meaning.unit}): give values in that range."
+        )
+    values = values.clip(low, high)
+    if values.ndim == 3 and values.shape[-1] == 1 and values.shape[:2] == size[1:]:
+        values = values[..., 0]
+    if values.ndim in (2, 3) and values.shape[-2:] != size[1:]:
+        warnings.warn(
+            f"The guidance map of {values.shape[-1]}x{values.shape[-2]} pixels was resized to "
+            f"the picture's {size[2]}x{size[1]}.",
+            stacklevel=4,
+        )
+        values = _resize(values, size[1:])
+    return _fit(values, "guidance", size)
+
+
+def _numbers(value: Dial, what: str) -> np.ndarray:
+    """The value as float32. Raises HyperguideError unless it is one or more finite numbers."""
+    try:
+        values = np.asarray(value, np.float32)
+    except (TypeError, ValueError):
+        raise HyperguideError(f"The {what} must be a number or an array of numbers.") from None
+    if values.size == 0:
+        raise HyperguideError(f"The {what} is empty, its shape is {values.shape}.")
+    if not np.isfinite(values).all():
+        raise HyperguideError(f"The {what} contains NaN or infinity: replace those values.")
+    return values
+
+
+def _dial(value: Dial, name: str, size: Size, maximum: float = math.inf) -> np.ndarray:
+    """Check a dial and bring it to rank 4: (1, 1, 1, 1), or (1 or N, 1, H, W)."""
+    values = _numbers(value, name)
+    if values.min() < 0 or values.max() > maximum:
+        worst = values.min() if values.min() < 0 else values.max()
+        upper = "" if math.isinf(maximum) else f" and at most {maximum:g}"
+        raise HyperguideError(f"The {name} must be at least 0{upper}, not {worst:g}.")
+    return _fit(values, name, size)
+
+
+def _fit(values: np.ndarray, name: str, size: Size) -> np.ndarray:
+    """Bring checked values to rank 4. Raises HyperguideError for a shape that does not fit."""
+    if values.ndim == 0:
+        return values.reshape(1, 1, 1, 1)
+    count, height, width = size
+    if values.shape == (height, width) or values.shape in ((1, height, width), size):
+        return values.reshape(-1, 1, height, width)
+    raise HyperguideError(
+        f"The {name} of shape {values.shape} does not fit {count} picture(s) of {width}x{height}: "
+        f"give a number or an array of shape ({height}, {width})."
+    )
+
+
+def _resize(values: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """Resize a map (H, W) or maps (N, H, W) linearly to (height, width)."""
+    maps = values.reshape(-1, *values.shape[-2:])
+    resized = [cv2.resize(m, size[::-1], interpolation=cv2.INTER_LINEAR) for m in maps]
+    return np.stack(resized).reshape(*values.shape[:-2], *size)

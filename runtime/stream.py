@@ -1,0 +1,89 @@
+"""Video: frames in their order, with maps that are calm in time."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import cv2
+import numpy as np
+
+from .errors import HyperguideError
+from .tasks import Guidance
+
+if TYPE_CHECKING:
+    from .enhancer import Enhancer, Result
+
+# Frames are compared in this size.
+_GLANCE = (32, 18)
+# Mean difference of two frames, full scale = 1, from which on another scene is seen.
+_CUT = 0.12
+
+
+class Stream:
+    """Enhances the frames of one video.
+
+    The map of a frame is mixed with that of the frame before: what was predicted anew for each
+    frame trembles, and the picture with it. After a cut, and when frames change their size, the
+    next map starts afresh. The state is the stream's own: an enhancer may serve many of them.
+
+    with enhancer.stream() as stream:
+        for frame in frames:
+            show(stream(frame).image)
+
+    smooth: weight of the previous frame's map, in [0, 1); None takes what suits the task.
+    """
+
+    def __init__(self, enhancer: Enhancer, meaning: Guidance, smooth: float | None = None) -> None:
+        self.smooth = meaning.smoothing if smooth is None else float(smooth)
+        if not 0 <= self.smooth < 1:
+            raise HyperguideError(
+                f"The smoothing of a stream must be at least 0 and below 1, not {smooth}."
+            )
+        self._enhancer = enhancer
+        self._before: tuple[np.ndarray, np.ndarray] | None = None  # glance and map
+
+    def __call__(self, frame: np.ndarray, **dials: Any) -> Result:
+        """Enhance the next frame.
+
+        frame: as a picture of `Enhancer.__call__`, not a batch.
+        dials: as of a call; with `guidance` of one's own nothing is smoothed.
+        """
+        if "guidance" in dials or self.smooth == 0:
+            return self._enhancer(frame, **dials)
+        if frame.ndim == 4:
+            raise HyperguideError("A stream takes one frame after the other, not a batch.")
+        glance = _glance(frame)
+        if self._before is not None and self._continues(frame, glance):
+            result = self._enhancer(
+                frame, guidance=self._before[1], guidance_mix=self.smooth, **dials
+            )
+        else:
+            result = self._enhancer(frame, **dials)
+        if result.guidance is not None:
+            self._before = (glance, result.guidance)
+        return result
+
+    def reset(self) -> None:
+        """Forget the frames so far."""
+        self._before = None
+
+    def __enter__(self) -> Stream:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.reset()
+
+    def _continues(self, frame: np.ndarray, glance: np.ndarray) -> bool:
+        """Whether a frame shows the same scene as the one before."""
+        assert self._before is not None
+        before, guidance = self._before
+        if guidance.shape != frame.shape[:2] or glance.shape != before.shape:
+            return False
+        return float(np.abs(glance - before).mean()) < _CUT
+
+
+def _glance(frame: np.ndarray) -> np.ndarray:
+    """A frame in a small size, full scale = 1."""
+    scale = np.iinfo(frame.dtype).max if frame.dtype.kind == "u" else 1
+    picture = frame if frame.dtype.kind == "u" else frame.astype(np.float32)
+    return cv2.resize(picture, _GLANCE, interpolation=cv2.INTER_AREA).astype(np.float32) / scale

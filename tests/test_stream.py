@@ -1,0 +1,169 @@
+"""Video: maps are calm in time, moving things stay sharp, cuts start afresh."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+
+import hyperguide
+from hyperguide.bundled import bundled_path
+from hyperguide.errors import HyperguideError
+
+SIGMA = 20 / 255
+
+
+@pytest.fixture(scope="module")
+def denoiser() -> hyperguide.Enhancer:
+    return hyperguide.load(bundled_path("denoise", "fast"), device="cpu", threads=1)
+
+
+def _noisy(clean: np.ndarray, seed: int) -> np.ndarray:
+    noise = np.random.default_rng(seed).normal(0, SIGMA, clean.shape)
+    return (clean / 255 + noise).clip(0, 1).astype(np.float32)
+
+
+def _psnr(one: np.ndarray, other: np.ndarray) -> float:
+    return -10 * np.log10(np.mean((one - other / 255) ** 2))
+
+
+def test_a_still_scene_flickers_less_the_more_it_is_smoothed(
+    denoiser: hyperguide.Enhancer, astronaut: np.ndarray
+) -> None:
+    """The map much less; the picture a little, for most of what it shows is what noise is left."""
+    clean = astronaut[100:292, 100:420]
+    flickers, trembles = [], []
+    for smooth in (0.0, 0.5, 0.9):
+        with denoiser.stream(smooth=smooth) as stream:
+            results = [stream(_noisy(clean, seed)) for seed in range(12)]
+        pictures = np.stack([result.image for result in results[4:]])
+        maps = np.stack([result.guidance for result in results[4:]])  # type: ignore[misc]
+        flickers.append(float(np.abs(np.diff(pictures, axis=0)).mean()))
+        trembles.append(float(np.abs(np.diff(maps, axis=0)).mean()))
+    assert flickers[0] > flickers[1] > flickers[2]
+    assert trembles[1] < 0.7 * trembles[0]
+    assert trembles[2] < 0.3 * trembles[0]
+
+
+def test_a_panned_scene_loses_nothing(denoiser: hyperguide.Enhancer, astronaut: np.ndarray) -> None:
+    def pan(step: int) -> np.ndarray:
+        return astronaut[100:228, 40 + 6 * step : 232 + 6 * step]
+
+    quality = []
+    for smooth in (0.0, None):
+        with denoiser.stream(smooth=smooth) as stream:
+            results = [stream(_noisy(pan(step), step)).image for step in range(14)]
+        quality.append(
+            np.mean([_psnr(result, pan(step)) for step, result in enumerate(results)][3:])
+        )
+    assert quality[1] >= quality[0] - 0.05
+
+
+def test_after_a_cut_the_next_frame_is_right(
+    denoiser: hyperguide.Enhancer, astronaut: np.ndarray
+) -> None:
+    night = (astronaut[::-1] // 6)[100:228, 100:292]
+    day = astronaut[100:228, 100:292]
+    with denoiser.stream(smooth=0.9) as stream:
+        for seed in range(4):
+            stream(_noisy(day, seed))
+        quiet = night.astype(np.float32) / 255  # without noise
+        after = stream(quiet)
+    alone = denoiser(quiet)
+    np.testing.assert_array_equal(after.image, alone.image)
+    np.testing.assert_array_equal(after.guidance, alone.guidance)
+
+
+def test_what_comes_back_is_the_smoothed_map(
+    denoiser: hyperguide.Enhancer, astronaut: np.ndarray
+) -> None:
+    frames = [_noisy(astronaut[:64, :64], seed) for seed in range(3)]
+    alone = [denoiser(frame).guidance for frame in frames]
+    with denoiser.stream(smooth=0.75) as stream:
+        maps = [stream(frame).guidance for frame in frames]
+    np.testing.assert_array_equal(maps[0], alone[0])
+    for number in (1, 2):
+        expected = 0.75 * maps[number - 1] + 0.25 * alone[number]  # type: ignore[operator]
+        np.testing.assert_allclose(maps[number], expected, atol=1e-6)
+
+
+def test_frames_of_another_size_start_afresh(
+    denoiser: hyperguide.Enhancer, astronaut: np.ndarray
+) -> None:
+    large, small = _noisy(astronaut[:96, :64], 0), _noisy(astronaut[:48, :64], 1)
+    with denoiser.stream() as stream:
+        stream(large)
+        np.testing.assert_array_equal(stream(small).image, denoiser(small).image)
+        stream.reset()
+        np.testing.assert_array_equal(stream(small).image, denoiser(small).image)
+
+
+def test_streams_of_one_enhancer_do_not_mix(
+    denoiser: hyperguide.Enhancer, astronaut: np.ndarray
+) -> None:
+    scenes = [astronaut[:96, :96], astronaut[200:296, 200:296] // 2]
+
+    def play(number: int) -> list[np.ndarray]:
+        with denoiser.stream(smooth=0.8) as stream:
+            return [stream(_noisy(scenes[number], seed)).image for seed in range(6)]
+
+    expected = [play(0), play(1)]
+    with ThreadPoolExecutor(2) as pool:
+        together = list(pool.map(play, [0, 1]))
+    for one, other in zip(together, expected, strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+def test_rain_is_not_smoothed_unless_asked_for(astronaut: np.ndarray) -> None:
+    derain = hyperguide.load("derain", device="cpu", threads=1)
+    assert derain.stream().smooth == 0
+    assert hyperguide.load("dehaze", device="cpu").stream().smooth > 0
+    frames = [astronaut[:64, :96], astronaut[8:72, :96]]
+    with derain.stream() as stream:
+        for frame in frames:
+            np.testing.assert_array_equal(stream(frame).image, derain(frame).image)
+
+
+def test_a_map_of_ones_own_is_not_smoothed(
+    denoiser: hyperguide.Enhancer, astronaut: np.ndarray
+) -> None:
+    frame = _noisy(astronaut[:64, :64], 0)
+    with denoiser.stream() as stream:
+        stream(frame)
+        given = stream(frame, guidance=0.05)
+    np.testing.assert_array_equal(given.image, denoiser(frame, guidance=0.05).image)
+
+
+@pytest.mark.parametrize("smooth", [-0.1, 1.0, 2.0, float("nan")])
+def test_a_smoothing_that_is_none_is_refused(
+    smooth: float, denoiser: hyperguide.Enhancer, astronaut: np.ndarray
+) -> None:
+    with pytest.raises(HyperguideError, match="at least 0 and below 1"):
+        denoiser.stream(smooth=smooth)
+    with pytest.raises(HyperguideError, match="not a batch"):
+        denoiser.stream()(np.stack([astronaut[:16, :16]] * 2))
+
+
+def test_pictures_in_a_row_come_in_their_order(
+    denoiser: hyperguide.Enhancer, astronaut: np.ndarray
+) -> None:
+    pictures = [astronaut[i * 16 : i * 16 + 32, : 32 + 16 * (i % 3)] for i in range(9)]
+    taken: list[int] = []
+
+    def source():  # type: ignore[no-untyped-def]
+        for number, picture in enumerate(pictures):
+            taken.append(number)
+            yield picture
+
+    results = denoiser.map(source(), ahead=2, strength=0.5)
+    first = next(results)
+    assert len(taken) <= 3  # no more than was asked for
+    for result, picture in zip([first, *results], pictures, strict=True):
+        np.testing.assert_array_equal(result.image, denoiser(picture, strength=0.5).image)
+
+
+def test_an_enhancer_is_a_context_and_warms_up() -> None:
+    with hyperguide.load("denoise", device="cpu", threads=1) as enhancer:
+        enhancer.warmup(48, 64)
+        assert enhancer(np.zeros((8, 8, 3), np.uint8)).image.shape == (8, 8, 3)

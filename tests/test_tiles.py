@@ -1,0 +1,240 @@
+"""Large pictures in parts come out as if they were enhanced whole."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import hyperguide
+from conftest import TASKS, Cli, fails
+from hyperguide.bundled import bundled_path
+from hyperguide.engines import OnnxRuntimeCpu
+from hyperguide.enhancer import Enhancer
+from hyperguide.errors import HyperguideError, OutOfMemoryError
+from hyperguide.memory import free_bytes, parse_bytes, used_bytes
+from hyperguide.model_file import read_model_file
+from hyperguide.pictures import read_picture, write_picture
+from hyperguide.tiles import Tile, sample, side_for, tiles
+
+LOCAL = [
+    task for task in TASKS if read_model_file(bundled_path(task, "fast")).info.context == "local"
+]
+
+
+def _photo(astronaut: np.ndarray, height: int, width: int) -> np.ndarray:
+    repeated = np.tile(astronaut, (-(-height // 512), -(-width // 512), 1))
+    return repeated[:height, :width]
+
+
+@pytest.mark.parametrize("size", [(1, 1), (17, 300), (333, 517), (64, 64)])
+@pytest.mark.parametrize("side", [1, 16, 100, 1000])
+def test_tiles_cover_a_picture_once_from_multiples(size: tuple[int, int], side: int) -> None:
+    covered = np.zeros(size, int)
+    for tile in tiles(*size, side, 8):
+        assert tile.rows[0] % 8 == tile.columns[0] % 8 == 0
+        assert tile.rows[1] - tile.rows[0] <= max(side + 7, 8)
+        covered[slice(*tile.rows), slice(*tile.columns)] += 1
+        seen = tile.seen(16, *size)
+        assert seen.rows == (max(tile.rows[0] - 16, 0), min(tile.rows[1] + 16, size[0]))
+    assert (covered == 1).all()
+
+
+def test_halves_make_the_whole_until_nothing_is_left_to_split() -> None:
+    tile = Tile((8, 64), (16, 40))
+    first, second = tile.split(8)
+    assert (first.columns, second.columns) == (tile.columns, tile.columns)
+    assert first.rows[1] == second.rows[0]
+    assert (first.rows[0], second.rows[1]) == tile.rows
+    assert Tile((0, 8), (8, 16)).split(8) == [Tile((0, 8), (8, 16))]
+    assert (side_for(10_000, 16, 8) + 32) ** 2 <= 10_000
+    assert side_for(-5, 16, 8) == 8
+
+
+@pytest.mark.parametrize("device", ["cpu", "openvino"])
+@pytest.mark.parametrize("task", LOCAL)
+@pytest.mark.parametrize("size", [(333, 517), (540, 960)])
+def test_tiled_equals_whole(
+    task: str, device: str, size: tuple[int, int], astronaut: np.ndarray
+) -> None:
+    if device == "openvino":
+        pytest.importorskip("openvino", reason="OpenVINO is not installed")
+    picture = _photo(astronaut, *size).astype(np.float32) / 255
+    whole = hyperguide.load(task, device=device, threads=1, tile=None)(picture)
+    for side in (96, 200):
+        parts = []
+        tiled = hyperguide.load(task, device=device, threads=1, tile=side)
+        result = tiled(picture, report=parts.append)
+        np.testing.assert_allclose(result.image, whole.image, rtol=0, atol=1e-5)
+        np.testing.assert_allclose(result.guidance, whole.guidance, rtol=0, atol=1e-5)
+        assert len(parts) > 5
+        assert parts == sorted(parts)
+        assert parts[-1] == 1
+
+
+@pytest.mark.parametrize("layout", ["bytes", "gray", "alpha", "batch", "deep"])
+def test_every_layout_is_put_together(layout: str, astronaut: np.ndarray) -> None:
+    picture = _photo(astronaut, 150, 210)
+    given = {
+        "bytes": picture,
+        "gray": picture[..., 0],
+        "alpha": np.dstack([picture, picture[..., :1]]),
+        "batch": np.stack([picture, picture[::-1]]),
+        "deep": picture.astype(np.uint16) * 257,
+    }[layout]
+    whole, tiled = (
+        hyperguide.load(bundled_path("denoise", "fast"), device="cpu", threads=1, tile=tile)(given)
+        for tile in (None, 64)
+    )
+    assert tiled.image.shape == given.shape
+    assert tiled.image.dtype == given.dtype
+    assert np.abs(tiled.image.astype(int) - whole.image).max() <= 1
+    np.testing.assert_allclose(tiled.guidance, whole.guidance, atol=1e-5)
+
+
+def test_dials_are_cut_with_the_picture(astronaut: np.ndarray) -> None:
+    picture = _photo(astronaut, 150, 210)
+    ramp = np.linspace(0, 1, 150 * 210, dtype=np.float32).reshape(150, 210)
+    dials = {"strength": ramp, "guidance": 0.2 * ramp, "guidance_mix": 0.5, "guidance_scale": 1.5}
+    whole, tiled = (
+        hyperguide.load("denoise", device="cpu", threads=1, tile=tile)(picture, **dials)  # type: ignore[arg-type]
+        for tile in (None, 64)
+    )
+    np.testing.assert_allclose(tiled.guidance, whole.guidance, atol=1e-5)
+    assert np.abs(tiled.image.astype(int) - whole.image).max() <= 1
+
+
+def test_a_map_that_needs_the_whole_picture_is_predicted_from_all_of_it(
+    astronaut: np.ndarray,
+) -> None:
+    """Without that, every part would be a scene of its own."""
+    path = bundled_path("dehaze", "fast")
+    assert read_model_file(path).info.context == "global"
+    picture = _photo(astronaut, 512, 512)
+    whole = hyperguide.load(path, device="cpu", threads=1, tile=None)(picture)
+    tiled = hyperguide.load(path, device="cpu", threads=1, tile=160)(picture)
+    assert whole.guidance is not None
+    assert tiled.guidance is not None
+    assert np.abs(tiled.guidance - whole.guidance).max() < 0.02
+    assert np.abs(tiled.image.astype(int) - whole.image).mean() < 0.5
+    mixed = hyperguide.load(path, device="cpu", threads=1, tile=160)
+    expected = hyperguide.load(path, device="cpu", threads=1, tile=None)
+    dials = {"guidance": 0.3, "guidance_mix": 0.5}
+    one, other = mixed(picture, **dials), expected(picture, **dials)  # type: ignore[arg-type]
+    assert one.guidance is not None
+    assert np.abs(one.guidance - other.guidance).max() < 0.02
+
+
+def test_samples_of_a_map_are_those_of_the_enlarged_one() -> None:
+    import torch
+
+    grid = np.random.default_rng(0).random((2, 1, 7, 9), np.float32)
+    expected = torch.nn.functional.interpolate(
+        torch.from_numpy(grid), (60, 100), mode="bilinear", align_corners=False
+    ).numpy()
+    part = sample(grid, (13, 44), (50, 100), (60, 100))
+    np.testing.assert_allclose(part, expected[:, :, 13:44, 50:100], atol=1e-5)
+
+
+class _Small:
+    """An engine that has memory for so many pixels."""
+
+    name = "a small engine"
+
+    def __init__(self, engine: OnnxRuntimeCpu, pixels: int) -> None:
+        self._engine, self._pixels = engine, pixels
+        self.sizes: list[int] = []
+
+    def run(self, feeds: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+        count, _, height, width = feeds["image"].shape
+        self.sizes.append(count * height * width)
+        if count * height * width > self._pixels:
+            raise OutOfMemoryError("bad allocation")
+        return self._engine.run(feeds)
+
+
+def test_out_of_memory_shrinks_the_parts_and_goes_on(astronaut: np.ndarray) -> None:
+    file = read_model_file(bundled_path("denoise", "fast"))
+    engine = OnnxRuntimeCpu(file, 1)
+    picture = _photo(astronaut, 400, 600)
+    expected = Enhancer(file, engine, tile=None)(picture)
+    small = _Small(engine, 90_000)
+    enhancer = Enhancer(file, small)
+    result = enhancer(picture)
+    assert np.abs(result.image.astype(int) - expected.image).max() <= 1
+    refused = sum(size > 90_000 for size in small.sizes)
+    assert 1 <= refused <= 6  # halved each time
+    enhancer(picture)
+    assert sum(size > 90_000 for size in small.sizes) == refused  # learnt
+    with pytest.raises(HyperguideError, match="not enough memory for even"):
+        Enhancer(file, _Small(engine, 5))(picture)
+
+
+def test_what_the_report_raises_ends_the_call(astronaut: np.ndarray) -> None:
+    class StopError(Exception):
+        pass
+
+    def stop(share: float) -> None:
+        raise StopError
+
+    enhancer = hyperguide.load("denoise", device="cpu", threads=1, tile=64)
+    with pytest.raises(StopError):
+        enhancer(_photo(astronaut, 200, 200), report=stop)
+
+
+def test_memory_is_known_and_its_amounts_are_read() -> None:
+    assert parse_bytes("2G") == 2 << 30
+    assert parse_bytes("512m") == 512 << 20
+    assert parse_bytes("64MB") == 64 << 20
+    for text in ("", "2X", "-1G", "1.5G", "0"):
+        with pytest.raises(ValueError, match="is not an amount"):
+            parse_bytes(text)
+    if sys.platform == "linux":
+        assert 1 << 20 < (used_bytes() or 0) < (free_bytes() or 0) + (1 << 40)
+
+
+_PEAK = """
+import sys, resource, numpy as np, hyperguide
+picture = np.random.default_rng(0).integers(0, 256, (3000, 4000, 3), np.uint8)
+enhancer = hyperguide.load("denoise", device="cpu", threads=1, max_memory={limit})
+enhancer(picture)
+print(int(open("/proc/self/status").read().split("VmHWM:")[1].split()[0]) * 1024)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads Linux's tables")
+def test_memory_stays_under_the_limit() -> None:
+    """Twelve megapixels in 500 MB; the process itself and both pictures take half of that."""
+    limit = 500 << 20
+    words = [sys.executable, "-c", _PEAK.format(limit=limit)]
+    result = subprocess.run(words, capture_output=True, text=True, check=True)
+    assert int(result.stdout) < limit
+
+
+def test_the_command_line_cuts_too(
+    astronaut: np.ndarray, tmp_path: Path, quick_cli: Callable[..., object], cli: Cli
+) -> None:
+    write_picture(tmp_path / "in.png", _photo(astronaut, 200, 300))
+    words = ("enhance", "-i", tmp_path / "in.png", "-t", "denoise", "--device", "cpu")
+    for name, more in (
+        ("whole", ["--tile", "off"]),
+        ("tiled", ["--tile", "64"]),
+        ("bounded", ["--max-memory", "1G"]),
+    ):
+        result = cli(*words, "-o", tmp_path / f"{name}.png", *more)
+        assert result.code == 0, result.err
+    whole, *others = (
+        read_picture(tmp_path / f"{name}.png").astype(int) for name in ("whole", "tiled", "bounded")
+    )
+    for other in others:
+        assert np.abs(other - whole).max() <= 1
+    for option in (["--tile", "x"], ["--tile", "0"], ["--max-memory", "2X"]):
+        result = cli(*words, "-o", tmp_path / "no.png", *option)
+        assert result.code == 2
+        assert re.search("is not", result.err)
+    fails(cli(*words, "-o", tmp_path / "tiled.png", "--tile", "64"), "exists")
