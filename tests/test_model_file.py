@@ -26,7 +26,7 @@ from conftest import TASKS, Cli, Outcome, fails, roughen
 from hyperguide.bundled import bundled_models, bundled_path
 from hyperguide.engines import OnnxRuntimeCpu
 from hyperguide.errors import HyperguideError
-from hyperguide.export.cost import kilo_macs
+from hyperguide.export.cost import bytes_per_pixel, kilo_macs
 from hyperguide.export.graph import cancel_differences, export_graph
 from hyperguide.export.model import compare_with_torch, export_model, seal
 from hyperguide.export.probe import receptive_field
@@ -456,3 +456,30 @@ def test_a_plain_file_computes_the_same_in_more_steps(
     np.testing.assert_allclose(fused.guidance, unfused.guidance, atol=1e-5)
     words = ("--plain", "--precision", "fp16", "--calib", tmp_path)
     fails(quick_cli("export", run_folder, "-o", tmp_path / "b.onnx", *words), "--plain")
+
+
+def test_memory_of_a_pixel_is_that_of_the_tensors_that_live_at_once() -> None:
+    """Counted by hand: 16 planes and their double at half the size, then the sum."""
+
+    def conv(source: str, output: str, planes: int, stride: int) -> list[onnx.NodeProto]:
+        shape = (planes, 3 if source == "image" else 16, stride, stride)
+        weights = onnx.numpy_helper.from_array(np.ones(shape, np.float32), f"{output}.weight")
+        initializers.append(weights)
+        return [
+            onnx.helper.make_node("Conv", [source, weights.name], [output], strides=[stride] * 2)
+        ]
+
+    initializers: list[onnx.TensorProto] = []
+    nodes = [*conv("image", "a", 16, 2), *conv("a", "b", 16, 1), *conv("a", "c", 16, 1)]
+    nodes.append(onnx.helper.make_node("Add", ["b", "c"], ["enhanced"]))
+    floats = onnx.TensorProto.FLOAT
+    graph = onnx.helper.make_graph(
+        nodes,
+        "net",
+        [onnx.helper.make_tensor_value_info("image", floats, ["N", 3, "H", "W"])],
+        [onnx.helper.make_tensor_value_info("enhanced", floats, ["N", 16, "H", "W"])],
+        initializers,
+    )
+    quarter_planes = 16 * 4 / 4  # bytes of a pixel that 16 planes of half the size take
+    # While c is computed a, b and c live; then b, c and their sum.
+    assert bytes_per_pixel(onnx.helper.make_model(graph)) == 3 * quarter_planes
