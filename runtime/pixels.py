@@ -46,6 +46,11 @@ class Layout:
         """Whether a picture is nothing but bytes, of as many planes as a network takes."""
         return self.dtype == np.uint8 and not self.alpha and self.color == channels
 
+    def size(self, image: np.ndarray) -> tuple[int, int, int]:
+        """Number of pictures, height, width."""
+        height, width = image.shape[1:3] if self.batched else image.shape[:2]
+        return image.shape[0] if self.batched else 1, height, width
+
 
 def to_tensor(image: np.ndarray, channels: int) -> tuple[np.ndarray, Layout]:
     """Convert pictures to a network's input.

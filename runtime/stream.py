@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from typing import Any
 
 import cv2
 import numpy as np
 
 from .errors import HyperguideError
-from .tasks import Guidance
-
-if TYPE_CHECKING:
-    from .enhancer import Enhancer, Result
+from .result import Result
 
 # Frames are compared in this size.
 _GLANCE = (32, 18)
@@ -30,11 +28,11 @@ class Stream:
         for frame in frames:
             show(stream(frame).image)
 
-    smooth: weight of the previous frame's map, in [0, 1); None takes what suits the task.
+    smooth: weight of the previous frame's map, in [0, 1).
     """
 
-    def __init__(self, enhancer: Enhancer, meaning: Guidance, smooth: float | None = None) -> None:
-        self.smooth = meaning.smoothing if smooth is None else float(smooth)
+    def __init__(self, enhancer: Callable[..., Result], smooth: float) -> None:
+        self.smooth = float(smooth)
         if not 0 <= self.smooth < 1:
             raise HyperguideError(
                 f"The smoothing of a stream must be at least 0 and below 1, not {smooth}."

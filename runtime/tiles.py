@@ -56,9 +56,12 @@ def tiles(height: int, width: int, side: int, multiple: int) -> Iterator[Tile]:
 
 
 def side_for(pixels: int, overlap: int, multiple: int) -> int:
-    """The side of the largest square tile of which the network sees at most so many pixels."""
-    side = math.isqrt(max(pixels, 0)) - 2 * overlap
-    return max(side // multiple, 1) * multiple
+    """The side of the largest square tile of which the network sees at most so many pixels.
+
+    But no less than the overlap, or hardly anything of what is computed would be kept.
+    """
+    side = max(math.isqrt(max(pixels, 0)) - 2 * overlap, overlap, 1)
+    return next_multiple(side, multiple)
 
 
 def sample(grid: np.ndarray, rows: Range, columns: Range, size: tuple[int, int]) -> np.ndarray:

@@ -11,7 +11,7 @@ import pytest
 import hyperguide
 from conftest import TASKS, psnr
 from hyperguide.errors import HyperguideError
-from hyperguide.model_file import ENHANCED, GUIDANCE
+from hyperguide.model_file import ENHANCED, GUIDANCE, read_model_file
 
 
 class _NoEngine:
@@ -33,9 +33,8 @@ def _noisy(image: np.ndarray, sigma: float, seed: int = 0) -> np.ndarray:
 def test_strength_0_returns_the_input_bit_for_bit_without_running_the_engine(
     dtype: str, shape: tuple[int, ...], enhancers: dict[str, hyperguide.Enhancer]
 ) -> None:
-    enhancer = enhancers["denoise"]
-    idle = hyperguide.Enhancer.__new__(hyperguide.Enhancer)
-    idle.__dict__ = {**vars(enhancer), "_engine": _NoEngine(), "_open_gray": None}
+    file = read_model_file(enhancers["denoise"].path)
+    idle = hyperguide.Enhancer(file, _NoEngine())
     high = np.iinfo(dtype).max
     image = np.random.default_rng(0).integers(0, high, shape, dtype, endpoint=True)
     result = idle(image, strength=0)

@@ -1,0 +1,200 @@
+"""Pictures larger than memory: cut, enhanced in parts, and put together."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Literal
+
+import cv2
+import numpy as np
+
+from .dials import Dials
+from .errors import HyperguideError, OutOfMemoryError
+from .memory import free_bytes, used_bytes
+from .model_file import DIALS, KERNEL
+from .pixels import Layout, next_multiple, pad_to_multiple
+from .result import Result
+from .runner import Runner
+from .tiles import Tile, sample, side_for, tiles
+
+# Called with how much of a picture is done, in [0, 1]; what it raises ends the call.
+Report = Callable[[float], object]
+
+# Files that do not say what a pixel costs.
+_BYTES_PER_PIXEL = 1000
+# Engines take up to so many times what their tensors need; OpenVINO, which pads channels, most.
+_OVERHEAD = 4.2
+# A picture that takes so little needs no look at the memory.
+_SMALL = 1 << 28
+# A picture is looked at whole in about so many pixels, where the map needs that.
+_GLANCE = 1_000_000
+
+
+class Parts:
+    """Runs pictures of any size within the memory that there is.
+
+    takes_kernel: whether the model deblurs.
+    tile, max_memory: see `Enhancer`.
+    """
+
+    def __init__(
+        self,
+        runner: Runner,
+        takes_kernel: bool,
+        tile: int | Literal["auto"] | None,
+        max_memory: int | None,
+    ) -> None:
+        self._runner = runner
+        self._info = runner.info
+        self._takes_kernel = takes_kernel
+        self._tile = tile
+        self._max_memory = max_memory
+        self._most_pixels: int | None = None  # more than that did not fit into memory
+
+    def run(self, image: np.ndarray, layout: Layout, dials: Dials, report: Report) -> Result:
+        """Enhance a picture, in parts if it is large or the engine runs out of memory."""
+        count, height, width = layout.size(image)
+        multiple = self._info.size_multiple
+        overlap = self._overlap(dials)
+        todo = list(tiles(height, width, self._side(image, layout, overlap), multiple))[::-1]
+        done, glance = 0, None
+        target = Result(np.empty(0), None)
+        while todo:
+            tile = todo.pop()
+            seen = tile.seen(overlap, height, width)
+            if seen.pixels < height * width and glance is None and self._looks_far(dials):
+                glance = self._glance(image, layout)
+            try:
+                if self._most_pixels is not None and seen.pixels * count > self._most_pixels:
+                    raise OutOfMemoryError("A part of this size did not fit before.")
+                part = self._run_tile(image, layout, dials, seen, glance)
+            except (OutOfMemoryError, MemoryError) as error:
+                halves = tile.split(multiple)
+                if len(halves) == 1:
+                    raise HyperguideError(
+                        f"{self._runner.engine.name} has not enough memory for even "
+                        f"{seen.pixels} pixels: close other programs."
+                    ) from error
+                self._most_pixels = (
+                    min(self._most_pixels or seen.pixels * count, seen.pixels * count) - 1
+                )
+                todo += halves[::-1]
+                continue
+            if tile.pixels == height * width:
+                return part
+            if done == 0:
+                target = Result(np.empty_like(image), _empty_map(layout, height, width, count))
+            _paste(target, part, tile, seen, layout)
+            done += tile.pixels
+            report(done / (height * width))
+        return target
+
+    def _run_tile(
+        self,
+        image: np.ndarray,
+        layout: Layout,
+        dials: Dials,
+        seen: Tile,
+        glance: np.ndarray | None,
+    ) -> Result:
+        """Enhance the part of a picture that the network is to see."""
+        rows, columns = slice(*seen.rows), slice(*seen.columns)
+        part = image[:, rows, columns] if layout.batched else image[rows, columns]
+        multiple = self._info.size_multiple
+        feeds = dials.feeds(rows, columns, multiple)
+        if glance is not None:
+            _, height, width = layout.size(image)
+            predicted = sample(glance, seen.rows, seen.columns, (height, width))
+            feeds |= _with_prediction(feeds, pad_to_multiple(predicted, multiple))
+        return self._runner.run(part, layout, feeds)
+
+    def _overlap(self, dials: Dials) -> int:
+        """How far beyond a part the network must see."""
+        reach = self._info.receptive_field
+        if self._takes_kernel:  # a Fourier transform sees everything, but little from afar
+            kernel = dials.values.get(KERNEL)
+            reach += 2 * max(kernel.shape[2:] if kernel is not None else (1, 1))
+        return next_multiple(reach, self._info.size_multiple)
+
+    def _looks_far(self, dials: Dials) -> bool:
+        """Whether the map of a part would be another one than that of the whole picture."""
+        if self._info.context == "local" or self._takes_kernel:
+            return False
+        mix = dials.values.get("guidance_mix")
+        return mix is None or float(mix.min()) < 1
+
+    def _glance(self, image: np.ndarray, layout: Layout) -> np.ndarray:
+        """The map that is predicted for a whole picture, made smaller; shape (N, 1, h, w)."""
+        count, height, width = layout.size(image)
+        factor = min((_GLANCE / (count * height * width)) ** 0.5, 1)
+        size = (max(round(width * factor), 1), max(round(height * factor), 1))
+        pictures = image if layout.batched else image[None]
+        if layout.dtype == np.float16:
+            pictures = pictures.astype(np.float32)
+        small = np.stack([cv2.resize(p, size, interpolation=cv2.INTER_AREA) for p in pictures])
+        small = small.reshape(count, size[1], size[0], -1)
+        whole = Tile((0, size[1]), (0, size[0]))
+        dtype = small.dtype
+        result = self._run_tile(
+            small,
+            replace(layout, batched=True, planes=True, dtype=dtype),
+            Dials({}, off=False),
+            whole,
+            None,
+        )
+        assert result.guidance is not None
+        return result.guidance[:, None]
+
+    def _side(self, image: np.ndarray, layout: Layout, overlap: int) -> int:
+        """The longest side of a part."""
+        count, height, width = layout.size(image)
+        whole = max(height, width)
+        if self._tile is None:
+            return whole
+        if self._tile != "auto":
+            return min(self._tile, whole)
+        cost = self._info.cost.get("bytes_per_pixel", _BYTES_PER_PIXEL) * _OVERHEAD
+        if self._max_memory is not None:
+            free = self._max_memory - (used_bytes() or image.nbytes)
+        elif count * height * width * cost < _SMALL:
+            return whole
+        else:
+            free = (free_bytes() or 2**63) // 2
+        outputs = image.nbytes + 4 * count * height * width
+        pixels = int((free - outputs) / cost / count)
+        if height * width <= pixels:
+            return whole
+        return min(side_for(pixels, overlap, self._info.size_multiple), whole)
+
+
+def _least(known: int | None, found: int) -> int:
+    return found if known is None else min(known, found)
+
+
+def _empty_map(layout: Layout, height: int, width: int, count: int) -> np.ndarray:
+    return np.empty((count, height, width) if layout.batched else (height, width), np.float32)
+
+
+def _paste(target: Result, part: Result, tile: Tile, seen: Tile, layout: Layout) -> None:
+    """Put what a tile gives into the whole."""
+    into = slice(*tile.rows), slice(*tile.columns)
+    out_of = tuple(
+        slice(kept[0] - given[0], kept[1] - given[0])
+        for kept, given in ((tile.rows, seen.rows), (tile.columns, seen.columns))
+    )
+    every = (slice(None),) if layout.batched else ()
+    target.image[(*every, *into)] = part.image[(*every, *out_of)]
+    assert target.guidance is not None
+    assert part.guidance is not None
+    target.guidance[(*every, *into)] = part.guidance[(*every, *out_of)]
+
+
+def _with_prediction(feeds: dict[str, np.ndarray], predicted: np.ndarray) -> dict[str, np.ndarray]:
+    """The dials of a part whose predicted map is given from outside."""
+    given = feeds.get("guidance_in")
+    if given is not None:
+        mix = feeds.get("guidance_mix", np.float32(DIALS["guidance_mix"]))
+        predicted = mix * given + (1 - mix) * predicted
+    whole = np.ones((1, 1, 1, 1), np.float32)
+    return {"guidance_in": np.ascontiguousarray(predicted, np.float32), "guidance_mix": whole}

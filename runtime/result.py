@@ -1,0 +1,21 @@
+"""What a call gives back."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class Result:
+    """What came out.
+
+    image: of the input's shape and type.
+    guidance: the map that was used, before `guidance_scale`, in the unit of
+        `Enhancer.info.guidance`; float32, shape (H, W), or (N, H, W) for a batch. None if
+        strength was 0, for then no map is computed.
+    """
+
+    image: np.ndarray
+    guidance: np.ndarray | None

@@ -1,0 +1,96 @@
+"""One picture, or a part of one, through an engine: conversions, padding and back."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+import numpy as np
+
+from .engine_file import EngineFile
+from .engines import Engine, TakesBytes
+from .errors import HyperguideError
+from .model_file import ENHANCED, GUIDANCE, IMAGE, ModelFile
+from .pixels import (
+    Layout,
+    from_tensor,
+    pad_to_multiple,
+    pixels_to_planes,
+    planes_to_pixels,
+    to_tensor,
+)
+from .result import Result
+
+# From bytes of shape (N, H, W, C) to the outputs of a file that takes them.
+RunBytes = Callable[[np.ndarray], dict[str, np.ndarray]]
+
+
+class Runner:
+    """A model on an engine, for pictures as people have them."""
+
+    def __init__(self, model: ModelFile | EngineFile, engine: Engine) -> None:
+        self.path = model.path
+        self.info = model.info
+        self.engine = engine
+        self._takes_only_bytes = self.info.io == "uint8"
+        self._run_bytes: RunBytes | None = None
+        if self._takes_only_bytes:
+            self._run_bytes = lambda pixels: engine.run({IMAGE: pixels})
+        elif isinstance(engine, TakesBytes):
+            self._run_bytes = engine.run_bytes
+
+    def check(self, layout: Layout) -> None:
+        """Raise HyperguideError for kinds of pictures that the file does not take."""
+        if self._takes_only_bytes and layout.dtype != np.uint8:
+            raise HyperguideError(
+                f"{self.path} takes pictures of bytes, not of {layout.dtype}: convert the picture "
+                "to uint8, or use a file exported with --io float."
+            )
+
+    def run(self, image: np.ndarray, layout: Layout, dials: Mapping[str, np.ndarray]) -> Result:
+        """Enhance a picture of any size.
+
+        dials: those that are not at their defaults, padded as `pad_to_multiple` pads the picture.
+        """
+        if not dials and self._run_bytes is not None and layout.is_bytes(self.info.channels):
+            return self._enhance_bytes(self._run_bytes, image, layout)
+        tensor, _ = to_tensor(image, self.info.channels)
+        height, width = tensor.shape[2:]
+        padded = pad_to_multiple(tensor, self.info.size_multiple)
+        outputs = self._run_planes({IMAGE: padded, **dials})
+        enhanced = outputs[ENHANCED][..., :height, :width]
+        used = outputs[GUIDANCE][:, 0, :height, :width]
+        self._refuse_infinite(enhanced)
+        return Result(
+            from_tensor(enhanced, image, layout),
+            np.ascontiguousarray(used if layout.batched else used[0]),
+        )
+
+    def _run_planes(self, feeds: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+        """Run a file of floats or of bytes on floats."""
+        if not self._takes_only_bytes:
+            return self.engine.run(feeds)
+        outputs = self.engine.run({**feeds, IMAGE: planes_to_pixels(feeds[IMAGE])})
+        return {**outputs, ENHANCED: pixels_to_planes(outputs[ENHANCED])}
+
+    def _enhance_bytes(self, run: RunBytes, image: np.ndarray, layout: Layout) -> Result:
+        """Enhance bytes where the engine or the file itself converts them."""
+        pixels = image if layout.batched else image[None]
+        if not layout.planes:
+            pixels = pixels[..., None]
+        height, width = pixels.shape[1:3]
+        multiple = self.info.size_multiple
+        outputs = run(pad_to_multiple(pixels, multiple, rows_axis=1))
+        used = outputs[GUIDANCE][:, 0, :height, :width]
+        self._refuse_infinite(used)
+        enhanced = np.ascontiguousarray(outputs[ENHANCED][:, :height, :width])
+        guidance = np.ascontiguousarray(used)
+        if layout.batched:
+            return Result(enhanced, guidance)
+        return Result(enhanced.reshape(image.shape), guidance[0])
+
+    def _refuse_infinite(self, values: np.ndarray) -> None:
+        if not np.isfinite(values).all():
+            raise HyperguideError(
+                f"{self.engine.name} computed NaN or infinity for this picture: "
+                "run 'hyperguide verify' on the model file."
+            )
