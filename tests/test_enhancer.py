@@ -267,8 +267,7 @@ def test_an_engine_that_computes_nan_is_an_error_not_a_black_picture(
             image = feeds["image"]
             return {ENHANCED: np.full_like(image, np.nan), GUIDANCE: image[:, :1]}
 
-    broken = hyperguide.Enhancer.__new__(hyperguide.Enhancer)
-    broken.__dict__ = {**vars(enhancers["denoise"]), "_engine": Broken()}
+    broken = hyperguide.Enhancer(read_model_file(enhancers["denoise"].path), Broken())
     with pytest.raises(HyperguideError, match="broken engine computed NaN"):
         broken(astronaut)
 

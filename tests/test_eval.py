@@ -202,8 +202,10 @@ def test_a_told_level_becomes_the_map(data: Path, denoiser: Preset, tmp_path: Pa
         assert own["output"]["psnr"] != told["output"]["psnr"]
     clean = read_picture(data / "denoise_test" / "set12" / "01.png") / 255
     noisy = clean + np.random.RandomState(0).normal(size=clean.shape) * 25 / 255
-    image = torch.from_numpy(np.pad(noisy, ((0, 5), (0, 5)), "edge")).float().expand(1, 3, -1, -1)
-    level = torch.full((1, 1, 80, 80), 40 / 255)
+    missing = (0, -75 % model.size_multiple)
+    planes = torch.from_numpy(np.pad(noisy, (missing, missing), "edge")).float()
+    image = planes.expand(1, 3, -1, -1)
+    level = torch.full_like(image[:, :1], 40 / 255)
     with torch.no_grad():
         restored = model.restore(image, guide=lambda read, stage: level).restored
     picture = restored[0].mean(0).double().numpy()[:75, :75].clip(0, 1)
