@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
@@ -107,6 +108,7 @@ def insert_pairs(proto: onnx.ModelProto, steps: dict[str, Steps]) -> onnx.ModelP
     nodes = list(graph.node)
     del graph.node[:]
     done: set[str] = set()
+    uses: Counter[str] = Counter()
     rounded: dict[str, str] = {}  # tensor -> what all that read it get instead
 
     def constant(name: str, value: np.ndarray | np.generic) -> str:
@@ -118,13 +120,18 @@ def insert_pairs(proto: onnx.ModelProto, steps: dict[str, Steps]) -> onnx.ModelP
         graph.node.append(onnx.helper.make_node(kind, inputs, [output], output, axis=0))
         return output
 
-    def round_input(source: str, step: float, name: str) -> str:
+    def round_input(source: str, step: float, reader: str) -> str:
+        uses[reader] += 1
+        name = f"{reader}.input" + (f".{uses[reader]}" if uses[reader] > 1 else "")
         scale = constant(f"{name}.step", np.float32(step))
         zero = constant(f"{name}.zero", np.int8(0))
         units = add("QuantizeLinear", [source, scale, zero], f"{name}.int8")
         return add("DequantizeLinear", [units, scale, zero], name)
 
     def round_weight(name: str, steps: np.ndarray) -> str:
+        if name in done:  # recurrent networks use their weights again
+            return f"{name}.floats"
+        done.add(name)
         floats = onnx.numpy_helper.to_array(weights[name])
         units = np.rint(floats / steps[:, None, None, None]).astype(np.int8)
         graph.initializer.remove(weights[name])
@@ -136,12 +143,12 @@ def insert_pairs(proto: onnx.ModelProto, steps: dict[str, Steps]) -> onnx.ModelP
         if node.op_type == "Conv" and node.input[1] in steps:
             source, name = node.input[0], node.input[1]
             step = steps[name]
-            done.add(name)
-            if source not in rounded:
-                result = round_input(source, step.activation, f"{name}.input")
+            result = rounded.get(source)
+            if result is None:
+                result = round_input(source, step.activation, name)
                 if step.shared:
                     rounded[source] = result
-            node.input[0] = rounded.get(source, f"{name}.input")
+            node.input[0] = result
             node.input[1] = round_weight(name, step.weights)
         else:
             for position, source in enumerate(node.input):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Literal
@@ -29,6 +30,7 @@ _OVERHEAD = 4.2
 _SMALL = 1 << 28
 # A picture is looked at whole in about so many pixels, where the map needs that.
 _GLANCE = 1_000_000
+_LEAST_GLANCE = 50_000
 
 
 class Parts:
@@ -45,6 +47,8 @@ class Parts:
         tile: int | Literal["auto"] | None,
         max_memory: int | None,
     ) -> None:
+        if (isinstance(tile, int) and tile < 1) or (max_memory is not None and max_memory < 1):
+            raise HyperguideError("The tile and max_memory must be positive numbers.")
         self._runner = runner
         self._info = runner.info
         self._takes_kernel = takes_kernel
@@ -64,21 +68,21 @@ class Parts:
             tile = todo.pop()
             seen = tile.seen(overlap, height, width)
             if seen.pixels < height * width and glance is None and self._looks_far(dials):
-                glance = self._glance(image, layout)
+                glance = self._glance(image, layout, seen.pixels)
+            halves = tile.split(multiple)
+            if len(halves) > 1 and seen.pixels * count > (self._most_pixels or math.inf):
+                todo += halves[::-1]  # so much did not fit before
+                continue
             try:
-                if self._most_pixels is not None and seen.pixels * count > self._most_pixels:
-                    raise OutOfMemoryError("A part of this size did not fit before.")
                 part = self._run_tile(image, layout, dials, seen, glance)
             except (OutOfMemoryError, MemoryError) as error:
-                halves = tile.split(multiple)
                 if len(halves) == 1:
+                    self._most_pixels = None  # there may be more another time
                     raise HyperguideError(
                         f"{self._runner.engine.name} has not enough memory for even "
                         f"{seen.pixels} pixels: close other programs."
                     ) from error
-                self._most_pixels = (
-                    min(self._most_pixels or seen.pixels * count, seen.pixels * count) - 1
-                )
+                self._most_pixels = max(seen.pixels * count - 1, 1)
                 todo += halves[::-1]
                 continue
             if tile.pixels == height * width:
@@ -124,24 +128,34 @@ class Parts:
         mix = dials.values.get("guidance_mix")
         return mix is None or float(mix.min()) < 1
 
-    def _glance(self, image: np.ndarray, layout: Layout) -> np.ndarray:
-        """The map that is predicted for a whole picture, made smaller; shape (N, 1, h, w)."""
+    def _glance(self, image: np.ndarray, layout: Layout, pixels: int) -> np.ndarray:
+        """The map that is predicted for a whole picture, made smaller; shape (N, 1, h, w).
+
+        pixels: that a part may have.
+        """
         count, height, width = layout.size(image)
-        factor = min((_GLANCE / (count * height * width)) ** 0.5, 1)
-        size = (max(round(width * factor), 1), max(round(height * factor), 1))
+        most = min(_GLANCE, self._most_pixels or _GLANCE)
+        if self._tile == "auto":
+            most = min(most, max(pixels * count, _LEAST_GLANCE))
+        while True:
+            factor = min((most / (count * height * width)) ** 0.5, 1)
+            try:
+                return self._predict(image, layout, round(height * factor), round(width * factor))
+            except (OutOfMemoryError, MemoryError):
+                if most <= _LEAST_GLANCE:
+                    raise
+                most //= 2
+
+    def _predict(self, image: np.ndarray, layout: Layout, rows: int, columns: int) -> np.ndarray:
+        """The map of pictures made so small."""
+        size = (max(columns, 1), max(rows, 1))
         pictures = image if layout.batched else image[None]
         if layout.dtype == np.float16:
             pictures = pictures.astype(np.float32)
         small = np.stack([cv2.resize(p, size, interpolation=cv2.INTER_AREA) for p in pictures])
-        small = small.reshape(count, size[1], size[0], -1)
-        whole = Tile((0, size[1]), (0, size[0]))
-        dtype = small.dtype
-        result = self._run_tile(
-            small,
-            replace(layout, batched=True, planes=True, dtype=dtype),
-            Dials({}, off=False),
-            whole,
-            None,
+        small = small.reshape(len(pictures), size[1], size[0], -1)
+        result = self._runner.run(
+            small, replace(layout, batched=True, planes=True, dtype=small.dtype), {}
         )
         assert result.guidance is not None
         return result.guidance[:, None]
@@ -150,8 +164,8 @@ class Parts:
         """The longest side of a part."""
         count, height, width = layout.size(image)
         whole = max(height, width)
-        if self._tile is None:
-            return whole
+        if self._tile is None or (self._takes_kernel and self._tile == "auto"):
+            return whole  # parts of a blurred picture are restored a little differently
         if self._tile != "auto":
             return min(self._tile, whole)
         cost = self._info.cost.get("bytes_per_pixel", _BYTES_PER_PIXEL) * _OVERHEAD
@@ -166,10 +180,6 @@ class Parts:
         if height * width <= pixels:
             return whole
         return min(side_for(pixels, overlap, self._info.size_multiple), whole)
-
-
-def _least(known: int | None, found: int) -> int:
-    return found if known is None else min(known, found)
 
 
 def _empty_map(layout: Layout, height: int, width: int, count: int) -> np.ndarray:
@@ -192,9 +202,8 @@ def _paste(target: Result, part: Result, tile: Tile, seen: Tile, layout: Layout)
 
 def _with_prediction(feeds: dict[str, np.ndarray], predicted: np.ndarray) -> dict[str, np.ndarray]:
     """The dials of a part whose predicted map is given from outside."""
-    given = feeds.get("guidance_in")
-    if given is not None:
-        mix = feeds.get("guidance_mix", np.float32(DIALS["guidance_mix"]))
-        predicted = mix * given + (1 - mix) * predicted
+    mix = feeds.get("guidance_mix", np.float32(DIALS["guidance_mix"]))
+    given = feeds.get("guidance_in", np.float32(DIALS["guidance_in"]))
+    predicted = mix * given + (1 - mix) * predicted
     whole = np.ones((1, 1, 1, 1), np.float32)
     return {"guidance_in": np.ascontiguousarray(predicted, np.float32), "guidance_mix": whole}

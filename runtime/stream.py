@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 
 from .errors import HyperguideError
+from .pixels import layout_of
 from .result import Result
 
 # Frames are compared in this size.
@@ -46,10 +47,12 @@ class Stream:
         frame: as a picture of `Enhancer.__call__`, not a batch.
         dials: as of a call; with `guidance` of one's own nothing is smoothed.
         """
-        if "guidance" in dials or self.smooth == 0:
+        if dials.get("guidance") is not None or self.smooth == 0:
             return self._enhancer(frame, **dials)
-        if frame.ndim == 4:
+        if layout_of(frame).batched:
             raise HyperguideError("A stream takes one frame after the other, not a batch.")
+        for without_a_map in ("guidance", "guidance_mix"):
+            dials.pop(without_a_map, None)
         glance = _glance(frame)
         if self._before is not None and self._continues(frame, glance):
             result = self._enhancer(

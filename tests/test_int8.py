@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -28,6 +29,8 @@ from hyperguide.model_file import read_model_file
 from hyperguide.training.checkpoint import load_run
 from hyperguide.training.model import GuidedModel, build_model
 from hyperguide.training.networks.folding import fold_layers
+from hyperguide.training.networks.hyper import PlainHyperNetwork
+from hyperguide.training.networks.prenet import PReNet
 from hyperguide.training.networks.unet import ResidualBlock
 from hyperguide.training.preset import load_preset
 
@@ -107,8 +110,16 @@ def test_what_several_steps_read_is_rounded_once() -> None:
     assert not any(isinstance(m, Rounding | QuantizedConvolution) for m in plain.modules())
 
 
-def test_the_graph_computes_what_the_imitation_does() -> None:
-    model = _pair()
+def _recurrent() -> GuidedModel:
+    """PReNet, whose stages share their weights."""
+    torch.manual_seed(0)
+    model = GuidedModel(PlainHyperNetwork(3, 8, 1.0), PReNet(True, 1.0, stages=3))
+    return fold_layers(model).eval()
+
+
+@pytest.mark.parametrize("make", [_pair, _recurrent])
+def test_the_graph_computes_what_the_imitation_does(make: Callable[[], GuidedModel]) -> None:
+    model = make()
     crops = _crops()
     quantized = quantize_layers(model, GuidedModel.restore, crops, 0.999)
     plain, steps = to_floats(quantized)

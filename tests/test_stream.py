@@ -145,6 +145,19 @@ def test_a_smoothing_that_is_none_is_refused(
         denoiser.stream()(np.stack([astronaut[:16, :16]] * 2))
 
 
+def test_a_mix_without_a_map_means_nothing(
+    denoiser: hyperguide.Enhancer, astronaut: np.ndarray
+) -> None:
+    frames = [_noisy(astronaut[:64, :64], seed) for seed in range(3)]
+    with denoiser.stream() as one, denoiser.stream() as other:
+        for frame in frames:
+            expected = one(frame).image
+            actual = other(frame, guidance=None, guidance_mix=0.3).image
+            np.testing.assert_array_equal(actual, expected)
+    with pytest.raises(HyperguideError, match="must be a numpy array"):
+        one([[0]])
+
+
 def test_pictures_in_a_row_come_in_their_order(
     denoiser: hyperguide.Enhancer, astronaut: np.ndarray
 ) -> None:

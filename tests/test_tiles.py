@@ -125,10 +125,10 @@ def test_a_map_that_needs_the_whole_picture_is_predicted_from_all_of_it(
     assert np.abs(tiled.image.astype(int) - whole.image).mean() < 0.5
     mixed = hyperguide.load(path, device="cpu", threads=1, tile=160)
     expected = hyperguide.load(path, device="cpu", threads=1, tile=None)
-    dials = {"guidance": 0.3, "guidance_mix": 0.5}
-    one, other = mixed(picture, **dials), expected(picture, **dials)  # type: ignore[arg-type]
-    assert one.guidance is not None
-    assert np.abs(one.guidance - other.guidance).max() < 0.02
+    for level in (0.0, 0.3):
+        one, other = (e(picture, guidance=level, guidance_mix=0.5) for e in (mixed, expected))
+        assert one.guidance is not None
+        assert np.abs(one.guidance - other.guidance).max() < 0.02
 
 
 def test_samples_of_a_map_are_those_of_the_enlarged_one() -> None:
@@ -174,6 +174,20 @@ def test_out_of_memory_shrinks_the_parts_and_goes_on(astronaut: np.ndarray) -> N
     assert sum(size > 90_000 for size in small.sizes) == refused  # learnt
     with pytest.raises(HyperguideError, match="not enough memory for even"):
         Enhancer(file, _Small(engine, 5))(picture)
+
+
+def test_a_map_of_the_whole_does_not_break_the_limit(astronaut: np.ndarray) -> None:
+    file = read_model_file(bundled_path("dehaze", "fast"))
+    small = _Small(OnnxRuntimeCpu(file, 1), 230_000)
+    result = Enhancer(file, small)(_photo(astronaut, 512, 512))
+    assert result.image.shape == (512, 512, 3)
+    assert sum(size > 230_000 for size in small.sizes) <= 3
+
+
+@pytest.mark.parametrize("options", [{"tile": 0}, {"tile": -5}, {"max_memory": 0}])
+def test_sizes_that_are_none_are_refused(options: dict[str, int]) -> None:
+    with pytest.raises(HyperguideError, match="must be positive"):
+        hyperguide.load("denoise", **options)  # type: ignore[arg-type]
 
 
 def test_what_the_report_raises_ends_the_call(astronaut: np.ndarray) -> None:

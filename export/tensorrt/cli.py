@@ -62,7 +62,7 @@ class _Batches(click.ParamType):
     epilog="""\b
 Examples:
   hyperguide build derain -o derain.engine
-  hyperguide build model.onnx -o model.engine --shapes 64x64,1080x1920,2160x3840
+  hyperguide build model.onnx -o model.engine --shapes 16x16,1080x1920,2160x3840
   hyperguide build model-fp16.onnx -o model.engine --precision fp16 --target sm86,sm89
 """
 )
@@ -134,7 +134,7 @@ def build(
     tensorrt = open_tensorrt(builder)
     entry = None if triton is None else triton / output.stem
     if entry is not None:
-        _check_entry(entry, tensorrt, steerable, force)
+        _check_entry(entry, tensorrt, steerable, batches, force)
     multiple = file.info.size_multiple
     least, best, most = shapes or tuple(round_up(size, multiple) for size in _SIZES)
     plan = Plan(
@@ -166,7 +166,9 @@ def build(
         click.echo(f"{entry}: the same for Triton")
 
 
-def _check_entry(entry: Path, tensorrt: TensorRt, steerable: bool, force: bool) -> None:
+def _check_entry(
+    entry: Path, tensorrt: TensorRt, steerable: bool, batches: tuple[int, int, int], force: bool
+) -> None:
     """Raise HyperguideError where Triton could not serve the engine to be built."""
     if tensorrt.is_rtx:
         raise HyperguideError(
@@ -175,6 +177,8 @@ def _check_entry(entry: Path, tensorrt: TensorRt, steerable: bool, force: bool) 
         )
     if steerable:
         raise HyperguideError("Triton's clients give a picture only: leave out --steerable.")
+    if batches[0] > 1:
+        raise HyperguideError("Triton's clients also send single pictures: let --batch begin at 1.")
     refuse_entry(entry, force)
 
 

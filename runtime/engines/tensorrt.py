@@ -138,10 +138,8 @@ class TensorRtEngine:
         }
 
     def _guarded(self, action: Callable[[], T], sentence: str) -> T:
-        """Run an action; what TensorRT and the driver raise becomes one sentence.
-
-        Memory is freed if loading fails; a call that fails keeps it for the next.
-        """
+        """Run an action; what TensorRT and the driver raise becomes one sentence."""
+        self._messages.clear()
         try:
             return action()
         except (RuntimeError, self._gpu.errors) as error:

@@ -66,6 +66,10 @@ class Messages:
         self.logger = Logger()
         self._lines = lines
 
+    def clear(self) -> None:
+        """Forget what was said so far."""
+        self._lines.clear()
+
     def reason(self) -> str:
         """The first complaint, in one line."""
         return " ".join(self._lines[0].split()) if self._lines else "it gave no reason"
