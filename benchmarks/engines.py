@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import skimage.data
-import torch
+from untrained import PRESETS, roughened
 
 from hyperguide.engines.tensorrt_bindings import TensorRt, open_tensorrt
 from hyperguide.errors import HyperguideError
@@ -27,13 +27,8 @@ from hyperguide.export.tensorrt.build import Plan, build_engine, round_up
 from hyperguide.model_file import PRECISIONS, read_model_file
 from hyperguide.pictures import write_picture
 from hyperguide.training.checkpoint import TrainedModel
-from hyperguide.training.model import build_model
 from hyperguide.training.preset import Preset, Stage, load_preset
 
-PRESETS = (
-    *("denoise-fast", "denoise-gray-fast", "derain-fast", "dehaze-fast", "deblur-fast"),
-    *("denoise-paper", "derain-paper", "dehaze-paper", "deblur-paper", "deblur-paper-tiny"),
-)
 TARGETS = ("sm75", "sm86", "sm89", "sm120")
 SIZES = ((64, 64), (720, 1280), (2160, 3840))
 _CROP = 96
@@ -92,17 +87,12 @@ def _build(path: Path, targets: tuple[str, ...], rtx: TensorRt) -> str:
 
 def _untrained(preset: Preset) -> TrainedModel:
     """A pair as it starts, roughened, because the identity has nothing to calibrate."""
-    torch.manual_seed(0)
     stage = Stage(until=1.0, crop=_CROP, batch=1)
     preset = replace(preset, schedule=replace(preset.schedule, stages=(stage,), held_out=2))
-    model = build_model(preset)
-    with torch.no_grad():
-        for weights in model.parameters():
-            weights.add_(torch.randn_like(weights), alpha=0.002)
     record: dict[str, Any] = dict.fromkeys(
         ("preset", "settings", "origin", "step", "seconds", "data", "validation"), "untrained"
     )
-    return TrainedModel(model.eval(), preset, record)
+    return TrainedModel(roughened(preset, 0.002), preset, record)
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from hyperguide.golden import Golden
-from hyperguide.model_file import DIALS, ENHANCED, GUIDANCE, IMAGE, KERNEL
+from hyperguide.model_file import DIALS, ENHANCED, GUIDANCE, IMAGE, KERNEL, default_feeds
 from hyperguide.pixels import next_multiple
 from hyperguide.training.model import GuidedModel
 
@@ -39,8 +39,8 @@ def golden_samples(model: GuidedModel, takes_kernel: bool, tolerance: float) -> 
 
 def run_torch(model: GuidedModel, feeds: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
     """Run the pair in torch on the feeds of a graph; dials that are absent take their default."""
-    values = {name: np.full((1, 1, 1, 1), value, np.float32) for name, value in DIALS.items()}
-    tensors = {name: torch.from_numpy(value) for name, value in {**values, **feeds}.items()}
+    values = default_feeds(DIALS) | dict(feeds)
+    tensors = {name: torch.from_numpy(value) for name, value in values.items()}
     with torch.no_grad():
         enhanced, guidance = model(**tensors)
     return {ENHANCED: enhanced.numpy(), GUIDANCE: guidance.numpy()}

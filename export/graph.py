@@ -6,14 +6,13 @@ import contextlib
 import io
 import logging
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Sequence
 
-import numpy as np
 import onnx
 import onnx.numpy_helper
 import torch
 
-from hyperguide.model_file import DIALS, ENHANCED, GUIDANCE, IMAGE, KERNEL
+from hyperguide.model_file import DIALS, ENHANCED, GUIDANCE, IMAGE, KERNEL, default_feeds
 from hyperguide.pixels import next_multiple
 from hyperguide.training.model import GuidedModel
 from hyperguide.training.networks.unfolded import UnfoldedDeconvolution
@@ -34,7 +33,7 @@ def export_graph(
     takes_kernel: whether there is the input `kernel`, of deblurring; without it nothing is blurred.
     plain: leave the graph as the exporter writes it.
     """
-    defaults = {**DIALS, KERNEL: 1.0} if takes_kernel else DIALS
+    optional = [*DIALS, KERNEL] if takes_kernel else [*DIALS]
     channels = model.channels
     if takes_kernel:
         assert isinstance(model.reconstruction, UnfoldedDeconvolution)
@@ -52,7 +51,7 @@ def export_graph(
             (image, *dials, *kernels),
             dynamo=True,
             opset_version=OPSET,
-            input_names=[IMAGE, *defaults],
+            input_names=[IMAGE, *optional],
             output_names=[ENHANCED, GUIDANCE],
             dynamic_shapes=[
                 {
@@ -70,8 +69,8 @@ def export_graph(
         _rename_weights(proto.graph, "reconstruction.network.", "reconstruction.")
     if not plain:
         cancel_differences(proto.graph)
-    _name_dimensions(proto.graph, channels, defaults)
-    _add_defaults(proto.graph, defaults)
+    _name_dimensions(proto.graph, channels, optional)
+    _add_defaults(proto.graph, optional)
     _strip(proto)
     onnx.checker.check_model(proto, full_check=True)
     return proto
@@ -131,13 +130,13 @@ def _quiet() -> Iterator[None]:
         logger.setLevel(level)
 
 
-def _name_dimensions(graph: onnx.GraphProto, channels: int, defaults: Mapping[str, float]) -> None:
+def _name_dimensions(graph: onnx.GraphProto, channels: int, optional: Sequence[str]) -> None:
     shapes: dict[str, list[int | str]] = {
         IMAGE: ["N", channels, "H", "W"],
         ENHANCED: ["N", channels, "H", "W"],
         GUIDANCE: ["N", 1, "H", "W"],
     }
-    for name in defaults:
+    for name in optional:
         shapes[name] = [f"{name}_{axis}" for axis in "NCHW"]
         shapes[name][1] = 1
     for value in (*graph.input, *graph.output):
@@ -153,9 +152,8 @@ def _name_dimensions(graph: onnx.GraphProto, channels: int, defaults: Mapping[st
     del graph.value_info[:]
 
 
-def _add_defaults(graph: onnx.GraphProto, defaults: Mapping[str, float]) -> None:
-    for name, default in defaults.items():
-        value = np.full((1, 1, 1, 1), default, np.float32)
+def _add_defaults(graph: onnx.GraphProto, optional: Sequence[str]) -> None:
+    for name, value in default_feeds(optional).items():
         graph.initializer.append(onnx.numpy_helper.from_array(value, name))
 
 

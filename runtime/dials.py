@@ -31,11 +31,15 @@ class Dials:
 
     values: those that differ from their defaults, float32 of rank 4: one value, or (1 or N, 1, H,
         W); `kernel` is (1, 1, kh, kw).
-    off: whether the strength is 0 everywhere.
     """
 
     values: Mapping[str, np.ndarray]
-    off: bool
+
+    @property
+    def off(self) -> bool:
+        """Whether the strength is 0 everywhere."""
+        strength = self.values.get("strength")
+        return strength is not None and not strength.any()
 
     def feeds(self, rows: slice, columns: slice, multiple: int) -> dict[str, np.ndarray]:
         """The dials of a part of the picture, padded as the part is."""
@@ -75,7 +79,7 @@ def check_dials(
     }
     if kernel is not None:
         turned[KERNEL] = _kernel(kernel, size)
-    return Dials(turned, not values["strength"].any())
+    return Dials(turned)
 
 
 def _kernel(kernel: np.ndarray, size: Size) -> np.ndarray:

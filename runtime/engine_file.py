@@ -20,7 +20,7 @@ from typing import Any
 
 from .atomic import write_atomically, write_together
 from .errors import HyperguideError
-from .model_file import ModelInfo
+from .model_file import ModelFile, ModelInfo, read_model_file
 from .paths import exists, make_folder
 
 FORMAT = 1
@@ -110,6 +110,14 @@ def write_engine(path: Path, content: bytes, info: EngineInfo) -> None:
         }
     )
     _remember(info.engine)
+
+
+def read_file(path: Path, trust: bool = False) -> ModelFile | EngineFile:
+    """Read what runs: an engine if the name ends as theirs do, else a model file.
+
+    trust: see `read_engine`; both for the errors.
+    """
+    return read_engine(path, trust) if path.suffix == SUFFIX else read_model_file(path)
 
 
 def read_engine(path: Path, trust: bool = False) -> EngineFile:

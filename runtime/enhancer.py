@@ -13,10 +13,10 @@ import numpy as np
 
 from .bundled import gray_path, model_path
 from .dials import Dial, check_dials
-from .engine_file import SUFFIX, EngineFile, read_engine
-from .engines import Engine, open_engine
+from .engine_file import EngineFile, read_file
+from .engines import Device, Engine, open_engine
 from .errors import HyperguideError
-from .model_file import KERNEL, ModelFile, ModelInfo, read_model_file
+from .model_file import ModelFile, ModelInfo
 from .parts import Parts, Report
 from .pixels import layout_of
 from .result import Result
@@ -50,9 +50,8 @@ class Enhancer:
     ) -> None:
         self.path = model.path
         self.info: ModelInfo = model.info
-        self._takes_kernel = KERNEL in model.inputs
         self._runner = Runner(model, engine)
-        self._parts = Parts(self._runner, self._takes_kernel, tile, max_memory)
+        self._parts = Parts(self._runner, tile, max_memory)
         self._open_gray = for_gray
 
     @property
@@ -101,7 +100,7 @@ class Enhancer:
                 report=report,
             )
         self._runner.check(layout)
-        if kernel is not None and not self._takes_kernel:
+        if kernel is not None and not self._runner.takes_kernel:
             raise HyperguideError(f"A {self.info.task} model takes no kernel: leave it out.")
         dials = check_dials(
             layout.size(image),
@@ -170,7 +169,7 @@ class Enhancer:
 def load(
     model: str | Path,
     *,
-    device: str = "auto",
+    device: str | Device = "auto",
     tier: str = "fast",
     precision: str = "fp32",
     threads: int = 0,
@@ -192,7 +191,7 @@ def load(
     """
     path = model_path(model, tier, precision)
     beside = gray_path(path) if str(model) in TASKS else None
-    file = read_engine(path, trust) if path.suffix == SUFFIX else read_model_file(path)
+    file = read_file(path, trust)
     _ = file.info  # a file that is not ours fails here, before an engine sees it
     engine = open_engine(file, device, threads)
 

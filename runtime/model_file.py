@@ -22,11 +22,13 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from .atomic import write_atomically
 from .errors import HyperguideError
@@ -222,6 +224,16 @@ class ModelFile:
         return [
             name for name, value in self.digests.items() if self.metadata.get(_key(name)) != value
         ]
+
+
+def default_feeds(names: Iterable[str]) -> dict[str, np.ndarray]:
+    """What dials and kernel are where nobody gives them, one value each; other names have none."""
+    defaults = {**DIALS, KERNEL: 1.0}
+    return {
+        name: np.full((1, 1, 1, 1), defaults[name], np.float32)
+        for name in names
+        if name in defaults
+    }
 
 
 def read_model_file(path: Path) -> ModelFile:

@@ -36,14 +36,12 @@ _LEAST_GLANCE = 50_000
 class Parts:
     """Runs pictures of any size within the memory that there is.
 
-    takes_kernel: whether the model deblurs.
     tile, max_memory: see `Enhancer`.
     """
 
     def __init__(
         self,
         runner: Runner,
-        takes_kernel: bool,
         tile: int | Literal["auto"] | None,
         max_memory: int | None,
     ) -> None:
@@ -51,7 +49,6 @@ class Parts:
             raise HyperguideError("The tile and max_memory must be positive numbers.")
         self._runner = runner
         self._info = runner.info
-        self._takes_kernel = takes_kernel
         self._tile = tile
         self._max_memory = max_memory
         self._most_pixels: int | None = None  # more than that did not fit into memory
@@ -63,7 +60,7 @@ class Parts:
         overlap = self._overlap(dials)
         todo = list(tiles(height, width, self._side(image, layout, overlap), multiple))[::-1]
         done, glance = 0, None
-        target = Result(np.empty(0), None)
+        target: Result | None = None
         while todo:
             tile = todo.pop()
             seen = tile.seen(overlap, height, width)
@@ -87,11 +84,12 @@ class Parts:
                 continue
             if tile.pixels == height * width:
                 return part
-            if done == 0:
+            if target is None:
                 target = Result(np.empty_like(image), _empty_map(layout, height, width, count))
             _paste(target, part, tile, seen, layout)
             done += tile.pixels
             report(done / (height * width))
+        assert target is not None
         return target
 
     def _run_tile(
@@ -116,14 +114,14 @@ class Parts:
     def _overlap(self, dials: Dials) -> int:
         """How far beyond a part the network must see."""
         reach = self._info.receptive_field
-        if self._takes_kernel:  # a Fourier transform sees everything, but little from afar
+        if self._runner.takes_kernel:  # a Fourier transform sees everything, but little from afar
             kernel = dials.values.get(KERNEL)
             reach += 2 * max(kernel.shape[2:] if kernel is not None else (1, 1))
         return next_multiple(reach, self._info.size_multiple)
 
     def _looks_far(self, dials: Dials) -> bool:
         """Whether the map of a part would be another one than that of the whole picture."""
-        if self._info.context == "local" or self._takes_kernel:
+        if self._info.context == "local" or self._runner.takes_kernel:
             return False
         mix = dials.values.get("guidance_mix")
         return mix is None or float(mix.min()) < 1
@@ -164,7 +162,7 @@ class Parts:
         """The longest side of a part."""
         count, height, width = layout.size(image)
         whole = max(height, width)
-        if self._tile is None or (self._takes_kernel and self._tile == "auto"):
+        if self._tile is None or (self._runner.takes_kernel and self._tile == "auto"):
             return whole  # parts of a blurred picture are restored a little differently
         if self._tile != "auto":
             return min(self._tile, whole)

@@ -9,7 +9,7 @@ import numpy as np
 from .engine_file import EngineFile
 from .engines import Engine, TakesBytes
 from .errors import HyperguideError
-from .model_file import ENHANCED, GUIDANCE, IMAGE, ModelFile
+from .model_file import ENHANCED, GUIDANCE, IMAGE, KERNEL, ModelFile
 from .pixels import (
     Layout,
     from_tensor,
@@ -25,12 +25,16 @@ RunBytes = Callable[[np.ndarray], dict[str, np.ndarray]]
 
 
 class Runner:
-    """A model on an engine, for pictures as people have them."""
+    """A model on an engine, for pictures as people have them.
+
+    takes_kernel: whether it deblurs.
+    """
 
     def __init__(self, model: ModelFile | EngineFile, engine: Engine) -> None:
         self.path = model.path
         self.info = model.info
         self.engine = engine
+        self.takes_kernel = KERNEL in model.inputs
         self._takes_only_bytes = self.info.io == "uint8"
         self._run_bytes: RunBytes | None = None
         if self._takes_only_bytes:

@@ -181,7 +181,10 @@ def test_a_map_of_the_whole_is_predicted_smaller_until_it_fits(astronaut: np.nda
     small = _Small(OnnxRuntimeCpu(file, 1), 330_000)
     result = Enhancer(file, small)(_photo(astronaut, 512, 1024))
     assert result.image.shape == (512, 1024, 3)
-    assert any(size <= 330_000 for size in small.sizes)
+    whole, glance, smaller, *parts = small.sizes
+    assert whole > glance > 330_000 >= smaller
+    assert smaller == pytest.approx(glance / 2, rel=0.1)  # of whole blocks
+    assert len(parts) >= 2
 
 
 @pytest.mark.parametrize("options", [{"tile": 0}, {"tile": -5}, {"max_memory": 0}])

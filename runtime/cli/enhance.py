@@ -142,7 +142,7 @@ def enhance(
     jobs = plan_jobs(sources, output, save_guidance)
     enhancer = load(
         model if model is not None else str(task),
-        device=str(device),
+        device=device,
         tier=tier,
         precision=precision,
         trust=trust,

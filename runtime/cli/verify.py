@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import click
 
 from hyperguide.bundled import model_path
-from hyperguide.engine_file import SUFFIX, EngineFile, read_engine
+from hyperguide.engine_file import EngineFile, read_file
 from hyperguide.engines import KINDS, Device, open_engine, why_not
 from hyperguide.errors import HyperguideError
-from hyperguide.model_file import ModelFile, read_model_file
+from hyperguide.model_file import ModelFile
 from hyperguide.verify import compare_golden, seal_breaks
 
 from .options import DeviceType
@@ -39,11 +37,7 @@ def verify(model: str, tier: str, device: Device | None, trust: bool) -> None:
     MODEL is a model file, a bundled model or a TensorRT engine. Exit code 1 if weights, graph or
     metadata were changed, or if image or guidance deviate on an engine.
     """
-    file: ModelFile | EngineFile
-    if model.endswith(SUFFIX):
-        file = read_engine(Path(model), trust)
-    else:
-        file = read_model_file(model_path(model, tier))
+    file = read_file(model_path(model, tier), trust)
     click.echo(f"{file.path}: {_kind(file)}, digests match")
     verdicts = {}
     for one in map(Device, KINDS) if device is None else [device]:

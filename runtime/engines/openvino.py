@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from hyperguide.model_file import DIALS, ENHANCED, GUIDANCE, IMAGE, KERNEL, ModelFile
+from hyperguide.model_file import ENHANCED, GUIDANCE, IMAGE, ModelFile, default_feeds
 
 from .engine import failure
 
@@ -46,9 +46,7 @@ class OpenVino:
         """Run once; see `Engine.run`."""
         if feeds.keys() == {IMAGE}:
             return self._infer("plain", dict(feeds))
-        defaults = {**DIALS, KERNEL: 1.0} if KERNEL in self._model.inputs else DIALS
-        dials = {name: np.full((1, 1, 1, 1), value, np.float32) for name, value in defaults.items()}
-        return self._infer("steerable", dials | dict(feeds))
+        return self._infer("steerable", default_feeds(self._model.inputs) | dict(feeds))
 
     def run_bytes(self, pixels: np.ndarray) -> dict[str, np.ndarray]:
         """Run once on bytes; see `TakesBytes.run_bytes`."""

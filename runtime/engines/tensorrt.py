@@ -10,7 +10,7 @@ import numpy as np
 
 from hyperguide.engine_file import EngineFile
 from hyperguide.errors import HyperguideError
-from hyperguide.model_file import DIALS, KERNEL
+from hyperguide.model_file import default_feeds
 
 from .cuda import Gpu, Staging
 from .engine import failure
@@ -61,10 +61,7 @@ class TensorRtEngine:
             raise HyperguideError(
                 f"{self._file.path} has no input '{unknown[0]}': build it with --steerable."
             )
-        defaults = {**DIALS, KERNEL: 1.0}
-        values = {
-            name: feeds[name] if name in feeds else _one(defaults[name]) for name in self._inputs
-        }
+        values = default_feeds(self._inputs) | dict(feeds)
         with self._lock, self._gpu.current():
             if self._context is None:
                 raise HyperguideError(f"{self._file.path} was closed: load it again.")
@@ -144,7 +141,3 @@ class TensorRtEngine:
             return action()
         except (RuntimeError, self._gpu.errors) as error:
             raise failure(sentence, error) from error
-
-
-def _one(value: float) -> np.ndarray:
-    return np.full((1, 1, 1, 1), value, np.float32)

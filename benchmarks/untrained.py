@@ -1,0 +1,23 @@
+"""Pairs that nobody has trained, for what does not depend on weights: speed, memory, building."""
+
+from __future__ import annotations
+
+import torch
+
+from hyperguide.training.model import GuidedModel, build_model
+from hyperguide.training.preset import Preset
+
+PRESETS = (
+    *("denoise-fast", "denoise-gray-fast", "derain-fast", "dehaze-fast", "deblur-fast"),
+    *("denoise-paper", "derain-paper", "dehaze-paper", "deblur-paper-tiny", "deblur-paper"),
+)
+
+
+def roughened(preset: Preset, roughness: float) -> GuidedModel:
+    """A pair of a preset with noise on its weights: networks start at the identity."""
+    torch.manual_seed(0)
+    model = build_model(preset)
+    with torch.no_grad():
+        for weights in model.parameters():
+            weights.add_(torch.randn_like(weights), alpha=roughness)
+    return model.eval()
