@@ -118,8 +118,7 @@ class Enhancer:
     def map(self, images: Iterable[np.ndarray], ahead: int = 2, **dials: Any) -> Iterator[Result]:
         """Enhance pictures one after the other, in their order.
 
-        ahead: how many may be under way before the first is asked for, so that reading,
-            computing and writing overlap.
+        ahead: how many may be under way at once, so that reading, computing and writing overlap.
         dials: as of a call.
         """
         pending: list[Future[Result]] = []
