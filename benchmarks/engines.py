@@ -20,10 +20,10 @@ from typing import Any
 import skimage.data
 from untrained import PRESETS, roughened
 
-from hyperguide.engines.tensorrt_bindings import TensorRt, open_tensorrt
+from hyperguide.engines.tensorrt.bindings import TensorRt, open_tensorrt
+from hyperguide.engines.tensorrt.build import Plan, build_engine, round_up
 from hyperguide.errors import HyperguideError
 from hyperguide.export.model import Lower, export_model
-from hyperguide.export.tensorrt.build import Plan, build_engine, round_up
 from hyperguide.model_file import PRECISIONS, read_model_file
 from hyperguide.pictures import write_picture
 from hyperguide.training.checkpoint import TrainedModel

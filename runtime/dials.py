@@ -41,6 +41,10 @@ class Dials:
         strength = self.values.get("strength")
         return strength is not None and not strength.any()
 
+    def pictures(self, first: int, end: int) -> Dials:
+        """The dials of some pictures of the batch."""
+        return Dials({name: v[first:end] if len(v) > 1 else v for name, v in self.values.items()})
+
     def feeds(self, rows: slice, columns: slice, multiple: int) -> dict[str, np.ndarray]:
         """The dials of a part of the picture, padded as the part is."""
         return {

@@ -20,7 +20,7 @@ from typing import Any
 
 from .atomic import write_atomically, write_together
 from .errors import HyperguideError
-from .model_file import ModelFile, ModelInfo, read_model_file
+from .model_file import ModelFile, ModelInfo, metadata_changed, read_model_file
 from .paths import exists, make_folder
 
 FORMAT = 1
@@ -46,7 +46,7 @@ class EngineInfo:
     """What the sidecar says.
 
     engine: SHA-256 of the engine's bytes. model: of the model file's.
-    metadata: of the model file, `hyperguide.*` entries with description and golden samples.
+    metadata: of the model file, with description and golden samples.
     builder: `tensorrt` or `tensorrt_rtx`; version: of it.
     targets: compute capabilities that it runs on, as `sm89`.
     precision: what its convolutions compute in, `fp32`, `fp16` or `int8`.
@@ -93,6 +93,10 @@ class EngineFile:
     def inputs(self) -> tuple[str, ...]:
         """Names of the inputs."""
         return tuple(self.sidecar.profiles)
+
+    def changes(self) -> list[str]:
+        """Name what differs from what was exported; `read_engine` refuses other bytes."""
+        return ["metadata"] if metadata_changed(self.metadata) else []
 
 
 def sidecar_path(engine: Path) -> Path:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import cached_property
 from itertools import islice
@@ -11,12 +11,15 @@ from typing import Any, Literal
 
 import numpy as np
 
+from .arrays import as_numpy, gpu_array
 from .bundled import gray_path, model_path
-from .dials import Dial, check_dials
+from .dials import Dial, Dials, Size, check_dials
 from .engine_file import EngineFile, read_file
-from .engines import Device, Engine, open_engine
+from .engines import Device, Engine, Settings, fastest, open_device, open_engine, parse_device
+from .engines import Report as BuildReport
 from .errors import HyperguideError
 from .model_file import ModelFile, ModelInfo
+from .on_gpu import GpuResult, run_on_gpu
 from .parts import Parts, Report
 from .pixels import layout_of
 from .result import Result
@@ -38,6 +41,7 @@ class Enhancer:
     tile: longest side of the parts that large pictures are cut into; `auto` as long as memory
         allows, None never.
     max_memory: bytes that the process may use; None half of what is free.
+    why: this engine.
     """
 
     def __init__(
@@ -47,9 +51,12 @@ class Enhancer:
         for_gray: Callable[[], Enhancer] | None = None,
         tile: int | Literal["auto"] | None = "auto",
         max_memory: int | None = None,
+        why: str = "it was given",
     ) -> None:
         self.path = model.path
         self.info: ModelInfo = model.info
+        self.why = why
+        self._steerable = "guidance_in" in model.inputs
         self._runner = Runner(model, engine)
         self._parts = Parts(self._runner, tile, max_memory)
         self._open_gray = for_gray
@@ -73,7 +80,8 @@ class Enhancer:
         """Enhance a picture.
 
         image: HxW, HxWxC or NxHxWxC; gray, gray and alpha, RGB, RGB and alpha; uint8, uint16,
-            or float in [0, 1]. Any size. Alpha passes unchanged.
+            or float in [0, 1]. Any size. Alpha passes unchanged. A numpy array, or what speaks
+            DLPack on the CPU.
         strength: 0 returns the input bit for bit, without running the engine; 1 is the trained
             result; in between blends; above 1 exaggerates. A number, or an array of shape (H, W)
             or (N, H, W) to vary it over the picture.
@@ -88,32 +96,34 @@ class Enhancer:
 
         Raises HyperguideError for unusable pictures, dials and kernels.
         """
+        image = as_numpy(image)
         layout = layout_of(image)
+        turned: dict[str, Any] = {
+            "strength": strength,
+            "guidance": guidance,
+            "guidance_mix": guidance_mix,
+            "guidance_scale": guidance_scale,
+            "kernel": kernel,
+        }
         if self._open_gray is not None and layout.color == 1:
-            return self._gray(
-                image,
-                strength=strength,
-                guidance=guidance,
-                guidance_mix=guidance_mix,
-                guidance_scale=guidance_scale,
-                kernel=kernel,
-                report=report,
-            )
+            return self._gray(image, **turned, report=report)
         self._runner.check(layout)
-        if kernel is not None and not self._runner.takes_kernel:
-            raise HyperguideError(f"A {self.info.task} model takes no kernel: leave it out.")
-        dials = check_dials(
-            layout.size(image),
-            self.info.guidance,
-            strength=strength,
-            guidance=guidance,
-            guidance_mix=guidance_mix,
-            guidance_scale=guidance_scale,
-            kernel=kernel,
-        )
+        dials = self._dials(layout.size(image), turned)
         if dials.off:
             return Result(image.copy(), None)
         return self._parts.run(image, layout, dials, report or (lambda share: None))
+
+    def on_gpu(self, image: Any, **dials: Any) -> GpuResult:
+        """Enhance a picture in a GPU's memory, where the result stays.
+
+        image: an array of CuPy, Numba, PyTorch or another library with CUDA's array interface.
+            float32 of shape (C, H, W) or (N, C, H, W) in [0, 1]; for files exported with
+            `--io uint8`, uint8 of shape (H, W, C) or (N, H, W, C). Height and width are multiples
+            of `info.size_multiple`.
+        dials: as of a call, in the host's memory.
+        Raises HyperguideError also if the engine runs on the CPU.
+        """
+        return run_on_gpu(self._runner, gpu_array(image), lambda size: self._dials(size, dials))
 
     def map(self, images: Iterable[np.ndarray], ahead: int = 2, **dials: Any) -> Iterator[Result]:
         """Enhance pictures one after the other, in their order.
@@ -138,26 +148,43 @@ class Enhancer:
     def stream(self, smooth: float | None = None) -> Stream:
         """Frames of a video in their order, whose maps are smoothed over time: see `Stream`.
 
-        smooth: weight of the previous frame's map, in [0, 1); None takes what suits the task.
+        smooth: weight of the previous frame's map, in [0, 1); None takes what suits the task, and
+            0 for TensorRT engines without dials.
+        Raises HyperguideError if the engine has no dials to smooth with.
         """
-        return Stream(self, self.info.guidance.smoothing if smooth is None else smooth)
+        if smooth is None:
+            smooth = self.info.guidance.smoothing if self._steerable else 0.0
+        if smooth and not self._steerable:
+            raise HyperguideError(
+                f"{self.path} has no inputs to smooth its maps with: build it with --steerable, or "
+                "take smooth=0."
+            )
+        return Stream(self, smooth)
 
-    def warmup(self, height: int, width: int) -> None:
-        """Let the engine prepare for pictures of a size, which the first call would wait for."""
+    def warmup(self, height: int, width: int, **dials: Any) -> None:
+        """Let the engine prepare for pictures of a size, which the first call would wait for.
+
+        dials: as the calls to come will turn them, for which some engines prepare anew.
+        """
         planes = () if self.info.channels == 1 else (3,)
-        self(np.zeros((height, width, *planes), np.uint8))
+        self(np.zeros((height, width, *planes), np.uint8), **dials)
 
     def close(self) -> None:
-        """Free what the engine holds; for engines that hold more than the process's memory."""
-        close = getattr(self._runner.engine, "close", None)
-        if close is not None:
-            close()
+        """Free what the engine holds. Afterwards calls raise HyperguideError."""
+        self._runner.engine.close()
+        if "_gray" in vars(self):
+            self._gray.close()
 
     def __enter__(self) -> Enhancer:
         return self
 
     def __exit__(self, *exception: object) -> None:
         self.close()
+
+    def _dials(self, size: Size, turned: Mapping[str, Any]) -> Dials:
+        if turned.get("kernel") is not None and not self._runner.takes_kernel:
+            raise HyperguideError(f"A {self.info.task} model takes no kernel: leave it out.")
+        return check_dials(size, self.info.guidance, **turned)
 
     @cached_property
     def _gray(self) -> Enhancer:
@@ -175,27 +202,37 @@ def load(
     trust: bool = False,
     tile: int | Literal["auto"] | None = "auto",
     max_memory: int | None = None,
+    strict: bool = False,
+    building: BuildReport = lambda phase, done, steps: None,
 ) -> Enhancer:
     """Load a bundled model by its task's name, or a model file by its path.
 
     model: `denoise`, `derain`, `dehaze`; the name of a bundled file, see `hyperguide models`; or
         the path of an .onnx file or of a TensorRT engine. By its task's name a model for gray
         pictures comes along where there is one.
-    device: see `engines.open_engine`.
-    tier, precision: of a task's bundled model.
+    device: see `engines.open_engine`. `Enhancer.engine` says which one it is, `why` why.
+    tier, precision: of a task's bundled model. Any fp32 file computes in `bf16` on request.
     threads: of the CPU engine; 0 takes one per core.
     trust: load a TensorRT engine that somebody else built, which can carry code.
     tile, max_memory: how large pictures are cut, see `Enhancer`.
+    strict: refuse a GPU that leaves some of the steps to the CPU.
+    building: called with phase, steps done and steps while TensorRT builds its engine.
     Raises HyperguideError if there is no such model or it cannot run.
     """
-    path = model_path(model, tier, precision)
+    settings = Settings(threads, strict, bf16=precision == "bf16", report=building)
+    path = model_path(model, tier, "fp32" if settings.bf16 else precision)
     beside = gray_path(path) if str(model) in TASKS else None
     file = read_file(path, trust)
     _ = file.info  # a file that is not ours fails here, before an engine sees it
-    engine = open_engine(file, device, threads)
+    where = parse_device(device) if isinstance(device, str) else device
+    if where.kind == "auto":
+        engine, why = fastest(file, settings)
+    else:
+        engine, why = open_device(file, where, settings), "it was asked for"
 
     def load_gray() -> Enhancer:
         assert beside is not None
-        return load(beside, device=device, threads=threads, tile=tile, max_memory=max_memory)
+        gray = read_file(beside)
+        return Enhancer(gray, open_engine(gray, where, settings), None, tile, max_memory, why)
 
-    return Enhancer(file, engine, load_gray if beside else None, tile, max_memory)
+    return Enhancer(file, engine, load_gray if beside else None, tile, max_memory, why)

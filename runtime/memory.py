@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+_CGROUP = Path("/sys/fs/cgroup")
 _UNITS = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30}
 
 
@@ -17,13 +18,27 @@ def parse_bytes(text: str) -> int:
 
 
 def free_bytes() -> int | None:
-    """What the system could still give without swapping; None where it does not say."""
-    return _field(Path("/proc/meminfo"), "MemAvailable:")
+    """What the system could still give without swapping; None where it does not say.
+
+    Containers are told what their limit leaves.
+    """
+    free = [_field(Path("/proc/meminfo"), "MemAvailable:"), _free_in_container(_CGROUP)]
+    return min((amount for amount in free if amount is not None), default=None)
 
 
 def used_bytes() -> int | None:
     """What this process holds; None where the system does not say."""
     return _field(Path("/proc/self/status"), "VmRSS:")
+
+
+def _free_in_container(folder: Path) -> int | None:
+    """What the limit of a container leaves (Linux control groups, version 2); None without one."""
+    try:
+        limit = (folder / "memory.max").read_text().strip()
+        used = int((folder / "memory.current").read_text())
+    except (OSError, ValueError):
+        return None
+    return max(int(limit) - used, 0) if limit.isdecimal() else None
 
 
 def _field(path: Path, name: str) -> int | None:

@@ -294,14 +294,22 @@ def digests(content: bytes) -> dict[str, str]:
                 _update(weights if part == _GRAPH_INITIALIZER else graph, part, item)
         elif number != _MODEL_METADATA:
             _update(graph, number, value)
-    stored = {_key(name) for name in ("weights", "graph", "metadata")}
-    kept = sorted(entry for entry in _metadata(content) if entry[0] not in stored)
-    metadata = hashlib.sha256(json.dumps(kept).encode())
     return {
         "weights": weights.hexdigest(),
         "graph": graph.hexdigest(),
-        "metadata": metadata.hexdigest(),
+        "metadata": _metadata_digest(_metadata(content)),
     }
+
+
+def metadata_changed(metadata: dict[str, str]) -> bool:
+    """Whether the digest of the metadata differs from the one stored at export."""
+    return _metadata_digest(metadata.items()) != metadata.get(_key("metadata"))
+
+
+def _metadata_digest(entries: Iterable[tuple[str, str]]) -> str:
+    stored = {_key(name) for name in ("weights", "graph", "metadata")}
+    kept = sorted(entry for entry in entries if entry[0] not in stored)
+    return hashlib.sha256(json.dumps(kept).encode()).hexdigest()
 
 
 def _metadata(content: bytes) -> list[tuple[str, str]]:

@@ -3,31 +3,27 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterable
+from contextlib import nullcontext
 from dataclasses import replace
 from typing import Literal
 
 import cv2
 import numpy as np
 
+from .cut import Cut
 from .dials import Dials
 from .errors import HyperguideError, OutOfMemoryError
-from .memory import free_bytes, used_bytes
 from .model_file import DIALS, KERNEL
 from .pixels import Layout, next_multiple, pad_to_multiple
 from .result import Result
 from .runner import Runner
-from .tiles import Tile, sample, side_for, tiles
+from .tiles import Tile, sample, tiles
 
 # Called with how much of a picture is done, in [0, 1]; what it raises ends the call.
 Report = Callable[[float], object]
 
-# Files that do not say what a pixel costs.
-_BYTES_PER_PIXEL = 1000
-# Engines take up to so many times what their tensors need; OpenVINO, which pads channels, most.
-_OVERHEAD = 4.2
-# A picture that takes so little needs no look at the memory.
-_SMALL = 1 << 28
 # A picture is looked at whole in about so many pixels, where the map needs that.
 _GLANCE = 1_000_000
 _LEAST_GLANCE = 50_000
@@ -45,20 +41,32 @@ class Parts:
         tile: int | Literal["auto"] | None,
         max_memory: int | None,
     ) -> None:
-        if (isinstance(tile, int) and tile < 1) or (max_memory is not None and max_memory < 1):
-            raise HyperguideError("The tile and max_memory must be positive numbers.")
         self._runner = runner
         self._info = runner.info
         self._tile = tile
-        self._max_memory = max_memory
+        self._cut = Cut(runner, tile, max_memory)
         self._most_pixels: int | None = None  # more than that did not fit into memory
+        self._largest = runner.engine.largest
+        self._alone = threading.Lock()  # large pictures would together take more than planned
 
     def run(self, image: np.ndarray, layout: Layout, dials: Dials, report: Report) -> Result:
         """Enhance a picture, in parts if it is large or the engine runs out of memory."""
         count, height, width = layout.size(image)
+        most = count if self._largest is None else self._largest[0]
+        if count > most:
+            every = range(0, count, most)
+            return _joined(
+                self.run(image[i : i + most], layout, dials.pictures(i, i + most), report)
+                for i in every
+            )
+        with nullcontext() if self._cut.is_small(count * height * width) else self._alone:
+            return self._run(image, layout, dials, report)
+
+    def _run(self, image: np.ndarray, layout: Layout, dials: Dials, report: Report) -> Result:
+        count, height, width = layout.size(image)
         multiple = self._info.size_multiple
         overlap = self._overlap(dials)
-        todo = list(tiles(height, width, self._side(image, layout, overlap), multiple))[::-1]
+        todo = list(tiles(height, width, self._cut.side(image, layout, overlap), multiple))[::-1]
         done, glance = 0, None
         target: Result | None = None
         while todo:
@@ -73,7 +81,7 @@ class Parts:
             try:
                 part = self._run_tile(image, layout, dials, seen, glance)
             except (OutOfMemoryError, MemoryError) as error:
-                if len(halves) == 1:
+                if len(halves) == 1 or self._tile is None:
                     self._most_pixels = None  # there may be more another time
                     raise HyperguideError(
                         f"{self._runner.engine.name} has not enough memory for even "
@@ -137,6 +145,8 @@ class Parts:
             most = min(most, max(pixels * count, _LEAST_GLANCE))
         while True:
             factor = min((most / (count * height * width)) ** 0.5, 1)
+            if self._largest is not None:
+                factor = min(factor, self._largest[1] / height, self._largest[2] / width)
             try:
                 return self._predict(image, layout, round(height * factor), round(width * factor))
             except (OutOfMemoryError, MemoryError):
@@ -158,26 +168,12 @@ class Parts:
         assert result.guidance is not None
         return result.guidance[:, None]
 
-    def _side(self, image: np.ndarray, layout: Layout, overlap: int) -> int:
-        """The longest side of a part."""
-        count, height, width = layout.size(image)
-        whole = max(height, width)
-        if self._tile is None or (self._runner.takes_kernel and self._tile == "auto"):
-            return whole  # parts of a blurred picture are restored a little differently
-        if self._tile != "auto":
-            return min(self._tile, whole)
-        cost = self._info.cost.get("bytes_per_pixel", _BYTES_PER_PIXEL) * _OVERHEAD
-        if self._max_memory is not None:
-            free = self._max_memory - (used_bytes() or image.nbytes)
-        elif count * height * width * cost < _SMALL:
-            return whole
-        else:
-            free = (free_bytes() or 2**63) // 2
-        outputs = image.nbytes + 4 * count * height * width
-        pixels = int((free - outputs) / cost / count)
-        if height * width <= pixels:
-            return whole
-        return min(side_for(pixels, overlap, self._info.size_multiple), whole)
+
+def _joined(batches: Iterable[Result]) -> Result:
+    """Batches one behind the other."""
+    pairs = [(result.image, result.guidance) for result in batches]
+    images, maps = zip(*pairs, strict=True)
+    return Result(np.concatenate(images), np.concatenate(maps))
 
 
 def _empty_map(layout: Layout, height: int, width: int, count: int) -> np.ndarray:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sys
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from types import ModuleType, SimpleNamespace
 from typing import Any
 
@@ -20,9 +20,18 @@ from hyperguide.model_file import ModelFile
 
 # Names of pycuda.driver that its documentation has.
 PYCUDA = {
-    "Context", "Device", "Error", "Stream", "init", "mem_alloc", "memcpy_dtoh_async",
+    "Context", "Device", "Error", "Event", "Stream", "init", "mem_alloc", "memcpy_dtoh_async",
     "memcpy_htod_async", "pagelocked_empty",
 }  # fmt: skip
+
+# Names of cuda.bindings.driver that its documentation has.
+CUDA_PYTHON = {
+    "CUstreamCaptureMode", "cuGraphDestroy", "cuGraphExecDestroy", "cuGraphInstantiate",
+    "cuGraphLaunch", "cuStreamBeginCapture", "cuStreamEndCapture",
+}  # fmt: skip
+
+# Milliseconds that the fake's clock goes on at each step of a stream.
+STEP = 2.0
 
 
 class FakeGpu:
@@ -31,6 +40,8 @@ class FakeGpu:
     calls: names of what was called, in order.
     memory: allocations that were not freed, by address.
     fail_at: the number of the call that fails; None for none.
+    recorded: what was enqueued while a stream was recorded; None while none is.
+    may_record: whether TensorRT works while a stream is recorded.
     """
 
     def __init__(self, capability: tuple[int, int] = (8, 9)) -> None:
@@ -38,6 +49,10 @@ class FakeGpu:
         self.calls: list[str] = []
         self.memory: dict[int, np.ndarray] = {}
         self.fail_at: int | None = None
+        self.recorded: list[Callable[[], None]] | None = None
+        self.may_record = True
+        self.clock = 0.0
+        self.streams = 0
         self.error: type[Exception] = type("Error", (Exception,), {})
         self._stack = threading.local()
         self._next = 4096
@@ -53,6 +68,14 @@ class FakeGpu:
         self.calls.append(name)
         if self.fail_at == len(self.calls) - 1:
             raise self.error(f"{name} failed on purpose")
+
+    def enqueue(self, step: Callable[[], None]) -> None:
+        """Do a step of a stream, now or when what is recorded is launched."""
+        if self.recorded is not None:
+            self.recorded.append(step)
+            return
+        self.clock += STEP
+        step()
 
     def allocate(self, size: int) -> int:
         address, self._next = self._next, self._next + size + 512
@@ -75,6 +98,16 @@ class FakeGpu:
                 assert gpu.depth > 0
                 del gpu.memory[self._address]
 
+        class Event:
+            def __init__(self) -> None:
+                gpu.called("Event")
+
+            def record(self, stream: Stream) -> None:
+                self._time = gpu.clock
+
+            def time_since(self, other: Event) -> float:
+                return self._time - other._time
+
         class Context:
             def push(self) -> None:
                 gpu._stack.depth = gpu.depth + 1
@@ -82,6 +115,10 @@ class FakeGpu:
             @staticmethod
             def pop() -> None:
                 gpu._stack.depth = gpu.depth - 1
+
+            @staticmethod
+            def synchronize() -> None:
+                gpu.called("Context.synchronize")
 
         class Device:
             def __init__(self, index: int) -> None:
@@ -91,6 +128,9 @@ class FakeGpu:
             def count() -> int:
                 return 1
 
+            def name(self) -> str:
+                return "NVIDIA Fake 4090"
+
             def compute_capability(self) -> tuple[int, int]:
                 return gpu.capability
 
@@ -99,10 +139,10 @@ class FakeGpu:
                 return Context()
 
         class Stream:
-            handle = 77
-
             def __init__(self) -> None:
                 gpu.called("Stream")
+                gpu.streams += 1
+                self.handle = 76 + gpu.streams
 
             def synchronize(self) -> None:
                 gpu.called("synchronize")
@@ -110,12 +150,20 @@ class FakeGpu:
         def send(device: Allocation, host: np.ndarray, stream: Stream) -> None:
             gpu.called("memcpy_htod_async")
             assert isinstance(stream, Stream)
-            gpu.memory[int(device)][: host.nbytes] = host
+
+            def copy() -> None:
+                gpu.memory[int(device)][: host.nbytes] = host
+
+            gpu.enqueue(copy)
 
         def fetch(host: np.ndarray, device: Allocation, stream: Stream) -> None:
             gpu.called("memcpy_dtoh_async")
             assert isinstance(stream, Stream)
-            host[:] = gpu.memory[int(device)][: host.nbytes]
+
+            def copy() -> None:
+                host[:] = gpu.memory[int(device)][: host.nbytes]
+
+            gpu.enqueue(copy)
 
         def pinned(size: int, kind: Any) -> np.ndarray:
             gpu.called("pagelocked_empty")
@@ -123,9 +171,10 @@ class FakeGpu:
 
         module = ModuleType("pycuda.driver")
         things = {
-            "Context": Context, "Device": Device, "Error": gpu.error, "Stream": Stream,
-            "init": lambda: gpu.called("init", needs_context=False), "mem_alloc": Allocation,
-            "memcpy_htod_async": send, "memcpy_dtoh_async": fetch, "pagelocked_empty": pinned,
+            "Context": Context, "Device": Device, "Error": gpu.error, "Event": Event,
+            "Stream": Stream, "init": lambda: gpu.called("init", needs_context=False),
+            "mem_alloc": Allocation, "memcpy_htod_async": send, "memcpy_dtoh_async": fetch,
+            "pagelocked_empty": pinned,
         }  # fmt: skip
         assert things.keys() <= PYCUDA
         vars(module).update(things)
@@ -186,7 +235,13 @@ class FakeGpu:
 
             def execute_async_v3(self, stream: int) -> bool:
                 gpu.called("execute_async_v3")
-                assert stream == 77
+                assert 77 <= stream < 77 + gpu.streams
+                if gpu.recorded is not None and not gpu.may_record:
+                    return False
+                gpu.enqueue(self._compute)
+                return True
+
+            def _compute(self) -> None:
                 feeds = {}
                 for name in inputs:
                     shape = self._shapes[name]
@@ -197,7 +252,6 @@ class FakeGpu:
                 for name, result in zip(("enhanced", "guidance"), results, strict=True):
                     held = gpu.memory[self._addresses[name]]
                     held[: result.nbytes] = result.reshape(-1).view(np.uint8)
-                return True
 
         class FakeEngine(only(real.ICudaEngine)):  # type: ignore[misc]
             num_io_tensors = len(names)
@@ -212,8 +266,14 @@ class FakeGpu:
             def get_tensor_dtype(self, name: str) -> Any:
                 return values[name]
 
-            def create_execution_context(self) -> FakeContext:
+            def create_runtime_config(self) -> Any:
+                return only(real.IRuntimeConfig)()
+
+            def create_execution_context(self, config: Any = None) -> FakeContext:
                 gpu.called("create_execution_context")
+                if config is not None:
+                    whole = real.CudaGraphStrategy.WHOLE_GRAPH_CAPTURE
+                    assert config.cuda_graph_strategy == whole
                 return FakeContext()
 
         class FakeRuntime(only(real.Runtime)):  # type: ignore[misc]
@@ -228,14 +288,78 @@ class FakeGpu:
         return SimpleNamespace(
             __version__=real.__version__,
             ILogger=real.ILogger,
+            CudaGraphStrategy=real.CudaGraphStrategy,
             TensorIOMode=real.TensorIOMode,
             Runtime=FakeRuntime,
             nptype=lambda kind: kind.type,
         )
 
+    def cuda_python(self) -> ModuleType:
+        """What stands in for cuda.bindings.driver, which answers (0, ...) where it succeeds."""
+        gpu = self
+
+        def begin(handle: int, mode: object) -> tuple[int]:
+            gpu.called("cuStreamBeginCapture")
+            gpu.recorded = []
+            return (0,)
+
+        def end(handle: int) -> tuple[int, object]:
+            recorded, gpu.recorded = gpu.recorded, None
+            gpu.calls.append("cuStreamEndCapture")
+            return 0, recorded
+
+        def launch(graph: list[Callable[[], None]], handle: int) -> tuple[int]:
+            gpu.called("cuGraphLaunch")
+            for step in graph:
+                gpu.enqueue(step)
+            return (0,)
+
+        def destroy(graph: object) -> tuple[int]:
+            assert gpu.depth > 0
+            return (0,)
+
+        module = ModuleType("cuda.bindings.driver")
+        things: dict[str, Any] = {
+            "CUstreamCaptureMode": SimpleNamespace(CU_STREAM_CAPTURE_MODE_THREAD_LOCAL=1),
+            "cuStreamBeginCapture": begin, "cuStreamEndCapture": end, "cuGraphLaunch": launch,
+            "cuGraphInstantiate": lambda graph, flags: (0, graph), "cuGraphDestroy": destroy,
+            "cuGraphExecDestroy": destroy,
+        }  # fmt: skip
+        assert things.keys() == CUDA_PYTHON
+        vars(module).update(things)
+        return module
+
+    def tools(self) -> ModuleType:
+        """What stands in for pycuda.tools."""
+        gpu = self
+
+        class Pooled:
+            def __init__(self, size: int) -> None:
+                self._address = gpu.allocate(size)
+
+            def __int__(self) -> int:
+                return self._address
+
+            def __del__(self) -> None:
+                del gpu.memory[self._address]
+
+        class DeviceMemoryPool:
+            def allocate(self, size: int) -> Pooled:
+                gpu.called("DeviceMemoryPool.allocate")
+                return Pooled(size)
+
+        module = ModuleType("pycuda.tools")
+        module.DeviceMemoryPool = DeviceMemoryPool  # type: ignore[attr-defined]
+        return module
+
     def install(self, patch: pytest.MonkeyPatch) -> None:
         """Let imports find it."""
         package = ModuleType("pycuda")
         package.driver = self.driver()  # type: ignore[attr-defined]
+        package.tools = self.tools()  # type: ignore[attr-defined]
         patch.setitem(sys.modules, "pycuda", package)
         patch.setitem(sys.modules, "pycuda.driver", package.driver)
+        patch.setitem(sys.modules, "pycuda.tools", package.tools)
+        patch.setitem(sys.modules, "cuda", ModuleType("cuda"))
+        patch.setitem(sys.modules, "cuda.bindings", ModuleType("cuda.bindings"))
+        patch.setitem(sys.modules, "cuda.bindings.driver", self.cuda_python())

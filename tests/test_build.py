@@ -14,14 +14,14 @@ from typing import Literal
 import onnx
 import pytest
 
-import hyperguide.export.tensorrt
+import hyperguide.engines.tensorrt
 from conftest import Cli, fails, nothing_left
 from hyperguide.bundled import bundled_models
 from hyperguide.engine_file import read_engine, sidecar_path
-from hyperguide.engines.tensorrt_bindings import TensorRt, open_tensorrt
+from hyperguide.engines.tensorrt.bindings import TensorRt, open_tensorrt
+from hyperguide.engines.tensorrt.build import CancelledError, Plan, build_engine, round_up
 from hyperguide.errors import HyperguideError
 from hyperguide.export.model import Lower, export_model, seal
-from hyperguide.export.tensorrt.build import CancelledError, Plan, build_engine, round_up
 from hyperguide.model_file import DIALS, read_model_file
 from hyperguide.training.checkpoint import load_run
 
@@ -249,15 +249,15 @@ DOCUMENTED = {
     "Builder", "ILogger", "IProgressMonitor", "OnnxParser", "NetworkDefinitionCreationFlag",
     "STRONGLY_TYPED", "Severity", "INTERNAL_ERROR", "ERROR", "DataType", "FLOAT", "HALF", "BF16",
     "LayerType", "CONVOLUTION", "DEQUANTIZE", "MemoryPoolType", "WORKSPACE", "BuilderFlag", "TF32",
-    "__version__",
+    "__version__", "Runtime", "TensorIOMode", "INPUT", "nptype",
 }  # fmt: skip
-# Of TensorRT-RTX alone; used where targets are given.
-RTX_ONLY = {"ComputeCapability"}
+# Of TensorRT-RTX alone; used where targets are given, and to record CUDA graphs.
+RTX_ONLY = {"ComputeCapability", "CudaGraphStrategy", "WHOLE_GRAPH_CAPTURE"}
 
 
 def test_what_is_used_of_tensorrt_is_there(tensorrt: TensorRt) -> None:
     used: dict[str, set[str]] = {}
-    for path in Path(hyperguide.export.tensorrt.__file__).parent.glob("*.py"):
+    for path in Path(hyperguide.engines.tensorrt.__file__).parent.glob("*.py"):
         for node in ast.walk(ast.parse(path.read_text())):
             if isinstance(node, ast.Attribute):
                 chain = _chain(node)

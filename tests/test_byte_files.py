@@ -12,10 +12,10 @@ import hyperguide
 from conftest import Cli, fails
 from hyperguide.engine_file import read_engine
 from hyperguide.engines import OnnxRuntimeCpu
-from hyperguide.engines.tensorrt_bindings import open_tensorrt
+from hyperguide.engines.tensorrt.bindings import open_tensorrt
+from hyperguide.engines.tensorrt.build import Plan, build_engine
 from hyperguide.errors import HyperguideError
 from hyperguide.export.model import Lower, export_model
-from hyperguide.export.tensorrt.build import Plan, build_engine
 from hyperguide.model_file import read_model_file
 from hyperguide.pictures import write_picture
 from hyperguide.training.checkpoint import load_run

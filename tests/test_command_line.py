@@ -12,7 +12,9 @@ import pytest
 
 import hyperguide
 from conftest import TASKS, Outcome
-from hyperguide.bundled import FOLDER
+from hyperguide.bundled import FOLDER, bundled_models
+from hyperguide.cli.doctor import conflicts
+from hyperguide.engines import KINDS
 from hyperguide.guidance_files import decode_map, encode_map, false_color
 from hyperguide.pictures import read_picture, write_picture
 
@@ -168,10 +170,24 @@ def test_models_lists_what_is_bundled(cli: Cli) -> None:
     assert (folder / "derain-fast.onnx").exists()
 
 
-def test_doctor_runs_every_bundled_model(cli: Cli) -> None:
+def test_doctor_runs_every_bundled_model_and_device(cli: Cli) -> None:
     result = cli("doctor")
     assert result.code == 0, result.out
-    assert all(f"{task}-fast" in result.out for task in TASKS)
+    models = result.out.partition("models:")[2]
+    assert all(f"{path.stem} " in models for path in bundled_models())
+    devices = result.out.partition("devices:")[2].partition("models:")[0].splitlines()
+    assert [line.split()[0] for line in devices if line] == list(KINDS)
+    assert "worst deviation" in devices[1]
+
+
+def test_doctor_names_packages_that_do_not_get_on() -> None:
+    alone = dict.fromkeys(("onnxruntime", "onnxruntime-gpu", "tensorrt")) | {"tensorrt": "11.2.0"}
+    assert conflicts(alone) == []
+    assert conflicts(alone | {"onnxruntime-gpu": "1.31.0", "tensorrt": "10.14.1"}) == []
+    (reason,) = conflicts(alone | {"onnxruntime-gpu": "1.31.0"})
+    assert "pip install 'tensorrt>=10.13,<11'" in reason
+    (reason,) = conflicts(dict.fromkeys(alone) | {"onnxruntime": "1", "onnxruntime-gpu": "1"})
+    assert "pip uninstall onnxruntime onnxruntime-gpu" in reason
 
 
 def test_what_a_format_cannot_hold_is_said(tmp_path: Path, astronaut: np.ndarray) -> None:

@@ -17,12 +17,12 @@ from torch import Tensor, nn
 
 import hyperguide
 from conftest import Cli, fails, roughen
-from hyperguide.engines.tensorrt_bindings import Messages, TensorRt
+from hyperguide.engines.tensorrt.bindings import Messages, TensorRt
+from hyperguide.engines.tensorrt.network import parse
 from hyperguide.errors import HyperguideError
 from hyperguide.export.graph import OPSET
 from hyperguide.export.matrix_deconvolution import MatrixDeconvolution, MatrixFourier, waves
 from hyperguide.export.model import Lower, export_model
-from hyperguide.export.tensorrt.network import parse
 from hyperguide.model_file import read_model_file
 from hyperguide.pictures import read_picture, write_picture
 from hyperguide.training.checkpoint import TrainedModel, load_run

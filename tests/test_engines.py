@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import importlib.util
 from concurrent.futures import ThreadPoolExecutor
 from importlib.machinery import ModuleSpec
@@ -16,10 +17,13 @@ import torch
 
 import hyperguide
 from conftest import TASKS, Cli, fails
+from hyperguide.arrays import GpuArray
 from hyperguide.bundled import bundled_path
-from hyperguide.engines import open_engine
+from hyperguide.engines import Engine, devices, open_engine, opening
+from hyperguide.engines.devices import PROVIDERS
+from hyperguide.engines.onnx_runtime import OnnxRuntimeCuda
 from hyperguide.errors import HyperguideError
-from hyperguide.model_file import DIALS, read_model_file
+from hyperguide.model_file import DIALS, ModelFile, read_model_file
 from hyperguide.pictures import write_picture
 from hyperguide.training.data.batches import open_data
 from hyperguide.training.data.loader import Loader
@@ -91,8 +95,115 @@ def test_without_defaults_the_dials_must_be_given() -> None:
     assert before == after
 
 
-def test_auto_takes_onnx_runtime_for_files_of_floats() -> None:
-    assert hyperguide.load("denoise").engine == "ONNX Runtime, CPU"
+def test_auto_takes_onnx_runtime_for_files_of_floats_and_says_why() -> None:
+    enhancer = hyperguide.load("denoise")
+    assert enhancer.engine == "ONNX Runtime, CPU"
+    assert enhancer.why == "there is no NVIDIA driver on this machine"
+    assert hyperguide.load("denoise", device="openvino").why == "it was asked for"
+
+
+def test_auto_goes_on_where_an_engine_is_missing_or_does_not_start(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def refuse(model: ModelFile, threads: int) -> Engine:
+        raise HyperguideError("ONNX Runtime is out of order.")
+
+    monkeypatch.setattr(opening, "OnnxRuntimeCpu", refuse)
+    enhancer = hyperguide.load("denoise")
+    assert enhancer.engine == "OpenVINO, CPU"
+    assert enhancer.why.endswith("; ONNX Runtime is out of order")
+    with pytest.raises(HyperguideError, match="out of order"):
+        hyperguide.load("denoise", device="cpu")
+    monkeypatch.setattr(devices, "is_installed", lambda package: False)
+    with pytest.raises(HyperguideError, match=r"No engine here runs .*hyperguide\[cpu\]"):
+        hyperguide.load("denoise")
+
+
+def test_pictures_in_an_engines_own_memory_are_bound_without_copies(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """ONNX Runtime's binding, with the memory of the CPU in the place of a GPU's."""
+    file = read_model_file(bundled_path("denoise", "fast"))
+    monkeypatch.setattr(OnnxRuntimeCuda, "memory", "cpu")
+    monkeypatch.setitem(PROVIDERS, "cuda", "CPUExecutionProvider")
+    engine = OnnxRuntimeCuda(file)
+    image = np.random.default_rng(0).random((1, 3, 32, 48), np.float32)
+    dials = {"strength": np.full((1, 1, 1, 1), 0.5, np.float32)}
+    given = GpuArray(image.ctypes.data, image.shape, image.dtype, image)
+    for feeds in ({}, dials):
+        results = engine.run_on_gpu(given, feeds)
+        expected = engine.run({"image": image, **feeds})
+        for name, result in results.items():
+            pointer = ctypes.cast(result.address, ctypes.POINTER(ctypes.c_float))
+            held = np.ctypeslib.as_array(pointer, result.shape)
+            np.testing.assert_array_equal(held, expected[name])
+
+
+def test_a_strict_gpu_leaves_nothing_to_the_cpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As ONNX Runtime is told; without a GPU it cannot start."""
+    file = read_model_file(bundled_path("denoise", "fast"))
+    told: dict[bool, list[Any]] = {}
+    for strict in (False, True):
+
+        def start(content: bytes, options: Any, providers: list[Any], strict: bool = strict) -> Any:
+            key = "session.disable_cpu_ep_fallback"
+            told[strict] = [_entry(options, key), [name for name, *_ in map(_tuple, providers)]]
+            raise RuntimeError("no GPU")
+
+        monkeypatch.setattr("onnxruntime.InferenceSession", start)
+        with pytest.raises(HyperguideError, match="no GPU"):
+            OnnxRuntimeCuda(file, strict=strict)
+    assert told[False] == [None, ["CUDAExecutionProvider", "CPUExecutionProvider"]]
+    assert told[True] == ["1", ["CUDAExecutionProvider"]]
+
+
+def _tuple(provider: Any) -> tuple[Any, ...]:
+    return provider if isinstance(provider, tuple) else (provider,)
+
+
+def _entry(options: Any, key: str) -> str | None:
+    try:
+        return str(options.get_session_config_entry(key))
+    except RuntimeError:  # it was not set
+        return None
+
+
+def test_floats_are_computed_in_bf16_on_request_only() -> None:
+    pixels = _pixels(64, 96, 3)
+    exact = hyperguide.load("denoise", device="openvino", threads=1)
+    try:
+        rounded = hyperguide.load("denoise", precision="bf16", threads=1)
+    except HyperguideError as error:
+        pytest.skip(str(error))
+    assert rounded.engine == "OpenVINO, CPU in bf16"
+    assert "only openvino computes fp32 files in bf16" in rounded.why
+    one, other = (e(pixels.astype(np.float32) / 255).image for e in (exact, rounded))
+    assert 1e-5 < np.abs(one - other).max() < 0.05
+    with pytest.raises(HyperguideError, match="only openvino computes fp32 files in bf16"):
+        hyperguide.load("denoise", precision="bf16", device="cpu")
+
+
+@pytest.mark.parametrize("device", ["cpu", "openvino"])
+def test_a_closed_enhancer_says_so(device: str) -> None:
+    with hyperguide.load("denoise", device=device, threads=1) as enhancer:
+        enhancer(_pixels(16, 16, 3))
+        gray = enhancer(_pixels(16, 16))
+    assert gray.image.shape == (16, 16)
+    for picture in (_pixels(16, 16, 3), _pixels(16, 16)):
+        with pytest.raises(HyperguideError, match="was closed: load it again"):
+            enhancer(picture)
+
+
+def test_tensors_of_the_host_are_taken_by_dlpack() -> None:
+    enhancer = hyperguide.load("denoise", device="cpu", threads=1)
+    pixels = _pixels(32, 48, 3)
+    expected = enhancer(pixels)
+    result = enhancer(torch.from_numpy(pixels))
+    np.testing.assert_array_equal(result.image, expected.image)
+    assert torch.equal(torch.from_dlpack(result.image), torch.from_numpy(expected.image))
+    for other in ([[0.5]], "photo.png", torch.zeros(4, 4, dtype=torch.bfloat16)):
+        with pytest.raises(HyperguideError, match="must be a numpy array or speak DLPack"):
+            enhancer(other)
 
 
 @pytest.mark.parametrize("device", ["auto", "cpu", "openvino"])

@@ -18,6 +18,10 @@ class _NoEngine:
     """Fails when it is run."""
 
     name = "none"
+    largest = None
+
+    def close(self) -> None:
+        pass
 
     def run(self, feeds: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
         raise AssertionError("the engine was run")
@@ -262,6 +266,10 @@ def test_an_engine_that_computes_nan_is_an_error_not_a_black_picture(
 ) -> None:
     class Broken:
         name = "broken engine"
+        largest = None
+
+        def close(self) -> None:
+            pass
 
         def run(self, feeds: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
             image = feeds["image"]

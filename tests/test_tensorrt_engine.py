@@ -3,25 +3,27 @@
 from __future__ import annotations
 
 import json
+import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from fake_gpu import FakeGpu
+from fake_gpu import CUDA_PYTHON, STEP, FakeGpu
 
 import hyperguide
 from conftest import Cli, fails
 from hyperguide import engines
 from hyperguide.engine_file import EngineFile, read_engine, sidecar_path
 from hyperguide.engines import TensorRtEngine, devices, open_engine
-from hyperguide.engines import tensorrt as tensorrt_engine
-from hyperguide.engines.tensorrt_bindings import open_tensorrt
+from hyperguide.engines.tensorrt import engine as tensorrt_engine
+from hyperguide.engines.tensorrt.bindings import open_tensorrt
+from hyperguide.engines.tensorrt.build import Plan, build_engine
 from hyperguide.errors import HyperguideError
-from hyperguide.export.tensorrt.build import Plan, build_engine
 from hyperguide.model_file import read_model_file
 
 pytest.importorskip("tensorrt_rtx", reason="TensorRT-RTX is not installed")
@@ -49,7 +51,13 @@ def built(exported: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str,
     return paths
 
 
-Open = Callable[[Path], EngineFile]
+Open = Callable[..., EngineFile]
+
+
+def test_the_fake_knows_no_function_of_cuda_python_that_there_is_not() -> None:
+    real = pytest.importorskip("cuda.bindings.driver", reason="cuda-python is not installed")
+    assert not [name for name in CUDA_PYTHON if not hasattr(real, name)]
+    assert hasattr(real.CUstreamCaptureMode, "CU_STREAM_CAPTURE_MODE_THREAD_LOCAL")
 
 
 @pytest.fixture
@@ -65,11 +73,11 @@ def gpu(monkeypatch: pytest.MonkeyPatch) -> FakeGpu:
 def fake_engine(gpu: FakeGpu, exported: Path, monkeypatch: pytest.MonkeyPatch) -> Open:
     """Reads an engine that the fake will compute."""
 
-    def prepare(path: Path) -> EngineFile:
+    def prepare(path: Path, builder: str = "tensorrt_rtx") -> EngineFile:
         file = read_engine(path)
         rtx = open_tensorrt("tensorrt_rtx")
         fake = gpu.tensorrt(rtx.module, read_model_file(exported), file.sidecar.profiles)
-        stand_in = replace(rtx, module=fake)
+        stand_in = replace(rtx, name=builder, module=fake)
         monkeypatch.setattr(tensorrt_engine, "open_tensorrt", lambda name: stand_in)
         return file
 
@@ -98,7 +106,7 @@ def test_an_engine_is_loaded_and_called_as_any_model(
 def test_memory_is_kept_between_calls_and_freed_at_the_end(
     built: dict[str, Path], fake_engine: Open, gpu: FakeGpu
 ) -> None:
-    with TensorRtEngine(fake_engine(built["frozen"])) as engine:
+    with closing(TensorRtEngine(fake_engine(built["frozen"]))) as engine:
         image = np.zeros((1, 3, 128, 256), np.float32)
         engine.run({"image": image})
         before = gpu.calls.count("mem_alloc"), gpu.calls.count("pagelocked_empty")
@@ -122,7 +130,6 @@ def test_copies_and_computation_go_through_one_stream_in_order(
     gpu.calls.clear()
     engine.run({"image": image})
     assert gpu.calls == [
-        "set_input_shape",
         "memcpy_htod_async",
         "execute_async_v3",
         "memcpy_dtoh_async",
@@ -148,14 +155,175 @@ def test_dials_are_inputs_of_a_steerable_engine_only(
         frozen(pixels, strength=0.5)
 
 
+def test_what_the_engine_takes_no_more_of_is_cut(
+    built: dict[str, Path], exported: Path, fake_engine: Open
+) -> None:
+    fake_engine(built["frozen"])
+    enhancer, expected = hyperguide.load(built["frozen"]), hyperguide.load(exported, device="cpu")
+    for shape in ((5, 32, 48, 3), (300, 64, 3), (270, 600, 3)):
+        pixels = _pixels(*shape)
+        one, other = enhancer(pixels), expected(pixels)
+        np.testing.assert_allclose(one.guidance, other.guidance, atol=1e-5)
+        assert np.abs(one.image.astype(int) - other.image).max() <= 1
+
+
 def test_pictures_outside_the_profile_are_refused_with_the_mend(
     built: dict[str, Path], fake_engine: Open
 ) -> None:
     fake_engine(built["frozen"])
-    enhancer = hyperguide.load(built["frozen"])
+    enhancer = hyperguide.load(built["frozen"], tile=None)
     with pytest.raises(HyperguideError, match=r"\(2, 3, 256, 512\): build it with other --shapes"):
         enhancer(_pixels(300, 64, 3))
     assert enhancer(_pixels(32, 64, 3)).image.shape == (32, 64, 3)
+
+
+def test_frames_are_smoothed_by_engines_with_dials_only(
+    built: dict[str, Path], exported: Path, fake_engine: Open
+) -> None:
+    frames = [_pixels(48, 64, 3), _pixels(48, 64, 3)]
+    fake_engine(built["steerable"])
+    with hyperguide.load(built["steerable"]).stream(0.5) as stream:
+        smoothed = [stream(frame) for frame in frames]
+    with hyperguide.load(exported, device="cpu").stream(0.5) as stream:
+        for one, frame in zip(smoothed, frames, strict=True):
+            np.testing.assert_array_equal(one.image, stream(frame).image)
+    fake_engine(built["frozen"])
+    frozen = hyperguide.load(built["frozen"])
+    with pytest.raises(HyperguideError, match="build it with --steerable, or take smooth=0"):
+        frozen.stream(0.5)
+    assert frozen.stream().smooth == 0
+    with frozen.stream() as stream:
+        assert [stream(frame).image.shape for frame in frames] == [(48, 64, 3)] * 2
+
+
+def test_repeated_calls_are_recorded_once_and_launched_as_one(
+    built: dict[str, Path], exported: Path, fake_engine: Open, gpu: FakeGpu
+) -> None:
+    """TensorRT's own engines; TensorRT-RTX records by itself."""
+    fake_engine(built["frozen"], "tensorrt")
+    enhancer, expected = hyperguide.load(built["frozen"]), hyperguide.load(exported, device="cpu")
+    kinds = []
+    for number, rows in enumerate((64, 64, 64, 64, 32, 32, 64)):
+        pixels = np.random.default_rng(number).integers(0, 256, (rows, 48, 3), np.uint8)
+        gpu.calls.clear()
+        np.testing.assert_array_equal(enhancer(pixels).image, expected(pixels).image)
+        kinds.append("launch" if "cuGraphLaunch" in gpu.calls else "enqueue")
+        recorded = "cuStreamBeginCapture" in gpu.calls
+        assert recorded == (number in (1, 5)), number
+    assert kinds == ["enqueue", *["launch"] * 3, "enqueue", "launch", "enqueue"]
+
+
+def test_what_cannot_be_recorded_is_enqueued_each_time(
+    built: dict[str, Path], exported: Path, fake_engine: Open, gpu: FakeGpu
+) -> None:
+    fake_engine(built["frozen"], "tensorrt")
+    gpu.may_record = False
+    enhancer, expected = hyperguide.load(built["frozen"]), hyperguide.load(exported, device="cpu")
+    pixels = _pixels(32, 48, 3)
+    for _ in range(4):
+        np.testing.assert_array_equal(enhancer(pixels).image, expected(pixels).image)
+    assert gpu.calls.count("cuStreamBeginCapture") == 1
+    assert "cuGraphLaunch" not in gpu.calls
+
+
+def test_the_steps_of_a_call_are_timed_by_events(
+    built: dict[str, Path], fake_engine: Open, gpu: FakeGpu
+) -> None:
+    engine = TensorRtEngine(fake_engine(built["steerable"]))
+    image = np.random.default_rng(0).random((1, 3, 32, 48), np.float32)
+    outputs, times = engine.run_timed({"image": image})
+    np.testing.assert_array_equal(outputs["enhanced"], engine.run({"image": image})["enhanced"])
+    inputs = 5  # the picture and four dials
+    assert (times.copy_in, times.compute, times.copy_out) == (inputs * STEP, STEP, 2 * STEP)
+
+
+def test_two_calls_at_once_have_a_stream_each(
+    built: dict[str, Path], fake_engine: Open, gpu: FakeGpu, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Both wait within the engine until the other is there too."""
+    engine = TensorRtEngine(fake_engine(built["frozen"]))
+    meeting = threading.Barrier(2, timeout=20)
+    enqueue = gpu.enqueue
+
+    def meet(step: Callable[[], None]) -> None:
+        if not meeting.broken and not met.is_set():
+            meeting.wait()
+            met.set()
+        enqueue(step)
+
+    met = threading.Event()
+    monkeypatch.setattr(gpu, "enqueue", meet)
+    images = [np.full((1, 3, 32, 48), value, np.float32) for value in (0.2, 0.7)]
+    with ThreadPoolExecutor(2) as pool:
+        both = list(pool.map(lambda image: engine.run({"image": image})["enhanced"], images))
+    assert gpu.streams == 2
+    for image, enhanced in zip(images, both, strict=True):
+        np.testing.assert_array_equal(engine.run({"image": image})["enhanced"], enhanced)
+    engine.close()
+    assert not gpu.memory
+
+
+class OnGpu:
+    """A picture in the fake's memory, as another library would offer it."""
+
+    def __init__(self, gpu: FakeGpu, values: np.ndarray, **told: Any) -> None:
+        self.gpu, address = gpu, gpu.allocate(values.nbytes)
+        gpu.memory[address][:] = np.ascontiguousarray(values).reshape(-1).view(np.uint8)
+        self.__cuda_array_interface__ = {
+            "shape": values.shape, "typestr": values.dtype.str, "data": (address, False),
+            "version": 3, "strides": None,
+        } | told  # fmt: skip
+
+
+def _held(gpu: FakeGpu, array: Any) -> np.ndarray:
+    told = array.__cuda_array_interface__
+    held = gpu.memory[told["data"][0]].view(told["typestr"])
+    return held[: int(np.prod(told["shape"]))].reshape(told["shape"])
+
+
+def test_pictures_in_the_memory_of_the_gpu_stay_there(
+    built: dict[str, Path], exported: Path, fake_engine: Open, gpu: FakeGpu
+) -> None:
+    fake_engine(built["steerable"])
+    enhancer = hyperguide.load(built["steerable"])
+    expected = hyperguide.load(exported, device="cpu")
+    pixels = np.random.default_rng(1).random((32, 48, 3), np.float32)
+    planes = pixels.transpose(2, 0, 1)
+    gpu.calls.clear()
+    for image, dials in ((planes, {}), (planes[None], {"strength": 0.5, "guidance": 0.2})):
+        result = enhancer.on_gpu(OnGpu(gpu, image), **dials)
+        wanted = expected(pixels, **dials)
+        assert result.image.shape == image.shape
+        enhanced = _held(gpu, result.image).reshape(planes.shape).transpose(1, 2, 0)
+        np.testing.assert_array_equal(enhanced, wanted.image)
+        np.testing.assert_array_equal(_held(gpu, result.guidance).reshape(32, 48), wanted.guidance)
+    assert "memcpy_dtoh_async" not in gpu.calls
+    assert "Context.synchronize" not in gpu.calls
+    enhancer.on_gpu(OnGpu(gpu, planes, stream=5))
+    assert "Context.synchronize" in gpu.calls
+    before = len(gpu.memory)
+    del result
+    assert len(gpu.memory) == before - 2  # results go back to the pool with their last user
+
+
+def test_pictures_in_the_memory_of_the_gpu_that_do_not_fit_are_refused(
+    built: dict[str, Path], exported: Path, fake_engine: Open, gpu: FakeGpu
+) -> None:
+    fake_engine(built["frozen"])
+    enhancer = hyperguide.load(built["frozen"])
+    image = np.zeros((3, 32, 48), np.float32)
+    for odd, reason in (
+        (OnGpu(gpu, image[:, :30, :46]), "multiples of 4, not 46x30: pad it first"),
+        (OnGpu(gpu, image.astype(np.float64)), "CxHxW of float32 with 3 channel"),
+        (OnGpu(gpu, image[:2]), "CxHxW of float32 with 3 channel"),
+        (OnGpu(gpu, image, strides=(4, 144, 12)), "must be contiguous"),
+    ):
+        with pytest.raises(HyperguideError, match=reason):
+            enhancer.on_gpu(odd)
+    with pytest.raises(HyperguideError, match="has no input 'strength'"):
+        enhancer.on_gpu(OnGpu(gpu, image), strength=0.5)
+    with pytest.raises(HyperguideError, match="takes no pictures from a GPU's memory"):
+        hyperguide.load(exported, device="cpu").on_gpu(OnGpu(gpu, image))
 
 
 def test_whatever_call_fails_says_so_and_leaves_nothing_behind(
@@ -208,6 +376,14 @@ def test_verify_proves_engines(
     assert "sm86, sm89" in result.out
     assert result.out.count(": ok") == 1
     assert "cpu: not run" in result.out
+    edited = json.loads(sidecar_path(built[name]).read_text())
+    edited["metadata"]["hyperguide.tier"] = "paper"
+    sidecar_path(built[name]).write_text(json.dumps(edited))
+    try:
+        fails(quick_cli("verify", built[name]), "the metadata was edited")
+    finally:
+        edited["metadata"]["hyperguide.tier"] = "fast"
+        sidecar_path(built[name]).write_text(json.dumps(edited, indent=1))
 
 
 def test_verify_catches_an_engine_that_computes_something_else(
@@ -223,7 +399,7 @@ def test_verify_catches_an_engine_that_computes_something_else(
 
     monkeypatch.setattr(TensorRtEngine, "run", exchanged)
     result = quick_cli("verify", built["frozen"])
-    fails(result, "is computed wrong on this machine by --device tensorrt")
+    fails(result, "is not computed right on this machine by --device tensorrt")
     assert "FAILED" in result.out
 
 
@@ -250,20 +426,17 @@ def test_without_a_gpu_every_device_says_what_it_lacks(
     result = quick_cli("verify", exported)
     assert result.code == 0
     lines = {line.partition(":")[0]: line for line in result.out.splitlines()}
-    for kind in ("cuda", "ort-tensorrt"):
-        assert "pip install 'hyperguide[gpu]'" in lines[kind]
-    assert "pip install 'hyperguide[tensorrt]'" in lines["tensorrt"]
+    for kind in ("cuda", "ort-tensorrt", "tensorrt"):
+        assert lines[kind].endswith("not run, there is no NVIDIA driver on this machine")
     result = quick_cli("verify", built["frozen"])
     fails(result, "was not run: it needs a GPU")
     assert "tensorrt: not run, " in result.out
     for device in ("cuda", "tensorrt:1", "cpu"):
         with pytest.raises(HyperguideError, match=f"No engine for --device {device}: "):
             open_engine(read_engine(built["frozen"]), device)
-    monkeypatch.setattr(devices, "is_installed", lambda package: True)
-    monkeypatch.setattr(devices, "_why_no_driver", lambda: "there is no NVIDIA driver")
-    assert engines.why_not("tensorrt", read_engine(built["frozen"])) == "there is no NVIDIA driver"
     monkeypatch.setattr(devices, "_why_no_driver", lambda: None)
-    assert "hyperguide build" in str(engines.why_not("tensorrt", read_model_file(exported)))
+    for kind, mend in (("cuda", "hyperguide[gpu]"), ("tensorrt", "pip install pycuda")):
+        assert mend in str(engines.why_not(kind, read_model_file(exported)))
 
 
 def test_an_engine_of_somebody_else_is_loaded_if_the_user_says_so(

@@ -146,6 +146,10 @@ class _Small:
     """An engine that has memory for so many pixels."""
 
     name = "a small engine"
+    largest = None
+
+    def close(self) -> None:
+        pass
 
     def __init__(self, engine: OnnxRuntimeCpu, pixels: int) -> None:
         self._engine, self._pixels = engine, pixels

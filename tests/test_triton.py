@@ -16,8 +16,8 @@ from tritonclient.grpc import model_config_pb2
 import hyperguide
 from conftest import Cli, fails
 from hyperguide.bundled import bundled_path
-from hyperguide.engines.tensorrt_bindings import open_tensorrt
-from hyperguide.export.tensorrt import cli as build_command
+from hyperguide.engines.tensorrt.bindings import open_tensorrt
+from hyperguide.export import build as build_command
 from hyperguide.export.triton import configuration, write_onnx_entry
 from hyperguide.model_file import read_model_file
 

@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 import importlib.metadata
-import importlib.util
 import os
 import platform
 import tempfile
 from pathlib import Path
 
 import click
-import numpy as np
 
 from hyperguide import __version__
 from hyperguide.bundled import bundled_models
-from hyperguide.engines import open_engine
+from hyperguide.engine_file import SUFFIX, cache_folder
+from hyperguide.engines import KINDS, Device, Settings, fastest, open_device, why_absent
+from hyperguide.engines.engine import Engine
 from hyperguide.errors import HyperguideError
-from hyperguide.model_file import read_model_file
+from hyperguide.model_file import ModelFile, read_model_file
 from hyperguide.verify import compare_golden, seal_breaks
+
+from .progress import building_bar
 
 # Distribution -> what it is for and the extra that installs it.
 _PACKAGES = {
@@ -26,6 +28,10 @@ _PACKAGES = {
     "onnxruntime": ("CPU engine", "cpu"),
     "onnxruntime-gpu": ("CUDA and TensorRT engines", "gpu"),
     "openvino": ("CPU engine", "openvino"),
+    "tensorrt": ("GPU engine", "tensorrt"),
+    "tensorrt-rtx-cu13": ("GPU engine", "rtx"),
+    "pycuda": ("memory for TensorRT", "tensorrt"),
+    "cuda-bindings": ("CUDA graphs for TensorRT", "tensorrt"),
     "torch": ("training", "train"),
     "safetensors": ("checkpoints", "train"),
     "pyyaml": ("presets", "train"),
@@ -36,34 +42,55 @@ _PACKAGES = {
 # These two install into the same folder.
 _RIVALS = {"onnxruntime": "onnxruntime-gpu", "onnxruntime-gpu": "onnxruntime"}
 
+Versions = dict[str, str | None]
+
 
 @click.command(epilog="\b\nExample:\n  hyperguide doctor")
 def doctor() -> int:
-    """Check the installation: packages, conflicts, and every bundled model on the engine.
+    """Check the installation: packages, conflicts, devices, and every bundled model.
 
     Exit code 1 if something that is installed does not work.
     """
     click.echo(f"hyperguide {__version__}, Python {platform.python_version()}, {platform.system()}")
     click.echo(f"{os.cpu_count()} processors, {platform.machine()}")
     versions = {name: _version(name) for name in _PACKAGES}
+    click.echo("packages:")
     for name, (purpose, extra) in _PACKAGES.items():
-        version = versions[name]
         hint = f"not installed: pip install 'hyperguide[{extra}]'" if extra else "not installed"
         rival = _RIVALS.get(name)
         if rival and versions[rival]:
             hint = f"not installed, and must not be beside {rival}"
-        click.echo(f"  {name:<16} {purpose:<26} {version or hint}")
-    problems = []
+        click.echo(f"  {name:<18} {purpose:<26} {versions[name] or hint}")
+    problems = conflicts(versions)
+    click.echo("devices:")
+    problems += _check_devices()
+    click.echo("models:")
+    problems += _check_models()
+    problems += _check_cache() + _check_writing()
+    for problem in problems:
+        click.echo(f"problem: {problem}")
+    click.echo("Everything installed works." if not problems else f"{len(problems)} problem(s).")
+    return 1 if problems else 0
+
+
+def conflicts(versions: Versions) -> list[str]:
+    """Packages that do not get on, each with the line that mends it.
+
+    versions: of the distributions that are installed, None for the others.
+    """
+    found = []
     if versions["onnxruntime"] and versions["onnxruntime-gpu"]:
-        problems.append(
+        found.append(
             "onnxruntime and onnxruntime-gpu overwrite each other: "
             "pip uninstall onnxruntime onnxruntime-gpu, then install the one you need"
         )
-    problems += _check_models() + _check_writing()
-    for problem in problems:
-        click.echo(f"  problem: {problem}")
-    click.echo("Everything installed works." if not problems else f"{len(problems)} problem(s).")
-    return 1 if problems else 0
+    tensorrt = versions["tensorrt"]
+    if tensorrt and versions["onnxruntime-gpu"] and int(tensorrt.partition(".")[0]) > 10:
+        found.append(
+            f"onnxruntime-gpu's TensorRT provider loads TensorRT 10, not {tensorrt}: "
+            "pip install 'tensorrt>=10.13,<11', or use --device tensorrt"
+        )
+    return found
 
 
 def _version(distribution: str) -> str | None:
@@ -73,23 +100,60 @@ def _version(distribution: str) -> str | None:
         return None
 
 
+def _check_devices() -> list[str]:
+    """Run a bundled model on every device that can be had."""
+    file = read_model_file(bundled_models()[0])
+    problems = []
+    for kind in KINDS:
+        reason = why_absent(kind)
+        if reason is None:
+            try:
+                with building_bar() as building:
+                    engine = open_device(file, Device(kind), Settings(report=building))
+                problems += _proof(engine, file, f"{kind:<18}")
+            except HyperguideError as error:
+                reason = str(error)
+                problems.append(f"--device {kind}: {error}")
+        if reason is not None:
+            click.echo(f"  {kind:<18} does not run: {reason}")
+    return problems
+
+
 def _check_models() -> list[str]:
+    """Run every bundled model on the device that it takes by itself."""
     problems = []
     for path in bundled_models():
         try:
             file = read_model_file(path)
-            broken = seal_breaks(file)
-            engine = open_engine(file)
-            deviations = compare_golden(file, engine)
+            with building_bar() as building:
+                engine, _ = fastest(file, Settings(report=building))
+            problems += [f"{path.name}: {reason}" for reason in seal_breaks(file)]
+            problems += _proof(engine, file, f"{path.stem:<22}")
         except HyperguideError as error:
             problems.append(str(error))
-            continue
-        worst = max(d.worst for d in deviations) if deviations else np.nan
-        click.echo(f"  {path.stem:<22} {engine.name:<20} worst deviation {worst:.1e}")
-        problems += [f"{path.name}: {reason}" for reason in broken]
-        if not all(d.passed for d in deviations):
-            problems.append(f"{engine.name} computes {path.name} wrong")
     return problems
+
+
+def _proof(engine: Engine, file: ModelFile, row: str) -> list[str]:
+    """Print how far an engine deviates from a file's golden samples."""
+    deviations = compare_golden(file, engine)
+    engine.close()
+    worst = max(d.worst for d in deviations)
+    click.echo(f"  {row} {engine.name:<24} worst deviation {worst:.1e}")
+    if all(d.passed for d in deviations):
+        return []
+    return [f"{engine.name} computes {file.path.name} wrong"]
+
+
+def _check_cache() -> list[str]:
+    """Tell of the engines that were built."""
+    folder = cache_folder()
+    engines = list(folder.glob(f"engines/*{SUFFIX}"))
+    size = sum(path.stat().st_size for path in engines) / 1e6
+    click.echo(f"cache: {folder}, {len(engines)} engine(s), {size:.0f} MB")
+    if folder.exists() and not os.access(folder, os.W_OK):
+        return [f"{folder} is not writable, so that engines are built at each start: chmod it"]
+    return []
 
 
 def _check_writing() -> list[str]:

@@ -25,7 +25,7 @@ _VERBS = {
         "Measure a run, model file or official weights on a test suite.",
     ),
     "export": ("hyperguide.export.cli:export", "Fuse a trained pair into one ONNX file."),
-    "build": ("hyperguide.export.tensorrt.cli:build", "Build a TensorRT engine of a model file."),
+    "build": ("hyperguide.export.build:build", "Build a TensorRT engine of a model file."),
     "verify": ("hyperguide.cli.verify:verify", "Prove that a model file is right on this machine."),
     "info": ("hyperguide.cli.info:info", "Show what a model file is and how good."),
     "models": ("hyperguide.cli.models:models", "List the models that come with the package."),

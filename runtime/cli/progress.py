@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+
 from rich.console import Console
 from rich.progress import (
     BarColumn,
@@ -9,6 +12,7 @@ from rich.progress import (
     Progress,
     ProgressColumn,
     Task,
+    TaskID,
     TextColumn,
     TimeRemainingColumn,
 )
@@ -53,3 +57,19 @@ def progress_bar(unit: str, *details: str) -> Progress:
         TextColumn("left"),
         console=Console(stderr=True),
     )
+
+
+@contextmanager
+def building_bar() -> Iterator[Callable[[str, int, int], None]]:
+    """What shows the steps of a build, once there is one."""
+    with ExitStack() as shown:
+        jobs: list[tuple[Progress, TaskID]] = []
+
+        def report(phase: str, done: int, steps: int) -> None:
+            if not jobs:
+                bar = shown.enter_context(progress_bar("step"))
+                jobs.append((bar, bar.add_task(phase, total=steps)))
+            bar, row = jobs[0]
+            bar.update(row, description=phase, completed=done, total=steps)
+
+        yield report

@@ -6,12 +6,13 @@ import click
 
 from hyperguide.bundled import model_path
 from hyperguide.engine_file import EngineFile, read_file
-from hyperguide.engines import KINDS, Device, open_engine, why_not
+from hyperguide.engines import KINDS, Device, Settings, open_engine, why_not
 from hyperguide.errors import HyperguideError
 from hyperguide.model_file import ModelFile
 from hyperguide.verify import compare_golden, seal_breaks
 
 from .options import DeviceType
+from .progress import building_bar
 
 
 @click.command(
@@ -44,8 +45,14 @@ def verify(model: str, tier: str, device: Device | None, trust: bool) -> None:
         reason = why_not(one.kind, file) if device is None else None
         if reason is not None:
             click.echo(f"{one}: not run, {reason}")
-        else:
+            continue
+        try:
             verdicts[str(one)] = _computes_right(file, one)
+        except HyperguideError as error:  # the other devices are still of interest
+            if device is not None:
+                raise
+            click.echo(f"{one}: FAILED, {error}")
+            verdicts[str(one)] = False
     if not verdicts:
         if isinstance(file, EngineFile):
             raise HyperguideError(
@@ -57,7 +64,7 @@ def verify(model: str, tier: str, device: Device | None, trust: bool) -> None:
     wrong = [name for name, right in verdicts.items() if not right]
     if wrong:
         raise HyperguideError(
-            f"{file.path} is computed wrong on this machine by --device {', '.join(wrong)}: "
+            f"{file.path} is not computed right on this machine by --device {', '.join(wrong)}: "
             "use another engine or version."
         )
 
@@ -66,20 +73,22 @@ def _kind(file: ModelFile | EngineFile) -> str:
     """What the file is. Raises HyperguideError if it was changed."""
     info = file.info
     text = f"{info.task} {info.tier} {info.precision}"
-    if isinstance(file, EngineFile):
-        made = file.sidecar
-        return f"{text}, {made.builder} {made.version} for {', '.join(made.targets) or 'this GPU'}"
     broken = seal_breaks(file)
     if broken:
         raise HyperguideError(
             f"{file.path} is not what was exported: {' and '.join(broken)}; "
             "export or download it again."
         )
-    return text
+    if not isinstance(file, EngineFile):
+        return text
+    made = file.sidecar
+    default = "this machine's GPU" if made.builder == "tensorrt" else "sm80 and later"
+    return f"{text}, {made.builder} {made.version} for {', '.join(made.targets) or default}"
 
 
 def _computes_right(file: ModelFile | EngineFile, device: Device) -> bool:
-    engine = open_engine(file, device)
+    with building_bar() as building:
+        engine = open_engine(file, device, Settings(report=building))
     deviations = compare_golden(file, engine)
     parts = [
         f"{d.output} off by {d.worst:.1e} of {d.tolerance:.0e}, {d.psnr:.1f} dB" for d in deviations

@@ -50,11 +50,13 @@ def why_absent(kind: str) -> str | None:
         return _missing("openvino", "openvino")
     if kind == "cpu":
         return _missing("onnxruntime", "cpu")
+    if (reason := _why_no_driver()) is not None:
+        return reason
     if kind in PROVIDERS:
-        return _missing("onnxruntime", "gpu") or _why_no_provider(kind) or _why_no_driver()
+        return _missing("onnxruntime", "gpu") or _why_no_provider(kind)
     if not (is_installed("tensorrt") or is_installed("tensorrt_rtx")):
         return "no TensorRT is installed, pip install 'hyperguide[tensorrt]'"
-    return _missing("pycuda", "tensorrt") or _why_no_driver()
+    return None if is_installed("pycuda") else "pycuda is not installed, pip install pycuda"
 
 
 def is_installed(package: str) -> bool:

@@ -8,6 +8,7 @@ from typing import Protocol, runtime_checkable
 
 import numpy as np
 
+from hyperguide.arrays import GpuArray
 from hyperguide.errors import HyperguideError, OutOfMemoryError
 
 
@@ -19,12 +20,21 @@ class Engine(Protocol):
         """The engine that really runs it, for people."""
         ...
 
+    @property
+    def largest(self) -> tuple[int, int, int] | None:
+        """The most pictures, rows and columns of a call; None where memory alone decides."""
+        ...
+
     def run(self, feeds: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         """Run once.
 
         feeds: `image` and any dials, float32, rank 4; files of bytes take `image` as uint8.
         Returns `enhanced` and `guidance`.
         """
+        ...
+
+    def close(self) -> None:
+        """Free what it holds; it runs no more."""
         ...
 
 
@@ -49,5 +59,18 @@ class TakesBytes(Protocol):
 
         pixels: uint8, shape (N, H, W, C); H and W multiples of the model's.
         Returns `enhanced`, uint8 of the same shape, and `guidance`.
+        """
+        ...
+
+
+@runtime_checkable
+class TakesGpuArrays(Protocol):
+    """What an engine offers beside `Engine` if pictures may stay in the GPU's memory."""
+
+    def run_on_gpu(self, image: GpuArray, dials: Mapping[str, np.ndarray]) -> dict[str, GpuArray]:
+        """Run once without copies from or to the host.
+
+        image: as the file's input of that name; any dials are in the host's memory.
+        Returns `enhanced` and `guidance`, computed when this returns.
         """
         ...

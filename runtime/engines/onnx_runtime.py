@@ -7,9 +7,10 @@ from typing import Any
 
 import numpy as np
 
+from hyperguide.arrays import GpuArray
 from hyperguide.engine_file import cache_folder, digest
 from hyperguide.errors import HyperguideError
-from hyperguide.model_file import ENHANCED, GUIDANCE, ModelFile
+from hyperguide.model_file import ENHANCED, GUIDANCE, IMAGE, ModelFile
 from hyperguide.paths import make_folder
 
 from .devices import PROVIDERS
@@ -17,24 +18,42 @@ from .engine import failure
 
 _CPU = "CPUExecutionProvider"
 
+Settings = dict[str, str]
+
 
 class _OnnxRuntime:
     """A session of ONNX Runtime with one provider."""
 
+    largest = None
+
     def __init__(
-        self, model: ModelFile, name: str, threads: int, provider: str, settings: dict[str, str]
+        self,
+        model: ModelFile,
+        name: str,
+        provider: str,
+        settings: Settings,
+        threads: int = 0,
+        strict: bool = False,
     ) -> None:
+        """Load a model.
+
+        strict: refuse a provider that leaves some of the steps to the CPU.
+        Raises HyperguideError if ONNX Runtime rejects the file or the provider does not start.
+        """
         import onnxruntime
 
         self.name = name
+        self._path = model.path
         options = onnxruntime.SessionOptions()
         options.log_severity_level = 4  # failures become exceptions; nothing else to print
         options.intra_op_num_threads = threads
         providers: list[Any] = [(provider, settings)]
-        if provider != _CPU:
+        if provider != _CPU and not strict:
             providers.append(_CPU)  # for steps that the provider lacks
+        if provider != _CPU and strict:
+            options.add_session_config_entry("session.disable_cpu_ep_fallback", "1")
         try:
-            self._session = onnxruntime.InferenceSession(model.content, options, providers)
+            self._session: Any = onnxruntime.InferenceSession(model.content, options, providers)
         except Exception as error:  # onnxruntime's own classes are private
             reason = str(error).splitlines()[0].strip()
             raise HyperguideError(f"ONNX Runtime rejects {model.path}: {reason}") from error
@@ -47,10 +66,22 @@ class _OnnxRuntime:
     def run(self, feeds: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         """Run once; see `Engine.run`."""
         try:
-            enhanced, guidance = self._session.run([ENHANCED, GUIDANCE], dict(feeds))
+            enhanced, guidance = self._opened().run([ENHANCED, GUIDANCE], dict(feeds))
+        except HyperguideError:
+            raise
         except Exception as error:
             raise failure(f"{self.name} failed on this picture", error) from error
         return {ENHANCED: enhanced, GUIDANCE: guidance}
+
+    def close(self) -> None:
+        """Free the session."""
+        self._session = None
+
+    def _opened(self) -> Any:
+        session = self._session
+        if session is None:
+            raise HyperguideError(f"{self._path} was closed: load it again.")
+        return session
 
 
 class OnnxRuntimeCpu(_OnnxRuntime):
@@ -58,27 +89,69 @@ class OnnxRuntimeCpu(_OnnxRuntime):
 
     def __init__(self, model: ModelFile, threads: int = 0) -> None:
         """Load a model; `threads` 0 takes one thread per core."""
-        super().__init__(model, "ONNX Runtime, CPU", threads, _CPU, {})
+        super().__init__(model, "ONNX Runtime, CPU", _CPU, {}, threads)
 
 
-class OnnxRuntimeCuda(_OnnxRuntime):
+class _OnnxRuntimeGpu(_OnnxRuntime):
+    """A provider for NVIDIA GPUs.
+
+    memory: what ONNX Runtime calls the device's.
+    """
+
+    memory = "cuda"
+
+    def __init__(
+        self,
+        model: ModelFile,
+        name: str,
+        provider: str,
+        index: int,
+        settings: Settings,
+        strict: bool,
+    ) -> None:
+        self._index = index
+        settings = {"device_id": str(index)} | settings
+        super().__init__(model, f"{name} {index}", provider, settings, strict=strict)
+
+    def run_on_gpu(self, image: GpuArray, dials: Mapping[str, np.ndarray]) -> dict[str, GpuArray]:
+        """Run once on the GPU's memory; see `TakesGpuArrays.run_on_gpu`."""
+        try:
+            session = self._opened()
+            binding = session.io_binding()
+            where = self.memory, self._index
+            binding.bind_input(IMAGE, *where, image.dtype.type, image.shape, image.address)
+            for name, value in dials.items():  # bind_cpu_input knows no inputs with defaults
+                binding.bind_ortvalue_input(name, _ortvalue(value))
+            for name in (ENHANCED, GUIDANCE):
+                binding.bind_output(name, *where)
+            binding.synchronize_inputs()
+            session.run_with_iobinding(binding)
+            binding.synchronize_outputs()
+            enhanced, guidance = map(_gpu_array, binding.get_outputs())
+        except HyperguideError:
+            raise
+        except Exception as error:
+            raise failure(f"{self.name} failed on this picture", error) from error
+        return {ENHANCED: enhanced, GUIDANCE: guidance}
+
+
+class OnnxRuntimeCuda(_OnnxRuntimeGpu):
     """ONNX Runtime's CUDA provider."""
 
-    def __init__(self, model: ModelFile, index: int = 0) -> None:
+    def __init__(self, model: ModelFile, index: int = 0, strict: bool = False) -> None:
         """Load a model on a GPU. Raises HyperguideError if the provider does not start."""
-        settings = {"device_id": str(index), "use_tf32": "0"}
-        super().__init__(model, f"ONNX Runtime, CUDA {index}", 0, PROVIDERS["cuda"], settings)
+        settings = {"use_tf32": "0"}
+        super().__init__(model, "ONNX Runtime, CUDA", PROVIDERS["cuda"], index, settings, strict)
 
 
-class OnnxRuntimeTensorRt(_OnnxRuntime):
+class OnnxRuntimeTensorRt(_OnnxRuntimeGpu):
     """ONNX Runtime's TensorRT provider, which builds engines by itself and caches them."""
 
-    def __init__(self, model: ModelFile, index: int = 0) -> None:
+    def __init__(self, model: ModelFile, index: int = 0, strict: bool = False) -> None:
         """Load a model on a GPU. Raises HyperguideError if the provider does not start."""
         folder = cache_folder() / "ort-tensorrt"
         make_folder(folder)
         settings = {
-            "device_id": str(index),
             "trt_engine_cache_enable": "1",
             "trt_engine_cache_path": str(folder),
             # Its own name for an engine is the same for other weights in the same graph.
@@ -86,5 +159,20 @@ class OnnxRuntimeTensorRt(_OnnxRuntime):
             "trt_timing_cache_enable": "1",
             "trt_timing_cache_path": str(folder),
         }
-        name = f"ONNX Runtime, TensorRT {index}"
-        super().__init__(model, name, 0, PROVIDERS["ort-tensorrt"], settings)
+        super().__init__(
+            model, "ONNX Runtime, TensorRT", PROVIDERS["ort-tensorrt"], index, settings, strict
+        )
+
+
+def _ortvalue(value: np.ndarray) -> Any:
+    import onnxruntime
+
+    return onnxruntime.OrtValue.ortvalue_from_numpy(value)
+
+
+def _gpu_array(value: Any) -> GpuArray:
+    """An output that ONNX Runtime holds."""
+    kinds = {"tensor(float)": np.float32, "tensor(uint8)": np.uint8}
+    return GpuArray(
+        value.data_ptr(), tuple(value.shape()), np.dtype(kinds[value.data_type()]), value
+    )

@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
+from hyperguide.errors import HyperguideError
 from hyperguide.model_file import ENHANCED, GUIDANCE, IMAGE, ModelFile, default_feeds
 
 from .engine import failure
@@ -23,17 +24,27 @@ class OpenVino:
     one that takes floats, and one whose dials are inputs.
     """
 
-    name = "OpenVINO, CPU"
+    largest = None
 
-    def __init__(self, model: ModelFile, threads: int = 0) -> None:
-        """Load a model; `threads` 0 takes one thread per core."""
+    def __init__(self, model: ModelFile, threads: int = 0, bf16: bool = False) -> None:
+        """Load a model; `threads` 0 takes one thread per core.
+
+        bf16: compute what is fp32 in the file in bf16. Raises HyperguideError if the processor
+        cannot.
+        """
         import openvino
 
+        self.name = "OpenVINO, CPU in bf16" if bf16 else "OpenVINO, CPU"
         self._openvino = openvino
-        self._core = openvino.Core()
+        self._core: Any = openvino.Core()
+        if bf16 and "BF16" not in self._core.get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
+            raise HyperguideError(
+                "This processor does not compute in bf16: leave out --precision bf16."
+            )
         self._model = model
         self._options: dict[str, Any] = {
-            "INFERENCE_PRECISION_HINT": "f32",  # else bf16 where the processor has it
+            # Unasked, OpenVINO takes bf16 where the processor has it.
+            "INFERENCE_PRECISION_HINT": "bf16" if bf16 else "f32",
             "PERFORMANCE_HINT": "LATENCY",
         }
         if threads:
@@ -52,6 +63,12 @@ class OpenVino:
         """Run once on bytes; see `TakesBytes.run_bytes`."""
         return self._infer("bytes", {IMAGE: pixels})
 
+    def close(self) -> None:
+        """Free the compiled forms."""
+        with self._lock:
+            self._requests.clear()
+            self._core = None
+
     def _infer(self, form: str, feeds: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
         def run() -> dict[str, np.ndarray]:
             request = self._request(form)
@@ -64,6 +81,8 @@ class OpenVino:
 
     def _request(self, form: str) -> Any:
         """The request for a form of the model."""
+        if self._core is None:
+            raise HyperguideError(f"{self._model.path} was closed: load it again.")
         if form not in self._requests:
             build = {"plain": self._read, "bytes": self._of_bytes, "steerable": self._steerable}
             compiled = _guarded(

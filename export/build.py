@@ -13,17 +13,20 @@ import click
 
 from hyperguide.bundled import model_path
 from hyperguide.cli.options import BytesType
-from hyperguide.cli.progress import progress_bar
+from hyperguide.cli.progress import building_bar
 from hyperguide.engine_file import SUFFIX
-from hyperguide.engines.tensorrt_bindings import BUILDERS, TensorRt, open_tensorrt
+from hyperguide.engines.tensorrt.bindings import BUILDERS, TensorRt, open_tensorrt
+from hyperguide.engines.tensorrt.build import (
+    CancelledError,
+    Plan,
+    Size,
+    build_engine,
+    default_sizes,
+)
 from hyperguide.errors import HyperguideError
 from hyperguide.model_file import PRECISIONS, read_model_file
 
-from ..triton import refuse_entry, write_plan_entry
-from .build import CancelledError, Plan, Size, build_engine, round_up
-
-# From thumbnails, the pictures that 'hyperguide verify' runs, to 4K; tuned for 720p.
-_SIZES: tuple[Size, Size, Size] = ((16, 16), (720, 1280), (2160, 3840))
+from .triton import refuse_entry, write_plan_entry
 
 
 class _Sizes(click.ParamType):
@@ -135,10 +138,8 @@ def build(
     entry = None if triton is None else triton / output.stem
     if entry is not None:
         _check_entry(entry, tensorrt, steerable, batches, force)
-    multiple = file.info.size_multiple
-    least, best, most = shapes or tuple(round_up(size, multiple) for size in _SIZES)
     plan = Plan(
-        (least, best, most),
+        shapes or default_sizes(file.info.size_multiple),
         batches,
         precision,
         tuple(part.strip().lower() for part in targets.split(",")) if targets else (),
@@ -147,12 +148,7 @@ def build(
         timing_cache,
         tf32,
     )
-    with _flag() as stopped, progress_bar("step") as bar:
-        job = bar.add_task(f"{tensorrt.name} {tensorrt.version}", total=1)
-
-        def report(phase: str, done: int, steps: int) -> None:
-            bar.update(job, description=phase, completed=done, total=steps)
-
+    with _flag() as stopped, building_bar() as report:
         try:
             built = build_engine(file, output, plan, tensorrt, force, report, lambda: bool(stopped))
         except CancelledError:
@@ -160,7 +156,7 @@ def build(
     counts = ", ".join(f"{count} in {name}" for name, count in built.convolutions.most_common())
     default = "sm80 and later" if tensorrt.is_rtx else "this machine's GPU"
     where = ", ".join(plan.targets) or default
-    click.echo(f"{output}: {built.size / 1000:.0f} kB for {where}; convolutions: {counts}")
+    click.echo(f"{output}: {len(built.content) / 1000:.0f} kB for {where}; convolutions: {counts}")
     if entry is not None:
         write_plan_entry(entry, file.info, output.read_bytes(), batches[-1], force)
         click.echo(f"{entry}: the same for Triton")

@@ -91,4 +91,4 @@ def open_tensorrt(name: str = "auto") -> TensorRt:
             reason = str(error).splitlines()[0]
             raise HyperguideError(f"{module} is installed but does not load: {reason}") from error
     lines = " or ".join(f"pip install 'hyperguide[{BUILDERS[module]}]'" for module in wanted)
-    raise HyperguideError(f"No TensorRT to build engines with is installed: {lines}.")
+    raise HyperguideError(f"No TensorRT is installed: {lines}.")

@@ -7,8 +7,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from hyperguide.engines.tensorrt_bindings import Messages, TensorRt
 from hyperguide.errors import HyperguideError
+
+from .bindings import Messages, TensorRt
 
 
 def parse(tensorrt: TensorRt, builder: Any, messages: Messages, content: bytes, path: Path) -> Any:

@@ -21,7 +21,7 @@ class Gpu:
 
     Everything but `current` must be called within `current`.
 
-    capability: what it can compute, as `sm89`.
+    name: of the product. capability: what it can compute, as `sm89`.
     """
 
     def __init__(self, index: int) -> None:
@@ -32,12 +32,14 @@ class Gpu:
         import pycuda.driver as driver
 
         self._driver = driver
+        self._pool: Any = None
         try:
             driver.init()
             count = driver.Device.count()
             if index >= count:
                 raise HyperguideError(f"There is no GPU {index}: this machine has {count}.")
             device = driver.Device(index)
+            self.name = str(device.name())
             self.capability = "sm{}{}".format(*device.compute_capability())
             self._context: Any = device.retain_primary_context()
         except driver.Error as error:
@@ -56,9 +58,25 @@ class Gpu:
         """A new stream; it has `handle` and `synchronize()`."""
         return self._driver.Stream()
 
+    def event(self) -> Any:
+        """A new event; it has `record(stream)` and `time_since(event)` in milliseconds."""
+        return self._driver.Event()
+
     def staging(self) -> Staging:
         """New memory for one tensor."""
         return Staging(self._driver)
+
+    def allocate(self, size: int) -> Any:
+        """Memory of the GPU that goes back to a pool once nobody holds it; int() is its address."""
+        if self._pool is None:
+            from pycuda.tools import DeviceMemoryPool
+
+            self._pool = DeviceMemoryPool()
+        return self._pool.allocate(size)
+
+    def synchronize(self) -> None:
+        """Wait for all that the process does on this GPU."""
+        self._driver.Context.synchronize()
 
     @property
     def errors(self) -> type[Exception]:
@@ -92,12 +110,13 @@ class Staging:
         self._host = self._driver.pagelocked_empty(size, np.uint8)
         self._size = size
 
-    def send(self, values: np.ndarray, stream: Any) -> None:
-        """Copy an array to the GPU, in the order of the stream."""
-        self.hold(values.nbytes)
-        host = self._host[: values.nbytes]
-        host[:] = np.ascontiguousarray(values).reshape(-1).view(np.uint8)
-        self._driver.memcpy_htod_async(self._device, host, stream)
+    def fill(self, values: np.ndarray) -> None:
+        """Put an array into the host's memory; there must be room."""
+        self._host[: values.nbytes].view(values.dtype).reshape(values.shape)[...] = values
+
+    def send(self, size: int, stream: Any) -> None:
+        """Copy so many bytes to the GPU, in the order of the stream."""
+        self._driver.memcpy_htod_async(self._device, self._host[:size], stream)
 
     def fetch(self, size: int, stream: Any) -> None:
         """Copy so many bytes to the host, in the order of the stream."""

@@ -1,10 +1,11 @@
-"""`build_engine`: from a model file to a TensorRT engine and its sidecar."""
+"""From a model file to a TensorRT engine and its sidecar."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from contextlib import nullcontext
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,18 +18,21 @@ from hyperguide.engine_file import (
     sidecar_path,
     write_engine,
 )
-from hyperguide.engines import why_absent
-from hyperguide.engines.cuda import Gpu
-from hyperguide.engines.tensorrt_bindings import Messages, TensorRt
+from hyperguide.engines.devices import why_absent
 from hyperguide.errors import HyperguideError
-from hyperguide.model_file import DIALS, IMAGE, KERNEL, PREFIX, ModelFile
+from hyperguide.model_file import DIALS, IMAGE, KERNEL, ModelFile
 from hyperguide.pixels import next_multiple
 from hyperguide.verify import seal_breaks
 
+from .bindings import Messages, TensorRt
+from .cuda import Gpu
 from .network import census, check_precision, inputs, parse
 
 Size = tuple[int, int]
 """Height and width."""
+
+# From thumbnails, the pictures that 'hyperguide verify' runs, to 4K; tuned for 720p.
+DEFAULT_SIZES: tuple[Size, Size, Size] = ((16, 16), (720, 1280), (2160, 3840))
 
 # A phase of the build, how many of its steps are done, and how many there are.
 Report = Callable[[str, int, int], None]
@@ -59,6 +63,7 @@ class Plan:
     timing_cache: file of measured tactics to use and extend.
     tf32: whether fp32 convolutions may round their inputs to TF32, which is faster and no longer
         within the tolerance of the file.
+    gpu: number of this machine's GPU that TensorRT builds for.
     """
 
     sizes: tuple[Size, Size, Size]
@@ -69,15 +74,20 @@ class Plan:
     workspace: int | None = None
     timing_cache: Path | None = None
     tf32: bool = False
+    gpu: int = 0
 
 
 @dataclass(frozen=True)
 class Built:
-    """What came out: the sidecar, how many convolutions compute in which precision, and bytes."""
+    """What came out.
 
+    content: the engine. info: for its sidecar.
+    convolutions: how many compute in which precision.
+    """
+
+    content: bytes = field(repr=False)
     info: EngineInfo
     convolutions: Counter[str]
-    size: int
 
 
 def build_engine(
@@ -89,19 +99,50 @@ def build_engine(
     report: Report = lambda phase, done, steps: None,
     stopped: Callable[[], bool] = lambda: False,
 ) -> Built:
-    """Build a strongly typed engine: its precision is the file's.
+    """Build an engine into a file, with its sidecar beside it; see `compile_engine`.
 
-    report: called while TensorRT works.
-    stopped: asked now and then; once it says yes the build ends with CancelledError.
-    Raises HyperguideError if the file was changed, the plan does not fit it, TensorRT does not take
-    it, or the output exists.
+    Raises HyperguideError also if the output exists.
     """
     for path in (output, sidecar_path(output)):
         refuse_existing(path, force)
     refuse_missing_folder(output)
+    built = compile_engine(file, plan, tensorrt, report, stopped)
+    write_engine(output, built.content, built.info)
+    return built
+
+
+def compile_engine(
+    file: ModelFile,
+    plan: Plan,
+    tensorrt: TensorRt,
+    report: Report = lambda phase, done, steps: None,
+    stopped: Callable[[], bool] = lambda: False,
+) -> Built:
+    """Make a strongly typed engine: its precision is the file's.
+
+    report: called while TensorRT works.
+    stopped: asked now and then; once it says yes the build ends with CancelledError.
+    Raises HyperguideError if the file was changed, the plan does not fit it, or TensorRT does not
+    take it.
+    """
     if seal_breaks(file):
         raise HyperguideError(f"{file.path} was changed since it was exported: export it again.")
     check_plan(file, plan, tensorrt)
+    gpu = _own_gpu(plan, tensorrt)
+    with nullcontext() if gpu is None else gpu.current():
+        built = _compile(file, plan, tensorrt, report, stopped)
+    if plan.targets or gpu is None:
+        return built
+    return replace(built, info=replace(built.info, targets=(gpu.capability,)))
+
+
+def _compile(
+    file: ModelFile,
+    plan: Plan,
+    tensorrt: TensorRt,
+    report: Report,
+    stopped: Callable[[], bool],
+) -> Built:
     trt = tensorrt.module
     messages = Messages(tensorrt)
     builder = trt.Builder(messages.logger)
@@ -110,46 +151,57 @@ def build_engine(
     convolutions = census(tensorrt, network)
     precision = plan.precision or file.info.precision
     check_precision(convolutions, precision, file.path)
-    config = builder.create_builder_config()
     profiles = _profiles(file, plan, [tensor.name for tensor in inputs(network)])
-    config.add_optimization_profile(_optimization_profile(builder, profiles))
-    _set_targets(config, trt, plan.targets)
-    if plan.workspace is not None:
-        config.set_memory_pool_limit(trt.MemoryPoolType.WORKSPACE, plan.workspace)
-    if not plan.tf32:
-        config.clear_flag(trt.BuilderFlag.TF32)
+    config = _config(builder, trt, plan, profiles)
     cache = _timing_cache(config, plan.timing_cache)
-    monitor = _monitor(trt, report, stopped)
-    config.progress_monitor = monitor
+    config.progress_monitor = _monitor(trt, report, stopped)
     serialized = builder.build_serialized_network(network, config)
     if stopped():
         raise CancelledError
     if serialized is None:
-        reason = messages.reason()
-        mend = ""
-        if _NO_MATRIX_PRODUCTS in reason:
-            mend = "; it has no matrix products in fp32 for sm75: leave that out of --target"
-        raise HyperguideError(
-            f"{tensorrt.name} {tensorrt.version} could not build {file.path}: {reason}{mend}"
-        )
-    engine = bytes(serialized)
+        raise HyperguideError(_why_not_built(file, tensorrt, messages.reason()))
     if cache is not None and plan.timing_cache is not None:
         measured = bytes(config.get_timing_cache().serialize())
         write_atomically(plan.timing_cache, lambda temporary: temporary.write_bytes(measured))
+    content = bytes(serialized)
     info = EngineInfo(
-        engine=digest(engine),
+        engine=digest(content),
         model=digest(file.content),
-        metadata={key: value for key, value in file.metadata.items() if key.startswith(PREFIX)},
+        metadata=dict(file.metadata),
         builder=tensorrt.name,
         version=tensorrt.version,
-        targets=plan.targets or _own_target(tensorrt),
+        targets=plan.targets,
         precision=precision,
         steerable=plan.steerable,
         profiles=profiles,
         options={"workspace": plan.workspace, "tf32": plan.tf32},
     )
-    write_engine(output, engine, info)
-    return Built(info, convolutions, len(engine))
+    return Built(content, info, convolutions)
+
+
+def _config(builder: Any, trt: Any, plan: Plan, profiles: dict[str, Profile]) -> Any:
+    """What the builder is told."""
+    config = builder.create_builder_config()
+    profile = builder.create_optimization_profile()
+    for name, shapes in profiles.items():
+        profile.set_shape(name, shapes.least, shapes.best, shapes.most)
+    config.add_optimization_profile(profile)
+    if plan.targets:
+        config.num_compute_capabilities = len(plan.targets)
+    for number, target in enumerate(plan.targets):
+        config.set_compute_capability(getattr(trt.ComputeCapability, target.upper()), number)
+    if plan.workspace is not None:
+        config.set_memory_pool_limit(trt.MemoryPoolType.WORKSPACE, plan.workspace)
+    if not plan.tf32:
+        config.clear_flag(trt.BuilderFlag.TF32)
+    return config
+
+
+def _why_not_built(file: ModelFile, tensorrt: TensorRt, reason: str) -> str:
+    mend = ""
+    if _NO_MATRIX_PRODUCTS in reason:
+        mend = "; it has no matrix products in fp32 for sm75: leave that out of --target"
+    return f"{tensorrt.name} {tensorrt.version} could not build {file.path}: {reason}{mend}"
 
 
 def check_plan(file: ModelFile, plan: Plan, tensorrt: TensorRt) -> None:
@@ -185,6 +237,12 @@ def check_plan(file: ModelFile, plan: Plan, tensorrt: TensorRt) -> None:
         )
 
 
+def default_sizes(multiple: int) -> tuple[Size, Size, Size]:
+    """Smallest, best and largest picture, where nobody gives others."""
+    least, best, most = DEFAULT_SIZES
+    return round_up(least, multiple), round_up(best, multiple), round_up(most, multiple)
+
+
 def round_up(size: Size, multiple: int) -> Size:
     """The least size of multiples that holds a picture."""
     height, width = size
@@ -204,25 +262,11 @@ def _profiles(file: ModelFile, plan: Plan, names: Sequence[str]) -> dict[str, Pr
     return {name: kinds.get(name, dial) for name in names}
 
 
-def _optimization_profile(builder: Any, profiles: dict[str, Profile]) -> Any:
-    profile = builder.create_optimization_profile()
-    for name, shapes in profiles.items():
-        profile.set_shape(name, shapes.least, shapes.best, shapes.most)
-    return profile
-
-
-def _set_targets(config: Any, trt: Any, targets: Sequence[str]) -> None:
-    if targets:
-        config.num_compute_capabilities = len(targets)
-    for number, target in enumerate(targets):
-        config.set_compute_capability(getattr(trt.ComputeCapability, target.upper()), number)
-
-
-def _own_target(tensorrt: TensorRt) -> tuple[str, ...]:
-    """The GPU that TensorRT builds for unasked; TensorRT-RTX builds for many."""
+def _own_gpu(plan: Plan, tensorrt: TensorRt) -> Gpu | None:
+    """The GPU that TensorRT builds for; None for TensorRT-RTX, which builds for many."""
     if tensorrt.is_rtx or why_absent("tensorrt") is not None:
-        return ()
-    return (Gpu(0).capability,)
+        return None
+    return Gpu(plan.gpu)
 
 
 def _timing_cache(config: Any, path: Path | None) -> Any:

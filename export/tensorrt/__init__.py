@@ -1,1 +1,0 @@
-"""TensorRT engines from model files."""

@@ -1,0 +1,56 @@
+"""The fastest engine that works on this machine."""
+
+from __future__ import annotations
+
+from hyperguide.engine_file import EngineFile
+from hyperguide.errors import HyperguideError
+from hyperguide.model_file import ModelFile
+from hyperguide.verify import compare_golden
+
+from .devices import NUMBERED, Device
+from .engine import Engine
+from .opening import Settings, open_device, why_not
+
+
+def fastest(model: ModelFile | EngineFile, settings: Settings) -> tuple[Engine, str]:
+    """Load a file on the fastest kind of device that computes it right.
+
+    Returns the engine, and why it was taken. The precision is never lowered below the file's.
+    Raises HyperguideError if nothing here runs the file.
+    """
+    passed_over: dict[str, None] = {}  # reasons, each once, in order
+    kinds = _by_speed(model)
+    for kind in kinds:
+        reason = why_not(kind, model, settings)
+        if reason is None:
+            try:
+                engine = open_device(model, Device(kind), settings)
+                _refuse_wrong(engine, model, kind)
+            except HyperguideError as error:
+                if kind == kinds[-1]:
+                    raise
+                reason = str(error).rstrip(".")
+            else:
+                return engine, "; ".join(passed_over) or "the fastest"
+        passed_over[reason] = None
+    raise HyperguideError(f"No engine here runs {model.path}: {'; '.join(passed_over)}.")
+
+
+def _by_speed(model: ModelFile | EngineFile) -> list[str]:
+    """The kinds of devices that run a file, the fastest first."""
+    if isinstance(model, EngineFile):
+        return ["tensorrt"]
+    # OpenVINO runs int8 about twice as fast as ONNX Runtime, and fp32 about as fast.
+    on_cpu = ["openvino", "cpu"] if model.info.precision == "int8" else ["cpu", "openvino"]
+    return ["tensorrt", "ort-tensorrt", "cuda", *on_cpu]
+
+
+def _refuse_wrong(engine: Engine, model: ModelFile | EngineFile, kind: str) -> None:
+    """Raise HyperguideError if a GPU computes the file's golden samples wrong.
+
+    Compilers for GPUs have got such graphs wrong (github.com/NVIDIA/TensorRT, issue 4854).
+    """
+    if kind not in NUMBERED or all(d.passed for d in compare_golden(model, engine)):
+        return
+    engine.close()
+    raise HyperguideError(f"{engine.name} computes {model.path} wrong.")

@@ -1,0 +1,69 @@
+"""Loading a file on a device that was named."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from hyperguide.engine_file import EngineFile
+from hyperguide.errors import HyperguideError
+from hyperguide.model_file import ModelFile
+
+from .devices import Device, why_absent
+from .engine import Engine
+from .onnx_runtime import OnnxRuntimeCpu, OnnxRuntimeCuda, OnnxRuntimeTensorRt
+from .openvino import OpenVino
+from .tensorrt import CachedTensorRt, TensorRtEngine
+
+# A phase of an engine's build, how many of its steps are done, and how many there are.
+Report = Callable[[str, int, int], None]
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How an engine is to run.
+
+    threads: of the CPU; 0 takes one per core.
+    strict: refuse a GPU that leaves some of the steps to the CPU.
+    bf16: compute in bf16 what is fp32 in the file, which OpenVINO does on processors that have it.
+    report: called while TensorRT builds an engine.
+    """
+
+    threads: int = 0
+    strict: bool = False
+    bf16: bool = False
+    report: Report = lambda phase, done, steps: None
+
+
+def open_device(model: ModelFile | EngineFile, device: Device, settings: Settings) -> Engine:
+    """Load a file on a device.
+
+    Raises HyperguideError if it cannot run there: see `why_not`, or the engine rejects the file.
+    """
+    reason = why_not(device.kind, model, settings)
+    if reason is not None:
+        raise HyperguideError(f"No engine for --device {device}: {reason}.")
+    if isinstance(model, EngineFile):
+        return TensorRtEngine(model, device.index)
+    match device.kind:
+        case "tensorrt":
+            return CachedTensorRt(model, device.index, settings.report)
+        case "ort-tensorrt":
+            return OnnxRuntimeTensorRt(model, device.index, settings.strict)
+        case "cuda":
+            return OnnxRuntimeCuda(model, device.index, settings.strict)
+        case "openvino":
+            return OpenVino(model, settings.threads, settings.bf16)
+        case _:
+            return OnnxRuntimeCpu(model, settings.threads)
+
+
+def why_not(
+    kind: str, model: ModelFile | EngineFile, settings: Settings | None = None
+) -> str | None:
+    """Why a kind of device does not run a file on this machine, with the mend; None if it does."""
+    if isinstance(model, EngineFile) and kind != "tensorrt":
+        return f"{model.path} is an engine of TensorRT"
+    if settings is not None and settings.bf16 and kind != "openvino":
+        return "only openvino computes fp32 files in bf16"
+    return why_absent(kind)

@@ -1,0 +1,146 @@
+"""Engines of model files for this machine's GPU, built once and kept in the user's cache."""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+import warnings
+from collections.abc import Mapping
+from contextlib import ExitStack, suppress
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+
+from hyperguide.arrays import GpuArray
+from hyperguide.engine_file import (
+    SUFFIX,
+    EngineFile,
+    cache_folder,
+    digest,
+    read_engine,
+    write_engine,
+)
+from hyperguide.errors import HyperguideError
+from hyperguide.file_lock import file_lock
+from hyperguide.model_file import IMAGE, KERNEL, ModelFile
+from hyperguide.paths import exists, make_folder
+
+from .bindings import TensorRt, open_tensorrt
+from .build import Plan, Report, compile_engine, default_sizes
+from .cuda import Gpu
+from .engine import TensorRtEngine
+
+# Smallest, best and largest number of pictures in a call.
+_BATCHES = (1, 1, 4)
+
+
+class CachedTensorRt:
+    """A model file on TensorRT.
+
+    There are two engines of it: one that takes nothing but a picture, and one whose dials are
+    inputs, which is built when somebody first turns a dial.
+    """
+
+    def __init__(
+        self, model: ModelFile, index: int = 0, report: Report = lambda phase, done, steps: None
+    ) -> None:
+        """Find or build the engine of a model file.
+
+        report: called while TensorRT builds, which takes up to minutes.
+        Raises HyperguideError if TensorRT does not take the file or finds no GPU.
+        """
+        self._model = model
+        self._index = index
+        self._report = report
+        self._engines: dict[bool, TensorRtEngine] = {}
+        self._lock = threading.Lock()
+        self.name = self._engine(steerable=False).name
+
+    @property
+    def largest(self) -> tuple[int, int, int]:
+        """See `Engine.largest`."""
+        return self._engine(steerable=False).largest
+
+    def run(self, feeds: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+        """Run once; see `Engine.run`."""
+        return self._engine(bool(feeds.keys() - {IMAGE, KERNEL})).run(feeds)
+
+    def run_on_gpu(self, image: GpuArray, dials: Mapping[str, np.ndarray]) -> dict[str, GpuArray]:
+        """Run once on the GPU's memory; see `TakesGpuArrays.run_on_gpu`."""
+        return self._engine(bool(dials.keys() - {KERNEL})).run_on_gpu(image, dials)
+
+    def close(self) -> None:
+        """Free the memory of the GPU."""
+        for engine in self._engines.values():
+            engine.close()
+
+    def _engine(self, steerable: bool) -> TensorRtEngine:
+        with self._lock:
+            if steerable not in self._engines:
+                file = cached_engine(self._model, self._index, steerable, self._report)
+                self._engines[steerable] = TensorRtEngine(file, self._index)
+            return self._engines[steerable]
+
+
+def cached_engine(model: ModelFile, index: int, steerable: bool, report: Report) -> EngineFile:
+    """The engine of a model file for a GPU, from the cache or built now.
+
+    Two processes do not build the same engine at once: the second waits. A cache that cannot be
+    written costs a warning and the next start its time.
+    """
+    tensorrt, gpu = open_tensorrt(), Gpu(index)
+    plan = Plan(
+        default_sizes(model.info.size_multiple),
+        _BATCHES,
+        targets=(gpu.capability,) if tensorrt.is_rtx else (),
+        steerable=steerable,
+        gpu=index,
+    )
+    path = cache_folder() / "engines" / f"{_key(model, plan, tensorrt, gpu)}{SUFFIX}"
+    with ExitStack() as held:
+        # A folder that cannot be written is no reason to stop: `_build` says so.
+        with suppress(HyperguideError, OSError):
+            make_folder(path.parent)
+            waits = file_lock(path.with_suffix(".lock"), lambda: report("waiting", 0, 1))
+            held.enter_context(waits)
+        return _read(path) or _build(model, path, plan, tensorrt, report)
+
+
+def _key(model: ModelFile, plan: Plan, tensorrt: TensorRt, gpu: Gpu) -> str:
+    """A name that changes with everything that changes the engine."""
+    parts = [
+        digest(model.content),
+        repr(sorted(asdict(plan).items())),
+        tensorrt.name,
+        tensorrt.version,
+        gpu.capability,
+        gpu.name,
+    ]
+    return hashlib.sha256("\n".join(parts).encode()).hexdigest()
+
+
+def _read(path: Path) -> EngineFile | None:
+    """An engine of the cache; None if there is none that is whole."""
+    if not exists(path):
+        return None
+    try:
+        return read_engine(path)
+    except HyperguideError:  # damaged: built again
+        return None
+
+
+def _build(
+    model: ModelFile, path: Path, plan: Plan, tensorrt: TensorRt, report: Report
+) -> EngineFile:
+    """Build an engine and keep it, if the cache takes it."""
+    built = compile_engine(model, plan, tensorrt, report)
+    try:
+        write_engine(path, built.content, built.info)
+    except HyperguideError as error:
+        warnings.warn(
+            f"The TensorRT engine of {model.path} is not kept, so the next start builds it again: "
+            f"{error}",
+            stacklevel=2,
+        )
+    return EngineFile(path, built.content, built.info)

@@ -1,0 +1,245 @@
+"""`--device tensorrt` with a model file: its engine is built once and kept."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from fake_gpu import FakeGpu
+
+import hyperguide
+from conftest import Cli
+from hyperguide.engines import devices
+from hyperguide.engines.tensorrt import cache, engine
+from hyperguide.engines.tensorrt.bindings import TensorRt, open_tensorrt
+from hyperguide.engines.tensorrt.build import Plan
+from hyperguide.errors import HyperguideError
+from hyperguide.file_lock import file_lock
+from hyperguide.model_file import ModelFile, read_model_file
+
+pytest.importorskip("tensorrt_rtx", reason="TensorRT-RTX is not installed")
+
+
+@pytest.fixture
+def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    folder = tmp_path / "cache"
+    monkeypatch.setenv("XDG_CACHE_HOME", str(folder))
+    return folder / "hyperguide" / "engines"
+
+
+@pytest.fixture
+def gpu(monkeypatch: pytest.MonkeyPatch, exported: Path, own_cache: Path) -> FakeGpu:
+    """A GPU of sm89 whose engines are really built, and then computed by the fake."""
+    fake = FakeGpu()
+    fake.install(monkeypatch)
+    monkeypatch.setattr(devices, "is_installed", lambda package: True)
+    monkeypatch.setattr(devices, "_why_no_driver", lambda: None)
+    real = open_tensorrt("tensorrt_rtx")
+    kinds = {}
+    for steerable in (False, True):
+        file = read_model_file(exported)
+        names = file.inputs if steerable else ("image",)
+        most = {"image": (4, 3, 4096, 4096)}
+        kinds[steerable] = {
+            name: _Range((1, 1, 1, 1), most.get(name, (4, 1, 4096, 4096))) for name in names
+        }
+
+    class Engine(engine.TensorRtEngine):
+        def __init__(self, file: Any, index: int) -> None:
+            inputs = kinds[file.sidecar.steerable]
+            stand_in = replace(real, module=fake.tensorrt(real.module, _model, inputs))
+            monkeypatch.setattr(engine, "open_tensorrt", lambda name: stand_in)
+            super().__init__(file, index)
+
+    _model = read_model_file(exported)
+    monkeypatch.setattr(cache, "open_tensorrt", lambda: real)
+    monkeypatch.setattr(cache, "TensorRtEngine", Engine)
+    return fake
+
+
+class _Range:
+    def __init__(self, least: tuple[int, ...], most: tuple[int, ...]) -> None:
+        self.least, self.most = least, most
+
+
+@pytest.fixture
+def builds(monkeypatch: pytest.MonkeyPatch) -> list[Plan]:
+    """What was built, in order."""
+    done: list[Plan] = []
+    compile_engine = cache.compile_engine
+
+    def counted(file: ModelFile, plan: Plan, *more: Any) -> Any:
+        done.append(plan)
+        return compile_engine(file, plan, *more)
+
+    monkeypatch.setattr(cache, "compile_engine", counted)
+    return done
+
+
+def _pixels() -> np.ndarray:
+    return np.random.default_rng(0).integers(0, 256, (32, 48, 3), np.uint8)
+
+
+def test_an_engine_is_built_when_first_needed_and_found_again(
+    exported: Path, gpu: FakeGpu, builds: list[Plan], own_cache: Path
+) -> None:
+    phases: list[str] = []
+
+    def load(report: Callable[..., None] = lambda *step: None) -> hyperguide.Enhancer:
+        return hyperguide.load(exported, device="tensorrt", building=report)
+
+    expected = hyperguide.load(exported, device="cpu")
+    with load(lambda phase, done, steps: phases.append(phase)) as enhancer:
+        np.testing.assert_array_equal(enhancer(_pixels()).image, expected(_pixels()).image)
+        assert [plan.steerable for plan in builds] == [False]
+        assert builds[0].targets == ("sm89",)
+        assert phases
+        turned = {"strength": 0.5, "guidance_scale": 2.0}
+        one, other = enhancer(_pixels(), **turned), expected(_pixels(), **turned)
+        np.testing.assert_array_equal(one.image, other.image)
+        assert [plan.steerable for plan in builds] == [False, True]
+    assert not gpu.memory
+    again = load()
+    again(_pixels())
+    again(_pixels(), **turned)
+    assert len(builds) == 2
+    assert len(list(own_cache.glob("*.engine"))) == 2
+
+
+def test_other_weights_gpus_and_versions_have_engines_of_their_own(
+    exported: Path, gpu: FakeGpu, own_cache: Path
+) -> None:
+    file, tensorrt = read_model_file(exported), open_tensorrt("tensorrt_rtx")
+    card = cache.Gpu(0)
+    plan = Plan(((16, 16), (64, 64), (128, 128)))
+    changed = bytearray(file.content)
+    changed[-1] ^= 1
+
+    class Newer(TensorRt):
+        version = "99.0"
+
+    other_gpu = cache.Gpu(0)
+    other_gpu.name = "NVIDIA Fake 4080"
+    keys = [
+        cache._key(file, plan, tensorrt, card),
+        cache._key(replace(file, content=bytes(changed)), plan, tensorrt, card),
+        cache._key(file, replace(plan, steerable=True), tensorrt, card),
+        cache._key(file, replace(plan, sizes=((16, 16), (64, 64), (128, 256))), tensorrt, card),
+        cache._key(file, plan, Newer(tensorrt.name, tensorrt.module), card),
+        cache._key(file, plan, tensorrt, other_gpu),
+    ]
+    assert len(set(keys)) == len(keys)
+    assert keys[0] == cache._key(read_model_file(exported), plan, tensorrt, cache.Gpu(0))
+
+
+def test_a_damaged_engine_is_built_again(
+    exported: Path, gpu: FakeGpu, builds: list[Plan], own_cache: Path
+) -> None:
+    hyperguide.load(exported, device="tensorrt").close()
+    (path,) = own_cache.glob("*.engine")
+    path.write_bytes(path.read_bytes()[:-100])
+    hyperguide.load(exported, device="tensorrt").close()
+    assert len(builds) == 2
+    hyperguide.load(exported, device="tensorrt").close()
+    assert len(builds) == 2
+
+
+@pytest.mark.parametrize("trouble", ["a file in its place", "a full disk"])
+def test_a_cache_that_cannot_be_written_costs_a_warning_only(
+    trouble: str,
+    exported: Path,
+    gpu: FakeGpu,
+    builds: list[Plan],
+    own_cache: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    if trouble == "a full disk":
+
+        def refuse(*anything: Any) -> None:
+            raise HyperguideError("No space left on device.")
+
+        monkeypatch.setattr(cache, "write_engine", refuse)
+    else:
+        own_cache.parent.parent.write_text("no folder")
+    with pytest.warns(UserWarning, match="is not kept, so the next start builds it again"):
+        enhancer = hyperguide.load(exported, device="tensorrt")
+    expected = hyperguide.load(exported, device="cpu")
+    np.testing.assert_array_equal(enhancer(_pixels()).image, expected(_pixels()).image)
+    assert len(builds) == 1
+
+
+def test_two_at_once_build_one_engine(
+    exported: Path, gpu: FakeGpu, builds: list[Plan], own_cache: Path
+) -> None:
+    """The second waits for the lock of the first, which it would not need within one process."""
+    file = read_model_file(exported)
+    waiting = threading.Event()
+
+    def report(phase: str, done: int, steps: int) -> None:
+        if phase == "waiting":
+            waiting.set()
+
+    own_cache.mkdir(parents=True)
+    plan_key = cache._key
+    with pytest.MonkeyPatch.context() as patch, ThreadPoolExecutor(2) as pool:
+        patch.setattr(cache, "_key", lambda *parts: "one")
+        with file_lock(own_cache / "one.lock"):
+            both = [pool.submit(cache.cached_engine, file, 0, False, report) for _ in range(2)]
+            assert waiting.wait(20)
+            assert not builds
+        engines = [future.result(60) for future in both]
+    assert plan_key is cache._key
+    assert len(builds) == 1
+    assert engines[0].content == engines[1].content
+
+
+def test_a_lock_is_free_once_its_process_is_dead(tmp_path: Path) -> None:
+    path = tmp_path / "held.lock"
+    child = os.fork()
+    if child == 0:  # holds the lock and dies without letting it go
+        held = file_lock(path)
+        held.__enter__()
+        os._exit(0)
+    os.waitpid(child, 0)
+    waited: list[int] = []
+    with file_lock(path, lambda: waited.append(1)):
+        pass
+    assert not waited
+
+
+def test_auto_takes_a_gpu_only_if_it_computes_right(
+    exported: Path, gpu: FakeGpu, own_cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    enhancer = hyperguide.load(exported)
+    assert enhancer.engine.startswith("TensorRT-RTX")
+    assert enhancer.why == "the fastest"
+    enhancer.close()
+    run = engine.TensorRtEngine.run
+
+    def exchanged(self: Any, feeds: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+        outputs = run(self, feeds)
+        return outputs | {"enhanced": outputs["enhanced"][:, ::-1]}
+
+    monkeypatch.setattr(engine.TensorRtEngine, "run", exchanged)
+    monkeypatch.setattr(devices, "_why_no_provider", lambda kind: "not in this onnxruntime")
+    enhancer = hyperguide.load(exported)
+    assert enhancer.engine == "ONNX Runtime, CPU"
+    assert "wrong" in enhancer.why
+    assert "not in this onnxruntime" in enhancer.why
+    assert not gpu.memory
+
+
+def test_verify_runs_a_model_file_on_tensorrt_too(
+    exported: Path, gpu: FakeGpu, own_cache: Path, quick_cli: Cli
+) -> None:
+    result = quick_cli("verify", exported, "--device", "tensorrt")
+    assert result.code == 0, result.err
+    assert "TensorRT-RTX" in result.out
+    assert ": ok" in result.out
