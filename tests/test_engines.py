@@ -23,6 +23,7 @@ from hyperguide.engines import Engine, devices, open_engine, opening
 from hyperguide.engines.devices import PROVIDERS
 from hyperguide.engines.onnx_runtime import OnnxRuntimeCuda
 from hyperguide.errors import HyperguideError
+from hyperguide.guidance_files import encode_map, read_map
 from hyperguide.model_file import DIALS, ModelFile, read_model_file
 from hyperguide.pictures import write_picture
 from hyperguide.training.data.batches import open_data
@@ -73,6 +74,58 @@ def test_openvino_knows_the_dials(dials: dict[str, Any]) -> None:
     )
     np.testing.assert_allclose(actual.image, expected.image, atol=1e-5)
     np.testing.assert_allclose(actual.guidance, expected.guidance, atol=1e-5)
+
+
+@pytest.mark.parametrize("device", ["cpu", "openvino"])
+@pytest.mark.parametrize("task", TASKS)
+def test_a_ramp_of_10_bits_keeps_its_levels_where_little_is_removed(task: str, device: str) -> None:
+    ramp = np.broadcast_to(np.arange(1024, dtype=np.uint16)[:, None] * 64, (32, 1024, 3))
+    result = hyperguide.load(task, device=device, threads=1)(ramp.copy(), strength=0.01)
+    assert min(len(np.unique(result.image[16, :, plane])) for plane in range(3)) >= 1000
+
+
+@pytest.mark.parametrize("device", ["cpu", "openvino"])
+@pytest.mark.parametrize("task", TASKS)
+def test_a_map_that_was_saved_gives_the_same_picture_again(
+    task: str, device: str, tmp_path: Path
+) -> None:
+    enhancer = hyperguide.load(task, device=device, threads=1)
+    pixels = _pixels(64, 96, 3) // 4 + 80
+    first = enhancer(pixels)
+    assert first.guidance is not None
+    write_picture(tmp_path / "map.png", encode_map(first.guidance, enhancer.info.guidance))
+    saved = read_map(str(tmp_path / "map.png"), enhancer.info.guidance)
+    again = enhancer(pixels, guidance=saved)
+    assert np.abs(again.image.astype(int) - first.image).max() <= 1
+
+
+def test_a_model_file_may_be_replaced_while_it_is_open(tmp_path: Path) -> None:
+    path = tmp_path / "model.onnx"
+    path.write_bytes(bundled_path("denoise", "fast").read_bytes())
+    for device in ("cpu", "openvino"):
+        enhancer = hyperguide.load(path, device=device, threads=1)
+        before = enhancer(_pixels(32, 48, 3)).image
+        path.write_bytes(b"something else")
+        np.testing.assert_array_equal(enhancer(_pixels(32, 48, 3)).image, before)
+        softer = enhancer(_pixels(32, 48, 3), strength=0.5).image  # OpenVINO compiles it now
+        assert not np.array_equal(softer, before)
+        path.write_bytes(bundled_path("denoise", "fast").read_bytes())
+
+
+def test_two_enhancers_at_once_do_not_mix() -> None:
+    names = ("denoise", "derain", "dehaze")
+    enhancers = [
+        hyperguide.load(name, device=device, threads=1)
+        for name in names
+        for device in ("cpu", "openvino")
+    ]
+    pixels = _pixels(48, 64, 3)
+    expected = [enhancer(pixels).image for enhancer in enhancers]
+    with ThreadPoolExecutor(len(enhancers)) as pool:
+        for _ in range(3):
+            results = list(pool.map(lambda enhancer: enhancer(pixels).image, enhancers))
+            for one, other in zip(results, expected, strict=True):
+                np.testing.assert_array_equal(one, other)
 
 
 def test_results_outlive_the_next_call_and_threads_do_not_mix_them() -> None:

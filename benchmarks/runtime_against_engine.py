@@ -1,0 +1,101 @@
+"""What the runtime adds to the engine: `enhancer(frame)` against the engine's own call.
+
+python benchmarks/runtime_against_engine.py [--model denoise-fast ...] [--size 1280x720]
+
+Bytes of a picture go through the enhancer, and the same picture as a float tensor through ONNX
+Runtime's session or OpenVINO's request with nothing around it, in turns within one process. Exit
+code 1 if the median ratio is above 1.05.
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import sys
+import time
+from collections.abc import Callable
+
+import cv2
+import numpy as np
+import onnxruntime
+import skimage.data
+
+import hyperguide
+from hyperguide.bundled import bundled_models, model_path
+from hyperguide.engines import why_absent
+from hyperguide.model_file import read_model_file
+from hyperguide.pixels import to_tensor
+
+MOST = 1.05
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    names = [path.stem for path in bundled_models()]
+    parser.add_argument("--model", nargs="+", default=names, choices=names)
+    parser.add_argument("--size", default="1280x720")
+    parser.add_argument("--repeats", type=int, default=15)
+    chosen = parser.parse_args()
+    width, height = map(int, chosen.size.split("x"))
+    photo = cv2.resize(skimage.data.coffee(), (width, height), interpolation=cv2.INTER_CUBIC)
+    worst = 0.0
+    for name in chosen.model:
+        for device in ("cpu", "openvino"):
+            if why_absent(device) is None:
+                worst = max(worst, measure(name, device, photo, chosen.repeats))
+    print(f"worst ratio {worst:.3f}, at most {MOST}")
+    return int(worst > MOST)
+
+
+def measure(name: str, device: str, photo: np.ndarray, repeats: int) -> float:
+    """Print medians and return the median ratio of a model on a device."""
+    enhancer = hyperguide.load(name, device=device)
+    frame = photo if enhancer.info.channels == 3 else cv2.cvtColor(photo, cv2.COLOR_RGB2GRAY)
+    tensor, _ = to_tensor(frame, enhancer.info.channels)
+    bare = {"cpu": onnx_runtime, "openvino": openvino}[device](name, tensor)
+    whole, alone = [], []
+    for number in range(repeats + 2):
+        first, second = seconds(lambda: enhancer(frame)), seconds(bare)
+        if number >= 2:  # the first ones warm up
+            whole.append(first)
+            alone.append(second)
+    ratio = statistics.median(a / b for a, b in zip(whole, alone, strict=True))
+    print(
+        f"{name:<22} {enhancer.engine:<20} enhancer {1000 * statistics.median(whole):7.1f} ms   "
+        f"engine {1000 * statistics.median(alone):7.1f} ms   ratio {ratio:.3f}",
+        flush=True,
+    )
+    return ratio
+
+
+def onnx_runtime(name: str, tensor: np.ndarray) -> Callable[[], object]:
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 4
+    session = onnxruntime.InferenceSession(model_path(name), options)
+    return lambda: session.run(None, {"image": tensor})
+
+
+def openvino(name: str, tensor: np.ndarray) -> Callable[[], object]:
+    import openvino
+
+    file = read_model_file(model_path(name))
+    options = {"INFERENCE_PRECISION_HINT": "f32", "PERFORMANCE_HINT": "LATENCY"}
+    core = openvino.Core()
+    request = core.compile_model(core.read_model(file.content), "CPU", options)
+    infer = request.create_infer_request()
+
+    def run() -> list[np.ndarray]:
+        infer.infer({"image": tensor})
+        return [infer.get_tensor(name).data.copy() for name in ("enhanced", "guidance")]
+
+    return run
+
+
+def seconds(action: Callable[[], object]) -> float:
+    start = time.perf_counter()
+    action()
+    return time.perf_counter() - start
+
+
+if __name__ == "__main__":
+    sys.exit(main())
