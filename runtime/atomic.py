@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import tempfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from .errors import HyperguideError
+from .errors import DiskFullError, HyperguideError
 from .paths import exists, is_folder
 
 # The only way to read the mask is to set it, which is not safe once threads run.
@@ -37,7 +38,8 @@ def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
 
     If anything fails, the disk is full or the process is killed, whatever was at `path` before
     is still there, whole. The temporary name ends as `path` does, because libraries choose the
-    format by the suffix. Raises HyperguideError when the file system refuses.
+    format by the suffix. Raises HyperguideError when the file system refuses, DiskFullError when it
+    is full.
     """
     write_together({path: write})
 
@@ -59,7 +61,7 @@ def write_together(files: Mapping[Path, Callable[[Path], object]]) -> None:
         for at, temporary in temporaries.items():
             os.replace(temporary, at)
     except OSError as error:
-        raise HyperguideError(
+        raise _kind(error)(
             f"Writing {at} failed: {error.strerror or error}; the old file, if any, is untouched."
         ) from error
     finally:
@@ -71,8 +73,13 @@ def _temporary(path: Path) -> Path:
     try:
         handle, name = tempfile.mkstemp(dir=path.parent, prefix=".hyperguide-", suffix=path.suffix)
     except OSError as error:
-        raise HyperguideError(
+        raise _kind(error)(
             f"Cannot write in the folder {path.parent}: {error.strerror}; choose another output."
         ) from None
     os.close(handle)
     return Path(name)
+
+
+def _kind(error: OSError) -> type[HyperguideError]:
+    full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+    return DiskFullError if full else HyperguideError

@@ -10,3 +10,7 @@ class HyperguideError(Exception):
 
 class OutOfMemoryError(HyperguideError):
     """An engine had not enough memory for a picture; a smaller part may pass."""
+
+
+class DiskFullError(HyperguideError):
+    """There is no room for a file, and so none for the next."""
