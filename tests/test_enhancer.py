@@ -141,6 +141,27 @@ def test_a_batch_equals_its_pictures(
         np.testing.assert_array_equal(together.image[i], alone.image)
 
 
+def test_closing_frees_the_engine_for_gray_pictures_too(
+    enhancers: dict[str, hyperguide.Enhancer],
+) -> None:
+    class Closable(_NoEngine):
+        closed = 0
+
+        def close(self) -> None:
+            Closable.closed += 1
+
+    file = read_model_file(enhancers["denoise"].path)
+
+    def pair() -> hyperguide.Enhancer:
+        return hyperguide.Enhancer(file, Closable(), lambda: hyperguide.Enhancer(file, Closable()))
+
+    pair().close()
+    assert Closable.closed == 1  # and none is opened to be closed
+    with pair() as enhancer, pytest.raises(AssertionError, match="the engine was run"):
+        enhancer(np.zeros((16, 16), np.uint8))
+    assert Closable.closed == 3
+
+
 def test_gray_pictures_are_denoised_as_gray(
     astronaut: np.ndarray, enhancers: dict[str, hyperguide.Enhancer]
 ) -> None:
