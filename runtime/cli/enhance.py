@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import math
-import warnings
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
@@ -12,20 +10,20 @@ import click
 import cv2
 import numpy as np
 
-from hyperguide.atomic import refuse_existing
 from hyperguide.bundled import PRECISIONS
 from hyperguide.engines import Device
-from hyperguide.enhancer import Dial, Enhancer, load
-from hyperguide.errors import HyperguideError
-from hyperguide.guidance_files import encode_map, false_color, gray_plane, read_map
+from hyperguide.enhancer import Enhancer, load
+from hyperguide.guidance_files import gray_plane, read_map
 from hyperguide.kernel_files import read_kernel
-from hyperguide.paths import make_folder
-from hyperguide.pictures import read_picture, write_picture
+from hyperguide.pictures import read_picture
 from hyperguide.pixels import full_scale
 
+from .folders import enhance_folder
 from .jobs import Job, plan_jobs
 from .options import BytesType, DeviceType, TileType
-from .progress import progress_bar
+from .picture import Dials, Work
+from .progress import share_bar
+from .resume import in_place, is_complete
 
 
 class _Amount(click.FloatRange):
@@ -41,22 +39,12 @@ class _Amount(click.FloatRange):
         return number
 
 
-@dataclass(frozen=True)
-class _Dials:
-    """What the user turned; `guidance` None lets the network predict."""
-
-    strength: float
-    mask: np.ndarray | None
-    guidance: Dial | None
-    guidance_scale: float
-    kernel: np.ndarray | None
-
-
 @click.command(
     epilog="""\b
 Examples:
   hyperguide enhance -i rainy.jpg -o clean.png -t derain
   hyperguide enhance -i photos/ -o clean/ -t denoise -s 0.7
+  hyperguide enhance -i photos/ -o clean/ -t denoise -s 0.7 --resume
   hyperguide enhance -i *.png -o clean/ -m my-model.onnx --save-guidance maps/
   hyperguide enhance -i hazy.jpg -o clear.jpg -t dehaze -g maps/edited.png --guidance-scale 1.2
 """
@@ -108,6 +96,11 @@ Examples:
     "--max-memory", type=BytesType(), help="That the process may use, as 2G.  [default: half]"
 )
 @click.option("--force", is_flag=True, help="Overwrite existing files.")
+@click.option(
+    "--resume",
+    is_flag=True,
+    help="Go on with an interrupted folder: skip what is complete and newer than its source.",
+)
 def enhance(
     inputs: tuple[Path, ...],
     more: tuple[Path, ...],
@@ -127,6 +120,7 @@ def enhance(
     tile: int | Literal["auto"] | None,
     max_memory: int | None,
     force: bool,
+    resume: bool,
 ) -> None:
     """Enhance pictures or folders of pictures.
 
@@ -137,10 +131,12 @@ def enhance(
         raise click.UsageError("Give at least one picture or folder with -i.")
     if (task is None) == (model is None):
         raise click.UsageError("Give either a task with -t or a model file with -m.")
+    if resume and force:
+        raise click.UsageError("Give either --resume, to go on, or --force, to begin anew.")
     # OpenCV's multi-line messages would surround our one sentence.
     cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
     jobs = plan_jobs(sources, output, save_guidance)
-    enhancer = load(
+    with load(
         model if model is not None else str(task),
         device=device,
         tier=tier,
@@ -148,86 +144,32 @@ def enhance(
         trust=trust,
         tile=tile,
         max_memory=max_memory,
-    )
-    dials = _Dials(
-        strength,
-        None if mask is None else _read_mask(mask),
-        None if guidance is None else read_map(guidance, enhancer.info.guidance),
-        guidance_scale,
-        None if kernel is None else read_kernel(kernel),
-    )
-    if len(jobs) == 1 and jobs[0].source == sources[0]:
-        for note in _enhance_one(enhancer, jobs[0], dials, force):
-            click.echo(note, err=True)
+    ) as enhancer:
+        dials = Dials(
+            strength,
+            None if mask is None else _read_mask(mask),
+            None if guidance is None else read_map(guidance, enhancer.info.guidance),
+            guidance_scale,
+            None if kernel is None else read_kernel(kernel),
+        )
+        if len(jobs) == 1 and jobs[0].source == sources[0]:
+            _enhance_one(enhancer, jobs[0], dials, force, resume)
+        else:
+            enhance_folder(enhancer, jobs, dials, Path(output), force, resume, max_memory)
+
+
+def _enhance_one(enhancer: Enhancer, job: Job, dials: Dials, force: bool, resume: bool) -> None:
+    if resume and is_complete(job, 0):
+        click.echo(f"{job.output} is there already: skipped.", err=True)
         return
-    failed = _enhance_all(enhancer, jobs, dials, force)
-    if failed:
-        raise HyperguideError(
-            f"{failed} of {len(jobs)} pictures failed, see above; the others are in {output}."
-        )
-
-
-def _enhance_all(enhancer: Enhancer, jobs: list[Job], dials: _Dials, force: bool) -> int:
-    """Enhance every picture, whatever happens to the others. Returns how many failed."""
-    failed = 0
-    with progress_bar("picture") as bar:
-        row = bar.add_task(enhancer.info.task, total=len(jobs))
-        for job in jobs:
-            try:
-                notes = _enhance_one(enhancer, job, dials, force)
-            except HyperguideError as error:
-                failed += 1
-                notes = [str(error)]
-            except Exception as error:  # one odd picture must not stop a folder
-                failed += 1
-                notes = [f"{job.source}: internal error, {type(error).__name__}: {error}"]
-            for note in notes:
-                bar.console.print(note, markup=False, highlight=False, soft_wrap=True)
-            bar.advance(row)
-    return failed
-
-
-def _enhance_one(enhancer: Enhancer, job: Job, dials: _Dials, force: bool) -> list[str]:
-    """Enhance one picture and write its files. Returns notes for the user."""
-    for path in job.writes:
-        refuse_existing(path, force)
-    picture = read_picture(job.source)
-    notes: list[str] = []
-    strength: Dial = dials.strength
-    if dials.mask is not None:
-        strength = dials.strength * _fit_mask(dials.mask, picture.shape[:2], notes)
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always")
-        result = enhancer(
-            picture,
-            strength=strength,
-            guidance=dials.guidance,
-            guidance_scale=dials.guidance_scale,
-            kernel=dials.kernel,
-        )
-    notes += [str(w.message) for w in caught]
-    for path in job.writes:
-        make_folder(path.parent)
-    notes += write_picture(job.output, result.image)
-    if job.maps and result.guidance is not None:
-        meaning = enhancer.info.guidance
-        write_picture(job.maps[0], encode_map(result.guidance, meaning))
-        write_picture(job.maps[1], false_color(result.guidance, meaning))
-    elif job.maps:
-        notes.append(f"No map of {job.source} was written: at strength 0 none is computed.")
-    return notes
+    work = Work(enhancer, dials, lambda job: force or (resume and not in_place(job)))
+    picture = work.read(job)
+    with share_bar(enhancer.info.task) as report:
+        enhanced = work.enhance(picture, report)
+    for note in work.write(job, enhanced):
+        click.echo(note, err=True)
 
 
 def _read_mask(path: Path) -> np.ndarray:
     picture = gray_plane(read_picture(path), f"The mask {path}")
     return picture.astype(np.float32) / np.float32(full_scale(picture.dtype))
-
-
-def _fit_mask(mask: np.ndarray, size: tuple[int, ...], notes: list[str]) -> np.ndarray:
-    if mask.shape == size:
-        return mask
-    notes.append(
-        f"The mask of {mask.shape[1]}x{mask.shape[0]} pixels was resized to the picture's "
-        f"{size[1]}x{size[0]}."
-    )
-    return cv2.resize(mask, (size[1], size[0]), interpolation=cv2.INTER_LINEAR)

@@ -12,7 +12,7 @@ from rich.progress import (
     Progress,
     ProgressColumn,
     Task,
-    TaskID,
+    TaskProgressColumn,
     TextColumn,
     TimeRemainingColumn,
 )
@@ -61,15 +61,39 @@ def progress_bar(unit: str, *details: str) -> Progress:
 
 @contextmanager
 def building_bar() -> Iterator[Callable[[str, int, int], None]]:
-    """What shows the steps of a build, once there is one."""
-    with ExitStack() as shown:
-        jobs: list[tuple[Progress, TaskID]] = []
+    """A bar for an engine that may be built, or may be there already."""
+    bar = progress_bar("step")
+    with ExitStack() as stack:
 
         def report(phase: str, done: int, steps: int) -> None:
-            if not jobs:
-                bar = shown.enter_context(progress_bar("step"))
-                jobs.append((bar, bar.add_task(phase, total=steps)))
-            bar, row = jobs[0]
-            bar.update(row, description=phase, completed=done, total=steps)
+            if not bar.task_ids:
+                stack.enter_context(bar)
+                bar.add_task(phase, total=steps)
+            bar.update(bar.task_ids[0], description=phase, completed=done, total=steps)
+
+        yield report
+
+
+@contextmanager
+def share_bar(description: str) -> Iterator[Callable[[float], None]]:
+    """A bar on standard error for work that may report the share done, in [0, 1], or may not.
+
+    It appears with the first report: what is done at once shows none.
+    """
+    bar = Progress(
+        TextColumn("{task.description}", markup=False),
+        BarColumn(bar_width=24),
+        TaskProgressColumn(),
+        TimeRemainingColumn(),
+        TextColumn("left"),
+        console=Console(stderr=True),
+    )
+    with ExitStack() as stack:
+
+        def report(share: float) -> None:
+            if not bar.task_ids:
+                stack.enter_context(bar)
+                bar.add_task(description, total=1)
+            bar.update(bar.task_ids[0], completed=share)
 
         yield report

@@ -1,0 +1,106 @@
+"""One picture: read, enhanced, written with its maps."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from hyperguide.atomic import refuse_existing
+from hyperguide.enhancer import Dial, Enhancer
+from hyperguide.guidance_files import encode_map, false_color
+from hyperguide.paths import make_folder
+from hyperguide.pictures import read_picture, write_picture
+from hyperguide.result import Result
+
+from .jobs import Job
+
+
+@dataclass(frozen=True)
+class Dials:
+    """What the user turned.
+
+    mask: shape (H, W), multiplies the strength; None leaves it alone.
+    guidance: None lets the network predict.
+    """
+
+    strength: float
+    mask: np.ndarray | None
+    guidance: Dial | None
+    guidance_scale: float
+    kernel: np.ndarray | None
+
+
+@dataclass(frozen=True)
+class Enhanced:
+    """A picture that is to be written, and notes for the user so far."""
+
+    result: Result
+    notes: list[str]
+
+
+@dataclass(frozen=True)
+class Work:
+    """What is done to each picture, in three steps. The first and the last may run on threads.
+
+    may_replace: whether the files of a job may be overwritten.
+    """
+
+    enhancer: Enhancer
+    dials: Dials
+    may_replace: Callable[[Job], bool]
+
+    def read(self, job: Job) -> np.ndarray:
+        """The picture of a job. Raises HyperguideError, also if its files may not be written."""
+        replace = self.may_replace(job)
+        for path in job.writes:
+            refuse_existing(path, replace)
+        return read_picture(job.source)
+
+    def enhance(self, picture: np.ndarray, report: Callable[[float], object]) -> Enhanced:
+        """Enhance a picture; `report` is that of `Enhancer.__call__`."""
+        notes: list[str] = []
+        strength: Dial = self.dials.strength
+        if self.dials.mask is not None:
+            strength = self.dials.strength * _fit_mask(self.dials.mask, picture.shape[:2], notes)
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            result = self.enhancer(
+                picture,
+                strength=strength,
+                guidance=self.dials.guidance,
+                guidance_scale=self.dials.guidance_scale,
+                kernel=self.dials.kernel,
+                report=report,
+            )
+        return Enhanced(result, notes + [str(w.message) for w in caught])
+
+    def write(self, job: Job, enhanced: Enhanced) -> list[str]:
+        """Write the files of a job. Returns notes for the user.
+
+        The picture comes last: where it is, its maps are too, and where it replaces its source,
+        nothing is left to do.
+        """
+        notes, result = list(enhanced.notes), enhanced.result
+        for path in job.writes:
+            make_folder(path.parent)
+        if job.maps and result.guidance is not None:
+            meaning = self.enhancer.info.guidance
+            write_picture(job.maps[0], encode_map(result.guidance, meaning))
+            write_picture(job.maps[1], false_color(result.guidance, meaning))
+        elif job.maps:
+            notes.append(f"No map of {job.source} was written: at strength 0 none is computed.")
+        return notes + write_picture(job.output, result.image)
+
+
+def _fit_mask(mask: np.ndarray, size: tuple[int, ...], notes: list[str]) -> np.ndarray:
+    if mask.shape == size:
+        return mask
+    notes.append(
+        f"The mask of {mask.shape[1]}x{mask.shape[0]} pixels was resized to the picture's "
+        f"{size[1]}x{size[0]}."
+    )
+    return cv2.resize(mask, (size[1], size[0]), interpolation=cv2.INTER_LINEAR)
