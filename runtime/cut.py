@@ -23,11 +23,15 @@ _SMALL = 1 << 28
 class Cut:
     """Chooses sides by memory, by what the engine takes, and by what the user wants.
 
-    tile, max_memory: see `Enhancer`.
+    tile, max_memory, at_once: see `Enhancer`.
     """
 
     def __init__(
-        self, runner: Runner, tile: int | Literal["auto"] | None, max_memory: int | None
+        self,
+        runner: Runner,
+        tile: int | Literal["auto"] | None,
+        max_memory: int | None,
+        at_once: int,
     ) -> None:
         if (isinstance(tile, int) and tile < 1) or (max_memory is not None and max_memory < 1):
             raise HyperguideError("The tile and max_memory must be positive numbers.")
@@ -36,6 +40,7 @@ class Cut:
         self._cost = runner.info.cost.get("bytes_per_pixel", _BYTES_PER_PIXEL) * _OVERHEAD
         self._tile = tile
         self._max_memory = max_memory
+        self._at_once = at_once
 
     def is_small(self, pixels: int) -> bool:
         """Whether so many pixels need no look at the memory."""
@@ -77,7 +82,7 @@ class Cut:
         else:
             free = (free_bytes() or 2**63) // 2
         outputs = image.nbytes + 4 * count * height * width
-        pixels = int((free - outputs) / self._cost / count)
+        pixels = int((free / self._at_once - outputs) / self._cost / count)
         if height * width <= pixels:
             return whole
         return min(side_for(pixels, overlap, self._multiple), whole)

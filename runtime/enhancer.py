@@ -41,6 +41,7 @@ class Enhancer:
     tile: longest side of the parts that large pictures are cut into; `auto` as long as memory
         allows, None never.
     max_memory: bytes that the process may use; None half of what is free.
+    at_once: large pictures that are enhanced at the same time, and share that memory.
     why: this engine.
     """
 
@@ -51,6 +52,7 @@ class Enhancer:
         for_gray: Callable[[], Enhancer] | None = None,
         tile: int | Literal["auto"] | None = "auto",
         max_memory: int | None = None,
+        at_once: int = 1,
         why: str = "it was given",
     ) -> None:
         self.path = model.path
@@ -58,7 +60,7 @@ class Enhancer:
         self.why = why
         self._steerable = "guidance_in" in model.inputs
         self._runner = Runner(model, engine)
-        self._parts = Parts(self._runner, tile, max_memory)
+        self._parts = Parts(self._runner, tile, max_memory, at_once)
         self._open_gray = for_gray
 
     @property
@@ -128,7 +130,8 @@ class Enhancer:
     def map(self, images: Iterable[np.ndarray], ahead: int = 2, **dials: Any) -> Iterator[Result]:
         """Enhance pictures one after the other, in their order.
 
-        ahead: how many may be under way at once, so that reading, computing and writing overlap.
+        ahead: how many may be under way at once, so that reading, computing and writing overlap;
+            give `load` the same number as `at_once` to have as many computed.
         dials: as of a call.
         """
         pending: list[Future[Result]] = []
@@ -199,6 +202,7 @@ def load(
     tier: str = "fast",
     precision: str = "fp32",
     threads: int = 0,
+    at_once: int = 1,
     trust: bool = False,
     tile: int | Literal["auto"] | None = "auto",
     max_memory: int | None = None,
@@ -212,14 +216,15 @@ def load(
         pictures comes along where there is one.
     device: see `engines.open_engine`. `Enhancer.engine` says which one it is, `why` why.
     tier, precision: of a task's bundled model. Any fp32 file computes in `bf16` on request.
-    threads: of the CPU engine; 0 takes one per core.
+    threads, at_once: see `engines.Settings`; with `at_once` as many pictures may be enhanced at the
+        same time, by threads of yours or by `Enhancer.map`.
     trust: load a TensorRT engine that somebody else built, which can carry code.
     tile, max_memory: how large pictures are cut, see `Enhancer`.
     strict: refuse a GPU that leaves some of the steps to the CPU.
     building: called with phase, steps done and steps while TensorRT builds its engine.
     Raises HyperguideError if there is no such model or it cannot run.
     """
-    settings = Settings(threads, strict, bf16=precision == "bf16", report=building)
+    settings = Settings(threads, at_once, strict, bf16=precision == "bf16", report=building)
     path = model_path(model, tier, "fp32" if settings.bf16 else precision)
     beside = gray_path(path) if str(model) in TASKS else None
     file = read_file(path, trust)
@@ -233,6 +238,8 @@ def load(
     def load_gray() -> Enhancer:
         assert beside is not None
         gray = read_file(beside)
-        return Enhancer(gray, open_engine(gray, where, settings), None, tile, max_memory, why)
+        opened = open_engine(gray, where, settings)
+        return Enhancer(gray, opened, None, tile, max_memory, at_once, why)
 
-    return Enhancer(file, engine, load_gray if beside else None, tile, max_memory, why)
+    for_gray = load_gray if beside else None
+    return Enhancer(file, engine, for_gray, tile, max_memory, at_once, why)

@@ -32,7 +32,7 @@ _LEAST_GLANCE = 50_000
 class Parts:
     """Runs pictures of any size within the memory that there is.
 
-    tile, max_memory: see `Enhancer`.
+    tile, max_memory, at_once: see `Enhancer`.
     """
 
     def __init__(
@@ -40,14 +40,15 @@ class Parts:
         runner: Runner,
         tile: int | Literal["auto"] | None,
         max_memory: int | None,
+        at_once: int,
     ) -> None:
         self._runner = runner
         self._info = runner.info
         self._tile = tile
-        self._cut = Cut(runner, tile, max_memory)
+        self._cut = Cut(runner, tile, max_memory, at_once)
         self._most_pixels: int | None = None  # more than that did not fit into memory
         self._largest = runner.engine.largest
-        self._alone = threading.Lock()  # large pictures would together take more than planned
+        self._large = threading.BoundedSemaphore(at_once)  # more would take more than is planned
 
     def run(self, image: np.ndarray, layout: Layout, dials: Dials, report: Report) -> Result:
         """Enhance a picture, in parts if it is large or the engine runs out of memory."""
@@ -59,7 +60,7 @@ class Parts:
                 self.run(image[i : i + most], layout, dials.pictures(i, i + most), report)
                 for i in every
             )
-        with nullcontext() if self._cut.is_small(count * height * width) else self._alone:
+        with nullcontext() if self._cut.is_small(count * height * width) else self._large:
             return self._run(image, layout, dials, report)
 
     def _run(self, image: np.ndarray, layout: Layout, dials: Dials, report: Report) -> Result:

@@ -19,7 +19,7 @@ import hyperguide
 from conftest import TASKS, Cli, fails
 from hyperguide.arrays import GpuArray
 from hyperguide.bundled import bundled_path
-from hyperguide.engines import Engine, devices, open_engine, opening
+from hyperguide.engines import Engine, Settings, devices, open_engine, opening
 from hyperguide.engines.devices import PROVIDERS
 from hyperguide.engines.onnx_runtime import OnnxRuntimeCuda
 from hyperguide.errors import HyperguideError
@@ -110,6 +110,30 @@ def test_a_model_file_may_be_replaced_while_it_is_open(tmp_path: Path) -> None:
         softer = enhancer(_pixels(32, 48, 3), strength=0.5).image  # OpenVINO compiles it now
         assert not np.array_equal(softer, before)
         path.write_bytes(bundled_path("denoise", "fast").read_bytes())
+
+
+@pytest.mark.parametrize("device", ["cpu", "openvino"])
+def test_as_many_calls_are_computed_at_once_as_asked_for(device: str) -> None:
+    """All of them meet within the engine."""
+    enhancer = hyperguide.load("denoise", device=device, threads=1, at_once=3)
+    pictures = [_pixels(48, 64, 3, seed=i) for i in range(9)]
+    expected = [enhancer(picture).image for picture in pictures]
+    with ThreadPoolExecutor(3) as pool:
+        results = list(pool.map(lambda picture: enhancer(picture).image, pictures))
+    for one, other in zip(results, expected, strict=True):
+        np.testing.assert_array_equal(one, other)
+    if device == "openvino":
+        idle = enhancer._runner.engine._idle("bytes")  # type: ignore[attr-defined]
+        assert idle.qsize() == 3
+    for wrong in ({"at_once": 0}, {"threads": -1}):
+        with pytest.raises(HyperguideError, match="no less than"):
+            hyperguide.load("denoise", device=device, **wrong)
+
+
+def test_cores_are_shared_among_the_calls_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("os.cpu_count", lambda: 16)
+    assert [Settings(at_once=n).threads_of_call for n in (1, 2, 4, 16, 99)] == [0, 8, 4, 1, 1]
+    assert Settings(threads=3, at_once=4).threads_of_call == 3
 
 
 def test_two_enhancers_at_once_do_not_mix() -> None:

@@ -22,7 +22,7 @@ from .folders import enhance_folder
 from .jobs import Job, plan_jobs
 from .options import BytesType, DeviceType, TileType
 from .picture import Dials, Work
-from .progress import share_bar
+from .progress import building_bar, share_bar
 from .resume import in_place, is_complete
 
 
@@ -57,10 +57,10 @@ Examples:
 @click.option("--tier", default="fast", show_default=True, help="Of the bundled model.")
 @click.option(
     "--precision",
-    type=click.Choice(PRECISIONS),
+    type=click.Choice([*PRECISIONS, "bf16"]),
     default="fp32",
     show_default=True,
-    help="Of the bundled model.",
+    help="Of the bundled model; bf16 lets OpenVINO compute any file of floats in it.",
 )
 @click.option(
     "-s",
@@ -84,6 +84,7 @@ Examples:
 )
 @click.option("--save-guidance", type=Path, metavar="DIR", help="Also write the maps.")
 @click.option("--device", type=DeviceType(), default="auto", show_default=True)
+@click.option("--strict", is_flag=True, help="Refuse a GPU that leaves steps to the CPU.")
 @click.option("--trust", is_flag=True, help="Load a TensorRT engine that somebody else built.")
 @click.option(
     "--tile",
@@ -116,6 +117,7 @@ def enhance(
     kernel: Path | None,
     save_guidance: Path | None,
     device: Device,
+    strict: bool,
     trust: bool,
     tile: int | Literal["auto"] | None,
     max_memory: int | None,
@@ -136,15 +138,21 @@ def enhance(
     # OpenCV's multi-line messages would surround our one sentence.
     cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
     jobs = plan_jobs(sources, output, save_guidance)
-    with load(
-        model if model is not None else str(task),
-        device=device,
-        tier=tier,
-        precision=precision,
-        trust=trust,
-        tile=tile,
-        max_memory=max_memory,
-    ) as enhancer:
+    with building_bar() as building:
+        loaded = load(
+            model if model is not None else str(task),
+            device=device,
+            tier=tier,
+            precision=precision,
+            trust=trust,
+            tile=tile,
+            max_memory=max_memory,
+            strict=strict,
+            building=building,
+        )
+    if device.kind == "auto":
+        click.echo(f"Runs on {loaded.engine} ({loaded.why}).", err=True)
+    with loaded as enhancer:
         dials = Dials(
             strength,
             None if mask is None else _read_mask(mask),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -23,16 +24,32 @@ Report = Callable[[str, int, int], None]
 class Settings:
     """How an engine is to run.
 
-    threads: of the CPU; 0 takes one per core.
+    threads: of the CPU for one call; 0 shares the cores among the calls at once.
+    at_once: calls that are computed at the same time on a CPU. One call on all cores answers
+        sooner; as many calls as cores get more done in all.
     strict: refuse a GPU that leaves some of the steps to the CPU.
     bf16: compute in bf16 what is fp32 in the file, which OpenVINO does on processors that have it.
     report: called while TensorRT builds an engine.
     """
 
     threads: int = 0
+    at_once: int = 1
     strict: bool = False
     bf16: bool = False
     report: Report = lambda phase, done, steps: None
+
+    def __post_init__(self) -> None:
+        if self.threads < 0 or self.at_once < 1:
+            raise HyperguideError(
+                "The threads of an engine and its calls at once are no less than 1."
+            )
+
+    @property
+    def threads_of_call(self) -> int:
+        """Threads of one call; 0 takes one per core."""
+        if self.threads or self.at_once == 1:
+            return self.threads
+        return max((os.cpu_count() or 1) // self.at_once, 1)
 
 
 def open_device(model: ModelFile | EngineFile, device: Device, settings: Settings) -> Engine:
@@ -53,9 +70,9 @@ def open_device(model: ModelFile | EngineFile, device: Device, settings: Setting
         case "cuda":
             return OnnxRuntimeCuda(model, device.index, settings.strict)
         case "openvino":
-            return OpenVino(model, settings.threads, settings.bf16)
+            return OpenVino(model, settings.threads_of_call, settings.at_once, settings.bf16)
         case _:
-            return OnnxRuntimeCpu(model, settings.threads)
+            return OnnxRuntimeCpu(model, settings.threads_of_call)
 
 
 def why_not(

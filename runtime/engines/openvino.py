@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Mapping
+from queue import SimpleQueue
 from typing import Any, TypeVar
 
 import numpy as np
@@ -26,9 +27,12 @@ class OpenVino:
 
     largest = None
 
-    def __init__(self, model: ModelFile, threads: int = 0, bf16: bool = False) -> None:
-        """Load a model; `threads` 0 takes one thread per core.
+    def __init__(
+        self, model: ModelFile, threads: int = 0, at_once: int = 1, bf16: bool = False
+    ) -> None:
+        """Load a model.
 
+        threads: of one call; 0 takes one per core. at_once: calls computed at the same time.
         bf16: compute what is fp32 in the file in bf16. Raises HyperguideError if the processor
         cannot.
         """
@@ -45,13 +49,17 @@ class OpenVino:
         self._options: dict[str, Any] = {
             # Unasked, OpenVINO takes bf16 where the processor has it.
             "INFERENCE_PRECISION_HINT": "bf16" if bf16 else "f32",
-            "PERFORMANCE_HINT": "LATENCY",
         }
+        if at_once == 1:
+            self._options["PERFORMANCE_HINT"] = "LATENCY"
+        else:
+            self._options["NUM_STREAMS"] = at_once
         if threads:
-            self._options["INFERENCE_NUM_THREADS"] = threads
-        self._requests: dict[str, Any] = {}
-        self._lock = threading.Lock()  # of the requests' buffers; a call uses all cores anyway
-        self._request("bytes")  # a file that it rejects is rejected here
+            self._options["INFERENCE_NUM_THREADS"] = threads * at_once
+        self._at_once = at_once
+        self._requests: dict[str, SimpleQueue[Any]] = {}
+        self._lock = threading.Lock()
+        self._idle("bytes")  # a file that it rejects is rejected here
 
     def run(self, feeds: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         """Run once; see `Engine.run`."""
@@ -70,27 +78,34 @@ class OpenVino:
             self._core = None
 
     def _infer(self, form: str, feeds: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+        idle = self._idle(form)
+        request = idle.get()  # waits while as many calls as there are requests are under way
+
         def run() -> dict[str, np.ndarray]:
-            request = self._request(form)
             request.infer(feeds)
             # The next call writes into the same memory.
             return {name: request.get_tensor(name).data.copy() for name in (ENHANCED, GUIDANCE)}
 
-        with self._lock:
+        try:
             return _guarded(run, f"{self.name} failed on this picture")
+        finally:
+            idle.put(request)
 
-    def _request(self, form: str) -> Any:
-        """The request for a form of the model."""
-        if self._core is None:
-            raise HyperguideError(f"{self._model.path} was closed: load it again.")
-        if form not in self._requests:
-            build = {"plain": self._read, "bytes": self._of_bytes, "steerable": self._steerable}
-            compiled = _guarded(
-                lambda: self._core.compile_model(build[form](), "CPU", self._options),
-                f"OpenVINO rejects {self._model.path}",
-            )
-            self._requests[form] = compiled.create_infer_request()
-        return self._requests[form]
+    def _idle(self, form: str) -> SimpleQueue[Any]:
+        """The requests for a form of the model that nobody uses."""
+        with self._lock:
+            if self._core is None:
+                raise HyperguideError(f"{self._model.path} was closed: load it again.")
+            if form not in self._requests:
+                build = {"plain": self._read, "bytes": self._of_bytes, "steerable": self._steerable}
+                compiled = _guarded(
+                    lambda: self._core.compile_model(build[form](), "CPU", self._options),
+                    f"OpenVINO rejects {self._model.path}",
+                )
+                self._requests[form] = SimpleQueue()
+                for _ in range(self._at_once):
+                    self._requests[form].put(compiled.create_infer_request())
+            return self._requests[form]
 
     def _read(self, content: bytes | None = None) -> Any:
         return self._core.read_model(self._model.content if content is None else content)
