@@ -18,6 +18,9 @@ from .tasks import Guidance
 
 Dial = float | np.ndarray
 
+# Of pixels along an axis.
+Places = slice | np.ndarray
+
 # Number of pictures, height, width.
 Size = tuple[int, int, int]
 
@@ -41,16 +44,27 @@ class Dials:
         strength = self.values.get("strength")
         return strength is not None and not strength.any()
 
+    @property
+    def maps_are_even(self) -> bool:
+        """Whether the guidance is given, and the same everywhere."""
+        given, mix = self.values.get("guidance_in"), self.values.get("guidance_mix")
+        return given is not None and given.size == 1 and mix is not None and mix.min() == 1
+
+    def with_maps(self, maps: np.ndarray) -> Dials:
+        """These dials with maps in the place of what is predicted or given; shape (N, 1, H, W)."""
+        whole = np.ones((1, 1, 1, 1), np.float32)
+        return Dials({**self.values, "guidance_in": maps, "guidance_mix": whole})
+
     def pictures(self, first: int, end: int) -> Dials:
         """The dials of some pictures of the batch."""
         return Dials({name: v[first:end] if len(v) > 1 else v for name, v in self.values.items()})
 
-    def feeds(self, rows: slice, columns: slice, multiple: int) -> dict[str, np.ndarray]:
+    def feeds(self, rows: Places, columns: Places, multiple: int) -> dict[str, np.ndarray]:
         """The dials of a part of the picture, padded as the part is."""
         return {
             name: value
             if value.size == 1 or name == KERNEL
-            else pad_to_multiple(value[:, :, rows, columns], multiple)
+            else pad_to_multiple(value[:, :, rows][:, :, :, columns], multiple)
             for name, value in self.values.items()
         }
 

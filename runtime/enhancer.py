@@ -58,7 +58,6 @@ class Enhancer:
         self.path = model.path
         self.info: ModelInfo = model.info
         self.why = why
-        self._steerable = "guidance_in" in model.inputs
         self._runner = Runner(model, engine)
         self._parts = Parts(self._runner, tile, max_memory, at_once)
         self._open_gray = for_gray
@@ -156,8 +155,8 @@ class Enhancer:
         Raises HyperguideError if the engine has no dials to smooth with.
         """
         if smooth is None:
-            smooth = self.info.guidance.smoothing if self._steerable else 0.0
-        if smooth and not self._steerable:
+            smooth = self.info.guidance.smoothing if self._runner.steerable else 0.0
+        if smooth and not self._runner.steerable:
             raise HyperguideError(
                 f"{self.path} has no inputs to smooth its maps with: build it with --steerable, or "
                 "take smooth=0."

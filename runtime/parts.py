@@ -19,7 +19,7 @@ from .model_file import DIALS, KERNEL
 from .pixels import Layout, next_multiple, pad_to_multiple
 from .result import Result
 from .runner import Runner
-from .tiles import Tile, sample, tiles
+from .tiles import Seen, Tile, sample, tiles
 
 # Called with how much of a picture is done, in [0, 1]; what it raises ends the call.
 Report = Callable[[float], object]
@@ -27,6 +27,8 @@ Report = Callable[[float], object]
 # A picture is looked at whole in about so many pixels, where the map needs that.
 _GLANCE = 1_000_000
 _LEAST_GLANCE = 50_000
+# So many pixels at the edges of the parts of a blurred picture bring their map to a level.
+_LEVELED = 64
 
 
 class Parts:
@@ -64,6 +66,31 @@ class Parts:
             return self._run(image, layout, dials, report)
 
     def _run(self, image: np.ndarray, layout: Layout, dials: Dials, report: Report) -> Result:
+        # Parts of a blurred picture depend on the power of its map, known once all are predicted.
+        once = not self._runner.takes_kernel or dials.maps_are_even or not self._runner.steerable
+        if once:
+            return self._in_parts(image, layout, dials, report)[0]
+        result, cut = self._in_parts(image, layout, dials, lambda s: report(s / 2))
+        if not cut:
+            return result
+        assert result.guidance is not None
+        maps = result.guidance.reshape(-1, 1, *result.guidance.shape[-2:])
+        known = dials.with_maps(maps)
+        level = np.square(maps, dtype=np.float64).mean((1, 2, 3))
+        return self._in_parts(image, layout, known, lambda s: report((1 + s) / 2), level)[0]
+
+    def _in_parts(
+        self,
+        image: np.ndarray,
+        layout: Layout,
+        dials: Dials,
+        report: Report,
+        level: np.ndarray | None = None,
+    ) -> tuple[Result, bool]:
+        """The result, and whether the picture was cut.
+
+        level: mean square of each picture's map, see `_with_level`.
+        """
         count, height, width = layout.size(image)
         multiple = self._info.size_multiple
         overlap = self._overlap(dials)
@@ -72,7 +99,7 @@ class Parts:
         target: Result | None = None
         while todo:
             tile = todo.pop()
-            seen = tile.seen(overlap, height, width)
+            seen = tile.seen(overlap, height, width, self._runner.takes_kernel)
             if seen.pixels < height * width and glance is None and self._looks_far(dials):
                 glance = self._glance(image, layout, seen.pixels)
             halves = tile.split(multiple)
@@ -80,7 +107,7 @@ class Parts:
                 todo += halves[::-1]  # so much did not fit before
                 continue
             try:
-                part = self._run_tile(image, layout, dials, seen, glance)
+                part = self._run_tile(image, layout, dials, seen, glance, level)
             except (OutOfMemoryError, MemoryError) as error:
                 if len(halves) == 1 or self._tile is None:
                     self._most_pixels = None  # there may be more another time
@@ -92,31 +119,35 @@ class Parts:
                 todo += halves[::-1]
                 continue
             if tile.pixels == height * width:
-                return part
+                return part, False
             if target is None:
                 target = Result(np.empty_like(image), _empty_map(layout, height, width, count))
             _paste(target, part, tile, seen, layout)
             done += tile.pixels
             report(done / (height * width))
         assert target is not None
-        return target
+        return target, True
 
     def _run_tile(
         self,
         image: np.ndarray,
         layout: Layout,
         dials: Dials,
-        seen: Tile,
+        seen: Seen,
         glance: np.ndarray | None,
+        level: np.ndarray | None,
     ) -> Result:
         """Enhance the part of a picture that the network is to see."""
-        rows, columns = slice(*seen.rows), slice(*seen.columns)
-        part = image[:, rows, columns] if layout.batched else image[rows, columns]
+        rows, columns = seen.rows.places, seen.columns.places
+        part = image[:, rows][:, :, columns] if layout.batched else image[rows][:, columns]
         multiple = self._info.size_multiple
         feeds = dials.feeds(rows, columns, multiple)
+        if level is not None:
+            padded = feeds["guidance_in"].shape[2:]
+            feeds = _with_level(feeds, seen, (padded[0], padded[1]), level)
         if glance is not None:
             _, height, width = layout.size(image)
-            predicted = sample(glance, seen.rows, seen.columns, (height, width))
+            predicted = sample(glance, seen.rows.main, seen.columns.main, (height, width))
             feeds |= _with_prediction(feeds, pad_to_multiple(predicted, multiple))
         return self._runner.run(part, layout, feeds)
 
@@ -125,7 +156,7 @@ class Parts:
         reach = self._info.receptive_field
         if self._runner.takes_kernel:  # a Fourier transform sees everything, but little from afar
             kernel = dials.values.get(KERNEL)
-            reach += 2 * max(kernel.shape[2:] if kernel is not None else (1, 1))
+            reach += 2 * max(kernel.shape[2:] if kernel is not None else (1, 1)) + _LEVELED
         return next_multiple(reach, self._info.size_multiple)
 
     def _looks_far(self, dials: Dials) -> bool:
@@ -170,6 +201,23 @@ class Parts:
         return result.guidance[:, None]
 
 
+def _with_level(
+    feeds: dict[str, np.ndarray], seen: Seen, size: tuple[int, int], level: np.ndarray
+) -> dict[str, np.ndarray]:
+    """The dials of a part whose map has the whole picture's power, by its outermost pixels.
+
+    Deconvolution weighs its prior by that power. What is kept of the part does not see those
+    pixels. Where a part is very much noisier than the whole they cannot make up for it.
+    size: height and width of the part. level: the mean square of each map, shape (N,).
+    """
+    outer = seen.rows.near_seams(_LEVELED)[:, None] | seen.columns.near_seams(_LEVELED)
+    outer = np.pad(outer, [(0, s - have) for s, have in zip(size, outer.shape, strict=True)])
+    maps = feeds["guidance_in"].copy()
+    lacking = level * outer.size - np.square(maps[:, 0, ~outer], dtype=np.float64).sum(1)
+    maps[:, 0, outer] = np.sqrt(np.maximum(lacking / outer.sum(), 0))[:, None]
+    return feeds | {"guidance_in": maps}
+
+
 def _joined(batches: Iterable[Result]) -> Result:
     """Batches one behind the other."""
     pairs = [(result.image, result.guidance) for result in batches]
@@ -181,13 +229,10 @@ def _empty_map(layout: Layout, height: int, width: int, count: int) -> np.ndarra
     return np.empty((count, height, width) if layout.batched else (height, width), np.float32)
 
 
-def _paste(target: Result, part: Result, tile: Tile, seen: Tile, layout: Layout) -> None:
+def _paste(target: Result, part: Result, tile: Tile, seen: Seen, layout: Layout) -> None:
     """Put what a tile gives into the whole."""
     into = slice(*tile.rows), slice(*tile.columns)
-    out_of = tuple(
-        slice(kept[0] - given[0], kept[1] - given[0])
-        for kept, given in ((tile.rows, seen.rows), (tile.columns, seen.columns))
-    )
+    out_of = seen.rows.inside(tile.rows), seen.columns.inside(tile.columns)
     every = (slice(None),) if layout.batched else ()
     target.image[(*every, *into)] = part.image[(*every, *out_of)]
     assert target.guidance is not None

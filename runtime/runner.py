@@ -27,7 +27,7 @@ RunBytes = Callable[[np.ndarray], dict[str, np.ndarray]]
 class Runner:
     """A model on an engine, for pictures as people have them.
 
-    takes_kernel: whether it deblurs.
+    takes_kernel: whether it deblurs. steerable: whether it has dials, as some engines have not.
     """
 
     def __init__(self, model: ModelFile | EngineFile, engine: Engine) -> None:
@@ -35,6 +35,7 @@ class Runner:
         self.info = model.info
         self.engine = engine
         self.takes_kernel = KERNEL in model.inputs
+        self.steerable = "guidance_in" in model.inputs
         self._takes_only_bytes = self.info.io == "uint8"
         self._run_bytes: RunBytes | None = None
         if self._takes_only_bytes:

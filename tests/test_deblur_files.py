@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Literal
 
+import cv2
 import numpy as np
 import onnx
 import onnxruntime
@@ -209,6 +210,30 @@ def test_the_file_deblurs_as_torch_does(
     np.testing.assert_allclose(result.image, restored.permute(1, 2, 0), atol=1e-4)
     level = expected.maps[-1][0, 0, : size[0], : size[1]]
     np.testing.assert_allclose(result.guidance, level, atol=1e-5)
+
+
+@pytest.mark.parametrize("device", ["cpu", "openvino"])
+def test_a_blurred_picture_in_parts_is_that_of_the_whole(
+    device: str, deblur_file: Path, astronaut: np.ndarray
+) -> None:
+    """Maps that differ over the picture, so that the parts' own ones would weigh differently."""
+    kernel = _kernel(9, 7)
+    rows = np.tile(astronaut[:40, :500], (1, 2, 1)).astype(np.float32) / 255
+    noise = np.random.default_rng(0).normal(0, 0.02, rows.shape)
+    blurred = (cv2.filter2D(rows, -1, kernel[::-1, ::-1]) + noise).clip(0, 1).astype(np.float32)
+    reports: list[float] = []
+    whole = hyperguide.load(deblur_file, device=device, threads=1, tile=None)
+    parts = hyperguide.load(deblur_file, device=device, threads=1, tile=160)
+    ramp = np.linspace(0.03, 0.04, 1000) * np.ones((40, 1))
+    for dials in ({}, {"guidance": ramp}, {"guidance": 0.05}):
+        expected = whole(blurred, kernel=kernel, **dials)
+        result = parts(blurred, kernel=kernel, **dials, report=reports.append)
+        assert -10 * np.log10(np.mean((result.image - expected.image) ** 2)) >= 60
+        np.testing.assert_allclose(result.guidance, expected.guidance, atol=1e-5)
+        assert reports == sorted(reports)
+        assert reports.pop() == 1
+        assert len(reports) >= 6
+        reports.clear()
 
 
 def test_without_a_kernel_the_picture_counts_as_sharp(deblur_file: Path) -> None:
