@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import cached_property
@@ -15,7 +16,16 @@ from .arrays import as_numpy, gpu_array
 from .bundled import gray_path, model_path
 from .dials import Dial, Dials, Size, check_dials
 from .engine_file import EngineFile, read_file
-from .engines import Device, Engine, Settings, fastest, open_device, open_engine, parse_device
+from .engines import (
+    Device,
+    Engine,
+    Settings,
+    TakesGpuArrays,
+    fastest,
+    open_device,
+    open_engine,
+    parse_device,
+)
 from .engines import Report as BuildReport
 from .errors import HyperguideError
 from .model_file import ModelFile, ModelInfo
@@ -29,6 +39,9 @@ from .tasks import TASKS
 
 __all__ = ["Dial", "Enhancer", "Result", "load"]
 
+# Calls at once on a GPU: the copies of one go on while another computes.
+_ON_GPU = 2
+
 
 class Enhancer:
     """A loaded model.
@@ -41,7 +54,7 @@ class Enhancer:
     tile: longest side of the parts that large pictures are cut into; `auto` as long as memory
         allows, None never.
     max_memory: bytes that the process may use; None half of what is free.
-    at_once: large pictures that are enhanced at the same time, and share that memory.
+    at_once: calls that are worth making at the same time; so many large pictures share that memory.
     why: this engine.
     """
 
@@ -58,9 +71,11 @@ class Enhancer:
         self.path = model.path
         self.info: ModelInfo = model.info
         self.why = why
+        self.at_once = at_once
         self._runner = Runner(model, engine)
         self._parts = Parts(self._runner, tile, max_memory, at_once)
         self._open_gray = for_gray
+        self._opening = threading.Lock()
 
     @property
     def engine(self) -> str:
@@ -107,7 +122,9 @@ class Enhancer:
             "kernel": kernel,
         }
         if self._open_gray is not None and layout.color == 1:
-            return self._gray(image, **turned, report=report)
+            with self._opening:  # threads that come together open one
+                gray = self._gray
+            return gray(image, **turned, report=report)
         self._runner.check(layout)
         dials = self._dials(layout.size(image), turned)
         if dials.off:
@@ -216,7 +233,7 @@ def load(
     device: see `engines.open_engine`. `Enhancer.engine` says which one it is, `why` why.
     tier, precision: of a task's bundled model. Any fp32 file computes in `bf16` on request.
     threads, at_once: see `engines.Settings`; with `at_once` as many pictures may be enhanced at the
-        same time, by threads of yours or by `Enhancer.map`.
+        same time, by threads of yours or by `Enhancer.map`; on a GPU two at most.
     trust: load a TensorRT engine that somebody else built, which can carry code.
     tile, max_memory: how large pictures are cut, see `Enhancer`.
     strict: refuse a GPU that leaves some of the steps to the CPU.
@@ -233,6 +250,8 @@ def load(
         engine, why = fastest(file, settings)
     else:
         engine, why = open_device(file, where, settings), "it was asked for"
+    if isinstance(engine, TakesGpuArrays):
+        at_once = min(at_once, _ON_GPU)
 
     def load_gray() -> Enhancer:
         assert beside is not None

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -38,6 +40,22 @@ def test_the_model_for_gray_stands_beside_that_for_colour() -> None:
     assert gray_path(FOLDER / "denoise-fast.onnx") == FOLDER / "denoise-gray-fast.onnx"
     assert gray_path(FOLDER / "derain-fast.onnx") is None
     assert gray_path(Path("denoise-fast.onnx")) is None  # somebody else's
+
+
+def test_gray_pictures_that_come_together_open_one_engine(monkeypatch: pytest.MonkeyPatch) -> None:
+    enhancer = hyperguide.load("denoise", threads=1, at_once=2)
+    opened, open_gray = [], enhancer._open_gray
+    assert open_gray is not None
+
+    def open_slowly() -> hyperguide.Enhancer:
+        opened.append(1)
+        time.sleep(0.1)  # for the other, if it were let in
+        return open_gray()
+
+    monkeypatch.setattr(enhancer, "_open_gray", open_slowly)
+    with ThreadPoolExecutor(2) as pool:
+        list(pool.map(enhancer, [np.zeros((16, 16), np.uint8)] * 2))
+    assert len(opened) == 1
 
 
 @pytest.mark.parametrize("shape", [(24, 32), (24, 32, 1), (24, 32, 2), (2, 24, 32, 1)])

@@ -263,6 +263,15 @@ def test_two_calls_at_once_have_a_stream_each(
     assert not gpu.memory
 
 
+def test_no_more_than_two_calls_at_once_are_worth_making(
+    built: dict[str, Path], exported: Path, fake_engine: Open
+) -> None:
+    fake_engine(built["frozen"])
+    assert hyperguide.load(built["frozen"], at_once=9).at_once == 2
+    assert hyperguide.load(built["frozen"]).at_once == 1
+    assert hyperguide.load(exported, device="cpu", at_once=9).at_once == 9
+
+
 class OnGpu:
     """A picture in the fake's memory, as another library would offer it."""
 
