@@ -9,7 +9,11 @@ import signal
 import subprocess
 import sys
 import threading
+import time
+import weakref
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -18,11 +22,13 @@ import numpy as np
 import pytest
 
 from conftest import Cli, Outcome, enhance, fails
+from hyperguide.cli import folders
 from hyperguide.cli.jobs import Job
-from hyperguide.cli.overlap import WRITERS, enhance_all
+from hyperguide.cli.overlap import SPARE, enhance_all
 from hyperguide.cli.picture import Work
 from hyperguide.cli.resume import NAME
-from hyperguide.errors import HyperguideError
+from hyperguide.enhancer import Enhancer, load
+from hyperguide.errors import DiskFullError, HyperguideError
 from hyperguide.pictures import read_picture, write_picture
 from hyperguide.runner import Runner
 
@@ -59,27 +65,68 @@ def _stamps(folder: Path) -> dict[str, tuple[int, int]]:
 def _interrupted(
     patch: pytest.MonkeyPatch, run: Callable[[], Outcome], after: int, *signals: int
 ) -> Outcome:
-    """Run while signals come in the middle of computing a picture, and of writing those before."""
-    came = threading.Event()
-    calls = count(1)
-    compute, write = Work.enhance, Work.write
+    """Run on two cores while signals come, each when the one before has been heard.
+
+    Two pictures are being computed then, the second of them as number `after` of all; one before
+    them is being written.
+    """
+    came, writing, leaving = threading.Event(), threading.Event(), threading.Event()
+    calls, writes = count(1), count(1)
+    compute, write, shutdown = Work.enhance, Work.write, ThreadPoolExecutor.shutdown
 
     def enhance_and_signal(self: Work, *arguments: Any) -> object:
-        if next(calls) == after:
+        number = next(calls)
+        if number == after - 1:
+            assert came.wait(PATIENCE)
+        elif number == after:
+            assert after == 2 or writing.wait(PATIENCE)
+            os.kill(os.getpid(), signals[0])
+            _wait_until(heard)
+            for again in signals[1:]:
+                os.kill(os.getpid(), again)
+                assert leaving.wait(PATIENCE)
             came.set()
-            for number in signals:
-                os.kill(os.getpid(), number)
         return compute(self, *arguments)
 
-    def write_then(self: Work, job: Job, enhanced: Any) -> list[str]:
-        if after > 1 and not list(job.output.parent.glob("*.png")):
+    def write_slowly(self: Work, *arguments: Any) -> list[str]:
+        if next(writes) == 1 and after > 2:
+            writing.set()
             assert came.wait(PATIENCE)
-        return write(self, job, enhanced)
+        return write(self, *arguments)
+
+    def tell_and_shut_down(self: ThreadPoolExecutor, **options: Any) -> None:
+        leaving.set()
+        shutdown(self, **options)
 
     with patch.context() as within:
+        heard = _listen(within)
+        within.setattr(os, "cpu_count", lambda: 2)
         within.setattr(Work, "enhance", enhance_and_signal)
-        within.setattr(Work, "write", write_then)
+        within.setattr(Work, "write", write_slowly)
+        within.setattr(ThreadPoolExecutor, "shutdown", tell_and_shut_down)
         return run()
+
+
+def _listen(patch: pytest.MonkeyPatch) -> Callable[[], bool]:
+    """What tells whether a run has heard the first signal."""
+    heard: list[list[int]] = []
+    stops = folders._stops
+
+    @contextmanager
+    def listening() -> Iterator[list[int]]:
+        with stops() as stop:
+            heard.append(stop)
+            yield stop
+
+    patch.setattr(folders, "_stops", listening)
+    return lambda: any(heard)
+
+
+def _wait_until(condition: Callable[[], bool]) -> None:
+    end = time.monotonic() + PATIENCE
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.001)
 
 
 def _visible(folder: Path) -> list[str]:
@@ -95,45 +142,53 @@ def test_an_interrupted_folder_resumed_equals_one_that_was_not(
     stopped = _interrupted(monkeypatch, lambda: enhance(quick_cli, source, out), 3, number)
     assert stopped.code == 130
     assert "of 6 pictures 3 done, 0 skipped, 0 failed; go on with --resume." in stopped.err
-    left = _contents(out)
-    assert sorted(left) == [NAME, "0.png", "2.png", "4.png"]  # no temporary either
-    assert all(left[name] == content for name, content in _contents(whole).items() if name in left)
+    left, expected = _contents(out), _contents(whole)
+    assert len(left) == 4  # no temporary either
+    assert all(content == expected[name] for name, content in left.items() if name != NAME)
     before = _stamps(out)
     resumed = enhance(quick_cli, source, out, "--resume")
     assert resumed.code == 0, resumed.err
     assert "of 6 pictures 3 done, 3 skipped, 0 failed." in resumed.err
-    assert _contents(out) == _contents(whole)
+    assert _contents(out) == expected
     after = _stamps(out)
     assert {name: after[name] for name in before} == before
 
 
-def test_a_second_ctrl_c_drops_the_picture_under_way(
+def test_a_second_ctrl_c_drops_the_pictures_that_are_being_computed(
     quick_cli: Cli, source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     out = tmp_path / "out"
     twice = (signal.SIGINT, signal.SIGINT)
     stopped = _interrupted(monkeypatch, lambda: enhance(quick_cli, source, out), 3, *twice)
     assert stopped.code == 130
-    assert sorted(_contents(out)) == [NAME, "0.png", "2.png"]
-    for name in ("0.png", "2.png"):
-        assert read_picture(out / name).shape == (32, 48, 3)
+    assert len(_contents(out)) == 2
+    (name,) = _visible(out)  # it was being written
+    assert read_picture(out / name).shape == (32, 48, 3)
 
 
-def test_ctrl_c_drops_a_picture_that_is_enhanced_in_parts(
+def test_ctrl_c_drops_pictures_that_are_enhanced_in_parts(
     quick_cli: Cli, source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    parts = []
+    parts = count()
+    both = threading.Barrier(2)
     run = Runner.run
 
     def run_and_signal(self: Runner, *arguments: Any) -> object:
-        parts.append(1)
-        os.kill(os.getpid(), signal.SIGINT)
+        number = next(parts)
+        both.wait(PATIENCE)
+        if number == 0:
+            os.kill(os.getpid(), signal.SIGINT)
+            _wait_until(heard)
+        both.wait(PATIENCE)
         return run(self, *arguments)
 
+    monkeypatch.setattr(os, "cpu_count", lambda: 2)
     monkeypatch.setattr(Runner, "run", run_and_signal)
+    heard = _listen(monkeypatch)
     stopped = enhance(quick_cli, source, tmp_path / "out", "--tile", 16)
     assert stopped.code == 130
-    assert len(parts) == 1
+    assert "of 6 pictures 0 done, 0 skipped, 0 failed; go on with --resume." in stopped.err
+    assert next(parts) == 2
     assert list(_contents(tmp_path / "out")) == [NAME]
 
 
@@ -305,25 +360,63 @@ def test_a_full_disk_ends_the_run_with_one_sentence(
 
     out = tmp_path / "out"
     with monkeypatch.context() as patch:
+        patch.setattr(os, "cpu_count", lambda: 1)
         patch.setattr(os, "fsync", full)
         patch.setattr(Work, "enhance", counted)
         result = enhance(quick_cli, source, out)
     fails(result, "No space left on device", "1 done", "make room", "--resume")
     assert result.err.count("No space left") == 1
-    assert len(computed) <= 2 + WRITERS  # those under way when it was noticed
+    assert len(computed) <= 1 + 1 + SPARE  # and those under way when it was noticed
     assert sorted(_contents(out)) == [NAME, *_visible(out)]
     assert len(_visible(out)) == 1
     assert "5 done, 1 skipped" in enhance(quick_cli, source, out, "--resume").err
 
 
 def test_each_sentence_names_its_picture(quick_cli: Cli, source: Path, tmp_path: Path) -> None:
-    write_picture(tmp_path / "mask.png", np.full((9, 9), 255, np.uint8))
+    for name in ("mask.png", "map.png"):
+        write_picture(tmp_path / name, np.full((9, 9), 255, np.uint8))
     (source / "2.png").write_text("no picture")
-    result = enhance(quick_cli, source, tmp_path / "out", "--mask", tmp_path / "mask.png")
-    sentences = [line for line in result.err.splitlines() if line.startswith(str(source))]
-    names = [str(path) for path in sorted(source.rglob("*.png"))]
-    assert len(sentences) == PICTURES
-    assert all(line.startswith(name) for line, name in zip(sentences, names, strict=True))
+    fit = ("--mask", tmp_path / "mask.png", "-g", tmp_path / "map.png")
+    result = enhance(quick_cli, source, tmp_path / "out", *fit)
+    sentences = iter(line for line in result.err.splitlines() if line.startswith(str(source)))
+    for path in sorted(source.rglob("*.png")):
+        if path.name == "2.png":
+            assert next(sentences).startswith(f"{path} is not a picture")
+            continue
+        for what in ("mask", "guidance map"):
+            assert next(sentences) == (
+                f"{path}: The {what} of 9x9 pixels was resized to the picture's 48x32."
+            )
+    assert list(sentences) == []
+
+
+@pytest.mark.parametrize(("cores", "folder", "single"), [(1, 1, 1), (4, 4, 1), (64, 6, 1)])
+def test_a_folder_is_computed_by_a_call_on_each_core_and_a_picture_by_one_on_all(
+    cores: int,
+    folder: int,
+    single: int,
+    quick_cli: Cli,
+    source: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    loaded = []
+    run = folders.enhance_all
+
+    def watched_load(*words: Any, **options: Any) -> Enhancer:
+        loaded.append(options["at_once"])
+        return load(*words, **options)
+
+    def watched_run(work: Work, jobs: list[Job], calls: int, *more: Any) -> Any:
+        assert calls == loaded[-1]
+        return run(work, jobs, calls, *more)
+
+    monkeypatch.setattr(os, "cpu_count", lambda: cores)
+    monkeypatch.setattr("hyperguide.cli.enhance.load", watched_load)
+    monkeypatch.setattr(folders, "enhance_all", watched_run)
+    assert enhance(quick_cli, source, tmp_path / "out").code == 0
+    assert enhance(quick_cli, source / "0.png", tmp_path / "out.png").code == 0
+    assert loaded == [folder, single]
 
 
 def test_only_a_picture_that_is_cut_shows_a_bar_of_its_own(
@@ -347,25 +440,35 @@ class _FakeWork:
     """Pictures that are numbers of bytes; tells what is going on, and lets a test wait for it.
 
     wait_for: step and picture -> step and picture that must have begun before it ends.
+    bad: picture -> what writing it raises.
     """
 
     def __init__(
         self,
         wait_for: dict[tuple[str, int], tuple[str, int]] | None = None,
-        bad: tuple[int, ...] = (),
+        bad: dict[int, HyperguideError] | None = None,
     ) -> None:
         self.wait_for = wait_for or {}
-        self.bad = bad
+        self.bad = bad or {}
         self.events: list[tuple[str, int]] = []
         self.changed = threading.Condition()
+        self.pictures: list[weakref.ref[np.ndarray]] = []
+        self.most = {"read": 0, "compute": 0}  # under way, or being computed, at the same time
 
     def began(self, event: tuple[str, int], seconds: float = PATIENCE) -> bool:
         with self.changed:
             return self.changed.wait_for(lambda: event in self.events, seconds)
 
+    def numbers(self, step: str) -> list[int]:
+        """The pictures with which a step has begun, in that order."""
+        return [number for name, number in self.events if name == step]
+
     def _step(self, *event: Any) -> None:
         with self.changed:
             self.events.append(event)
+            for step, ended in (("read", "written"), ("compute", "computed")):
+                now = len(self.numbers(step)) - len(self.numbers(ended))
+                self.most[step] = max(self.most[step], now)
             self.changed.notify_all()
         if event in self.wait_for:
             assert self.began(self.wait_for[event]), (event, self.events)
@@ -373,21 +476,33 @@ class _FakeWork:
     def read(self, job: Job) -> np.ndarray:
         number = int(job.source.stem)
         self._step("read", number)
-        if number in self.bad:
-            raise HyperguideError(f"{number} is bad")
-        return np.full(100, number, np.uint8)
+        picture = np.full(100, number, np.uint8)
+        self.pictures.append(weakref.ref(picture))
+        return picture
 
     def enhance(self, picture: np.ndarray, report: Callable[[float], object]) -> np.ndarray:
         self._step("compute", int(picture[0]))
+        self.compute(int(picture[0]), report)
+        self._step("computed", int(picture[0]))
         return picture
 
+    def compute(self, number: int, report: Callable[[float], object]) -> None:
+        """What a test wants to happen meanwhile."""
+
     def write(self, job: Job, picture: np.ndarray) -> list[str]:
-        self._step("write", int(picture[0]))
+        number = int(picture[0])
+        self._step("write", number)
+        if number in self.bad:
+            try:
+                picture.reshape(99)
+            except ValueError as error:
+                raise self.bad[number] from error
+        self._step("written", number)
         return [job.source.stem]
 
 
-def _jobs(number: int) -> Iterator[Job]:
-    return (Job(Path(f"{i}.png"), Path(f"out/{i}.png"), ()) for i in range(number))
+def _jobs(number: int, folder: Path = Path()) -> Iterator[Job]:
+    return (Job(folder / f"{i}.png", Path(f"out/{i}.png"), ()) for i in range(number))
 
 
 def test_reading_and_writing_overlap_with_computing() -> None:
@@ -396,57 +511,100 @@ def test_reading_and_writing_overlap_with_computing() -> None:
             ("compute", 0): ("read", 1),
             ("compute", 1): ("write", 0),
             ("write", 0): ("compute", 2),
+            # They are read in their order, so that they are computed in it.
+            ("read", 1): ("compute", 0),
+            ("read", 2): ("compute", 1),
+            ("read", 3): ("compute", 2),
         }
     )
-    outcomes = list(enhance_all(work, _jobs(4), room=10_000))
+    outcomes = list(enhance_all(work, _jobs(4), calls=1, room=10_000))
     assert [outcome.error for outcome in outcomes] == [None] * 4
+
+
+def test_as_many_are_computed_at_once_as_the_engine_takes_and_few_more_are_under_way() -> None:
+    class Watched(_FakeWork):
+        def compute(self, number: int, report: Callable[[float], object]) -> None:
+            together.wait(PATIENCE)
+            time.sleep(0.02)  # for others, if they were let in
+
+    together = threading.Barrier(3)
+    work = Watched({("write", i): ("read", 3 + SPARE - 1) for i in range(12)})
+    outcomes = list(enhance_all(work, _jobs(12), calls=3, room=10_000))
+    assert [outcome.error for outcome in outcomes] == [None] * 12
+    assert work.most == {"read": 3 + SPARE, "compute": 3}
 
 
 def test_outcomes_come_in_order_whatever_ends_first() -> None:
-    work = _FakeWork({("write", 0): ("write", 1)}, bad=(2,))
-    outcomes = list(enhance_all(work, _jobs(5), room=10_000))
-    assert [outcome.notes for outcome in outcomes] == [["0"], ["1"], [], ["3"], ["4"]]
+    work = _FakeWork({("compute", 0): ("written", 5)}, bad={2: HyperguideError("2 is bad")})
+    outcomes = list(enhance_all(work, _jobs(6), calls=2, room=10_000))
+    assert [outcome.notes for outcome in outcomes] == [["0"], ["1"], [], ["3"], ["4"], ["5"]]
     assert str(outcomes[2].error) == "2 is bad"
 
 
-def test_at_most_one_picture_is_read_ahead() -> None:
+@pytest.mark.parametrize(("room", "most"), [(99, 1), (100, 2), (250, 3)])
+def test_none_is_read_while_those_under_way_hold_more_than_there_is_room_for(
+    room: int, most: int, tmp_path: Path
+) -> None:
     class Watched(_FakeWork):
-        def enhance(self, picture: np.ndarray, report: Callable[[float], object]) -> np.ndarray:
-            number = int(picture[0])
-            assert number == 5 or self.began(("read", number + 1))
-            assert not self.began(("read", number + 2), seconds=0.05)
-            return super().enhance(picture, report)
+        def compute(self, number: int, report: Callable[[float], object]) -> None:
+            time.sleep(0.02)  # for others, if they were let in
 
-    outcomes = list(enhance_all(Watched(), _jobs(6), room=10_000))
-    assert [outcome.error for outcome in outcomes] == [None] * 6
-
-
-def test_results_that_wait_to_be_written_are_few() -> None:
-    class Watched(_FakeWork):
-        def write(self, job: Job, picture: np.ndarray) -> list[str]:
-            assert not self.began(("compute", int(picture[0]) + WRITERS + 1), seconds=0.05)
-            return super().write(job, picture)
-
-    outcomes = list(enhance_all(Watched(), _jobs(8), room=10_000))
-    assert [outcome.error for outcome in outcomes] == [None] * 8
+    for job in _jobs(9, tmp_path):
+        job.source.write_bytes(bytes(100))
+    work = Watched({("write", i): ("read", most - 1) for i in range(9)})
+    outcomes = list(enhance_all(work, _jobs(9, tmp_path), calls=8, room=room))
+    assert [outcome.error for outcome in outcomes] == [None] * 9
+    assert work.most["read"] == most
 
 
-def test_large_pictures_do_not_pile_up() -> None:
-    class Watched(_FakeWork):
-        def enhance(self, picture: np.ndarray, report: Callable[[float], object]) -> np.ndarray:
-            assert not self.began(("read", int(picture[0]) + 1), seconds=0.05)
-            return super().enhance(picture, report)
+def test_errors_keep_no_pictures() -> None:
+    work = _FakeWork(bad={i: HyperguideError(f"{i} is bad") for i in range(4)})
+    outcomes = list(enhance_all(work, _jobs(4), calls=2, room=10_000))
+    assert [str(outcome.error) for outcome in outcomes] == [f"{i} is bad" for i in range(4)]
+    assert [picture() for picture in work.pictures] == [None] * 4
 
-        def write(self, job: Job, picture: np.ndarray) -> list[str]:
-            assert not self.began(("read", int(picture[0]) + 1), seconds=0.05)
-            return super().write(job, picture)
 
-    outcomes = list(enhance_all(Watched(), _jobs(4), room=99))
+def test_a_run_that_is_stopped_finishes_what_is_being_computed_and_computes_no_more() -> None:
+    class Stopping(_FakeWork):
+        def compute(self, number: int, report: Callable[[float], object]) -> None:
+            together.wait(PATIENCE)
+            for other in range(2 + SPARE):
+                assert self.began(("read", other))
+            time.sleep(0.05)  # for others, if they were begun
+            stop.set()
+
+    together, stop = threading.Barrier(2), threading.Event()
+    work = Stopping()
+    outcomes = list(enhance_all(work, _jobs(9), 2, 10_000, stop.is_set))
+    assert len(outcomes) == 2
+    assert [int(outcome.notes[0]) for outcome in outcomes] == sorted(work.numbers("compute"))
+    assert len(work.numbers("read")) == 2 + SPARE
+
+
+def test_a_full_disk_stops_all_while_one_goes_on() -> None:
+    class Slow(_FakeWork):
+        def compute(self, number: int, report: Callable[[float], object]) -> None:
+            if number == 0:
+                assert not self.began(("compute", 2 + SPARE), seconds=0.2)
+
+    work = Slow(bad={i: DiskFullError("full") for i in range(1, 20)})
+    outcomes = list(enhance_all(work, _jobs(20), calls=2, room=10_000))
+    assert outcomes[0].error is None
+    assert {str(outcome.error) for outcome in outcomes[1:]} == {"full"}
+    assert 0 < len(outcomes) - 1 < 2 + SPARE
+
+
+def test_what_is_done_of_large_pictures_adds_up() -> None:
+    class InParts(_FakeWork):
+        def compute(self, number: int, report: Callable[[float], object]) -> None:
+            if number < 2:
+                report(0.25)
+                _wait_until(lambda: 0.5 in told)
+            if number == 0:  # while others end, and wait for it to be told
+                _wait_until(lambda: 3.25 in told)
+
+    told: list[float] = []
+    outcomes = list(enhance_all(InParts(), _jobs(4), 2, 10_000, report=told.append))
     assert [outcome.error for outcome in outcomes] == [None] * 4
-
-
-def test_a_run_that_is_stopped_writes_what_is_computed_and_begins_no_more() -> None:
-    work = _FakeWork()
-    outcomes = enhance_all(work, _jobs(9), 10_000, lambda: ("compute", 2) in work.events)
-    assert [outcome.notes for outcome in outcomes] == [["0"], ["1"], ["2"]]
-    assert ("compute", 3) not in work.events
+    assert told[-1] == 4
+    assert told == sorted(told)

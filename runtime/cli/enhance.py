@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 from pathlib import Path
 from typing import Any, Literal
 
@@ -144,6 +145,8 @@ def enhance(
             device=device,
             tier=tier,
             precision=precision,
+            # Of one picture a call on all cores makes an end sooner, of many a call on each core.
+            at_once=min(os.cpu_count() or 1, len(jobs)),
             trust=trust,
             tile=tile,
             max_memory=max_memory,

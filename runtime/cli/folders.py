@@ -22,8 +22,8 @@ from .progress import progress_bar
 from .resume import begin, end, in_place, is_complete, settings_of
 
 # Share of the memory that pictures under way may take before the next one is read; with results
-# and maps it becomes about a tenth.
-_SHARE = 1 / 32
+# and maps it becomes about a fifth.
+_SHARE = 1 / 16
 
 
 def enhance_folder(
@@ -37,7 +37,7 @@ def enhance_folder(
 ) -> None:
     """Enhance every picture, whatever happens to the others, and say how many came out.
 
-    Ctrl-C and SIGTERM let those be written that are computed; a second one ends at once.
+    Ctrl-C and SIGTERM let those be written that are being computed; a second one drops them.
     Raises HyperguideError if some failed or the disk is full.
     """
     make_folder(folder)
@@ -101,18 +101,15 @@ def _run(work: Work, jobs: list[Job], room: int, count: _Count, stop: list[int])
     with progress_bar("picture") as bar:
         row = bar.add_task(work.enhancer.info.task, total=count.total, completed=count.skipped)
 
-        def show(share: float) -> None:
-            # Pictures before it may still be being written, and then count late.
-            so_far = count.skipped + count.done + count.failed + share
-            bar.update(row, completed=max(bar.tasks[row].completed, so_far))
+        def show(done: float) -> None:
+            bar.update(row, completed=count.skipped + done)
 
-        outcomes = enhance_all(work, jobs, room, lambda: bool(stop or count.full), show)
+        outcomes = enhance_all(work, jobs, work.enhancer.at_once, room, lambda: len(stop) > 0, show)
         with closing(outcomes):
             for outcome in outcomes:
                 count.add(outcome)
                 for note in _notes(outcome):
                     bar.console.print(note, markup=False, highlight=False, soft_wrap=True)
-                show(0)
 
 
 def _notes(outcome: Outcome) -> list[str]:

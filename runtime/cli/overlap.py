@@ -1,19 +1,24 @@
-"""Many pictures: while one is computed, the next is read and those before it are written."""
+"""Many pictures at once: while some are computed, others are read and written."""
 
 from __future__ import annotations
 
+import threading
 from collections import deque
 from collections.abc import Callable, Generator, Iterable
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
-import numpy as np
+from hyperguide.errors import DiskFullError
 
 from .jobs import Job
-from .picture import Work
+from .picture import Enhanced, Work
 
-# PNG files take about twice as long to write as to read.
-WRITERS = 2
+# Pictures under way beyond those that are computed: they are read and written meanwhile.
+SPARE = 2
+# JPEG and WebP files of photos take a tenth to a thirtieth of the pictures, PNG files half.
+_UNPACKED = 32
+# Seconds between reports. As soon are signals heard on systems where they interrupt no waiting.
+_PAUSE = 0.1
 
 
 @dataclass(frozen=True)
@@ -25,104 +30,147 @@ class Outcome:
     error: Exception | None = None
 
 
-@dataclass(frozen=True)
-class _Writing:
-    """A picture that is being written, of so many bytes; or one that has failed already."""
+class _DroppedError(Exception):
+    """A picture under way is not to be finished."""
+
+
+@dataclass
+class _Picture:
+    """A picture under way, or one that waits for those before it to be told.
+
+    size: of the picture in bytes; before it is read, what the file lets expect.
+    share: of a large picture that is done, in [0, 1].
+    outcome: None as long as it is under way, and if it was dropped.
+    """
 
     job: Job
     size: int
-    future: Future[list[str]]
-
-    def outcome(self) -> Outcome:
-        """How it ended; waits for it."""
-        try:
-            return Outcome(self.job, self.future.result())
-        except Exception as error:  # one odd picture must not stop a folder
-            return Outcome(self.job, [], error)
-
-
-class _DroppedError(Exception):
-    """The picture under way is not to be finished."""
+    share: float = 0.0
+    over: bool = False
+    outcome: Outcome | None = None
 
 
 def enhance_all(
     work: Work,
     jobs: Iterable[Job],
+    calls: int,
     room: int,
     stopped: Callable[[], bool] = lambda: False,
-    report: Callable[[float], object] = lambda share: None,
+    report: Callable[[float], object] = lambda done: None,
 ) -> Generator[Outcome, None, None]:
-    """Enhance pictures; whatever happens to one does not stop the others.
+    """Enhance pictures; whatever happens to one does not stop the others, but for a full disk.
 
-    The engine runs in the calling thread, one call at a time, which uses all cores: several calls
-    at once cost as much CPU time (`benchmarks/folder.py`) and several times the memory. At most one
-    picture waits for it, and none is read while those under way hold more than `room` bytes, so
-    that large ones do not pile up: no more than one comes on top of `room`.
+    Each picture has a thread to itself, from its file to its results. The calling thread begins
+    them in their order and waits, so that signals reach it.
 
-    room: in bytes, of pictures as they were read; their results and maps take twice as much again.
-    stopped: once it says so, no other picture begins, one that is enhanced in parts is dropped,
-        and those that are computed are written.
-    report: called after each part of a large picture with how much of it is done, in [0, 1].
-    Yields the outcomes in the order of the jobs.
+    calls: of the engine at once.
+    room: in bytes. No picture is read while those under way hold more, so that no more than one
+        comes on top; results and maps take twice as much again.
+    stopped: once it says so, no other picture is computed, those that are enhanced in parts are
+        dropped, and the others under way are finished.
+    report: called in the calling thread, about every 0.1 s, with how many pictures are done, also
+        those that wait to be told, and parts of large ones.
+    Yields the outcomes in the order of the jobs. Who ends early drops the pictures under way.
     """
     todo = iter(jobs)
-    writing: deque[_Writing] = deque()
+    under_way: list[_Picture] = []
+    pending: deque[_Picture] = deque()
+    done = 0
+    crew = _Crew(work, calls, stopped)
+    with ThreadPoolExecutor(calls + SPARE) as pool:
+        try:
+            while True:
+                crew.changed.clear()
+                done += sum(p.outcome is not None for p in under_way if p.over)
+                under_way = [p for p in under_way if not p.over]
+                report(done + sum(p.share for p in under_way))
+                if pending and pending[0].over:
+                    if (outcome := pending.popleft().outcome) is not None:
+                        yield outcome
+                elif len(under_way) < calls + SPARE and (
+                    sum(p.size for p in under_way) <= room
+                    and not crew.stops
+                    and (job := next(todo, None)) is not None
+                ):
+                    picture = _Picture(job, _expected_size(job))
+                    under_way.append(picture)
+                    pending.append(picture)
+                    pool.submit(crew.finish, picture)
+                elif pending:
+                    crew.changed.wait(_PAUSE)
+                else:
+                    return
+        finally:
+            crew.leaves = True
 
-    def report_or_drop(share: float) -> None:
-        if share < 1 and stopped():
+
+class _Crew:
+    """What the threads have in common.
+
+    changed: set when a picture was read or is over.
+    leaves: once true, nothing more is written.
+    """
+
+    def __init__(self, work: Work, calls: int, stopped: Callable[[], bool]) -> None:
+        self.changed = threading.Event()
+        self.leaves = False
+        self._work = work
+        self._calls = threading.Semaphore(calls)
+        self._stopped = stopped
+        self._full = False
+
+    @property
+    def stops(self) -> bool:
+        """Whether no other picture is to be computed."""
+        return self._full or self.leaves or self._stopped()
+
+    def finish(self, picture: _Picture) -> None:
+        """Do all of a picture, in a thread of its own."""
+        try:
+            picture.outcome = Outcome(picture.job, self._write(picture, self._enhance(picture)))
+        except _DroppedError:
+            pass
+        except Exception as error:  # one odd picture must not stop a folder
+            if isinstance(error, DiskFullError):
+                self._full = True
+            picture.outcome = Outcome(picture.job, [], _without_frames(error))
+        finally:
+            picture.over = True
+            self.changed.set()
+
+    def _enhance(self, picture: _Picture) -> Enhanced:
+        image = self._work.read(picture.job)
+        picture.size = image.nbytes
+        self.changed.set()
+
+        def report(share: float) -> None:
+            if share < 1 and self.stops:
+                raise _DroppedError
+            picture.share = share
+
+        with self._calls:
+            if self.stops:
+                raise _DroppedError
+            return self._work.enhance(image, report)
+
+    def _write(self, picture: _Picture, enhanced: Enhanced) -> list[str]:
+        if self.leaves:
             raise _DroppedError
-        report(share)
-
-    with ThreadPoolExecutor(1) as reader, ThreadPoolExecutor(WRITERS) as writers:
-
-        def begin() -> tuple[Job, Future[np.ndarray]] | None:
-            job = None if stopped() else next(todo, None)
-            return None if job is None else (job, reader.submit(work.read, job))
-
-        ahead = begin()
-        while ahead is not None:
-            job, reading = ahead
-            size = _size(reading)
-            if stopped():
-                break
-            ahead = begin() if size + _held(writing) <= room else None
-            try:
-                future = _enhance(work, job, reading, report_or_drop, writers)
-            except _DroppedError:
-                break
-            writing.append(_Writing(job, size, future))
-            while writing and (writing[0].future.done() or len(writing) > WRITERS):
-                yield writing.popleft().outcome()
-            if ahead is None:
-                while _held(writing) > room:
-                    yield writing.popleft().outcome()
-                ahead = begin()
-        while writing:
-            yield writing.popleft().outcome()
+        return self._work.write(picture.job, enhanced)
 
 
-def _enhance(
-    work: Work,
-    job: Job,
-    reading: Future[np.ndarray],
-    report: Callable[[float], object],
-    writers: ThreadPoolExecutor,
-) -> Future[list[str]]:
-    """Enhance a picture and have it written; a failure waits for its turn to be told."""
+def _expected_size(job: Job) -> int:
+    """The bytes of a picture that is to be read; none if reading it is going to fail."""
     try:
-        return writers.submit(work.write, job, work.enhance(reading.result(), report))
-    except _DroppedError:
-        raise
-    except Exception as error:  # one odd picture must not stop a folder
-        failed: Future[list[str]] = Future()
-        failed.set_exception(error)
-        return failed
+        return _UNPACKED * job.source.stat().st_size
+    except OSError:
+        return 0
 
 
-def _size(reading: Future[np.ndarray]) -> int:
-    """The bytes of a picture, once it is read; none if it could not be."""
-    return 0 if reading.exception() is not None else reading.result().nbytes
-
-
-def _held(writing: Iterable[_Writing]) -> int:
-    return sum(picture.size for picture in writing if not picture.future.done())
+def _without_frames(error: Exception) -> Exception:
+    """An error that no longer keeps the pictures of the functions that it went through."""
+    link: BaseException | None = error
+    while link is not None:
+        link.__traceback__ = None
+        link = link.__context__
+    return error

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -44,7 +43,7 @@ class Enhanced:
 
 @dataclass(frozen=True)
 class Work:
-    """What is done to each picture, in three steps. The first and the last may run on threads.
+    """What is done to each picture, in three steps. Threads may share it.
 
     may_replace: whether the files of a job may be overwritten.
     """
@@ -63,20 +62,22 @@ class Work:
     def enhance(self, picture: np.ndarray, report: Callable[[float], object]) -> Enhanced:
         """Enhance a picture; `report` is that of `Enhancer.__call__`."""
         notes: list[str] = []
+        size = picture.shape[:2]
         strength: Dial = self.dials.strength
         if self.dials.mask is not None:
-            strength = self.dials.strength * _fit_mask(self.dials.mask, picture.shape[:2], notes)
-        with warnings.catch_warnings(record=True) as caught:
-            warnings.simplefilter("always")
-            result = self.enhancer(
-                picture,
-                strength=strength,
-                guidance=self.dials.guidance,
-                guidance_scale=self.dials.guidance_scale,
-                kernel=self.dials.kernel,
-                report=report,
-            )
-        return Enhanced(result, notes + [str(w.message) for w in caught])
+            strength = strength * _fit("mask", self.dials.mask, size, notes)
+        guidance = self.dials.guidance
+        if isinstance(guidance, np.ndarray):  # the enhancer's warnings would not say of which call
+            guidance = _fit("guidance map", guidance, size, notes)
+        result = self.enhancer(
+            picture,
+            strength=strength,
+            guidance=guidance,
+            guidance_scale=self.dials.guidance_scale,
+            kernel=self.dials.kernel,
+            report=report,
+        )
+        return Enhanced(result, notes)
 
     def write(self, job: Job, enhanced: Enhanced) -> list[str]:
         """Write the files of a job. Returns notes for the user.
@@ -96,11 +97,12 @@ class Work:
         return notes + write_picture(job.output, result.image)
 
 
-def _fit_mask(mask: np.ndarray, size: tuple[int, ...], notes: list[str]) -> np.ndarray:
-    if mask.shape == size:
-        return mask
+def _fit(what: str, values: np.ndarray, size: tuple[int, ...], notes: list[str]) -> np.ndarray:
+    """A mask or map for a picture of another size."""
+    if values.shape == size:
+        return values
     notes.append(
-        f"The mask of {mask.shape[1]}x{mask.shape[0]} pixels was resized to the picture's "
+        f"The {what} of {values.shape[1]}x{values.shape[0]} pixels was resized to the picture's "
         f"{size[1]}x{size[0]}."
     )
-    return cv2.resize(mask, (size[1], size[0]), interpolation=cv2.INTER_LINEAR)
+    return cv2.resize(values, (size[1], size[0]), interpolation=cv2.INTER_LINEAR)
