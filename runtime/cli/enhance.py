@@ -136,8 +136,7 @@ def enhance(
         raise click.UsageError("Give either a task with -t or a model file with -m.")
     if resume and force:
         raise click.UsageError("Give either --resume, to go on, or --force, to begin anew.")
-    # OpenCV's multi-line messages would surround our one sentence.
-    cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
+    _silence_opencv()
     jobs = plan_jobs(sources, output, save_guidance)
     with building_bar() as building:
         loaded = load(
@@ -167,6 +166,12 @@ def enhance(
             _enhance_one(enhancer, jobs[0], dials, force, resume)
         else:
             enhance_folder(enhancer, jobs, dials, Path(output), force, resume, max_memory)
+
+
+def _silence_opencv() -> None:
+    """Its messages of several lines would surround our one sentence."""
+    set_level = getattr(cv2, "setLogLevel", None)  # of OpenCV 4
+    (set_level or cv2.utils.logging.setLogLevel)(0)
 
 
 def _enhance_one(enhancer: Enhancer, job: Job, dials: Dials, force: bool, resume: bool) -> None:
