@@ -1,0 +1,77 @@
+"""What picture files are made of: chunks of PNG and WebP, segments of JPEG."""
+
+from __future__ import annotations
+
+import struct
+import zlib
+from collections.abc import Iterator
+
+PNG = b"\x89PNG\r\n\x1a\n"
+JPEG = b"\xff\xd8"
+START_OF_SCAN = 0xDA
+
+# Where a piece's data starts and stops: the data of large pictures is not copied.
+Span = tuple[int, int]
+
+
+def is_webp(content: bytes) -> bool:
+    """Whether the content is that of a WebP file."""
+    return content.startswith(b"RIFF") and content[8:12] == b"WEBP"
+
+
+def png_chunks(content: bytes) -> Iterator[tuple[bytes, Span]]:
+    """Name and data of a PNG's chunks, in order; ends where a chunk is not there whole."""
+    position = len(PNG)
+    while position + 12 <= len(content):
+        length = int.from_bytes(content[position : position + 4], "big")
+        start, stop = position + 8, position + 8 + length
+        if stop + 4 > len(content):
+            return
+        yield content[position + 4 : start], (start, stop)
+        position = stop + 4  # behind the checksum
+
+
+def png_chunk(name: bytes, data: bytes) -> bytes:
+    """A chunk of a PNG."""
+    return struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
+
+
+def webp_chunks(content: bytes) -> Iterator[tuple[bytes, Span]]:
+    """Name and data of a WebP's chunks, in order; ends where a chunk is not there whole."""
+    position = 12
+    while position + 8 <= len(content):
+        length = int.from_bytes(content[position + 4 : position + 8], "little")
+        start, stop = position + 8, position + 8 + length
+        if stop > len(content):
+            return
+        yield content[position : position + 4], (start, stop)
+        position = stop + length % 2
+
+
+def webp_chunk(name: bytes, data: bytes) -> bytes:
+    """A chunk of a WebP."""
+    return name + struct.pack("<I", len(data)) + data + bytes(len(data) % 2)
+
+
+def jpeg_segments(content: bytes) -> Iterator[tuple[int, Span]]:
+    """Marker and data of the segments of a JPEG's header, in order.
+
+    The last one is the first scan, START_OF_SCAN, whose data is the rest of the file.
+    """
+    position = len(JPEG)
+    while position + 4 <= len(content) and content[position] == 0xFF:
+        marker = content[position + 1]
+        if marker == 0xFF:  # fill byte
+            position += 1
+            continue
+        if marker == START_OF_SCAN:
+            yield marker, (position, len(content))
+            return
+        stop = position + 2 + int.from_bytes(content[position + 2 : position + 4], "big")
+        yield marker, (position + 4, stop)
+        position = stop
+
+
+def jpeg_segment(marker: int, data: bytes) -> bytes:
+    """A segment of a JPEG's header; its data has at most 65533 bytes."""
+    return struct.pack(">BBH", 0xFF, marker, len(data) + 2) + data

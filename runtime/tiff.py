@@ -1,0 +1,143 @@
+"""The structure of TIFF files, which EXIF has too: directories of numbered fields.
+
+Numbers of fields and types are those of Adobe's TIFF 6.0 specification; files with offsets of 64
+bits, BigTIFF, are read too.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+ORIENTATION = 274
+X_RESOLUTION, Y_RESOLUTION, RESOLUTION_UNIT = 282, 283, 296
+EXTRA_SAMPLES = 338
+ICC_PROFILE = 34675
+
+SHORT, RATIONAL, UNDEFINED = 3, 5, 7
+_BYTES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4, 16: 8}
+_INTEGERS = {1: "B", 3: "H", 4: "I", 5: "I", 13: "I", 16: "Q"}
+_ORDERS = {b"II": "<", b"MM": ">"}
+# Longer chains are loops or attacks.
+_MAX_DIRECTORIES = 4096
+
+
+@dataclass(frozen=True)
+class Field:
+    """Where the value of a field is.
+
+    type: of the specification.
+    count: number of values.
+    start: position of the first.
+    """
+
+    type: int
+    count: int
+    start: int
+
+
+@dataclass(frozen=True)
+class Directory:
+    """One directory, which describes one picture.
+
+    order: of bytes, "<" or ">".
+    fields: by their numbers.
+    link: position of the offset of the directory that follows.
+    """
+
+    content: bytes
+    order: str
+    fields: Mapping[int, Field]
+    link: int
+
+    def numbers(self, field: int) -> tuple[int, ...]:
+        """The whole numbers of a field, two for each RATIONAL; none if it is missing or odd."""
+        found = self.fields.get(field)
+        code = None if found is None else _INTEGERS.get(found.type)
+        if found is None or code is None:
+            return ()
+        size = found.count * _BYTES[found.type]
+        if found.start + size > len(self.content):
+            return ()
+        codes = f"{self.order}{size // struct.calcsize(self.order + code)}{code}"
+        return struct.unpack_from(codes, self.content, found.start)
+
+    def number(self, field: int, default: int) -> int:
+        """The first whole number of a field."""
+        return next(iter(self.numbers(field)), default)
+
+    def data(self, field: int) -> bytes:
+        """The bytes of a field, none if it is missing."""
+        found = self.fields.get(field)
+        if found is None:
+            return b""
+        return self.content[found.start : found.start + found.count * _BYTES[found.type]]
+
+
+def is_tiff(content: bytes) -> bool:
+    """Whether the content is a TIFF structure."""
+    return content[:4] in (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
+
+
+def read_directories(content: bytes) -> list[Directory]:
+    """The directories of a TIFF structure, in order; those before the first damaged one."""
+    found: list[Directory] = []
+    if not is_tiff(content):
+        return found
+    order = _ORDERS[content[:2]]
+    big = b"+" in content[2:4]
+    link = 8 if big else 4
+    seen = {0}
+    try:
+        while len(found) < _MAX_DIRECTORIES:
+            (at,) = struct.unpack_from(order + ("Q" if big else "I"), content, link)
+            if at in seen:
+                break
+            seen.add(at)
+            found.append(_read_directory(content, order, big, at))
+            link = found[-1].link
+    except (struct.error, OverflowError):  # the content ends before the structure does
+        pass
+    return found
+
+
+def with_fields(content: bytes, fields: Mapping[int, tuple[int, int, bytes]]) -> bytes:
+    """A TIFF file of one picture with further fields: type, number of values, bytes of each.
+
+    content: with offsets of 32 bits, little-endian. A new directory is appended, because there is
+    no room in the old one.
+    """
+    (at,) = struct.unpack_from("<I", content, 4)
+    (count,) = struct.unpack_from("<H", content, at)
+    old = [content[at + 2 + 12 * i : at + 14 + 12 * i] for i in range(count)]
+    entries = {int.from_bytes(entry[:2], "little"): entry for entry in old}
+    tail = bytes(len(content) % 2)
+    for field, (type_, values, data) in fields.items():
+        if len(data) > 4:
+            place = struct.pack("<I", len(content) + len(tail))
+            tail += data + bytes(len(data) % 2)
+        else:
+            place = data.ljust(4, b"\0")
+        entries[field] = struct.pack("<HHI", field, type_, values) + place
+    start = len(content) + len(tail)
+    tail += struct.pack("<H", len(entries))
+    tail += b"".join(entries[field] for field in sorted(entries)) + bytes(4)
+    return b"".join([content[:4], struct.pack("<I", start), memoryview(content)[8:], tail])
+
+
+def _read_directory(content: bytes, order: str, big: bool, at: int) -> Directory:
+    (count,) = struct.unpack_from(order + ("Q" if big else "H"), content, at)
+    entry, layout, room = (20, "HHQ", 8) if big else (12, "HHI", 4)
+    first = at + (8 if big else 2)
+    fields = {}
+    for position in range(first, first + min(count, 65535) * entry, entry):
+        number, type_, values = struct.unpack_from(order + layout, content, position)
+        start = position + entry - room
+        if values * _BYTES.get(type_, 1) > room:
+            (start,) = struct.unpack_from(order + ("Q" if big else "I"), content, start)
+        if type_ in _BYTES:
+            fields[number] = Field(type_, values, start)
+    link = first + count * entry
+    struct.unpack_from(order + ("Q" if big else "I"), content, link)  # is it there?
+    return Directory(content, order, fields, link)
