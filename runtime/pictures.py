@@ -1,11 +1,12 @@
-"""Picture files: read whole ones only, keep bit depth and alpha, write atomically."""
+"""Picture files: read whole ones only, keep bit depth, alpha and metadata, write atomically."""
 
 from __future__ import annotations
 
 import errno
 import os
+import re
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import cv2
@@ -14,6 +15,9 @@ import numpy as np
 from .atomic import write_atomically
 from .errors import HyperguideError
 from .paths import find_files
+from .picture_header import check_header, picture_size
+from .picture_metadata import NO_METADATA, Metadata, add_metadata, read_metadata
+from .transparency import decodable, with_straight_alpha, with_transparent_level
 
 
 @dataclass(frozen=True)
@@ -22,85 +26,73 @@ class _Format:
 
     depths: dtypes of the samples.
     alpha: whether it holds transparency.
+    profile: whether it holds a colour profile.
+    longest: side in pixels that its library writes.
     """
 
     depths: tuple[str, ...]
     alpha: bool
+    profile: bool = True
+    longest: int = (1 << 31) - 1
 
 
 _FORMATS = {
     ".png": _Format(("uint8", "uint16"), True),
     ".tif": _Format(("uint8", "uint16", "float32"), True),
     ".tiff": _Format(("uint8", "uint16", "float32"), True),
-    ".webp": _Format(("uint8",), True),
-    ".bmp": _Format(("uint8",), False),
-    ".jpg": _Format(("uint8",), False),
-    ".jpeg": _Format(("uint8",), False),
+    ".webp": _Format(("uint8",), True, longest=16383),
+    ".bmp": _Format(("uint8",), False, profile=False),
+    ".jpg": _Format(("uint8",), False, longest=65500),
+    ".jpeg": _Format(("uint8",), False, longest=65500),
 }
 SUFFIXES = frozenset(_FORMATS)
 
 
-_JPEG = b"\xff\xd8"
-_ORIENTED = cv2.IMREAD_ANYCOLOR | cv2.IMREAD_ANYDEPTH
+# OpenCV counts the bytes of a file in 32 bits.
+_MAX_BYTES = (1 << 31) - 1
 
 
 def read_picture(path: Path) -> np.ndarray:
     """Read a picture as gray (H, W), RGB (H, W, 3) or RGBA (H, W, 4), in the file's bit depth.
 
-    The orientation that cameras note in EXIF is applied. Raises HyperguideError if the file is
-    missing, a folder, empty, truncated, not a picture, or not readable.
+    The orientation that cameras note in EXIF is applied; palettes and inks (CMYK) become RGB, gray
+    with transparency becomes RGBA. Raises HyperguideError if the file is missing, a folder, empty,
+    truncated, not a picture, several pictures in one, too large, or not readable.
     """
+    return read_with_metadata(path)[0]
+
+
+def read_with_metadata(path: Path) -> tuple[np.ndarray, Metadata]:
+    """Read a picture as `read_picture` does, and what else the file carries."""
     content = _read(path)
-    if not content:
-        raise HyperguideError(f"The picture {path} is empty (0 bytes): replace it.")
-    if _is_truncated(content):
-        raise HyperguideError(f"The picture {path} is truncated: copy or download it again.")
-    data = np.frombuffer(content, np.uint8)
-    # UNCHANGED alone keeps alpha, but does not turn the picture as EXIF says.
-    has_alpha = not content.startswith(_JPEG)
-    picture = _decode(data, cv2.IMREAD_UNCHANGED if has_alpha else _ORIENTED)
-    if picture is not None and has_alpha and b"exif" in content[:65536].lower():
-        picture = picture if _planes(picture) == 4 else _decode(data, _ORIENTED)
-    if picture is None or _planes(picture) not in (1, 3, 4):
-        known = ", ".join(sorted(SUFFIXES))
-        raise HyperguideError(
-            f"{path} is not a picture that can be read, or is damaged: give a file of {known}."
-        )
-    if picture.dtype.name not in ("uint8", "uint16", "float32"):
-        raise HyperguideError(
-            f"{path} has samples of type {picture.dtype}: convert it to 8 or 16 bits, or float32."
-        )
-    if _planes(picture) == 1:
-        return picture.reshape(picture.shape[:2])
-    order = [2, 1, 0, 3][: picture.shape[2]]
-    return np.ascontiguousarray(picture[..., order])
+    check_header(content, path)
+    picture = _decode(content, path)
+    if picture.ndim == 2:
+        picture = with_transparent_level(picture, content)
+    else:
+        code = cv2.COLOR_BGRA2RGBA if picture.shape[2] == 4 else cv2.COLOR_BGR2RGB
+        picture = with_straight_alpha(cv2.cvtColor(picture, code), content)
+    metadata = read_metadata(content)
+    return np.ascontiguousarray(_upright(picture, metadata.orientation)), metadata
 
 
-def write_picture(path: Path, picture: np.ndarray) -> list[str]:
+def write_picture(path: Path, picture: np.ndarray, metadata: Metadata = NO_METADATA) -> list[str]:
     """Write a picture atomically in the format of the name's suffix.
 
     picture: gray (H, W), RGB or RGBA; what the format cannot hold is converted.
-    Returns a sentence for each thing that was lost on the way: bit depth, transparency.
+    metadata: written as far as the format holds it.
+    Returns a sentence for each thing that was lost on the way: bit depth, transparency, colour
+    profile. Raises HyperguideError if the format cannot hold the picture or the file cannot be
+    written.
     """
     suffix = check_suffix(path)
-    format_, lost = _FORMATS[suffix], []
-    if picture.dtype.name not in format_.depths:
-        if picture.dtype.kind == "f":
-            picture = np.rint(picture.clip(0, 1) * 65535).astype(np.uint16)
-        if picture.dtype.name not in format_.depths:
-            lost.append(f"{suffix} holds 8 bits: finer steps of {path.name} were rounded")
-            picture = np.rint(picture / 257).astype(np.uint8)
-    if picture.ndim == 3 and picture.shape[2] == 4 and not format_.alpha:
-        lost.append(f"{suffix} holds no transparency: it was dropped from {path.name}")
-        picture = picture[..., :3]
+    check_size(path, picture.shape)
+    picture, metadata, lost = _as_held(path, picture, metadata)
     if picture.ndim == 3:
         code = cv2.COLOR_RGBA2BGRA if picture.shape[2] == 4 else cv2.COLOR_RGB2BGR
         picture = cv2.cvtColor(picture, code)
-    quality = [cv2.IMWRITE_JPEG_QUALITY, 95] if suffix in (".jpg", ".jpeg") else []
-    encoded, data = cv2.imencode(suffix, picture, quality)
-    if not encoded:
-        raise HyperguideError(f"OpenCV cannot encode {path}: choose another format, .png say.")
-    write_atomically(path, lambda temporary: _write(temporary, data.tobytes()))
+    data = add_metadata(suffix, _encode(path, suffix, picture), metadata, picture.shape)
+    write_atomically(path, lambda temporary: _write(temporary, data))
     return lost
 
 
@@ -114,6 +106,20 @@ def check_suffix(path: Path) -> str:
     return suffix
 
 
+def check_size(path: Path, shape: tuple[int, ...]) -> None:
+    """Raise HyperguideError if the format of the name's suffix does not hold (H, W, ...) pixels.
+
+    Called before long work, so that nobody waits for a result that cannot be kept.
+    """
+    suffix = check_suffix(path)
+    longest = _FORMATS[suffix].longest
+    if max(shape[:2]) > longest:
+        raise HyperguideError(
+            f"{path} would have {shape[1]}x{shape[0]} pixels, but {suffix} holds {longest} a side: "
+            "choose another format, .png say."
+        )
+
+
 def find_pictures(folder: Path, excluded: Collection[Path] = ()) -> list[Path]:
     """The picture files of a folder and its subfolders, sorted; see `paths.find_files`."""
     return find_files(folder, SUFFIXES, excluded)
@@ -121,7 +127,7 @@ def find_pictures(folder: Path, excluded: Collection[Path] = ()) -> list[Path]:
 
 def _read(path: Path) -> bytes:
     try:
-        return path.read_bytes()
+        content = path.read_bytes()
     except FileNotFoundError:
         raise HyperguideError(f"There is no picture {path}: check the name.") from None
     except IsADirectoryError:
@@ -130,47 +136,95 @@ def _read(path: Path) -> bytes:
         raise HyperguideError(f"No permission to read {path}: change its rights.") from None
     except OSError as error:
         raise HyperguideError(f"Cannot read {path}: {error.strerror}.") from None
+    if not content:
+        raise HyperguideError(f"The picture {path} is empty (0 bytes): replace it.")
+    if len(content) > _MAX_BYTES:
+        raise HyperguideError(f"{path} is a file of more than 2 GiB: compress or cut the picture.")
+    return content
+
+
+def _decode(content: bytes, path: Path) -> np.ndarray:
+    """The stored pixels, shape (H, W), (H, W, 3) BGR or (H, W, 4) BGRA; TIFF's turned upright."""
+    picture: np.ndarray | None = None
+    try:
+        picture = cv2.imdecode(decodable(content), cv2.IMREAD_UNCHANGED)
+    except cv2.error as error:
+        limit = re.search(r"CV_IO_MAX_IMAGE_(PIXELS|WIDTH|HEIGHT)", str(error))
+        if limit is not None:
+            raise HyperguideError(_too_large(content, path, limit[1])) from None
+        if getattr(error, "code", None) == cv2.Error.StsNoMem:
+            raise HyperguideError(
+                f"There is not enough memory to read {path}: free some, or cut the picture."
+            ) from None
+    if picture is None or picture.shape[2:] not in ((), (1,), (3,), (4,)):
+        known = ", ".join(sorted(SUFFIXES))
+        raise HyperguideError(
+            f"{path} is not a picture that can be read, or is damaged: give a file of {known}."
+        )
+    if picture.dtype.name not in ("uint8", "uint16", "float32"):
+        raise HyperguideError(
+            f"{path} has samples of type {picture.dtype}: convert it to 8 or 16 bits, or float32."
+        )
+    return picture[..., 0] if picture.shape[2:] == (1,) else picture
+
+
+def _too_large(content: bytes, path: Path, limit: str) -> str:
+    width, height = picture_size(content) or (0, 0)
+    needed = {"PIXELS": width * height, "WIDTH": width, "HEIGHT": height}[limit]
+    size = f"{width}x{height}" if needed else "too many"
+    return (
+        f"{path} has {size} pixels, more than OpenCV reads unless told: cut the picture, or set "
+        f"the variable OPENCV_IO_MAX_IMAGE_{limit}" + (f" to {needed}." if needed else " higher.")
+    )
+
+
+def _upright(picture: np.ndarray, orientation: int) -> np.ndarray:
+    """A stored picture as it is to be seen, by EXIF's orientation of 1 to 8."""
+    if orientation in (5, 6, 7, 8):
+        picture = picture.swapaxes(0, 1)
+    if orientation in (2, 3, 6, 7):
+        picture = picture[:, ::-1]
+    if orientation in (3, 4, 7, 8):
+        picture = picture[::-1]
+    return picture
+
+
+def _as_held(
+    path: Path, picture: np.ndarray, metadata: Metadata
+) -> tuple[np.ndarray, Metadata, list[str]]:
+    """What the format of a name holds of a picture, and a sentence for each thing that is lost."""
+    suffix, lost = check_suffix(path), []
+    format_ = _FORMATS[suffix]
+    if picture.dtype.name not in format_.depths:
+        if picture.dtype.kind == "f":
+            picture = np.rint(picture.clip(0, 1) * 65535).astype(np.uint16)
+        if picture.dtype.name not in format_.depths:
+            lost.append(f"{suffix} holds 8 bits: finer steps of {path.name} were rounded")
+            picture = np.rint(picture / 257).astype(np.uint8)
+    if picture.ndim == 3 and picture.shape[2] == 4 and not format_.alpha:
+        lost.append(f"{suffix} holds no transparency: it was dropped from {path.name}")
+        picture = picture[..., :3]
+    if metadata.profile is not None and not format_.profile:
+        lost.append(f"{suffix} holds no colour profile: it was dropped from {path.name}")
+    elif metadata.profile is not None and not metadata.fits(picture.shape):
+        space = metadata.profile[16:20].decode("ascii", "replace").strip()
+        lost.append(f"the source's colour profile is for {space}: it was dropped from {path.name}")
+        metadata = replace(metadata, profile=None)
+    return picture, metadata, lost
+
+
+def _encode(path: Path, suffix: str, picture: np.ndarray) -> bytes:
+    quality = [cv2.IMWRITE_JPEG_QUALITY, 95] if suffix in (".jpg", ".jpeg") else []
+    try:
+        encoded, data = cv2.imencode(suffix, picture, quality)
+    except cv2.error:
+        encoded = False
+    if not encoded:
+        raise HyperguideError(f"OpenCV cannot encode {path}: choose another format, .png say.")
+    return data.tobytes()
 
 
 def _write(path: Path, data: bytes) -> None:
     with path.open("wb") as file:
         if file.write(data) != len(data):
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-
-
-def _planes(picture: np.ndarray) -> int:
-    return 1 if picture.ndim == 2 else picture.shape[2]
-
-
-def _decode(data: np.ndarray, flags: int) -> np.ndarray | None:
-    try:
-        return cv2.imdecode(data, flags)
-    except cv2.error:  # sizes beyond OpenCV's limits, among others
-        return None
-
-
-def _is_truncated(content: bytes) -> bool:
-    """Whether a JPEG, PNG, WebP or BMP ends early; decoders fill the rest with gray."""
-    if content.startswith(_JPEG):
-        return not _jpeg_ends(content)
-    if content.startswith(b"\x89PNG\r\n\x1a\n"):
-        return b"IEND\xaeB`\x82" not in content
-    if content.startswith(b"RIFF") and content[8:12] == b"WEBP":
-        return len(content) < 8 + int.from_bytes(content[4:8], "little")
-    if content.startswith(b"BM"):
-        return len(content) < int.from_bytes(content[2:6], "little")
-    return False
-
-
-def _jpeg_ends(content: bytes) -> bool:
-    """Whether an end marker follows the first scan; thumbnails in the header have their own."""
-    position = 2
-    while position + 4 <= len(content) and content[position] == 0xFF:
-        marker = content[position + 1]
-        if marker == 0xFF:  # fill byte
-            position += 1
-            continue
-        if marker == 0xDA:  # start of scan
-            return b"\xff\xd9" in content[position:]
-        position += 2 + int.from_bytes(content[position + 2 : position + 4], "big")
-    return False
