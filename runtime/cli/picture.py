@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -12,7 +13,9 @@ from hyperguide.atomic import refuse_existing
 from hyperguide.enhancer import Dial, Enhancer
 from hyperguide.guidance_files import encode_map, false_color
 from hyperguide.paths import make_folder
-from hyperguide.pictures import read_picture, write_picture
+from hyperguide.errors import HyperguideError
+from hyperguide.picture_metadata import Metadata
+from hyperguide.pictures import check_size, read_with_metadata, write_picture
 from hyperguide.result import Result
 
 from .jobs import Job
@@ -34,10 +37,25 @@ class Dials:
 
 
 @dataclass(frozen=True)
+class Picture:
+    """A picture as it was read, with what its file carries beside the pixels."""
+
+    source: Path
+    pixels: np.ndarray
+    metadata: Metadata
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of the pixels."""
+        return self.pixels.nbytes
+
+
+@dataclass(frozen=True)
 class Enhanced:
     """A picture that is to be written, and notes for the user so far."""
 
     result: Result
+    metadata: Metadata
     notes: list[str]
 
 
@@ -52,32 +70,37 @@ class Work:
     dials: Dials
     may_replace: Callable[[Job], bool]
 
-    def read(self, job: Job) -> np.ndarray:
+    def read(self, job: Job) -> Picture:
         """The picture of a job. Raises HyperguideError, also if its files may not be written."""
         replace = self.may_replace(job)
         for path in job.writes:
             refuse_existing(path, replace)
-        return read_picture(job.source)
+        pixels, metadata = read_with_metadata(job.source)
+        check_size(job.output, pixels.shape)
+        return Picture(job.source, pixels, metadata)
 
-    def enhance(self, picture: np.ndarray, report: Callable[[float], object]) -> Enhanced:
+    def enhance(self, picture: Picture, report: Callable[[float], object]) -> Enhanced:
         """Enhance a picture; `report` is that of `Enhancer.__call__`."""
         notes: list[str] = []
-        size = picture.shape[:2]
+        size = picture.pixels.shape[:2]
         strength: Dial = self.dials.strength
         if self.dials.mask is not None:
             strength = strength * _fit("mask", self.dials.mask, size, notes)
         guidance = self.dials.guidance
         if isinstance(guidance, np.ndarray):  # the enhancer's warnings would not say of which call
             guidance = _fit("guidance map", guidance, size, notes)
-        result = self.enhancer(
-            picture,
-            strength=strength,
-            guidance=guidance,
-            guidance_scale=self.dials.guidance_scale,
-            kernel=self.dials.kernel,
-            report=report,
-        )
-        return Enhanced(result, notes)
+        try:
+            result = self.enhancer(
+                picture.pixels,
+                strength=strength,
+                guidance=guidance,
+                guidance_scale=self.dials.guidance_scale,
+                kernel=self.dials.kernel,
+                report=report,
+            )
+        except HyperguideError as error:  # which does not know of files
+            raise HyperguideError(f"{picture.source}: {error}") from error
+        return Enhanced(result, picture.metadata, notes)
 
     def write(self, job: Job, enhanced: Enhanced) -> list[str]:
         """Write the files of a job. Returns notes for the user.
@@ -94,7 +117,7 @@ class Work:
             write_picture(job.maps[1], false_color(result.guidance, meaning))
         elif job.maps:
             notes.append(f"No map of {job.source} was written: at strength 0 none is computed.")
-        return notes + write_picture(job.output, result.image)
+        return notes + write_picture(job.output, result.image, enhanced.metadata)
 
 
 def _fit(what: str, values: np.ndarray, size: tuple[int, ...], notes: list[str]) -> np.ndarray:
