@@ -11,9 +11,9 @@ import numpy as np
 
 from hyperguide.atomic import refuse_existing
 from hyperguide.enhancer import Dial, Enhancer
+from hyperguide.errors import HyperguideError
 from hyperguide.guidance_files import encode_map, false_color
 from hyperguide.paths import make_folder
-from hyperguide.errors import HyperguideError
 from hyperguide.picture_metadata import Metadata
 from hyperguide.pictures import check_size, read_with_metadata, write_picture
 from hyperguide.result import Result
