@@ -44,7 +44,7 @@ class Cut:
 
     def is_small(self, pixels: int) -> bool:
         """Whether so many pixels need no look at the memory."""
-        return pixels * self._cost < _SMALL
+        return pixels * self._cost * self._at_once < _SMALL
 
     def side(self, image: np.ndarray, layout: Layout, overlap: int) -> int:
         """The longest side of a part of a picture.
