@@ -36,6 +36,14 @@ PICTURES = 6
 PATIENCE = 10  # seconds until something that must happen counts as missing
 
 
+@pytest.fixture(autouse=True)
+def signals_arrive() -> Iterator[None]:
+    """As in a terminal; shells let what runs in the background ignore Ctrl-C."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 @pytest.fixture
 def source(tmp_path: Path, astronaut: np.ndarray) -> Path:
     """A folder of six small pictures, older than whatever is made of them."""
