@@ -34,11 +34,6 @@ class GpuArray:
         self._owner = owner
 
     @property
-    def nbytes(self) -> int:
-        """Bytes of its memory."""
-        return int(np.prod(self.shape)) * self.dtype.itemsize
-
-    @property
     def __cuda_array_interface__(self) -> dict[str, Any]:
         return {
             "shape": self.shape,

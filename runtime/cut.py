@@ -38,13 +38,13 @@ class Cut:
         self._runner = runner
         self._multiple = runner.info.size_multiple
         self._cost = runner.info.cost.get("bytes_per_pixel", _BYTES_PER_PIXEL) * _OVERHEAD
-        self._tile = tile
+        self.tile = tile
         self._max_memory = max_memory
-        self._at_once = at_once
+        self.at_once = at_once
 
     def is_small(self, pixels: int) -> bool:
         """Whether so many pixels need no look at the memory."""
-        return pixels * self._cost * self._at_once < _SMALL
+        return pixels * self._cost * self.at_once < _SMALL
 
     def side(self, image: np.ndarray, layout: Layout, overlap: int) -> int:
         """The longest side of a part of a picture.
@@ -54,7 +54,7 @@ class Cut:
         side = self._wanted(image, layout, overlap)
         largest = self._runner.engine.largest
         _, height, width = layout.size(image)
-        if self._tile is None or largest is None:
+        if self.tile is None or largest is None:
             return side
         _, rows, columns = largest
         if height <= rows and width <= columns:
@@ -71,10 +71,10 @@ class Cut:
         """What the user says, or the memory has room for."""
         count, height, width = layout.size(image)
         whole = max(height, width)
-        if self._tile is None or (self._runner.takes_kernel and self._tile == "auto"):
+        if self.tile is None or (self._runner.takes_kernel and self.tile == "auto"):
             return whole  # parts of a blurred picture are restored a little differently
-        if self._tile != "auto":
-            return min(self._tile, whole)
+        if self.tile != "auto":
+            return min(self.tile, whole)
         if self._max_memory is not None:
             free = self._max_memory - (used_bytes() or image.nbytes)
         elif self.is_small(count * height * width):
@@ -82,7 +82,7 @@ class Cut:
         else:
             free = (free_bytes() or 2**63) // 2
         outputs = image.nbytes + 4 * count * height * width
-        pixels = int((free / self._at_once - outputs) / self._cost / count)
+        pixels = int((free / self.at_once - outputs) / self._cost / count)
         if height * width <= pixels:
             return whole
         return min(side_for(pixels, overlap, self._multiple), whole)

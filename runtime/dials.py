@@ -125,12 +125,8 @@ def _guidance(guidance: Dial, meaning: Guidance, size: Size) -> np.ndarray:
     if values.ndim == 3 and values.shape[-1] == 1 and values.shape[:2] == size[1:]:
         values = values[..., 0]
     if values.ndim in (2, 3) and values.shape[-2:] != size[1:]:
-        warnings.warn(
-            f"The guidance map of {values.shape[-1]}x{values.shape[-2]} pixels was resized to "
-            f"the picture's {size[2]}x{size[1]}.",
-            stacklevel=4,
-        )
-        values = _resize(values, size[1:])
+        values, note = resized("guidance map", values, size[1:])
+        warnings.warn(note, stacklevel=5)  # of the call of the enhancer
     return _fit(values, "guidance", size)
 
 
@@ -170,8 +166,15 @@ def _fit(values: np.ndarray, name: str, size: Size) -> np.ndarray:
     )
 
 
-def _resize(values: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """Resize a map (H, W) or maps (N, H, W) linearly to (height, width)."""
-    maps = values.reshape(-1, *values.shape[-2:])
-    resized = [cv2.resize(m, size[::-1], interpolation=cv2.INTER_LINEAR) for m in maps]
-    return np.stack(resized).reshape(*values.shape[:-2], *size)
+def resized(what: str, values: np.ndarray, size: tuple[int, int]) -> tuple[np.ndarray, str]:
+    """Resize a map (H, W) or maps (N, H, W) linearly to (height, width).
+
+    Returns them and a sentence for the user.
+    """
+    rows, columns = values.shape[-2:]
+    note = (
+        f"The {what} of {columns}x{rows} pixels was resized to the picture's {size[1]}x{size[0]}."
+    )
+    maps = values.reshape(-1, rows, columns)
+    fitted = [cv2.resize(m, size[::-1], interpolation=cv2.INTER_LINEAR) for m in maps]
+    return np.stack(fitted).reshape(*values.shape[:-2], *size), note

@@ -14,9 +14,11 @@ import numpy as np
 
 from .arrays import as_numpy, gpu_array
 from .bundled import gray_path, model_path
+from .cut import Cut
 from .dials import Dial, Dials, Size, check_dials
 from .engine_file import EngineFile, read_file
 from .engines import (
+    CALLS_ON_GPU,
     Device,
     Engine,
     Settings,
@@ -38,9 +40,6 @@ from .stream import Stream
 from .tasks import TASKS
 
 __all__ = ["Dial", "Enhancer", "Result", "load"]
-
-# Calls at once on a GPU: the copies of one go on while another computes.
-_ON_GPU = 2
 
 
 class Enhancer:
@@ -73,7 +72,7 @@ class Enhancer:
         self.why = why
         self.at_once = at_once
         self._runner = Runner(model, engine)
-        self._parts = Parts(self._runner, tile, max_memory, at_once)
+        self._parts = Parts(self._runner, Cut(self._runner, tile, max_memory, at_once))
         self._open_gray = for_gray
         self._opening = threading.Lock()
 
@@ -251,7 +250,7 @@ def load(
     else:
         engine, why = open_device(file, where, settings), "it was asked for"
     if isinstance(engine, TakesGpuArrays):
-        at_once = min(at_once, _ON_GPU)
+        at_once = min(at_once, CALLS_ON_GPU)
 
     def load_gray() -> Enhancer:
         assert beside is not None

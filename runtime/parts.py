@@ -7,7 +7,6 @@ import threading
 from collections.abc import Callable, Iterable
 from contextlib import nullcontext
 from dataclasses import replace
-from typing import Literal
 
 import cv2
 import numpy as np
@@ -32,25 +31,17 @@ _LEVELED = 64
 
 
 class Parts:
-    """Runs pictures of any size within the memory that there is.
+    """Runs pictures of any size within the memory that there is; `cut` says how large parts are."""
 
-    tile, max_memory, at_once: see `Enhancer`.
-    """
-
-    def __init__(
-        self,
-        runner: Runner,
-        tile: int | Literal["auto"] | None,
-        max_memory: int | None,
-        at_once: int,
-    ) -> None:
+    def __init__(self, runner: Runner, cut: Cut) -> None:
         self._runner = runner
         self._info = runner.info
-        self._tile = tile
-        self._cut = Cut(runner, tile, max_memory, at_once)
+        self._cut = cut
         self._most_pixels: int | None = None  # more than that did not fit into memory
         self._largest = runner.engine.largest
-        self._large = threading.BoundedSemaphore(at_once)  # more would take more than is planned
+        self._large = threading.BoundedSemaphore(
+            cut.at_once
+        )  # more would take more than is planned
 
     def run(self, image: np.ndarray, layout: Layout, dials: Dials, report: Report) -> Result:
         """Enhance a picture, in parts if it is large or the engine runs out of memory."""
@@ -109,7 +100,7 @@ class Parts:
             try:
                 part = self._run_tile(image, layout, dials, seen, glance, level)
             except (OutOfMemoryError, MemoryError) as error:
-                if len(halves) == 1 or self._tile is None:
+                if len(halves) == 1 or self._cut.tile is None:
                     self._most_pixels = None  # there may be more another time
                     raise HyperguideError(
                         f"{self._runner.engine.name} has not enough memory for even "
@@ -173,7 +164,7 @@ class Parts:
         """
         count, height, width = layout.size(image)
         most = min(_GLANCE, self._most_pixels or _GLANCE)
-        if self._tile == "auto":
+        if self._cut.tile == "auto":
             most = min(most, max(pixels * count, _LEAST_GLANCE))
         while True:
             factor = min((most / (count * height * width)) ** 0.5, 1)

@@ -19,10 +19,10 @@ from .containers import (
     webp_chunks,
 )
 from .errors import HyperguideError
-from .tiff import Directory, is_tiff, read_directories
+from .tiff import SAMPLES, Directory, is_tiff, read_directories
 
 # Fields of TIFF, and what they are where they are missing.
-_SUBFILE, _WIDTH, _HEIGHT, _BITS, _PHOTOMETRIC, _SAMPLES = 254, 256, 257, 258, 262, 277
+_SUBFILE, _WIDTH, _HEIGHT, _BITS, _PHOTOMETRIC = 254, 256, 257, 258, 262
 _PLANAR, _SAMPLE_FORMAT, _DNG_VERSION = 284, 339, 50706
 _WHITE_IS_ZERO, _RGB, _CMYK = 0, 2, 5
 # Samples per pixel that are read rightly, by photometric interpretation.
@@ -88,7 +88,7 @@ def _check_tiff(content: bytes, path: Path) -> None:
 
 def _problem(page: Directory) -> str:
     """Why a page would be read wrongly, and the mend; empty if it is read rightly."""
-    photometric, samples = page.number(_PHOTOMETRIC, -1), page.number(_SAMPLES, 1)
+    photometric, samples = page.number(_PHOTOMETRIC, -1), page.number(SAMPLES, 1)
     bits, form = page.number(_BITS, 1), page.number(_SAMPLE_FORMAT, 1)
     if photometric not in _READ_SAMPLES:
         return f"is a TIFF of colour space {photometric}, neither gray nor RGB: convert it to RGB"

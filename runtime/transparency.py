@@ -7,7 +7,7 @@ import numpy as np
 from .containers import PNG, png_chunks
 from .picture_header import is_cmyk_tiff
 from .pixels import full_scale
-from .tiff import EXTRA_SAMPLES, Directory, read_directories
+from .tiff import EXTRA_SAMPLES, SAMPLES, Directory, read_directories
 
 # Values of TIFF's field ExtraSamples: the colours are multiplied by alpha, or not.
 _MULTIPLIED, _STRAIGHT = 1, 2
@@ -66,4 +66,4 @@ def with_transparent_level(picture: np.ndarray, content: bytes) -> np.ndarray:
 def _page_with_alpha(content: bytes) -> Directory | None:
     """The page of a TIFF file of four planes."""
     pages = read_directories(content)
-    return pages[0] if pages and pages[0].number(277, 1) == 4 else None
+    return pages[0] if pages and pages[0].number(SAMPLES, 1) == 4 else None

@@ -16,6 +16,7 @@ from fake_gpu import FakeGpu
 
 import hyperguide
 from conftest import Cli
+from hyperguide.engine_file import Profile
 from hyperguide.engines import devices
 from hyperguide.engines.tensorrt import cache, engine
 from hyperguide.engines.tensorrt.bindings import TensorRt, open_tensorrt
@@ -46,9 +47,9 @@ def gpu(monkeypatch: pytest.MonkeyPatch, exported: Path, own_cache: Path) -> Fak
     for steerable in (False, True):
         file = read_model_file(exported)
         names = file.inputs if steerable else ("image",)
-        most = {"image": (4, 3, 4096, 4096)}
+        one = (1, 1, 1, 1)
         kinds[steerable] = {
-            name: _Range((1, 1, 1, 1), most.get(name, (4, 1, 4096, 4096))) for name in names
+            name: Profile(one, one, (4, 3 if name == "image" else 1, 4096, 4096)) for name in names
         }
 
     class Engine(engine.TensorRtEngine):
@@ -62,11 +63,6 @@ def gpu(monkeypatch: pytest.MonkeyPatch, exported: Path, own_cache: Path) -> Fak
     monkeypatch.setattr(cache, "open_tensorrt", lambda: real)
     monkeypatch.setattr(cache, "TensorRtEngine", Engine)
     return fake
-
-
-class _Range:
-    def __init__(self, least: tuple[int, ...], most: tuple[int, ...]) -> None:
-        self.least, self.most = least, most
 
 
 @pytest.fixture

@@ -6,10 +6,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-import cv2
 import numpy as np
 
 from hyperguide.atomic import refuse_existing
+from hyperguide.dials import resized
 from hyperguide.enhancer import Dial, Enhancer
 from hyperguide.errors import HyperguideError
 from hyperguide.guidance_files import encode_map, false_color
@@ -82,7 +82,7 @@ class Work:
     def enhance(self, picture: Picture, report: Callable[[float], object]) -> Enhanced:
         """Enhance a picture; `report` is that of `Enhancer.__call__`."""
         notes: list[str] = []
-        size = picture.pixels.shape[:2]
+        size = picture.pixels.shape[0], picture.pixels.shape[1]
         strength: Dial = self.dials.strength
         if self.dials.mask is not None:
             strength = strength * _fit("mask", self.dials.mask, size, notes)
@@ -120,12 +120,10 @@ class Work:
         return notes + write_picture(job.output, result.image, enhanced.metadata)
 
 
-def _fit(what: str, values: np.ndarray, size: tuple[int, ...], notes: list[str]) -> np.ndarray:
+def _fit(what: str, values: np.ndarray, size: tuple[int, int], notes: list[str]) -> np.ndarray:
     """A mask or map for a picture of another size."""
     if values.shape == size:
         return values
-    notes.append(
-        f"The {what} of {values.shape[1]}x{values.shape[0]} pixels was resized to the picture's "
-        f"{size[1]}x{size[0]}."
-    )
-    return cv2.resize(values, (size[1], size[0]), interpolation=cv2.INTER_LINEAR)
+    values, note = resized(what, values, size)
+    notes.append(note)
+    return values

@@ -7,13 +7,14 @@ from hyperguide.model_file import ModelFile
 
 from .auto import fastest
 from .devices import DEVICES, KINDS, Device, parse_device, why_absent
-from .engine import Engine, TakesBytes, TakesGpuArrays
+from .engine import CALLS_ON_GPU, Engine, TakesBytes, TakesGpuArrays
 from .onnx_runtime import OnnxRuntimeCpu
 from .opening import Report, Settings, open_device, why_not
 from .openvino import OpenVino
 from .tensorrt import TensorRtEngine
 
 __all__ = [
+    "CALLS_ON_GPU",
     "DEVICES",
     "KINDS",
     "Device",

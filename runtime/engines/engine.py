@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Protocol, runtime_checkable
 
 import numpy as np
@@ -38,6 +39,9 @@ class Engine(Protocol):
         ...
 
 
+# So many calls are worth making at once on a GPU: the copies of one go on while another computes.
+CALLS_ON_GPU = 2
+
 # What engines say when they get no memory.
 _NO_MEMORY = re.compile(r"bad.?alloc|out of memory|allocat", re.IGNORECASE)
 
@@ -48,6 +52,11 @@ def failure(sentence: str, error: Exception) -> HyperguideError:
     reason = lines[-1] if lines else type(error).__name__
     kind = OutOfMemoryError if _NO_MEMORY.search(str(error)) else HyperguideError
     return kind(f"{sentence}: {reason}")
+
+
+def closed(path: Path) -> HyperguideError:
+    """What a call raises once the engine of a file was closed."""
+    return HyperguideError(f"{path} was closed: load it again.")
 
 
 @runtime_checkable

@@ -14,11 +14,11 @@ from hyperguide.model_file import ENHANCED, GUIDANCE, IMAGE, ModelFile
 from hyperguide.paths import make_folder
 
 from .devices import PROVIDERS
-from .engine import failure
+from .engine import closed, failure
 
 _CPU = "CPUExecutionProvider"
 
-Settings = dict[str, str]
+Options = dict[str, str]
 
 
 class _OnnxRuntime:
@@ -31,7 +31,7 @@ class _OnnxRuntime:
         model: ModelFile,
         name: str,
         provider: str,
-        settings: Settings,
+        settings: Options,
         threads: int = 0,
         strict: bool = False,
     ) -> None:
@@ -65,10 +65,9 @@ class _OnnxRuntime:
 
     def run(self, feeds: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         """Run once; see `Engine.run`."""
+        session = self._opened()
         try:
-            enhanced, guidance = self._opened().run([ENHANCED, GUIDANCE], dict(feeds))
-        except HyperguideError:
-            raise
+            enhanced, guidance = session.run([ENHANCED, GUIDANCE], dict(feeds))
         except Exception as error:
             raise failure(f"{self.name} failed on this picture", error) from error
         return {ENHANCED: enhanced, GUIDANCE: guidance}
@@ -80,7 +79,7 @@ class _OnnxRuntime:
     def _opened(self) -> Any:
         session = self._session
         if session is None:
-            raise HyperguideError(f"{self._path} was closed: load it again.")
+            raise closed(self._path)
         return session
 
 
@@ -106,7 +105,7 @@ class _OnnxRuntimeGpu(_OnnxRuntime):
         name: str,
         provider: str,
         index: int,
-        settings: Settings,
+        settings: Options,
         strict: bool,
     ) -> None:
         self._index = index
@@ -115,8 +114,8 @@ class _OnnxRuntimeGpu(_OnnxRuntime):
 
     def run_on_gpu(self, image: GpuArray, dials: Mapping[str, np.ndarray]) -> dict[str, GpuArray]:
         """Run once on the GPU's memory; see `TakesGpuArrays.run_on_gpu`."""
+        session = self._opened()
         try:
-            session = self._opened()
             binding = session.io_binding()
             where = self.memory, self._index
             binding.bind_input(IMAGE, *where, image.dtype.type, image.shape, image.address)
@@ -128,8 +127,6 @@ class _OnnxRuntimeGpu(_OnnxRuntime):
             session.run_with_iobinding(binding)
             binding.synchronize_outputs()
             enhanced, guidance = map(_gpu_array, binding.get_outputs())
-        except HyperguideError:
-            raise
         except Exception as error:
             raise failure(f"{self.name} failed on this picture", error) from error
         return {ENHANCED: enhanced, GUIDANCE: guidance}

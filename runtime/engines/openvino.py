@@ -12,7 +12,7 @@ import numpy as np
 from hyperguide.errors import HyperguideError
 from hyperguide.model_file import ENHANCED, GUIDANCE, IMAGE, ModelFile, default_feeds
 
-from .engine import failure
+from .engine import closed, failure
 
 T = TypeVar("T")
 
@@ -95,7 +95,7 @@ class OpenVino:
         """The requests for a form of the model that nobody uses."""
         with self._lock:
             if self._core is None:
-                raise HyperguideError(f"{self._model.path} was closed: load it again.")
+                raise closed(self._model.path)
             if form not in self._requests:
                 build = {"plain": self._read, "bytes": self._of_bytes, "steerable": self._steerable}
                 compiled = _guarded(

@@ -11,7 +11,7 @@ import numpy as np
 
 from hyperguide.arrays import GpuArray
 from hyperguide.engine_file import EngineFile
-from hyperguide.engines.engine import failure
+from hyperguide.engines.engine import CALLS_ON_GPU, closed, failure
 from hyperguide.errors import HyperguideError
 from hyperguide.model_file import IMAGE, default_feeds
 
@@ -20,9 +20,6 @@ from .cuda import Gpu
 from .lane import Lane, Times
 
 T = TypeVar("T")
-
-# So many calls are under way at once: the copies of one go on while another computes.
-_LANES = 2
 
 
 class TensorRtEngine:
@@ -51,7 +48,7 @@ class TensorRtEngine:
         self._room = threading.Condition()
         self._idle: list[Lane] = []
         self._lanes = 0
-        self._most_lanes = _LANES
+        self._most_lanes = CALLS_ON_GPU
         self._engine: Any = None
         with self._gpu.current():
             self._guarded(self._load, f"{self.name} cannot load {file.path}")
@@ -79,9 +76,7 @@ class TensorRtEngine:
 
     def run_on_gpu(self, image: GpuArray, dials: Mapping[str, np.ndarray]) -> dict[str, GpuArray]:
         """Run once on the GPU's memory; see `TakesGpuArrays.run_on_gpu`."""
-        return self._with_lane(
-            dials, lambda lane, values: lane.run_on_gpu(IMAGE, image, values), {IMAGE}
-        )
+        return self._with_lane(dials, lambda lane, values: lane.run_on_gpu(image, values))
 
     def close(self) -> None:
         """Free the memory of the GPU; calls under way are waited for."""
@@ -143,19 +138,14 @@ class TensorRtEngine:
         self,
         feeds: Mapping[str, np.ndarray],
         action: Callable[[Lane, dict[str, np.ndarray]], T],
-        elsewhere: set[str] | None = None,
     ) -> T:
-        """Do something with a lane that nobody else uses.
-
-        elsewhere: inputs that are not among the feeds.
-        """
+        """Do something, with feeds and the defaults of dials, in a lane that nobody else uses."""
         unknown = [name for name in feeds if name not in self._inputs]
         if unknown:
             raise HyperguideError(
                 f"{self._file.path} has no input '{unknown[0]}': build it with --steerable."
             )
-        needed = [name for name in self._inputs if name not in (elsewhere or ())]
-        values = default_feeds(needed) | dict(feeds)
+        values = default_feeds(self._inputs) | dict(feeds)
         with self._gpu.current(), self._lane() as lane:
             return self._guarded(
                 lambda: action(lane, values), f"{self.name} failed on this picture"
@@ -176,7 +166,7 @@ class TensorRtEngine:
         with self._room:
             while True:
                 if self._engine is None:
-                    raise HyperguideError(f"{self._file.path} was closed: load it again.")
+                    raise closed(self._file.path)
                 if self._idle:
                     return self._idle.pop()
                 if self._lanes < self._most_lanes:

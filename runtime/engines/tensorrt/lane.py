@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from hyperguide.arrays import GpuArray
+from hyperguide.model_file import IMAGE
 
 from .cuda import Gpu
 from .replay import Replay
@@ -77,19 +78,17 @@ class Lane:
         )
         return self._results(), times
 
-    def run_on_gpu(
-        self, name: str, image: GpuArray, dials: Mapping[str, np.ndarray]
-    ) -> dict[str, GpuArray]:
-        """Run once on a picture in the GPU's memory; the results stay there.
+    def run_on_gpu(self, image: GpuArray, dials: Mapping[str, np.ndarray]) -> dict[str, GpuArray]:
+        """Run once on a picture in the GPU's memory, where the results stay.
 
-        name: of the input that takes the picture. dials: in the host's memory.
+        dials: in the host's memory.
         """
         self._replay.forget()  # the addresses are others each time
         self._shapes = {}
-        shapes = self._set_shapes({name: image.shape} | _shapes(dials))
+        shapes = self._set_shapes({IMAGE: image.shape} | _shapes(dials))
         if image.pending:
             self._gpu.synchronize()  # it may still be under way on a stream of others
-        self._context.set_tensor_address(name, image.address)
+        self._context.set_tensor_address(IMAGE, image.address)
         for dial, value in dials.items():
             staging = self._staging[dial]
             staging.hold(value.nbytes)
