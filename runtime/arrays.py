@@ -50,14 +50,17 @@ class GpuArray:
         return GpuArray(self.address, shape, self.dtype, self, self.pending)
 
 
-def is_on_gpu(image: object) -> bool:
-    """Whether an object says that it is an array in a GPU's memory."""
-    return hasattr(image, "__cuda_array_interface__")
-
-
 def gpu_array(image: Any) -> GpuArray:
-    """An array of another library. Raises HyperguideError unless it is contiguous."""
-    told = image.__cuda_array_interface__
+    """An array of another library.
+
+    Raises HyperguideError unless it lies in a GPU's memory and is contiguous.
+    """
+    told = getattr(image, "__cuda_array_interface__", None)
+    if told is None:
+        raise HyperguideError(
+            f"{type(image).__name__} is no array in a GPU's memory: call the enhancer itself for "
+            "pictures of the host, or copy it to the GPU first."
+        )
     shape, kind = tuple(told["shape"]), np.dtype(told["typestr"])
     strides = told.get("strides")
     if strides is not None and strides != _strides(shape, kind):

@@ -8,6 +8,7 @@ from typing import Any
 import cv2
 import numpy as np
 
+from .arrays import as_numpy
 from .errors import HyperguideError
 from .pixels import layout_of
 from .result import Result
@@ -41,12 +42,13 @@ class Stream:
         self._enhancer = enhancer
         self._before: tuple[np.ndarray, np.ndarray] | None = None  # glance and map
 
-    def __call__(self, frame: np.ndarray, **dials: Any) -> Result:
+    def __call__(self, frame: Any, **dials: Any) -> Result:
         """Enhance the next frame.
 
         frame: as a picture of `Enhancer.__call__`, not a batch.
         dials: as of a call; with `guidance` of one's own nothing is smoothed.
         """
+        frame = as_numpy(frame)
         if dials.get("guidance") is not None or self.smooth == 0:
             return self._enhancer(frame, **dials)
         if layout_of(frame).batched:

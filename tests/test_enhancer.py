@@ -229,8 +229,10 @@ def test_maps_with_a_channel_axis_or_a_rounding_beyond_the_range_are_accepted(
 def test_a_map_of_another_size_is_resized_and_said_so(
     astronaut: np.ndarray, enhancers: dict[str, hyperguide.Enhancer]
 ) -> None:
-    with pytest.warns(UserWarning, match="map of 20x10 pixels was resized to the picture's 64x48"):
+    wanted = "map of 20x10 pixels was resized to the picture's 64x48"
+    with pytest.warns(UserWarning, match=wanted) as warned:
         result = enhancers["denoise"](astronaut[:48, :64], guidance=np.full((10, 20), 0.1))
+    assert warned[0].filename == __file__  # the line to mend is the caller's
     assert result.guidance is not None
     np.testing.assert_allclose(result.guidance, 0.1, rtol=1e-6)
 

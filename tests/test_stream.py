@@ -135,6 +135,17 @@ def test_a_map_of_ones_own_is_not_smoothed(
     np.testing.assert_array_equal(given.image, denoiser(frame, guidance=0.05).image)
 
 
+def test_frames_of_other_libraries_are_taken(
+    denoiser: hyperguide.Enhancer, astronaut: np.ndarray
+) -> None:
+    torch = pytest.importorskip("torch")
+    frame = astronaut[:48, :64].copy()
+    with denoiser.stream(smooth=0.5) as ours, denoiser.stream(smooth=0.5) as theirs:
+        for _ in range(2):
+            expected = ours(frame).image
+            np.testing.assert_array_equal(theirs(torch.from_numpy(frame)).image, expected)
+
+
 @pytest.mark.parametrize("smooth", [-0.1, 1.0, 2.0, float("nan")])
 def test_a_smoothing_that_is_none_is_refused(
     smooth: float, denoiser: hyperguide.Enhancer, astronaut: np.ndarray

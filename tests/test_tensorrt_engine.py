@@ -331,6 +331,8 @@ def test_pictures_in_the_memory_of_the_gpu_that_do_not_fit_are_refused(
             enhancer.on_gpu(odd)
     with pytest.raises(HyperguideError, match="has no input 'strength'"):
         enhancer.on_gpu(OnGpu(gpu, image), strength=0.5)
+    with pytest.raises(HyperguideError, match="ndarray is no array in a GPU's memory: call the"):
+        enhancer.on_gpu(image)
     with pytest.raises(HyperguideError, match="takes no pictures from a GPU's memory"):
         hyperguide.load(exported, device="cpu").on_gpu(OnGpu(gpu, image))
 
