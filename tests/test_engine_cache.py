@@ -183,7 +183,6 @@ def test_two_at_once_build_one_engine(
             waiting.set()
 
     own_cache.mkdir(parents=True)
-    plan_key = cache._key
     with pytest.MonkeyPatch.context() as patch, ThreadPoolExecutor(2) as pool:
         patch.setattr(cache, "_key", lambda *parts: "one")
         with file_lock(own_cache / "one.lock"):
@@ -191,7 +190,6 @@ def test_two_at_once_build_one_engine(
             assert waiting.wait(20)
             assert not builds
         engines = [future.result(60) for future in both]
-    assert plan_key is cache._key
     assert len(builds) == 1
     assert engines[0].content == engines[1].content
 
@@ -229,6 +227,14 @@ def test_auto_takes_a_gpu_only_if_it_computes_right(
     assert enhancer.engine == "ONNX Runtime, CPU"
     assert "wrong" in enhancer.why
     assert "not in this onnxruntime" in enhancer.why
+    assert not gpu.memory
+
+    def fails(self: Any, feeds: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+        run(self, feeds)
+        raise HyperguideError("the launch failed.")
+
+    monkeypatch.setattr(engine.TensorRtEngine, "run", fails)
+    assert "the launch failed" in hyperguide.load(exported).why
     assert not gpu.memory
 
 
