@@ -2,24 +2,27 @@
 
 from __future__ import annotations
 
-import math
 from collections import Counter
 from typing import Any
 
+import numpy as np
 import onnx
 import torch
 from onnx import TensorProto
 from torch.utils.flop_counter import FlopCounterMode
 
-from hyperguide.model_file import IMAGE
+from hyperguide.model_file import IMAGE, KERNEL
 from hyperguide.pixels import next_multiple
 from hyperguide.training.model import GuidedModel
+
+from .tensors import Tensors
 
 # Pixels of the picture that work is told for, 720p.
 _PIXELS = 1280 * 720
 
-# Of the picture that memory is told for.
-_SIDE = 1024
+# Of the pictures that memory is measured on, and of the one that it is told for.
+_SIDES = (128, 256)
+_MEGAPIXEL = 1 << 20
 
 _PRECISIONS = {TensorProto.FLOAT: "fp32", TensorProto.FLOAT16: "fp16"}
 
@@ -67,49 +70,50 @@ def operators(proto: onnx.ModelProto) -> dict[str, dict[str, int]]:
     return {precision: dict(sorted(counts.items())) for precision, counts in found.items()}
 
 
-def bytes_per_pixel(proto: onnx.ModelProto) -> float | None:
-    """The most memory that tensors take at once, for a pixel of a large picture.
+def bytes_per_pixel(proto: onnx.ModelProto) -> float:
+    """The most memory that tensors take at once, for a pixel of a picture of a megapixel.
 
     Nodes run in the file's order and every tensor lives until it was last read. What an engine
-    takes beyond that, and what it saves, is not counted.
-    Returns None where sizes depend on other things than the picture's, as on a blur kernel.
+    takes beyond that, and what it saves, is not counted. Sizes are measured on two small pictures:
+    not every one follows from the graph alone, but all grow with the pixels.
     """
-    sized = onnx.ModelProto()
-    sized.CopyFrom(proto)
-    for value in sized.graph.input:
-        sides = value.type.tensor_type.shape.dim
-        shape = [1, sides[1].dim_value, _SIDE, _SIDE] if value.name == IMAGE else [1, 1, 1, 1]
-        for side, length in zip(sides, shape, strict=True):
-            side.dim_value = length
-    for value in sized.graph.output:
-        value.type.tensor_type.ClearField("shape")
-    graph = onnx.shape_inference.infer_shapes(sized, data_prop=True).graph
-    sizes = {value.name: _bytes(value) for value in (*graph.value_info, *graph.output)}
-    if not all(sizes.get(node.output[0]) for node in graph.node if node.op_type == "Conv"):
-        return None
+    graph = proto.graph
+    made = [name for node in graph.node for name in node.output if name]
+    between = Tensors(proto, made)
+    small, large = ({n: v.nbytes for n, v in between(_feeds(graph, s)).items()} for s in _SIDES)
+    pixels = [side**2 for side in _SIDES]
+
+    def size(name: str) -> float:
+        if name not in large:  # a constant or an input
+            return 0.0
+        slope = (large[name] - small[name]) / (pixels[1] - pixels[0])
+        return large[name] + slope * (_MEGAPIXEL - pixels[1])
+
     last = {name: number for number, node in enumerate(graph.node) for name in node.input}
-    now, most = 0, 0
+    now, most = 0.0, 0.0
     for number, node in enumerate(graph.node):
-        now += sum(sizes.get(name, 0) for name in node.output)
+        now += sum(map(size, node.output))
         most = max(most, now)
-        read = {name for name in node.input if last[name] == number}
-        now -= sum(sizes.get(name, 0) for name in read)
-    return most / _SIDE**2
+        now -= sum(size(name) for name in set(node.input) if last[name] == number)
+    return most / _MEGAPIXEL
 
 
-def _bytes(value: onnx.ValueInfoProto) -> int:
-    tensor = value.type.tensor_type
-    sides = [side.dim_value for side in tensor.shape.dim]
-    if not tensor.HasField("shape") or 0 in sides:
-        return 0
-    return math.prod(sides) * onnx.helper.tensor_dtype_to_np_dtype(tensor.elem_type).itemsize
+def _feeds(graph: onnx.GraphProto, side: int) -> dict[str, np.ndarray]:
+    """A picture, and a kernel where there is one; dials have defaults."""
+    feeds = {}
+    for value in graph.input:
+        if value.name == IMAGE:
+            planes = value.type.tensor_type.shape.dim[1].dim_value
+            feeds[IMAGE] = np.full((1, planes, side, side), 0.5, np.float32)
+        elif value.name == KERNEL:
+            feeds[KERNEL] = np.full((1, 1, 15, 15), 1 / 225, np.float32)
+    return feeds
 
 
 def cost(model: GuidedModel, proto: onnx.ModelProto) -> dict[str, Any]:
     """What a model file says of its cost."""
-    memory = bytes_per_pixel(proto)
     return {
         "kilo_macs_per_pixel": round(kilo_macs(model), 2),
-        **({} if memory is None else {"bytes_per_pixel": round(memory)}),
+        "bytes_per_pixel": round(bytes_per_pixel(proto)),
         "operators": operators(proto),
     }

@@ -16,8 +16,9 @@ from dataclasses import dataclass
 import numpy as np
 import onnx
 import onnx.numpy_helper
-import onnxruntime
 from onnx import TensorProto
+
+from .tensors import Tensors
 
 # Largest finite value of fp16, and the share of it that calibration may reach: other pictures will
 # reach further.
@@ -46,24 +47,11 @@ def largest_values(
     proto: onnx.ModelProto, feeds: Sequence[Mapping[str, np.ndarray]]
 ) -> dict[str, float]:
     """The largest size of each float tensor's values on pictures, by its name."""
-    wide = onnx.ModelProto()
-    wide.CopyFrom(proto)
-    del wide.graph.output[:]
-    for name in sorted(_floats(proto) - {value.name for value in proto.graph.input}):
-        value = onnx.helper.make_tensor_value_info(name, TensorProto.FLOAT, None)
-        wide.graph.output.append(value)
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level = 4
-    # Fused steps would hide what lies between them.
-    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
-    session = onnxruntime.InferenceSession(
-        wide.SerializeToString(), options, providers=["CPUExecutionProvider"]
-    )
-    names = [value.name for value in wide.graph.output]
+    names = sorted(_floats(proto) - {value.name for value in proto.graph.input})
+    between = Tensors(proto, names)
     largest: dict[str, float] = {}
     for feed in feeds:
-        values = {**feed, **dict(zip(names, session.run(names, dict(feed)), strict=True))}
-        for name, value in values.items():
+        for name, value in {**feed, **between(feed)}.items():
             largest[name] = max(largest.get(name, 0.0), float(np.abs(value).max(initial=0)))
     return largest
 
