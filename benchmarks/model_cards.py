@@ -112,7 +112,9 @@ def write_card(name: str, words: Words, models: list[ModelFile]) -> str:
     for model in models:
         about = model.info
         reach = f"{about.receptive_field} pixels far"
-        if about.context == "global":
+        if about.whole_picture:
+            reach = "at the whole picture"
+        elif about.context == "global":
             reach += ", its map over the whole picture"
         lines.append(
             f"| `{model.path.name}` | {len(model.content)} | {about.precision} | {about.color} | "

@@ -13,6 +13,7 @@ from hyperguide.tasks import find_task
 from hyperguide.training.checkpoint import TrainedModel
 from hyperguide.training.model import GuidedModel
 from hyperguide.training.networks.hyper import StageHyperNetworks
+from hyperguide.training.networks.scattering import ScatteringUNet
 from hyperguide.training.networks.unfolded import UnfoldedDeconvolution
 
 from .probe import receptive_field
@@ -21,10 +22,12 @@ from .probe import receptive_field
 def describe(trained: TrainedModel) -> ModelInfo:
     """The description of a run's guided pair, in fp32.
 
-    Raises HyperguideError if the reconstruction network looks at the whole picture.
+    Raises HyperguideError if a reconstruction network that works at the picture's own resolution
+    looks at all of it.
     """
     model, preset, record = trained.model, trained.preset, trained.record
-    reach, is_global = _reach(model, preset.task == "deblur")
+    whole_picture = isinstance(model.reconstruction, ScatteringUNet)
+    reach, is_global = (0, True) if whole_picture else _reach(model, preset.task == "deblur")
     return ModelInfo(
         task=preset.task,
         tier=preset.tier,
@@ -35,6 +38,7 @@ def describe(trained: TrainedModel) -> ModelInfo:
         context="global" if is_global else "local",
         training=_training_record(record),
         quality={"validation": record["validation"]},
+        whole_picture=whole_picture,
     )
 
 

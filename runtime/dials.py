@@ -68,6 +68,15 @@ class Dials:
             for name, value in self.values.items()
         }
 
+    def shrunk(self, rows: int, columns: int) -> dict[str, np.ndarray]:
+        """The dials for a small copy of the picture."""
+        return {
+            name: value
+            if value.size == 1 or name == KERNEL
+            else _resize(value, (rows, columns), cv2.INTER_AREA)
+            for name, value in self.values.items()
+        }
+
 
 def check_dials(
     size: Size,
@@ -175,6 +184,11 @@ def resized(what: str, values: np.ndarray, size: tuple[int, int]) -> tuple[np.nd
     note = (
         f"The {what} of {columns}x{rows} pixels was resized to the picture's {size[1]}x{size[0]}."
     )
-    maps = values.reshape(-1, rows, columns)
-    fitted = [cv2.resize(m, size[::-1], interpolation=cv2.INTER_LINEAR) for m in maps]
-    return np.stack(fitted).reshape(*values.shape[:-2], *size), note
+    return _resize(values, size, cv2.INTER_LINEAR), note
+
+
+def _resize(values: np.ndarray, size: tuple[int, int], interpolation: int) -> np.ndarray:
+    """Resize each map of shape (..., H, W)."""
+    maps = values.reshape(-1, *values.shape[-2:])
+    fitted = [cv2.resize(m, size[::-1], interpolation=interpolation) for m in maps]
+    return np.stack(fitted).reshape(*values.shape[:-2], *size)

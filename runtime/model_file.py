@@ -66,6 +66,7 @@ class ModelInfo:
     receptive_field: how many pixels away an output pixel looks; with `context` global, when the
         map is given.
     context: `local`, or `global` if the predicted map depends on the whole picture.
+    whole_picture: whether what is made of a pixel does too, the map being given.
     precision: of the weights.
     io: of the pictures: `float` (NCHW in [0, 1]), or `uint8` (NHWC, bytes).
     training: how the model was trained: preset, data, steps, seconds.
@@ -88,6 +89,7 @@ class ModelInfo:
     quality: dict[str, Any] = field(default_factory=dict)
     cost: dict[str, Any] = field(default_factory=dict)
     card: dict[str, Any] = field(default_factory=dict)
+    whole_picture: bool = False
 
     @property
     def channels(self) -> int:
@@ -103,6 +105,8 @@ class ModelInfo:
             value = getattr(self, name)
             if type(value) is not int or value < least:
                 raise ValueError(f"{name} is {value!r}")
+        if type(self.whole_picture) is not bool:
+            raise ValueError(f"whole_picture is {self.whole_picture!r}")
         low, high = self.guidance.minimum, self.guidance.maximum
         if not (math.isfinite(low) and math.isfinite(high) and low < high):
             raise ValueError(f"the guidance ranges from {low!r} to {high!r}")
@@ -132,7 +136,7 @@ class ModelInfo:
             text = {k.removeprefix(PREFIX): v for k, v in metadata.items() if k.startswith(PREFIX)}
             values: dict[str, Any] = {name: text[name] for name in _TEXT}
             values |= {name: json.loads(text[name]) for name in _PARSED}
-            values |= {name: json.loads(text.get(name, "{}")) for name in _LATER}
+            values |= {name: json.loads(text[name]) for name in _LATER if name in text}
             values["guidance"] = Guidance(**values["guidance"])
             info = cls(**values)
             info._check()
@@ -150,7 +154,7 @@ _KNOWN: dict[str, tuple[str, ...]] = {
     "io": ("float", "uint8"),
 }
 _TEXT = ("task", "tier", "color", "context", "precision", "io")
-_LATER = ("cost", "card")  # older files lack them
+_LATER = ("cost", "card", "whole_picture")  # older files lack them
 _PARSED = ("guidance", "size_multiple", "receptive_field", "training", "quality")
 
 

@@ -15,10 +15,19 @@ from .cut import Cut
 from .dials import Dials
 from .errors import HyperguideError, OutOfMemoryError
 from .model_file import DIALS, KERNEL
-from .pixels import Layout, next_multiple, pad_to_multiple
+from .pixels import (
+    Layout,
+    from_tensor,
+    full_scale,
+    layout_of,
+    next_multiple,
+    pad_to_multiple,
+    to_tensor,
+)
 from .result import Result
 from .runner import Runner
 from .tiles import Seen, Tile, sample, tiles
+from .transfer import Transfer
 
 # Called with how much of a picture is done, in [0, 1]; what it raises ends the call.
 Report = Callable[[float], object]
@@ -39,20 +48,23 @@ class Parts:
         self._cut = cut
         self._most_pixels: int | None = None  # more than that did not fit into memory
         self._largest = runner.engine.largest
-        self._large = threading.BoundedSemaphore(
-            cut.at_once
-        )  # more would take more than is planned
+        # More large ones at once would take more than is planned.
+        self._large = threading.BoundedSemaphore(cut.at_once)
 
     def run(self, image: np.ndarray, layout: Layout, dials: Dials, report: Report) -> Result:
         """Enhance a picture, in parts if it is large or the engine runs out of memory."""
         count, height, width = layout.size(image)
         most = count if self._largest is None else self._largest[0]
         if count > most:
-            every = range(0, count, most)
-            return _joined(
-                self.run(image[i : i + most], layout, dials.pictures(i, i + most), report)
-                for i in every
-            )
+
+            def part(first: int) -> Result:
+                end = min(first + most, count)
+                pictures = image[first:end], layout, dials.pictures(first, end)
+                done = self.run(*pictures, lambda s: report((first + s * (end - first)) / count))
+                report(end / count)
+                return done
+
+            return _joined(part(first) for first in range(0, count, most))
         with nullcontext() if self._cut.is_small(count * height * width) else self._large:
             return self._run(image, layout, dials, report)
 
@@ -92,7 +104,7 @@ class Parts:
             tile = todo.pop()
             seen = tile.seen(overlap, height, width, self._runner.takes_kernel)
             if seen.pixels < height * width and glance is None and self._looks_far(dials):
-                glance = self._glance(image, layout, seen.pixels)
+                glance = self._glance(image, layout, dials, seen.pixels)
             halves = tile.split(multiple)
             if len(halves) > 1 and seen.pixels * count > (self._most_pixels or math.inf):
                 todo += halves[::-1]  # so much did not fit before
@@ -125,12 +137,14 @@ class Parts:
         layout: Layout,
         dials: Dials,
         seen: Seen,
-        glance: np.ndarray | None,
+        glance: np.ndarray | Transfer | None,
         level: np.ndarray | None,
     ) -> Result:
         """Enhance the part of a picture that the network is to see."""
         rows, columns = seen.rows.places, seen.columns.places
         part = image[:, rows][:, :, columns] if layout.batched else image[rows][:, columns]
+        if isinstance(glance, Transfer):
+            return _transferred(glance, part, layout, dials, seen)
         multiple = self._info.size_multiple
         feeds = dials.feeds(rows, columns, multiple)
         if level is not None:
@@ -151,16 +165,21 @@ class Parts:
         return next_multiple(reach, self._info.size_multiple)
 
     def _looks_far(self, dials: Dials) -> bool:
-        """Whether the map of a part would be another one than that of the whole picture."""
+        """Whether a part by itself would be given another map, or another look, than the whole."""
+        if self._info.whole_picture:
+            return True
         if self._info.context == "local" or self._runner.takes_kernel:
             return False
         mix = dials.values.get("guidance_mix")
         return mix is None or float(mix.min()) < 1
 
-    def _glance(self, image: np.ndarray, layout: Layout, pixels: int) -> np.ndarray:
-        """The map that is predicted for a whole picture, made smaller; shape (N, 1, h, w).
+    def _glance(
+        self, image: np.ndarray, layout: Layout, dials: Dials, pixels: int
+    ) -> np.ndarray | Transfer:
+        """What is found out from the whole picture, made smaller, for the sake of its parts.
 
         pixels: that a part may have.
+        Returns the predicted map, shape (N, 1, h, w), or how to enhance the parts.
         """
         count, height, width = layout.size(image)
         most = min(_GLANCE, self._most_pixels or _GLANCE)
@@ -171,25 +190,64 @@ class Parts:
             if self._largest is not None:
                 factor = min(factor, self._largest[1] / height, self._largest[2] / width)
             try:
-                return self._predict(image, layout, round(height * factor), round(width * factor))
+                rows, columns = max(round(height * factor), 1), max(round(width * factor), 1)
+                small = _reduced(image, layout, rows, columns)
+                if self._info.whole_picture:
+                    return self._enhance_small(small, layout, dials, (height, width))
+                return self._predict(small, layout)
             except (OutOfMemoryError, MemoryError):
                 if most <= _LEAST_GLANCE:
                     raise
                 most //= 2
 
-    def _predict(self, image: np.ndarray, layout: Layout, rows: int, columns: int) -> np.ndarray:
-        """The map of pictures made so small."""
-        size = (max(columns, 1), max(rows, 1))
-        pictures = image if layout.batched else image[None]
-        if layout.dtype == np.float16:
-            pictures = pictures.astype(np.float32)
-        small = np.stack([cv2.resize(p, size, interpolation=cv2.INTER_AREA) for p in pictures])
-        small = small.reshape(len(pictures), size[1], size[0], -1)
+    def _predict(self, small: np.ndarray, layout: Layout) -> np.ndarray:
+        """The map of pictures, shape (N, 1, h, w)."""
         result = self._runner.run(
             small, replace(layout, batched=True, planes=True, dtype=small.dtype), {}
         )
         assert result.guidance is not None
         return result.guidance[:, None]
+
+    def _enhance_small(
+        self, small: np.ndarray, layout: Layout, dials: Dials, size: tuple[int, int]
+    ) -> Transfer:
+        """How small copies are enhanced at full strength.
+
+        size: height and width of the pictures.
+        """
+        scale = np.float32(full_scale(small.dtype))
+        floats = small[..., : layout.color].astype(np.float32) / scale
+        rows, columns = floats.shape[1:3]
+        feeds = dials.shrunk(rows, columns)
+        feeds.pop("strength", None)
+        padded = {
+            name: value if value.size == 1 else pad_to_multiple(value, self._info.size_multiple)
+            for name, value in feeds.items()
+        }
+        result = self._runner.run(floats, layout_of(floats), padded)
+        assert result.guidance is not None
+        return Transfer(floats, result.image, result.guidance, size)
+
+
+def _reduced(image: np.ndarray, layout: Layout, rows: int, columns: int) -> np.ndarray:
+    """Small copies of pictures, shape (N, rows, columns, C)."""
+    pictures = image if layout.batched else image[None]
+    if layout.dtype == np.float16:
+        pictures = pictures.astype(np.float32)
+    small = [cv2.resize(p, (columns, rows), interpolation=cv2.INTER_AREA) for p in pictures]
+    return np.stack(small).reshape(len(pictures), rows, columns, -1)
+
+
+def _transferred(
+    transfer: Transfer, part: np.ndarray, layout: Layout, dials: Dials, seen: Seen
+) -> Result:
+    """Enhance a part as the small copy of the whole was."""
+    tensor, _ = to_tensor(part, layout.color)
+    enhanced, guidance = transfer(tensor, seen.rows.main, seen.columns.main)
+    feeds = dials.feeds(seen.rows.places, seen.columns.places, 1)
+    if "strength" in feeds:
+        enhanced = (tensor + feeds["strength"] * (enhanced - tensor)).clip(0, 1)
+    return Result(from_tensor(enhanced, part, layout), guidance if layout.batched else guidance[0])
 
 
 def _with_level(

@@ -17,7 +17,7 @@ from hyperguide.errors import HyperguideError
 from hyperguide.kernel_files import read_kernel
 from hyperguide.pictures import write_picture
 from hyperguide.training.data.batches import Stream, open_data
-from hyperguide.training.data.degradations import Blur, Haze, Noise, Rain
+from hyperguide.training.data.degradations import Blur, Haze, Noise, Rain, vary_tone
 from hyperguide.training.data.drawn_kernels import draw_kernel
 from hyperguide.training.preset import Schedule, Stage, load_preset
 from made_data import STAGE, generator, noise_picture, small_preset
@@ -99,6 +99,23 @@ def test_haze_inverts_by_the_scattering_model() -> None:
     assert torch.equal(sample.guidance, depth)
     t = torch.exp(-1.2 * depth)
     torch.testing.assert_close((sample.degraded - 0.8 * (1 - t)) / t, clean, atol=1e-5, rtol=0)
+
+
+def test_the_tone_of_photos_varies_within_its_bounds_before_the_haze_comes() -> None:
+    gray = torch.full((400, 3, 2, 2), 0.5)
+    varied = vary_tone(gray, 1.0, generator())
+    planes = varied[..., 0, 0]
+    assert torch.equal(varied, planes[..., None, None].expand_as(varied))  # of a whole photo
+    darkest = 0.5**2.0138 * 0.7 * 0.8607  # largest gamma, least exposure and light
+    assert darkest - 0.1 < float(planes.min()) < 0.2
+    assert 0.65 < float(planes.max()) < 0.5**0.4966 * 1.162 + 0.1
+    assert float((planes.amax(1) - planes.amin(1)).max()) > 0.05  # and has a tint
+    assert torch.equal(vary_tone(varied, 0.0, generator()), varied)
+    haze = Haze(beta=(0.8, 0.8), airlight=(0.9, 0.9), tint=0, clean=0, invented=0, tone=1)
+    sample = haze.degrade(gray, torch.ones_like(gray[:, :1]), generator(3))
+    assert float(sample.clean.std()) > 0.05
+    t = np.exp(-0.8)
+    torch.testing.assert_close(sample.degraded, sample.clean * t + 0.9 * (1 - t))
 
 
 def test_the_farthest_point_of_an_invented_scene_is_at_one() -> None:

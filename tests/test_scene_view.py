@@ -17,8 +17,8 @@ from hyperguide.pictures import write_picture
 from hyperguide.training.data.batches import open_data
 from hyperguide.training.model import build_model
 from hyperguide.training.networks.folding import fold_layers
-from hyperguide.training.networks.hyper import SCENE, HyperNetwork
-from hyperguide.training.networks.resampling import average, interpolate
+from hyperguide.training.networks.hyper import HyperNetwork
+from hyperguide.training.networks.resampling import SCENE, average, interpolate
 from hyperguide.training.preset import Stage, load_preset
 from made_data import noise_picture
 

@@ -213,6 +213,22 @@ def test_a_map_of_the_whole_is_predicted_smaller_until_it_fits(astronaut: np.nda
     assert len(parts) >= 2
 
 
+def test_a_batch_is_reported_as_one_whatever_the_engine_takes_at_once(
+    astronaut: np.ndarray,
+) -> None:
+    file = read_model_file(bundled_path("denoise", "fast"))
+    small = _Small(OnnxRuntimeCpu(file, 1), 10**9)
+    small.largest = (2, 480, 480)  # type: ignore[assignment]
+    batch = np.stack([_photo(astronaut[i:], 64, 700) for i in range(5)])
+    shares: list[float] = []
+    result = Enhancer(file, small, tile=128)(batch, report=shares.append)
+    assert shares == sorted(shares)
+    assert len(set(shares)) > 5
+    assert shares[-1] == 1
+    expected = Enhancer(file, OnnxRuntimeCpu(file, 1), tile=None)(batch)
+    assert np.abs(result.image.astype(int) - expected.image).max() <= 1
+
+
 @pytest.mark.parametrize("options", [{"tile": 0}, {"tile": -5}, {"max_memory": 0}])
 def test_sizes_that_are_none_are_refused(options: dict[str, int]) -> None:
     with pytest.raises(HyperguideError, match="must be positive"):

@@ -16,6 +16,7 @@ from hyperguide.tasks import find_task
 from .networks.griddehazenet import GridDehazeNet
 from .networks.hyper import ConstantMap, HyperNetwork, PlainHyperNetwork, StageHyperNetworks
 from .networks.prenet import PReNet
+from .networks.scattering import ScatteringUNet
 from .networks.stack import GuidedStack
 from .networks.unet import GuidedUNet
 from .networks.unfolded import DilatedDenoiser, UnfoldedDeconvolution
@@ -28,6 +29,7 @@ from .preset import (
     Preset,
     Proxy,
     Reconstruction,
+    ScatteringSettings,
     StackSettings,
     UNetSettings,
     UnfoldedSettings,
@@ -222,6 +224,8 @@ def _reconstruction(
     match settings:
         case UNetSettings(unshuffle, widths, middle, output, blocks):
             return GuidedUNet(channels, guided, unshuffle, widths, middle, output, maximum, blocks)
+        case ScatteringSettings(_, unshuffle, widths, middle, blocks):
+            return ScatteringUNet(channels, guided, unshuffle, widths, middle, maximum, blocks)
         case StackSettings(_, unshuffle, width, depth):
             return GuidedStack(channels, guided, unshuffle, width, depth, maximum)
         case PReNetSettings(stages=stages):

@@ -60,6 +60,16 @@ class PlainProxySettings:
         _check_sizes(self, "width")
 
 
+def _check_unet(settings: UNetSettings | ScatteringSettings) -> None:
+    _check_sizes(settings, "unshuffle", "widths", "middle", "blocks")
+    widths, blocks = len(settings.widths), len(settings.blocks)
+    if blocks not in (1, widths - 1):
+        raise HyperguideError(
+            f"A U-Net of {widths} widths takes {widths - 1} numbers of blocks or one for all, "
+            f"not {blocks}: mend blocks in the preset."
+        )
+
+
 @dataclass(frozen=True)
 class UNetSettings:
     """Arguments of `networks.unet.GuidedUNet`."""
@@ -72,12 +82,21 @@ class UNetSettings:
     network: Literal["unet"] = "unet"
 
     def __post_init__(self) -> None:
-        _check_sizes(self, "unshuffle", "widths", "middle", "blocks")
-        if len(self.blocks) not in (1, len(self.widths) - 1):
-            raise HyperguideError(
-                f"A U-Net of {len(self.widths)} widths takes {len(self.widths) - 1} numbers of "
-                f"blocks or one for all, not {len(self.blocks)}: mend blocks in the preset."
-            )
+        _check_unet(self)
+
+
+@dataclass(frozen=True)
+class ScatteringSettings:
+    """Arguments of `networks.scattering.ScatteringUNet`."""
+
+    network: Literal["scattering"]
+    unshuffle: int
+    widths: tuple[int, ...]
+    middle: int
+    blocks: tuple[int, ...] = (1,)
+
+    def __post_init__(self) -> None:
+        _check_unet(self)
 
 
 @dataclass(frozen=True)
@@ -149,7 +168,12 @@ class UnfoldedSettings:
 
 Proxy = CompactProxySettings | PlainProxySettings
 Reconstruction = (
-    UNetSettings | StackSettings | PReNetSettings | GridDehazeNetSettings | UnfoldedSettings
+    UNetSettings
+    | ScatteringSettings
+    | StackSettings
+    | PReNetSettings
+    | GridDehazeNetSettings
+    | UnfoldedSettings
 )
 
 
@@ -158,17 +182,22 @@ class Stage:
     """A part of the schedule: crops of `crop` pixels from photos reduced by `reduce`.
 
     until: the stage ends at this share of the steps.
+    least_share: for networks that see the whole scene: crops cover a random share of the photo,
+        of each side at least this, and are squeezed to `crop`; `reduce` then counts for nothing.
     """
 
     until: float
     crop: int
     batch: int
     reduce: int = 1
+    least_share: float = 0.0
 
     def __post_init__(self) -> None:
         for name in ("crop", "batch", "reduce"):
             if getattr(self, name) < 1:
                 raise HyperguideError(f"A stage's {name} must be at least 1 in the preset.")
+        if not 0 <= self.least_share <= 1:
+            raise HyperguideError("A stage's least_share must be in [0, 1] in the preset.")
 
 
 @dataclass(frozen=True)

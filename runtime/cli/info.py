@@ -38,6 +38,7 @@ def info(model: str, tier: str, as_json: bool) -> None:
         "size_multiple": about.size_multiple,
         "receptive_field": about.receptive_field,
         "context": about.context,
+        "whole_picture": about.whole_picture,
         "precision": about.precision,
         "io": about.io,
         "cost": about.cost,

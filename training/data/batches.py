@@ -187,7 +187,7 @@ class Data:
             return self._crop_pair(planes, stage, rng)
         held_out = stream == "held_out"
         degradation = self.held_out_degradation if held_out else self.train_degradation
-        window = draw_window(stage.crop + degradation.margin, stage.reduce, rng)
+        window = draw_window(stage.crop + degradation.margin, stage.reduce, rng, stage.least_share)
         clean = self._to_tensor(window.cut(planes.clean))
         depth = None
         if planes.guidance is not None:
@@ -196,7 +196,7 @@ class Data:
 
     def _crop_pair(self, planes: Planes, stage: Stage, rng: Generator) -> Sample:
         assert planes.degraded is not None
-        window = draw_window(stage.crop, stage.reduce, rng)
+        window = draw_window(stage.crop, stage.reduce, rng, stage.least_share)
         degraded = self._to_tensor(window.cut(planes.degraded))
         guidance = torch.zeros_like(degraded[:, :1])
         if planes.guidance is not None:

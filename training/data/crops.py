@@ -9,6 +9,9 @@ import numpy as np
 import torch
 from torch import Generator, Tensor
 
+# How much more of a picture's height than of its width a crop may cover, and the other way round.
+_SQUEEZED = 1.3
+
 
 @dataclass(frozen=True)
 class Window:
@@ -16,6 +19,8 @@ class Window:
 
     down, right: place in [0, 1) between the first and the last possible one.
     size: side of the crop in pixels, after the picture was reduced by the factor `reduce`.
+    share: of the picture's height and width that are squeezed into the crop; at (0, 0) the crop
+        keeps the picture's scale.
     """
 
     down: float
@@ -23,23 +28,35 @@ class Window:
     mirrored: bool
     size: int
     reduce: int = 1
+    share: tuple[float, float] = (0.0, 0.0)
 
     def cut(self, picture: np.ndarray) -> np.ndarray:
         """The crop, shape (size, size) or (size, size, C)."""
         side = self.size * self.reduce
-        crop = cut(picture, side, side, self.down, self.right)
-        if self.reduce > 1:
+        height, width = (
+            max(1, round(share * length)) if share else side
+            for share, length in zip(self.share, picture.shape, strict=False)
+        )
+        crop = cut(picture, height, width, self.down, self.right)
+        if crop.shape[:2] != (self.size, self.size):
             crop = cv2.resize(crop, (self.size, self.size), interpolation=cv2.INTER_AREA)
         return crop[:, ::-1] if self.mirrored else crop
 
 
-def draw_window(size: int, reduce: int, rng: Generator) -> Window:
+def draw_window(size: int, reduce: int, rng: Generator, least_share: float = 0.0) -> Window:
     """A window anywhere, mirrored half of the time.
 
     Rain falls and depth recedes upwards: windows are mirrored, never turned upside down.
+    least_share: see `preset.Stage`.
     """
     down, right, mirror = torch.rand(3, generator=rng).tolist()
-    return Window(down, right, mirror < 0.5, size, reduce)
+    share = 0.0, 0.0
+    if least_share:
+        size_of_both, taller = torch.rand(2, generator=rng).tolist()
+        both = least_share + (1 - least_share) * size_of_both
+        ratio = _SQUEEZED ** (taller - 0.5)
+        share = max(least_share, min(both * ratio, 1.0)), max(least_share, min(both / ratio, 1.0))
+    return Window(down, right, mirror < 0.5, size, reduce, share)
 
 
 def random_window(picture: np.ndarray, height: int, width: int, rng: Generator) -> np.ndarray:

@@ -212,6 +212,8 @@ class Haze:
     tint: largest difference of the light's channels from their mean.
     clean: share of samples without haze.
     invented: share of samples whose depth is drawn although the source brought one.
+    tone: how much the photos' gamma, exposure, white balance and saturation are varied, 0 to 1:
+        photos with depth show few places, and always in the same light.
     """
 
     beta: tuple[float, float] = (0.4, 1.8)
@@ -219,12 +221,14 @@ class Haze:
     tint: float = 0.03
     clean: float = 0.03
     invented: float = 0.1
+    tone: float = 0.0
 
     margin: ClassVar[int] = 0
 
     def degrade(self, clean: Tensor, depth: Tensor | None, rng: Generator) -> Sample:
         """Add haze; the map is the relative depth."""
         count, _, height, width = clean.shape
+        clean = vary_tone(clean, self.tone, rng) if self.tone else clean
         drawn = draw_depth(count, height, width, rng)
         if depth is None:
             depth = drawn
@@ -237,6 +241,21 @@ class Haze:
         transmission = torch.exp(-beta * depth)
         hazy = clean * transmission + light.clamp(max=1) * (1 - transmission)
         return Sample(hazy, clean, depth)
+
+
+def vary_tone(photos: Tensor, amount: float, rng: Generator) -> Tensor:
+    """Photos as another camera would take them in another light.
+
+    photos: shape (N, C, H, W) in [0, 1]; so is the result. amount: 0 leaves them, 1 doubles a
+        gamma or halves a saturation at most.
+    """
+    one, planes = (len(photos), 1, 1, 1), (len(photos), photos.shape[1], 1, 1)
+    photos = photos.clamp(min=1e-4) ** torch.exp(amount * _uniform(-0.7, 0.7, one, rng))
+    light = torch.exp(amount * _uniform(-0.15, 0.15, planes, rng))
+    photos = photos * light * (1 - amount * _uniform(0, 0.3, one, rng))
+    gray = photos.mean(1, keepdim=True)
+    saturation = 1 + amount * _uniform(-0.5, 0.5, one, rng)
+    return (gray + saturation * (photos - gray)).clamp(0, 1)
 
 
 def draw_depth(count: int, height: int, width: int, rng: Generator) -> Tensor:

@@ -12,11 +12,8 @@ from hyperguide.errors import HyperguideError
 
 from ..preset import View
 from .guided_input import MIDDLE, UnshuffledConvolution
-from .resampling import average, interpolate
+from .resampling import SCENE, average, interpolate
 from .upsampling import Upsampling
-
-# Rows and columns of the view `scene`.
-SCENE = (96, 128)
 
 _DETAIL_GAIN = 5.0  # brings noise to the size of a picture's values
 

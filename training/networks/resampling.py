@@ -10,6 +10,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+# Rows and columns of the grid on which networks see a whole picture.
+SCENE = (96, 128)
+
 
 def average(image: Tensor, rows: int, columns: int) -> Tensor:
     """The mean over each cell of a grid, as `adaptive_avg_pool2d` computes it.

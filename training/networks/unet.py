@@ -39,21 +39,85 @@ def _residual_blocks(width: int, count: int) -> nn.Module:
     return nn.Sequential(*(ResidualBlock(width) for _ in range(count)))
 
 
-class GuidedUNet(nn.Module):
-    """A_omega(y; g): a U-Net over unshuffled pixels, the guidance map one more input channel.
+class UNetFeatures(nn.Module):
+    """The U-Net without its last layer, over unshuffled pixels, the map one more input channel.
 
-    With one width it is a plain residual stack. No normalisation layers: a picture's result must
-    not depend on its batch or on what stands elsewhere in it.
+    No normalisation layers: a picture's result must not depend on its batch or on what stands
+    elsewhere in it.
 
     channels: of the image.
     guided: whether there is a guidance channel; without it the unguided twin.
     unshuffle: side of the pixel blocks folded into channels.
     widths: feature channels per level, finest first.
     middle: residual blocks at the coarsest level.
-    blocks: residual blocks each way at the other levels, finest first; one number serves all.
-    output: `residual` adds the tail to the image; `affine` also multiplies it,
-        K y - B + y, the form of the inverted scattering model.
     maximum: the map is divided by it, so that the networks see it in [0, 1].
+    blocks: residual blocks each way at the other levels, finest first; one number serves all.
+    """
+
+    def __init__(
+        self,
+        channels: int,
+        guided: bool,
+        unshuffle: int,
+        widths: tuple[int, ...],
+        middle: int,
+        maximum: float,
+        blocks: tuple[int, ...],
+    ) -> None:
+        super().__init__()
+        self.unshuffle = unshuffle
+        self.maximum = maximum
+        self.channels = channels
+        self.asks_per_stage = False
+        others = widths[:-1]
+        levels = list(zip(others, blocks if len(blocks) > 1 else blocks * len(others), strict=True))
+        self.head = GuidedHead(channels, guided, widths[0], unshuffle, maximum)
+        self.encoder = nn.ModuleList(_residual_blocks(*level) for level in levels)
+        self.exits = nn.ModuleList(nn.Identity() for _ in widths[:-1])  # as `entry` of the blocks
+        self.down = nn.ModuleList(
+            nn.Conv2d(fine, coarse, 2, stride=2) for fine, coarse in pairwise(widths)
+        )
+        self.middle = nn.ModuleList(ResidualBlock(widths[-1]) for _ in range(middle))
+        self.up = nn.ModuleList(nn.Conv2d(coarse, 4 * fine, 1) for fine, coarse in pairwise(widths))
+        self.decoder = nn.ModuleList(_residual_blocks(*level) for level in levels)
+
+    def encode(self, image: Tensor, guidance: Tensor | None) -> tuple[Tensor, list[Tensor]]:
+        """The features of the coarsest level, and those of the others, finest first."""
+        x = self.head(image, guidance)
+        skips = []
+        for block, leave, down in zip(self.encoder, self.exits, self.down, strict=True):
+            x = leave(block(x))
+            skips.append(x)
+            x = down(x)
+        for block in self.middle:
+            x = block(x)
+        return x, skips
+
+    def decode(self, x: Tensor, skips: list[Tensor]) -> Tensor:
+        """The features of the finest level."""
+        for level in reversed(range(len(self.up))):
+            x = F.pixel_shuffle(self.up[level](x), 2) + skips[level]
+            x = self.decoder[level](x)
+        return x
+
+    def last_layer(self, outputs: int) -> nn.Conv2d:
+        """A convolution from the finest features to planes, zero at first."""
+        assert isinstance(self.head, nn.Conv2d)
+        layer = nn.Conv2d(self.head.out_channels, outputs * self.unshuffle**2, 3, padding=1)
+        assert layer.bias is not None
+        nn.init.zeros_(layer.weight)
+        nn.init.zeros_(layer.bias)
+        return layer
+
+
+class GuidedUNet(UNetFeatures):
+    """A_omega(y; g): the U-Net over the image, at its own resolution.
+
+    With one width it is a plain residual stack.
+
+    output: `residual` adds the last layer to the image; `affine` also multiplies it,
+        K y - B + y, the form of the inverted scattering model.
+    The others: see `UNetFeatures`.
     """
 
     def __init__(
@@ -67,29 +131,10 @@ class GuidedUNet(nn.Module):
         maximum: float,
         blocks: tuple[int, ...] = (1,),
     ) -> None:
-        super().__init__()
-        self.unshuffle = unshuffle
+        super().__init__(channels, guided, unshuffle, widths, middle, maximum, blocks)
         self.output = output
-        self.maximum = maximum
-        self.channels = channels
-        self.asks_per_stage = False
-        pixels = unshuffle**2
-        outputs = channels * (2 if output == "affine" else 1)
-        self.head = GuidedHead(channels, guided, widths[0], unshuffle, maximum)
-        others = widths[:-1]
-        levels = list(zip(others, blocks if len(blocks) > 1 else blocks * len(others), strict=True))
-        self.encoder = nn.ModuleList(_residual_blocks(*level) for level in levels)
-        self.exits = nn.ModuleList(nn.Identity() for _ in widths[:-1])  # as `entry` of the blocks
-        self.down = nn.ModuleList(
-            nn.Conv2d(fine, coarse, 2, stride=2) for fine, coarse in pairwise(widths)
-        )
-        self.middle = nn.ModuleList(ResidualBlock(widths[-1]) for _ in range(middle))
-        self.up = nn.ModuleList(nn.Conv2d(coarse, 4 * fine, 1) for fine, coarse in pairwise(widths))
-        self.decoder = nn.ModuleList(_residual_blocks(*level) for level in levels)
-        self.tail = nn.Conv2d(widths[0], outputs * pixels, 3, padding=1)
-        nn.init.zeros_(self.tail.weight)  # training starts at the identity
-        assert self.tail.bias is not None
-        nn.init.zeros_(self.tail.bias)
+        # Training starts at the identity.
+        self.tail = self.last_layer(channels * (2 if output == "affine" else 1))
 
     @property
     def size_multiple(self) -> int:
@@ -103,17 +148,7 @@ class GuidedUNet(nn.Module):
         guidance: shape (N, 1, H, W) in the task's unit; absent for the unguided twin.
         Returns shape (N, C, H, W).
         """
-        x = self.head(image, guidance)
-        skips = []
-        for block, leave, down in zip(self.encoder, self.exits, self.down, strict=True):
-            x = leave(block(x))
-            skips.append(x)
-            x = down(x)
-        for block in self.middle:
-            x = block(x)
-        for level in reversed(range(len(self.up))):
-            x = F.pixel_shuffle(self.up[level](x), 2) + skips[level]
-            x = self.decoder[level](x)
+        x = self.decode(*self.encode(image, guidance))
         x = F.pixel_shuffle(self.tail(x), self.unshuffle)
         if self.output == "affine":
             gain, offset = x.split(self.channels, 1)

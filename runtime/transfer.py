@@ -1,0 +1,64 @@
+"""What a network did to a small copy of a picture, done to the picture."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+
+from .tiles import Range, sample
+
+# Pixels of the copy on each side over which a gain and an offset are fitted.
+_RADIUS = 4
+# Variance below which a region counts as flat and gets an offset alone, full scale = 1.
+_FLAT = 1e-5
+
+
+class Transfer:
+    """Gains and offsets, enhanced = gain * picture + offset, that vary slowly over a picture.
+
+    They are fitted to the copy, each plane by itself, as in the fast guided filter (K. He, J. Sun,
+    2015, https://arxiv.org/abs/1505.00996). Haze is such a change of a picture; noise is none.
+
+    small, enhanced: the copy and what became of it, shape (N, h, w, C), float32.
+    guidance: its maps, shape (N, h, w).
+    size: height and width of the picture.
+    """
+
+    def __init__(
+        self, small: np.ndarray, enhanced: np.ndarray, guidance: np.ndarray, size: tuple[int, int]
+    ) -> None:
+        self._size = size
+        self._guidance = guidance[:, None]
+        fitted = [
+            [_fit(before[..., c], after[..., c]) for c in range(small.shape[3])]
+            for before, after in zip(small, enhanced, strict=True)
+        ]
+        self._gain, self._offset = np.asarray(fitted).transpose(2, 0, 1, 3, 4)
+
+    def __call__(
+        self, part: np.ndarray, rows: Range, columns: Range
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Enhance a part of the picture, shape (N, C, rows, columns).
+
+        Returns it in [0, 1], and its maps, shape (N, rows, columns).
+        """
+        gain, offset, guidance = (
+            sample(grid, rows, columns, self._size)
+            for grid in (self._gain, self._offset, self._guidance)
+        )
+        return (gain * part + offset).clip(0, 1), np.ascontiguousarray(guidance[:, 0])
+
+
+def _fit(before: np.ndarray, after: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Gain and offset of each pixel of a plane, by least squares over its surroundings."""
+    mean, mean_after = _mean(before), _mean(after)
+    variance = _mean(before * before) - mean * mean
+    covariance = _mean(before * after) - mean * mean_after
+    gain = covariance / (np.maximum(variance, 0) + _FLAT)
+    return _mean(gain), _mean(mean_after - gain * mean)
+
+
+def _mean(plane: np.ndarray) -> np.ndarray:
+    """The mean of each pixel's surroundings."""
+    side = 2 * _RADIUS + 1
+    return cv2.boxFilter(plane, cv2.CV_32F, (side, side), borderType=cv2.BORDER_REFLECT)

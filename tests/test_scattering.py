@@ -1,0 +1,155 @@
+"""The dehazing network that looks at the whole scene in a small size."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from hyperguide.errors import HyperguideError
+from hyperguide.pictures import write_picture
+from hyperguide.training.data.batches import open_data
+from hyperguide.training.data.crops import draw_window
+from hyperguide.training.networks.resampling import SCENE
+from hyperguide.training.networks.scattering import ScatteringUNet
+from hyperguide.training.preset import Stage, load_preset
+from made_data import noise_picture
+
+
+def _random(*shape: int) -> Tensor:
+    return torch.rand(shape, generator=torch.Generator().manual_seed(0))
+
+
+def _network() -> ScatteringUNet:
+    torch.manual_seed(0)
+    return ScatteringUNet(3, True, 2, (16, 32), 1, 1.0).eval()
+
+
+def _said(tau: float) -> float:
+    """What the last layer must say for an optical depth."""
+    return (math.log(tau / (3 - tau)) + 3) / 4
+
+
+@torch.no_grad()
+def _set(network: ScatteringUNet, tau: float, light: tuple[float, ...]) -> None:
+    """Make the network say the same of every picture."""
+    assert network.tail.bias is not None
+    network.tail.bias[:4] = _said(tau)
+    shares = (torch.tensor(light) - 0.5) / 0.5
+    network.light.bias.copy_(torch.logit(shares))
+
+
+@pytest.mark.parametrize("size", [(96, 128), (37, 211), (300, 200)])
+def test_the_scattering_model_is_inverted(size: tuple[int, int]) -> None:
+    clean, tau, light = _random(2, 3, *size), 0.7, (0.9, 0.8, 0.95)
+    airlight = torch.tensor(light)[:, None, None]
+    hazy = clean * math.exp(-tau) + airlight * (1 - math.exp(-tau))
+    network = _network()
+    _set(network, tau, light)
+    with torch.no_grad():
+        torch.testing.assert_close(network(hazy, hazy[:, :1]), clean, atol=2e-5, rtol=0)
+
+
+def test_haze_may_end_within_a_cell_where_the_brightness_does() -> None:
+    """Bright pixels lie in haze, dark ones before it: of each cell, half and half."""
+    clean = torch.full((1, 3, 2 * SCENE[0], 2 * SCENE[1]), 0.2)
+    hazy = clean.clone()
+    light, tau = 1.0 - 1e-6, 1.0
+    hazy[..., ::2] = clean[..., ::2] * math.exp(-tau) + light * (1 - math.exp(-tau))
+    network = _network()
+    low, high = _said(0.001), _said(tau)
+    dark, bright = float(hazy.min()), float(hazy.max())
+    slope = (high - low) / (bright - dark)
+    _set(network, 0.1, (light, light, light))
+    with torch.no_grad():
+        assert network.tail.bias is not None
+        network.tail.bias[:4] = low - slope * dark
+        network.tail.bias[4:] = slope
+        restored = network(hazy, hazy[:, :1])
+    torch.testing.assert_close(restored, clean, atol=2e-3, rtol=0)
+
+
+def _busy() -> ScatteringUNet:
+    """A network whose last layers say something."""
+    network = _network()
+    nn.init.normal_(network.tail.weight, std=0.02)
+    nn.init.normal_(network.light.weight, std=0.5)
+    return network
+
+
+def test_what_is_seen_does_not_depend_on_the_resolution() -> None:
+    scene = F.interpolate(_random(1, 3, 24, 32), SCENE, mode="bilinear")
+    large = scene.repeat_interleave(4, 2).repeat_interleave(4, 3)
+    network = _busy()
+    with torch.no_grad():
+        small, big = (network(picture, picture[:, :1]) for picture in (scene, large))
+    assert (small - scene).abs().mean() > 0.03
+    # But for the middle of a cell, planes are interpolated.
+    difference = (F.avg_pool2d(big, 4) - small).abs()
+    assert difference.mean() < 0.01
+    assert difference.max() < 0.08
+
+
+def test_every_part_knows_the_whole_scene() -> None:
+    scene = _random(1, 3, *SCENE)
+    changed = scene.clone()
+    changed[..., 64:, 96:] = 1
+    network = _busy()
+    with torch.no_grad():
+        difference = network(scene, scene[:, :1]) - network(changed, scene[:, :1])
+    assert difference[..., :8, :8].abs().mean() > 1e-4
+
+
+def test_blocks_that_the_scene_cannot_hold_are_refused() -> None:
+    with pytest.raises(HyperguideError, match="96x128 does not divide into blocks of 64"):
+        ScatteringUNet(3, True, 4, (16,) * 5, 1, 1.0)
+
+
+@pytest.mark.parametrize("least", [0.3, 0.8, 1.0])
+def test_crops_that_cover_a_share_of_the_scene_show_so_much_of_it(least: float) -> None:
+    """Of a picture whose values are its columns, and one whose values are its rows."""
+    height, width = 150, 250
+    columns = np.tile(np.arange(width, dtype=np.float32), (height, 1))
+    rows = np.tile(np.arange(height, dtype=np.float32)[:, None], (1, width))
+    rng = torch.Generator().manual_seed(0)
+    shares = []
+    for _ in range(200):
+        window = draw_window(64, 1, rng, least)
+        seen = [window.cut(picture) for picture in (rows, columns)]
+        assert all(picture.shape == (64, 64) for picture in seen)
+        # Areas average: the first and the last value are those of the middle of a crop's pixel.
+        shares.append([np.ptp(s) * 64 / 63 / n for s, n in zip(seen, (height, width), strict=True)])
+    tall, wide = np.array(shares).T
+    # Crops are of whole pixels.
+    assert min(tall.min(), wide.min()) > least - 0.015
+    assert max(tall.max(), wide.max()) < 1.015
+    if least < 1:
+        assert tall.max() > 0.97
+        assert tall.min() < least + 0.15
+        assert 1.1 < (tall / wide).max() < 1.32
+
+
+def test_a_stage_squeezes_depth_and_photo_alike(tmp_path: Path) -> None:
+    for part in ("rgb", "depth"):
+        (tmp_path / part).mkdir()
+    for i in range(4):
+        picture = noise_picture(i, 64, 96)
+        write_picture(tmp_path / "rgb" / f"{i}.png", picture)
+        write_picture(tmp_path / "depth" / f"{i}.png", picture[..., 0])
+    preset = load_preset("dehaze", "fast")
+    preset.degradation.update(invented=0, tone=0)
+    data = open_data(preset, [tmp_path])
+    stage = Stage(until=1, crop=32, batch=4, least_share=0.5)
+    sample = data.draw("train", 0, stage, seed=0).sample
+    red = sample.clean[:, :1] / sample.clean[:, :1].amax((2, 3), keepdim=True)
+    torch.testing.assert_close(sample.guidance, red, atol=0.02, rtol=0)
+
+
+def test_shares_beyond_the_photo_are_refused() -> None:
+    with pytest.raises(HyperguideError, match=r"least_share must be in \[0, 1\]"):
+        Stage(until=1, crop=32, batch=4, least_share=1.5)

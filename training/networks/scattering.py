@@ -1,0 +1,85 @@
+"""The dehazing network that looks at the whole scene in a small size.
+
+Haze is coarse: how much light a point lost depends on its depth, and the light in between is one
+for the whole picture. Told the true transmission in 80x60 cells, the scattering model gives back
+NYU's pictures at 41 dB; what is hard is to know it, and that takes the whole scene. So all
+convolutions work on a grid of fixed size, whatever the picture's.
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from hyperguide.errors import HyperguideError
+
+from .resampling import SCENE, average, interpolate
+from .unet import UNetFeatures
+
+# The airlight is at least so bright, full scale = 1.
+_DARKEST_LIGHT = 0.5
+# Bound of the optical depth: of what lies behind, 5 % are left, too little to restore from 8 bits.
+_DENSEST = 3.0
+# What the last layer says is multiplied by this, so that small weights do.
+_GAIN = 4.0
+
+
+class ScatteringUNet(UNetFeatures):
+    """A_omega(y; g) inverts the scattering model I = J t + A (1 - t), t = exp(-tau) (Sec. 4.3).
+
+    A U-Net over the scene and its map finds tau for each cell and one airlight A for the picture;
+    J = A + (I - A) exp(tau) is computed for each pixel. Within a cell tau may depend on the
+    pixel's own brightness, for haze ends where things end, which is finer than a cell.
+
+    Its receptive field is the whole picture, also where the map is given.
+    The arguments: see `UNetFeatures`.
+    """
+
+    size_multiple = 1
+
+    def __init__(
+        self,
+        channels: int,
+        guided: bool,
+        unshuffle: int,
+        widths: tuple[int, ...],
+        middle: int,
+        maximum: float,
+        blocks: tuple[int, ...] = (1,),
+    ) -> None:
+        super().__init__(channels, guided, unshuffle, widths, middle, maximum, blocks)
+        block = unshuffle * 2 ** (len(widths) - 1)
+        if any(side % block for side in SCENE):
+            raise HyperguideError(
+                f"A scene of {SCENE[0]}x{SCENE[1]} does not divide into blocks of {block}: give "
+                "fewer widths or a smaller unshuffle in the preset."
+            )
+        self.tail = self.last_layer(2)
+        self.light = nn.Linear(2 * widths[-1], channels)
+        nn.init.zeros_(self.light.weight)
+        nn.init.constant_(self.light.bias, 2.0)  # training starts with a light near white
+
+    def forward(self, image: Tensor, guidance: Tensor | None = None) -> Tensor:
+        """Restore the image, not clipped.
+
+        image: shape (N, C, H, W) in [0, 1], any size.
+        guidance: shape (N, 1, H, W) in the task's unit; absent for the unguided twin.
+        Returns shape (N, C, H, W).
+        """
+        scene = average(image, *SCENE)
+        seen = None if guidance is None else average(guidance, *SCENE)
+        coarse, skips = self.encode(scene, seen)
+        airlight = self._airlight(coarse)
+        planes = F.pixel_shuffle(self.tail(self.decode(coarse, skips)), self.unshuffle)
+        planes = interpolate(planes.float(), *image.shape[2:])
+        base, slope = planes.split(1, 1)
+        brightness = image.mean(1, keepdim=True)
+        tau = _DENSEST * torch.sigmoid(_GAIN * (base + slope * brightness) - 3)
+        return airlight + (image - airlight) * torch.exp(tau)
+
+    def _airlight(self, coarse: Tensor) -> Tensor:
+        """One colour for the picture, from the coarsest features, shape (N, C, 1, 1)."""
+        pooled = torch.cat([coarse.mean((2, 3)), coarse.amax((2, 3))], 1)
+        share = torch.sigmoid(self.light(pooled).float())
+        return (_DARKEST_LIGHT + (1 - _DARKEST_LIGHT) * share)[..., None, None]
