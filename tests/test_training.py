@@ -61,7 +61,10 @@ def test_an_untrained_pair_is_the_identity_and_its_map_is_in_range(task: str) ->
     one = torch.ones(1, 1, 1, 1)
     with torch.no_grad():
         enhanced, guidance = model(image, 0 * one, 0 * one, one, one)
-    assert torch.equal(enhanced, image)
+    if task == "dehaze":  # begins with a little haze everywhere: of none, little is learnt
+        assert 0.02 < (enhanced - image).abs().mean() < 0.1
+    else:
+        assert torch.equal(enhanced, image)
     assert guidance.shape == (1, 1, 64, 96)
     assert model.proxy is not None
     assert 0 <= float(guidance.min()) <= float(guidance.max()) <= model.proxy.maximum
