@@ -48,3 +48,19 @@ def _field(path: Path, name: str) -> int | None:
     except OSError:
         return None
     return next((1024 * int(line.split()[1]) for line in lines if line.startswith(name)), None)
+
+
+class PeakMemory:
+    """The most memory that this process takes from now on, beyond what it holds now (Linux)."""
+
+    def __init__(self) -> None:
+        try:
+            Path("/proc/self/clear_refs").write_text("5")  # the peak starts anew
+            self._before = used_bytes()
+        except OSError:
+            self._before = None
+
+    def taken(self) -> int | None:
+        """Bytes so far; None where the system does not say."""
+        peak = _field(Path("/proc/self/status"), "VmHWM:")
+        return None if self._before is None or peak is None else max(peak - self._before, 0)

@@ -27,6 +27,7 @@ _VERBS = {
     "export": ("hyperguide.export.cli:export", "Fuse a trained pair into one ONNX file."),
     "build": ("hyperguide.export.build:build", "Build a TensorRT engine of a model file."),
     "verify": ("hyperguide.cli.verify:verify", "Prove that a model file is right on this machine."),
+    "bench": ("hyperguide.cli.bench:bench", "Time models on this machine and check them."),
     "info": ("hyperguide.cli.info:info", "Show what a model file is and how good."),
     "models": ("hyperguide.cli.models:models", "List the models that come with the package."),
     "doctor": ("hyperguide.cli.doctor:doctor", "Show what this machine can run."),

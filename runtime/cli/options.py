@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any, Literal
 
 import click
@@ -58,3 +59,20 @@ class TileType(click.ParamType):
         if not text.isdecimal() or int(text) == 0:
             self.fail(f"{text!r} is not a number of pixels, nor auto or off", param, ctx)
         return int(text)
+
+
+class ShapeType(click.ParamType):
+    """Height and width of a picture."""
+
+    name = "HxW"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[int, int]:
+        """(height, width) of a text like 720x1280."""
+        if isinstance(value, tuple):
+            return value
+        match = re.fullmatch(r"([1-9]\d*)x([1-9]\d*)", str(value).strip())
+        if match is None:
+            self.fail(f"{value!r} is not like 720x1280 (HxW)", param, ctx)
+        return int(match[1]), int(match[2])

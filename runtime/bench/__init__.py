@@ -1,0 +1,1 @@
+"""`hyperguide bench`: how fast files run on this machine, and whether they compute right."""

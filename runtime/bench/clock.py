@@ -1,0 +1,37 @@
+"""The time that benchmarks go by; tests bring their own."""
+
+from __future__ import annotations
+
+import time
+from typing import Protocol
+
+# The system wakes a sleeper so much late; the rest is waited for awake.
+_OVERSLEPT = 0.001
+
+
+class Clock(Protocol):
+    """Seconds since some moment."""
+
+    def now(self) -> float:
+        """The present moment."""
+        ...
+
+    def wait_until(self, moment: float) -> None:
+        """Return at a moment, or at once if it is over."""
+        ...
+
+
+class WallClock:
+    """The clock on the wall."""
+
+    def now(self) -> float:
+        """See `Clock.now`."""
+        return time.perf_counter()
+
+    def wait_until(self, moment: float) -> None:
+        """See `Clock.wait_until`."""
+        left = moment - time.perf_counter()
+        if left > _OVERSLEPT:
+            time.sleep(left - _OVERSLEPT)
+        while time.perf_counter() < moment:
+            pass

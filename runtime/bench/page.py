@@ -1,0 +1,223 @@
+"""A record as one page that needs nothing else: tables, and plots drawn as SVG."""
+
+from __future__ import annotations
+
+import html
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from statistics import fmean
+from typing import Any
+
+from .plots import Curve, plot
+from .table import cells, head
+
+_STYLE = """
+:root { color-scheme: light dark; --ink: #1b1f24; --soft: #667079; --line: #d6dade;
+  --paper: #ffffff; --bad: #b3261e; }
+@media (prefers-color-scheme: dark) { :root { --ink: #e6e8ea; --soft: #98a1a9; --line: #3a4148;
+  --paper: #16191c; --bad: #ff8a80; } }
+* { box-sizing: border-box }
+body { font: 16px/1.5 system-ui, sans-serif; color: var(--ink); background: var(--paper);
+  max-width: 68rem; margin: 0 auto; padding: 1.2rem; }
+h1 { font-size: 1.5rem; margin: 0 0 .3rem } h2 { font-size: 1.1rem; margin: 2rem 0 .5rem }
+p { margin: .3rem 0 } .soft { color: var(--soft) } .bad { color: var(--bad); font-weight: 600 }
+.wide { overflow-x: auto }
+table { border-collapse: collapse; font-variant-numeric: tabular-nums; font-size: .9rem }
+th, td { padding: .3rem .7rem; border-bottom: 1px solid var(--line); text-align: right;
+  white-space: nowrap }
+th { font-weight: 600; color: var(--soft) }
+th:first-child, td:first-child, th:nth-child(2), td:nth-child(2) { text-align: left }
+th:first-child, td:first-child { position: sticky; left: 0; background: var(--paper) }
+h3 { font-size: .95rem; font-weight: 600; margin: 1.2rem 0 .2rem }
+svg { width: 100%; height: auto; min-width: 30rem; max-width: 44rem; display: block }
+svg text { font: 12px system-ui, sans-serif; fill: var(--ink) } svg .soft { fill: var(--soft) }
+svg .axis { stroke: var(--line) } svg .curve { fill: none; stroke-width: 2 }
+code { font-size: .85rem; overflow-wrap: anywhere }
+.legend { display: flex; flex-wrap: wrap; gap: .2rem 1.2rem; font-size: .85rem; margin: .3rem 0 }
+.legend i { display: inline-block; width: .9rem; height: .25rem; margin-right: .4rem;
+  vertical-align: middle }
+"""
+
+_STAGES = ("pre", "copy in", "compute", "engine", "copy out", "post")
+
+_WHAT = {
+    "single": "one call after the other",
+    "streams": "{streams} calls at once, each loop waiting for its answer",
+    "rate": "{fps:g} frames per second whether or not the ones before are done; "
+    "latency counts from when a frame was due",
+    "offline": "one batch after the other",
+}
+
+
+def page(told: dict[str, Any]) -> str:
+    """The page of a record, see `run.record`."""
+    rows = [row for row in told["rows"] if "latency_ms" in row]
+    scenario = told["plan"]["scenario"]
+    parts = [
+        "<h1>hyperguide bench</h1>",
+        _about(told),
+        *_warnings(told),
+        "<h2>Figures</h2>",
+        _html_table(head(scenario), [cells(row, scenario) for row in rows]),
+        *_plots(rows),
+        "<h2>Where the time goes</h2>",
+        _stages(rows),
+        f"<h2>Again</h2><p><code>{html.escape(' '.join(told.get('command', [])))}</code></p>",
+        _packages(told["machine"]),
+    ]
+    return (
+        '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">'
+        f"<title>hyperguide bench</title><style>{_STYLE}</style></head>\n<body>\n"
+        + "\n".join(parts)
+        + "\n</body></html>\n"
+    )
+
+
+def _about(told: dict[str, Any]) -> str:
+    machine, plan = told["machine"], told["plan"]
+    gpu = machine.get("gpu")
+    where = f"{machine['processor']}, {machine['cores']} cores" + (
+        f"; {gpu['name']}" if gpu else ""
+    )
+    rates = {"fp32": "GFLOP/s in fp32", "int8": "GOP/s in int8"}
+    reached = [f"{value:.0f} {rates[kind]}" for kind, value in machine.get("peaks", {}).items()]
+    what = _WHAT[plan["scenario"]].format(**plan)
+    lines = [
+        f"{told.get('made', '')} on {where}"
+        + (f", which reach {' and '.join(reached)}" * bool(reached)),
+        f"{plan['scenario']}: {what}. Bytes in, bytes out; copies to and from a GPU are included.",
+    ]
+    return "".join(f'<p class="soft">{html.escape(line)}</p>' for line in lines)
+
+
+def _warnings(told: dict[str, Any]) -> list[str]:
+    texts = []
+    if not told["verified"]:
+        texts.append("Not verified: nothing was checked, so nobody knows what was computed.")
+    for row in told["rows"]:
+        if row["problem"]:
+            texts.append(f"Failed: {row['model']} on {row['device']}: {row['problem']}.")
+    return [f'<p class="bad">{html.escape(text)}</p>' for text in texts]
+
+
+def _name(row: dict[str, Any]) -> str:
+    return f"{row['model']}, {row['engine']}"
+
+
+def _size(row: dict[str, Any]) -> str:
+    return f"{row['size'][1]}x{row['size'][0]}"
+
+
+def _stages(rows: Sequence[dict[str, Any]]) -> str:
+    names = list(dict.fromkeys(name for row in rows for name in row["stages_ms"]))
+    names.sort(key=_STAGES.index)
+    lines = [
+        [row["model"], row["engine"], f"{row['size'][1]}x{row['size'][0]}"]
+        + [f"{row['stages_ms'][n]:.2f}" if n in row["stages_ms"] else "-" for n in names]
+        + [f"{1000 * row['load_seconds']:.0f}", f"{1000 * row['first_call_seconds']:.0f}"]
+        for row in rows
+    ]
+    head = [
+        "model",
+        "engine",
+        "size",
+        *(f"{name} ms" for name in names),
+        "load ms",
+        "first call ms",
+    ]
+    return _html_table(head, lines)
+
+
+def _html_table(head: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
+    top = "".join(f"<th>{html.escape(cell)}</th>" for cell in head)
+    body = "".join(
+        f"<tr>{''.join(f'<td>{html.escape(cell)}</td>' for cell in line)}</tr>" for line in lines
+    )
+    return f'<div class="wide"><table><tr>{top}</tr>{body}</table></div>'
+
+
+def _packages(machine: dict[str, Any]) -> str:
+    known = {"hyperguide": machine["hyperguide"], "python": machine["python"]}
+    known |= machine["packages"]
+    text = ", ".join(f"{name} {version}" for name, version in known.items())
+    gpu = machine.get("gpu")
+    more = "; GPU: " + ", ".join(f"{k} {v}" for k, v in gpu.items()) if gpu else ""
+    return f'<p class="soft">{html.escape(machine["system"] + ": " + text + more)}</p>'
+
+
+@dataclass(frozen=True)
+class _Quality:
+    suite: str
+    psnr: float
+
+
+def _plots(rows: Sequence[dict[str, Any]]) -> list[str]:
+    if not rows:
+        return []
+    parts = ["<h2>Latency: the share of calls that took no longer</h2>"]
+    for size, of_size in _groups(rows, _size).items():
+        for batch, members in _groups(of_size, lambda row: f"batch {row['batch']}").items():
+            parts += [f"<h3>{size}, {batch}</h3>", _latencies(members)]
+    if any(row["batch"] != rows[0]["batch"] for row in rows):
+        parts.append("<h2>Throughput over batch size</h2>")
+        for size, members in _groups(rows, _size).items():
+            parts += [f"<h3>{size}</h3>", _batches(members)]
+    for suite in dict.fromkeys(found.suite for row in rows if (found := _quality(row))):
+        of_suite = [row for row in rows if (q := _quality(row)) and q.suite == suite]
+        parts += [f"<h2>Quality against speed: {html.escape(suite)}</h2>", _against(of_suite)]
+    return parts
+
+
+def _groups(
+    rows: Sequence[dict[str, Any]], key: Callable[[dict[str, Any]], str]
+) -> dict[str, list[dict[str, Any]]]:
+    found: dict[str, list[dict[str, Any]]] = {}
+    for row in rows:
+        found.setdefault(key(row), []).append(row)
+    return found
+
+
+def _latencies(rows: Sequence[dict[str, Any]]) -> str:
+    curves = []
+    for row in rows:
+        values = sorted(row["latencies_ms"])
+        shares = [100 * (i + 1) / len(values) for i in range(len(values))]
+        curves.append(Curve(_name(row), values, shares, steps=True))
+    return plot(curves, "ms", "% of calls", log_x=True, zero_y=True)
+
+
+def _batches(rows: Sequence[dict[str, Any]]) -> str:
+    curves = []
+    for name, members in _groups(rows, _name).items():
+        members = sorted(members, key=lambda row: row["batch"])
+        speeds = [row["pictures_per_second"] for row in members]
+        curves.append(Curve(name, [row["batch"] for row in members], speeds, dots=True))
+    ticks = sorted({row["batch"] for row in rows})
+    label = "pictures in a call"
+    return plot(curves, label, "pictures/s", log_x=True, zero_y=True, x_ticks=ticks)
+
+
+def _quality(row: dict[str, Any]) -> _Quality | None:
+    """The mean PSNR of the first suite that the file was measured on."""
+    for suite, levels in row.get("quality", {}).items():
+        found = [v["output_psnr"] for v in levels.values() if isinstance(v, dict)]
+        if found:
+            return _Quality(f"{row['task']}, {suite}", fmean(found))
+        if suite == "validation" and isinstance(levels.get("output_psnr"), float):
+            return _Quality(
+                f"{row['task']}, held-out photos of its own training", levels["output_psnr"]
+            )
+    return None
+
+
+def _against(rows: Sequence[dict[str, Any]]) -> str:
+    curves = []
+    for row in rows:
+        quality = _quality(row)
+        assert quality is not None
+        megapixels = row["batch"] * math.prod(row["size"]) / 1e6
+        speed = row["latency_ms"]["p50"] / megapixels
+        curves.append(Curve(f"{_name(row)}, {_size(row)}", [speed], [quality.psnr], dots=True))
+    return plot(curves, "ms per megapixel", "PSNR, dB", log_x=True)

@@ -1,0 +1,205 @@
+"""One run over several subjects, in turns, so that what drifts hits all alike."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from statistics import fmean
+from typing import Any, Literal
+
+from hyperguide.errors import HyperguideError
+
+from .load import Load, at_once, at_rate, joined, one_by_one
+from .precision import convolutions
+from .statistics import growth, summary, uncertainty
+from .subject import Spec, Subject, Verdict
+
+Scenario = Literal["single", "streams", "rate", "offline"]
+
+# Above this growth of the latency with each second of frames an engine does not keep up.
+_BEHIND = 0.02
+# How many times the rounds asked for a run may take where the medians are not sure enough.
+_MORE_ROUNDS = 4
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How to load the subjects.
+
+    scenario: `single` calls one after the other; `streams` in so many loops at once; `rate` as
+        frames come, `fps` of them in a second, served by so many calls at once; `offline` one after
+        the other, in batches.
+    seconds: of work for each subject, in `rounds` stretches.
+    confidence: `single` and `offline` go on until half the width of the median's 95 % interval is
+        below this share of it, but not for more than four times `seconds`.
+    verify: whether subjects are checked; without, the record says so.
+    """
+
+    scenario: Scenario = "single"
+    seconds: float = 5.0
+    rounds: int = 5
+    confidence: float = 0.02
+    streams: int = 1
+    fps: float = 30.0
+    verify: bool = True
+
+
+@dataclass(eq=False)
+class Row:
+    """What was found out about a subject.
+
+    loads: the rounds; none if the subject failed. ran: convolutions by precision, where the engine
+        tells.
+    """
+
+    spec: Spec
+    engine: str = ""
+    verdict: Verdict = field(default_factory=lambda: Verdict(()))
+    loads: list[Load] = field(default_factory=list)
+    ran: dict[str, int] | None = None
+    stages: dict[str, float] = field(default_factory=dict)
+    facts: dict[str, Any] = field(default_factory=dict)
+
+    def growth(self, plan: Plan) -> float:
+        """See `statistics.growth`; the mean over the rounds, of which each begins anew."""
+        return fmean(growth(load.latencies, plan.fps) for load in self.loads)
+
+
+Open = Callable[[Spec], Subject]
+Progress = Callable[[str, int, int], None]
+
+
+def measure(
+    specs: Sequence[Spec], plan: Plan, open_subject: Open, progress: Progress = lambda *_: None
+) -> list[Row]:
+    """Load, check and time the subjects; those that fail are told, not timed.
+
+    progress: called with what is going on, the steps done and all steps.
+    """
+    rows = [Row(spec) for spec in specs]
+    steps = len(specs) * (1 + plan.rounds)
+    with contextlib.ExitStack() as stack:
+        subjects: dict[int, Subject] = {}
+        for number, row in enumerate(rows):
+            progress(f"check {row.spec.label}", number, steps)
+            subject = _prepared(row, plan, open_subject)
+            if subject is not None:
+                subjects[number] = subject
+                stack.callback(subject.close)
+        for done, (round_, row) in enumerate(_turns(plan, [rows[i] for i in subjects])):
+            progress(f"round {round_ + 1}", min(len(specs) + done, steps - 1), steps)
+            subject = subjects[rows.index(row)]
+            row.loads.append(_stretch(subject, plan))
+            if plan.verify and row.verdict.passed:
+                still = subject.still_right()
+                if still.problem:
+                    row.verdict = still
+        for number, subject in subjects.items():
+            rows[number].stages = subject.stages()
+    progress("done", steps, steps)
+    return rows
+
+
+def _turns(plan: Plan, rows: Sequence[Row]) -> Iterator[tuple[int, Row]]:
+    """Round and subject: all in each round, every time another one first."""
+    asks = plan.scenario in ("single", "offline")
+    for turn in range(plan.rounds * (_MORE_ROUNDS if asks else 1)):
+        for i in range(len(rows)):
+            row = rows[(turn + i) % len(rows)]
+            if turn < plan.rounds or not _sure(plan, row):
+                yield turn, row
+
+
+def _sure(plan: Plan, row: Row) -> bool:
+    return uncertainty(joined(row.loads).latencies) <= plan.confidence
+
+
+def _prepared(row: Row, plan: Plan, open_subject: Open) -> Subject | None:
+    """Open, warm up and check a subject; None if it fails, which the row then tells."""
+    try:
+        subject = open_subject(row.spec)
+    except HyperguideError as error:
+        row.verdict = Verdict((), str(error).rstrip("."))
+        return None
+    info = subject.file.info
+    row.engine = subject.engine.name
+    work = info.cost.get("kilo_macs_per_pixel")
+    row.facts = {
+        "task": info.task,
+        "tier": info.tier,
+        "precision": info.precision,
+        "sha256": hashlib.sha256(subject.file.content).hexdigest(),
+        "quality": info.quality,
+        "load_seconds": subject.load_seconds,
+        "first_call_seconds": subject.first_seconds,
+        "peak_memory_bytes": subject.peak_memory,
+        "giga_macs": None if work is None else work * row.spec.pixels / 1e6,
+    }
+    row.ran = convolutions(subject.file, subject.engine, row.spec.precision)
+    if plan.verify:
+        row.verdict = subject.verify()
+        if not row.verdict.passed:
+            subject.close()
+            return None
+    subject.call()
+    return subject
+
+
+def _stretch(subject: Subject, plan: Plan) -> Load:
+    seconds = plan.seconds / plan.rounds
+    match plan.scenario:
+        case "streams":
+            return at_once(subject.call, plan.streams, seconds)
+        case "rate":
+            return at_rate(subject.call, plan.fps, seconds, plan.streams)
+        case _:
+            return one_by_one(subject.call, seconds)
+
+
+def record(rows: Sequence[Row], plan: Plan, machine: dict[str, Any]) -> dict[str, Any]:
+    """All that is needed to judge the figures and to take them again."""
+    return {
+        "format": 1,
+        "machine": machine,
+        "plan": vars(plan) | {"bytes_in_bytes_out": True, "transfers": "included"},
+        "verified": plan.verify,
+        "rows": [_as_json(row, plan, machine.get("peaks", {})) for row in rows],
+    }
+
+
+def _as_json(row: Row, plan: Plan, peaks: dict[str, float]) -> dict[str, Any]:
+    spec = row.spec
+    told: dict[str, Any] = {
+        "model": spec.label,
+        "device": str(spec.device),
+        "engine": row.engine,
+        "size": [spec.height, spec.width],
+        "batch": spec.batch,
+        "asked_precision": spec.precision,
+        "convolutions": row.ran,
+        "verified": row.verdict.passed,
+        "checked": list(row.verdict.checked),
+        "problem": row.verdict.problem or None,
+        **row.facts,
+    }
+    if not row.loads:
+        return told
+    load = joined(row.loads)
+    latencies = load.latencies
+    told["latency_ms"] = summary(latencies)
+    told["latencies_ms"] = [round(1000 * value, 3) for value in latencies]
+    told["uncertainty"] = uncertainty(latencies)
+    told["pictures_per_second"] = load.calls_per_second * spec.batch
+    told["stages_ms"] = {name: 1000 * value for name, value in row.stages.items()}
+    if row.facts["giga_macs"] is not None:
+        told["giga_macs_per_second"] = row.facts["giga_macs"] * load.calls_per_second
+        kind = "int8" if row.ran and 2 * row.ran.get("int8", 0) > sum(row.ran.values()) else "fp32"
+        if kind in peaks:
+            share = 2 * told["giga_macs_per_second"] / peaks[kind]
+            told["share_of_peak"] = {"of": kind, "share": share}
+    if plan.scenario == "rate":
+        told["latency_growth"] = row.growth(plan)
+        told["keeps_up"] = told["latency_growth"] < _BEHIND
+    return told

@@ -1,0 +1,247 @@
+"""One file on one device at one size: what a benchmark calls, and the proof that it is right."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import cv2
+import numpy as np
+
+from hyperguide.dials import check_dials
+from hyperguide.engine_file import EngineFile, read_file
+from hyperguide.engines import (
+    Device,
+    Engine,
+    Settings,
+    TakesBytes,
+    TensorRtEngine,
+    fastest,
+    open_engine,
+)
+from hyperguide.engines.opening import Report
+from hyperguide.enhancer import Enhancer
+from hyperguide.memory import PeakMemory
+from hyperguide.model_file import ENHANCED, IMAGE, KERNEL, ModelFile
+from hyperguide.pixels import from_tensor, full_scale, layout_of, pad_to_multiple, to_tensor
+from hyperguide.result import Result
+from hyperguide.verify import compare_golden
+
+# Least PSNR in dB against another engine, by precision. Engines round differently before they
+# quantise; what is wrong is much farther off.
+_AGREES = {"fp32": 60.0, "fp16": 40.0}
+_AGREES_LOWER = 30.0
+
+
+@dataclass(frozen=True)
+class Spec:
+    """What to measure.
+
+    model: a file. label: its name in tables. batch: pictures in one call.
+    precision: `bf16` computes in it what is fp32 in the file.
+    """
+
+    model: Path
+    label: str
+    device: Device
+    height: int
+    width: int
+    batch: int = 1
+    precision: str = "fp32"
+
+    @property
+    def pixels(self) -> int:
+        """Of one call."""
+        return self.batch * self.height * self.width
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """Whether a subject computes what its file holds.
+
+    checked: what it was compared with; empty if nothing was.
+    problem: what is wrong, in words; empty if nothing is.
+    """
+
+    checked: tuple[str, ...]
+    problem: str = ""
+
+    @property
+    def passed(self) -> bool:
+        """Whether something was checked and nothing is wrong."""
+        return bool(self.checked) and not self.problem
+
+
+class Subject:
+    """A loaded file with frames of bytes to enhance, ready to be called.
+
+    at_once: calls that may come at the same time. threads: of one; 0 takes one per core.
+    load_seconds: until the file was loaded. first_seconds: of the first call after that.
+    peak_memory: bytes that loading and the first call took at most; None where the system does not
+        say.
+    Raises HyperguideError where the file or its engine cannot be loaded or called.
+    """
+
+    def __init__(
+        self,
+        spec: Spec,
+        frame: np.ndarray,
+        at_once: int = 1,
+        threads: int = 0,
+        trust: bool = False,
+        building: Report = lambda phase, done, steps: None,
+    ) -> None:
+        self.spec = spec
+        settings = Settings(threads, at_once, bf16=spec.precision == "bf16", report=building)
+        memory = PeakMemory()
+        began = time.perf_counter()
+        self.file = read_file(spec.model, trust)
+        self.engine: Engine
+        if spec.device.kind == "auto":
+            self.engine, _ = fastest(self.file, settings)
+        else:
+            self.engine = open_engine(self.file, spec.device, settings)
+        self._enhancer = Enhancer(self.file, self.engine, tile=None, at_once=at_once)
+        self.load_seconds = time.perf_counter() - began
+        self.frame = _shaped(frame, spec, self.file.info.channels)
+        self.dials: dict[str, Any] = {}
+        if KERNEL in self.file.inputs:  # without one it would have less to do
+            self.dials["kernel"] = np.full((15, 15), 1 / 225, np.float32)
+        began = time.perf_counter()
+        self._first = self.call()
+        self.first_seconds = time.perf_counter() - began
+        self.peak_memory = memory.taken()
+        self._last = self._first
+
+    def call(self) -> Result:
+        """Enhance the frame, or the batch."""
+        self._last = result = self._enhancer(self.frame, **self.dials)
+        return result
+
+    def verify(self) -> Verdict:
+        """Check golden samples, and the frame against ONNX Runtime's CPU engine."""
+        deviations = compare_golden(self.file, self.engine)
+        bad = [d for d in deviations if not d.passed]
+        checked = ["golden samples"]
+        if bad:
+            text = " and ".join(
+                f"{d.output} is off by {d.worst:.1e} of {d.tolerance:.0e}" for d in bad
+            )
+            return Verdict(tuple(checked), f"{text} in the golden samples")
+        other = self._on_another_engine()
+        if other is None:
+            return Verdict(tuple(checked))
+        checked.append("the frame on ONNX Runtime, CPU")
+        psnr = _psnr(self._first.image, other)
+        least = _AGREES.get(self.file.info.precision, _AGREES_LOWER)
+        if self.spec.precision == "bf16":
+            least = _AGREES_LOWER
+        if not psnr >= least:
+            return Verdict(tuple(checked), f"the frame differs from ONNX Runtime's, {psnr:.1f} dB")
+        return Verdict(tuple(checked))
+
+    def still_right(self) -> Verdict:
+        """Compare the latest call's result with the first one's, bit for bit but for a level."""
+        difference = np.abs(self._last.image.astype(int) - self._first.image)
+        if difference.max() <= 1:
+            return Verdict(("the last call against the first",))
+        return Verdict(
+            ("the last call against the first",),
+            f"calls on the same frame differ by {difference.max()} levels",
+        )
+
+    def stages(self, repeats: int = 5) -> dict[str, float]:
+        """Where a call's time goes, medians in seconds.
+
+        `pre` and `post` convert the picture's bytes to and from floats; `engine` is the engine's
+        call, which on a GPU of TensorRT's is told as `copy in`, `compute` and `copy out`. Engines
+        that convert bytes themselves have but one stage.
+        """
+        if not self.dials and isinstance(self.engine, TakesBytes):
+            return {"engine": median(self._seconds(self.call) for _ in range(repeats))}
+        layout = layout_of(self.frame)
+        multiple = self.file.info.size_multiple
+        whole = slice(None)
+        dials = check_dials(layout.size(self.frame), self.file.info.guidance, **self.dials)
+        feeds = dials.feeds(whole, whole, multiple)
+        found: dict[str, list[float]] = {}
+        for _ in range(repeats):
+            began = time.perf_counter()
+            tensor, _ = to_tensor(self.frame, self.file.info.channels)
+            feeds[IMAGE] = pad_to_multiple(tensor, multiple)
+            ready = time.perf_counter()
+            times: dict[str, float] = {}
+            if isinstance(self.engine, TensorRtEngine):
+                outputs, on_gpu = self.engine.run_timed(feeds)
+                times |= {
+                    "copy in": on_gpu.copy_in / 1000,
+                    "compute": on_gpu.compute / 1000,
+                    "copy out": on_gpu.copy_out / 1000,
+                }
+            else:
+                outputs = self.engine.run(feeds)
+                times["engine"] = time.perf_counter() - ready
+            computed = time.perf_counter()
+            _, height, width = layout.size(self.frame)
+            from_tensor(outputs[ENHANCED][..., :height, :width], self.frame, layout)
+            times |= {"pre": ready - began, "post": time.perf_counter() - computed}
+            for name, value in times.items():
+                found.setdefault(name, []).append(value)
+        return {name: median(values) for name, values in found.items()}
+
+    def _seconds(self, action: Callable[[], object]) -> float:
+        began = time.perf_counter()
+        action()
+        return time.perf_counter() - began
+
+    def close(self) -> None:
+        """Free what the engine holds."""
+        self._enhancer.close()
+
+    def _on_another_engine(self) -> np.ndarray | None:
+        """The frame as ONNX Runtime's CPU engine enhances it, where that is another engine."""
+        if isinstance(self.file, EngineFile) or self.engine.name == "ONNX Runtime, CPU":
+            return None
+        assert isinstance(self.file, ModelFile)
+        try:
+            engine = open_engine(self.file, Device("cpu"))
+        except Exception:  # it is not installed; the golden samples must do
+            return None
+        with Enhancer(self.file, engine, tile=None) as enhancer:
+            return enhancer(self.frame, **self.dials).image
+
+
+def _shaped(frame: np.ndarray, spec: Spec, channels: int) -> np.ndarray:
+    """The frame in the subject's size, planes and number."""
+    size = (spec.width, spec.height)
+    fitted = cv2.resize(frame, size, interpolation=cv2.INTER_AREA)
+    if channels == 1:
+        fitted = cv2.cvtColor(fitted, cv2.COLOR_RGB2GRAY)[..., None]
+    if spec.batch == 1:
+        return fitted
+    return np.stack([np.roll(fitted, 16 * i, axis=1) for i in range(spec.batch)])
+
+
+def synthetic_frame() -> np.ndarray:
+    """A frame of 1920x1080 with edges, slopes, texture and noise, RGB bytes."""
+    rng = np.random.default_rng(0)
+    height, width = 1080, 1920
+    coarse = rng.uniform(40, 200, (9, 16, 3)).astype(np.float32)
+    frame = cv2.resize(coarse, (width, height), interpolation=cv2.INTER_CUBIC)
+    for _ in range(60):
+        x, y = int(rng.integers(width)), int(rng.integers(height))
+        color = tuple(map(float, rng.uniform(20, 235, 3)))
+        cv2.circle(frame, (x, y), int(rng.integers(8, 120)), color, -1, cv2.LINE_8)
+    y, x = np.mgrid[:height, :width]
+    frame += 12 * np.sin(x / 3 + y / 7)[..., None] * (x > width // 2)[..., None]
+    noisy = frame + rng.normal(0, 12, frame.shape)
+    return np.rint(noisy.clip(0, 255)).astype(np.uint8)
+
+
+def _psnr(one: np.ndarray, other: np.ndarray) -> float:
+    error = np.mean((one.astype(np.float64) - other) ** 2) / full_scale(one.dtype) ** 2
+    return float("inf") if error == 0 else float(-10 * np.log10(error))

@@ -1,0 +1,321 @@
+"""`hyperguide bench`: what it measures, what it refuses to call fast, and its page."""
+
+from __future__ import annotations
+
+import json
+import re
+import time
+import xml.etree.ElementTree as ET
+from html.parser import HTMLParser
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import onnx
+import onnx.numpy_helper
+import pytest
+
+from conftest import Cli, fails
+from hyperguide.bench.machine import describe, peaks
+from hyperguide.bench.page import page
+from hyperguide.bench.plots import Curve, plot
+from hyperguide.bench.run import Plan, Scenario, measure, record
+from hyperguide.bench.subject import Spec, Subject, Verdict, synthetic_frame
+from hyperguide.bench.table import table
+from hyperguide.engines import Device
+from hyperguide.errors import HyperguideError
+from hyperguide.export.model import seal
+from hyperguide.model_file import read_model_file
+
+
+class _Fake:
+    """A subject that takes a known time, and may be wrong from the start or later on."""
+
+    def __init__(self, spec: Spec, seconds: float, wrong: str = "", later: str = "") -> None:
+        self.spec, self.seconds, self.wrong, self.later = spec, seconds, wrong, later
+        self.file = read_model_file(spec.model)
+        self.load_seconds = self.first_seconds = 0.0
+        self.peak_memory = None
+        self.engine = SimpleNamespace(name="fake")
+        self.calls: list[float] = []
+
+    def call(self) -> None:
+        self.calls.append(time.perf_counter())
+        time.sleep(self.seconds)
+
+    def verify(self) -> Verdict:
+        return Verdict(("golden samples",), self.wrong)
+
+    def still_right(self) -> Verdict:
+        return Verdict(("the last call",), self.later)
+
+    def stages(self) -> dict[str, float]:
+        return {"engine": self.seconds}
+
+    def close(self) -> None:
+        pass
+
+
+@pytest.fixture
+def specs(exported: Path) -> list[Spec]:
+    return [Spec(exported, name, Device("cpu"), 16, 24) for name in ("one", "two", "three")]
+
+
+def _run(fakes: dict[str, Any], specs: list[Spec], **plan: Any) -> dict[str, Any]:
+    chosen = Plan(**({"seconds": 0.3, "confidence": 10.0} | plan))
+    rows = measure(specs, chosen, lambda spec: fakes[spec.label])
+    return record(rows, chosen, describe() | {"peaks": {"fp32": 100.0}})
+
+
+def test_subjects_take_turns_and_everybody_is_first_once(specs: list[Spec]) -> None:
+    fakes = {spec.label: _Fake(spec, 0.002) for spec in specs}
+    told = _run(fakes, specs, rounds=3)
+    order = sorted((moment, label) for label, fake in fakes.items() for moment in fake.calls[1:])
+    turns = [label for i, (_, label) in enumerate(order) if i == 0 or order[i - 1][1] != label]
+    assert turns == ["one", "two", "three", "two", "three", "one", "three", "one", "two"]
+    for row in told["rows"]:
+        assert row["latency_ms"]["p50"] == pytest.approx(2, abs=1.5)
+        assert row["latency_ms"]["count"] == len(row["latencies_ms"])
+        assert row["verified"]
+
+
+def test_what_is_wrong_is_failed_not_fast(specs: list[Spec]) -> None:
+    fakes = {
+        "one": _Fake(specs[0], 0.0001, wrong="enhanced is off by 1"),
+        "two": _Fake(specs[1], 0.01),
+        "three": _Fake(specs[2], 0.01, later="calls on the same frame differ"),
+    }
+    told = _run(fakes, specs)
+    one, two, three = told["rows"]
+    assert "latency_ms" not in one
+    assert not fakes["one"].calls
+    assert (one["verified"], two["verified"], three["verified"]) == (False, True, False)
+    text = table(told)
+    assert "FAILED one on fake at 24x16: enhanced is off by 1" in text
+    assert "FAILED three on fake at 24x16: calls on the same frame differ" in text
+    assert len(re.findall("^two .* yes$", text, re.MULTILINE)) == 1
+    assert "Failed: one on cpu: enhanced is off by 1." in page(told)
+
+
+def test_medians_that_are_not_sure_are_measured_longer(specs: list[Spec]) -> None:
+    fake, unsure = _Fake(specs[0], 0.01), _Fake(specs[1], 0.01)
+    unsure.call = lambda: time.sleep(float(np.random.default_rng().choice([0.001, 0.03])))  # type: ignore[method-assign]
+    told = _run({"one": fake, "two": unsure}, specs[:2], confidence=0.3, seconds=0.4)
+    sure, not_sure = (sum(row["latencies_ms"]) / 1000 for row in told["rows"])
+    assert sure < 0.7
+    assert not_sure > 1.2
+    assert told["rows"][0]["uncertainty"] < 0.3
+
+
+@pytest.mark.parametrize(
+    ("seconds", "keeps_up"), [(0.005, True), (0.03, False)], ids=["below", "above"]
+)
+def test_above_capacity_the_report_says_so(
+    specs: list[Spec], seconds: float, keeps_up: bool
+) -> None:
+    fakes = {"one": _Fake(specs[0], seconds)}
+    told = _run(fakes, specs[:1], scenario="rate", fps=50.0, seconds=1.0, rounds=2)
+    row = told["rows"][0]
+    assert row["keeps_up"] is keeps_up
+    assert row["latency_growth"] == pytest.approx(max(seconds * 50 - 1, 0), abs=0.1)
+    assert ("s later each second" in table(told)) is not keeps_up
+    assert ("s later each second" in page(told)) is not keeps_up
+
+
+def test_streams_and_batches_count_every_picture(exported: Path) -> None:
+    spec = Spec(exported, "one", Device("cpu"), 16, 24, batch=4)
+    offline = _run({"one": _Fake(spec, 0.01)}, [spec], scenario="offline")["rows"][0]
+    assert offline["pictures_per_second"] == pytest.approx(400, rel=0.3)
+    spec = Spec(exported, "one", Device("cpu"), 16, 24)
+    streams = _run({"one": _Fake(spec, 0.01)}, [spec], scenario="streams", streams=3)["rows"][0]
+    assert streams["pictures_per_second"] == pytest.approx(300, rel=0.3)
+
+
+def test_a_file_that_cannot_be_opened_is_told_and_the_others_go_on(specs: list[Spec]) -> None:
+    fake = _Fake(specs[1], 0.005)
+
+    def open_subject(spec: Spec) -> Any:
+        if spec.label == "one":
+            raise HyperguideError("there is no such engine.")
+        return fake
+
+    plan = Plan(seconds=0.1)
+    told = record(measure(specs[:2], plan, open_subject), plan, describe())
+    assert told["rows"][0]["problem"] == "there is no such engine"
+    assert told["rows"][1]["latency_ms"]["count"] > 5
+
+
+def test_nothing_verified_is_said_everywhere(specs: list[Spec]) -> None:
+    told = _run({"one": _Fake(specs[0], 0.005)}, specs[:1], verify=False)
+    assert not told["verified"]
+    assert not told["rows"][0]["verified"]
+    assert "NOT VERIFIED" in table(told)
+    assert "Not verified" in page(told)
+
+
+@pytest.mark.parametrize("scenario", ["single", "streams", "rate", "offline"])
+def test_the_command_times_a_file(
+    scenario: Scenario, exported: Path, tmp_path: Path, cli: Cli
+) -> None:
+    words = ("--shape", "64x96", "--seconds", 0.3, "--confidence", 1, "--device", "cpu")
+    out = tmp_path / "a.json"
+    result = cli("bench", exported, *words, "--scenario", scenario, "--json", out)
+    assert result.code == 0, result.err
+    told = json.loads(out.read_text())
+    (row,) = told["rows"]
+    assert row["engine"] == "ONNX Runtime, CPU"
+    assert row["verified"]
+    assert row["checked"] == ["golden samples"]
+    assert row["convolutions"].keys() == {"fp32"}
+    assert row["giga_macs_per_second"] > 0
+    assert 0 < row["share_of_peak"]["share"] < 1
+    assert set(row["stages_ms"]) == {"pre", "engine", "post"}
+    parts = sum(row["stages_ms"].values())
+    if scenario == "single":
+        assert parts == pytest.approx(row["latency_ms"]["p50"], rel=1)
+    assert told["command"][0] == "hyperguide"
+    assert told["machine"]["packages"]["numpy"] == np.__version__
+    assert row["model"] in result.out
+
+
+def _wrong(path: Path, target: Path) -> Path:
+    """The file with red and blue exchanged, sealed again."""
+    model = onnx.load(path)
+    next(node for node in model.graph.node if "enhanced" in node.output).output[0] = "right"
+    order = onnx.numpy_helper.from_array(np.array([2, 1, 0]), "order")
+    model.graph.initializer.append(order)
+    axis = onnx.helper.make_attribute("axis", 1)
+    node = onnx.helper.make_node("Gather", ["right", "order"], ["enhanced"])
+    node.attribute.append(axis)
+    model.graph.node.append(node)
+    seal(model)
+    onnx.save(model, target)
+    return target
+
+
+def test_a_file_that_computes_wrong_fails_the_command(
+    exported: Path, tmp_path: Path, cli: Cli
+) -> None:
+    wrong = _wrong(exported, tmp_path / "wrong.onnx")
+    words = ("--shape", "32x48", "--seconds", 0.1, "--device", "cpu")
+    out = tmp_path / "a.json"
+    result = cli("bench", exported, wrong, *words, "--json", out)
+    fails(result, "1 of 2 failed")
+    assert re.search("FAILED wrong on ONNX Runtime, CPU at 48x32: enhanced is off by", result.out)
+    right, bad = json.loads(out.read_text())["rows"]
+    assert "latency_ms" in right
+    assert "latency_ms" not in bad
+    blind = cli("bench", wrong, *words, "--no-verify", "--json", tmp_path / "b.json")
+    assert blind.code == 0
+    assert "NOT VERIFIED" in blind.out
+    assert not json.loads((tmp_path / "b.json").read_text())["verified"]
+
+
+class _Checker(HTMLParser):
+    """Every element is closed, and nothing is fetched from elsewhere."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.texts: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        assert not {"src", "href"} & {name for name, _ in attrs}
+        if tag not in ("meta",):
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        pass
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        self.texts.append(data)
+
+
+def test_the_page_needs_nothing_else_and_shows_every_plot(specs: list[Spec]) -> None:
+    fakes = {spec.label: _Fake(spec, 0.003) for spec in specs}
+    told = _run(fakes, specs)
+    told["rows"][1] |= {"batch": 4, "model": "one"}
+    told["rows"][2]["model"] = "<b>&"
+    for row in told["rows"]:
+        row["quality"] = {"bsd68": {"15/255": {"output_psnr": 31.0}, "protocol": "rgb"}}
+    checker = _Checker()
+    checker.feed(page(told))
+    assert not checker.open
+    text = " ".join(checker.texts)
+    assert "Throughput over batch size" in text
+    assert "Quality against speed: denoise, bsd68" in text
+    assert "<b>&, fake" in text
+    drawings = re.findall("<svg.*?</svg>", page(told), re.DOTALL)
+    assert len(drawings) == 4  # latency of two batch sizes, throughput, quality
+    for drawing in drawings:
+        assert ET.fromstring(drawing).findall(".//{*}path") or "<circle" in drawing
+
+
+def test_points_are_drawn_where_their_values_are() -> None:
+    drawing = plot([Curve("a", [1, 10, 100], [0.0, 5.0, 10.0], dots=True)], "x", "y", log_x=True)
+    root = ET.fromstring(re.search("<svg.*</svg>", drawing, re.DOTALL)[0])  # type: ignore[index]
+    dots = [(float(c.attrib["cx"]), float(c.attrib["cy"])) for c in root.iter("circle")]
+    (x0, y0), (x1, y1), (x2, y2) = dots
+    assert x1 - x0 == pytest.approx(x2 - x1, abs=0.2)  # equal factors are equally far apart
+    assert y0 - y1 == pytest.approx(y1 - y2, abs=0.2)
+    assert y0 > y1 > y2
+    marks = {
+        t.text: float(t.attrib["x"])
+        for t in root.iter("text")
+        if t.get("text-anchor") == "middle" and "x" in t.attrib
+    }
+    for value, (x, _) in zip(("1", "10", "100"), dots, strict=True):
+        assert marks[value] == pytest.approx(x, abs=0.2)
+    flat = plot([Curve("b", [2.0], [3.0])], "x", "y")  # one point has no range
+    assert "<circle" in flat
+
+
+def test_what_the_machine_reaches_is_more_than_nothing() -> None:
+    found = peaks(0.05)
+    assert found.keys() == {"fp32", "int8"}
+    assert min(found.values()) > 1
+    assert describe()["cores"] >= 1
+
+
+@pytest.mark.parametrize("batch", [1, 3])
+def test_a_subject_is_what_the_enhancer_computes(batch: int, exported: Path) -> None:
+    subject = Subject(Spec(exported, "x", Device("cpu"), 50, 70, batch), synthetic_frame())
+    assert subject.verify().passed
+    result = subject.call()
+    assert (
+        result.image.shape == subject.frame.shape == ((50, 70, 3) if batch == 1 else (3, 50, 70, 3))
+    )
+    assert subject.still_right().passed
+    subject._last.image[..., 0] ^= 255
+    assert "differ by" in subject.still_right().problem
+    subject.close()
+
+
+@pytest.mark.parametrize(
+    ("words", "reason"),
+    [
+        (("--fps", 10), "belongs to --scenario rate"),
+        (("--streams", 2), "belongs to --scenario streams and rate"),
+        (("--shape", "64"), "is not like 720x1280"),
+        (("--batch", 0), "0 is not in the range"),
+    ],
+)
+def test_wrong_usage_exits_2(words: tuple[object, ...], reason: str, cli: Cli) -> None:
+    result = cli("bench", "denoise", *words)
+    assert result.code == 2
+    assert reason in result.err
+
+
+def test_existing_files_are_kept_and_missing_folders_named(
+    exported: Path, tmp_path: Path, cli: Cli
+) -> None:
+    kept = tmp_path / "kept.json"
+    kept.write_text("mine")
+    fails(cli("bench", exported, "--json", kept), "exists")
+    assert kept.read_text() == "mine"
+    fails(cli("bench", exported, "--html", tmp_path / "no" / "page.html"), "folder")
+    fails(cli("bench", tmp_path / "no.onnx", "--seconds", 0.1), "no model file")
