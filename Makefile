@@ -1,6 +1,7 @@
 # make demo   train briefly on real photos, export, verify, enhance, leave pictures to look at
 # make test   run the tests
 # make check  lint and types
+# make bench-check   ratios of speed that must hold, in a few minutes
 # Both `demo` and `test` set everything up first, in .venv.
 
 PYTHON ?= python3
@@ -12,7 +13,7 @@ BIN := $(VENV)/bin
 FILES := $(shell find runtime training export -name '*.py' -o -name '*.yaml' -o -name '*.onnx' | sort)
 INSTALLED := $(VENV)/.installed
 
-.PHONY: setup demo test check clean FORCE
+.PHONY: setup demo test check bench-check clean FORCE
 
 setup: $(INSTALLED)
 
@@ -43,6 +44,9 @@ check: setup
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+bench-check: setup
+	$(BIN)/python benchmarks/check.py
 
 clean:
 	rm -rf build dist demo *.egg-info $(INSTALLED)

@@ -48,7 +48,7 @@ def main() -> None:
         feeds = {"image": image.numpy()}
         if task == "deblur":
             feeds["kernel"] = np.full((1, 1, 19, 19), 1 / 361, np.float32)
-        runs = [_runner(graph, feeds, arguments.threads) for graph in (plain, fused)]
+        runs = [runner(graph, feeds, arguments.threads) for graph in (plain, fused)]
         results = [run() for run in runs]
         worst = max(float(np.abs(a - b).max()) for a, b in zip(*results, strict=True))
         before, after = _medians(runs, arguments.seconds)
@@ -62,9 +62,10 @@ def main() -> None:
         )
 
 
-def _runner(
+def runner(
     graph: onnx.ModelProto, feeds: dict[str, np.ndarray], threads: int
 ) -> Callable[[], list[np.ndarray]]:
+    """A graph's call on ONNX Runtime."""
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     options.log_severity_level = 4
