@@ -56,7 +56,8 @@ def test_every_bundled_file_builds_for_all_targets_and_sizes_up_to_4k(
     file = read_model_file(path)
     plan = _plan(file.info.size_multiple, targets=TARGETS, steerable=steerable, batches=(1, 1, 4))
     built = build_engine(file, tmp_path / "model.engine", plan, tensorrt)
-    assert set(built.convolutions) == {file.info.precision}
+    others = sum(built.convolutions.values()) - built.convolutions[file.info.precision]
+    assert others == (1 if file.info.precision == "int8" else 0)  # the map's enlargement
     engine = read_engine(tmp_path / "model.engine")
     info = engine.sidecar
     assert len(engine.content) > 0.5 * len(file.content)

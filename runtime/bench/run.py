@@ -143,12 +143,12 @@ def _prepared(row: Row, plan: Plan, open_subject: Open) -> Subject | None:
         if not row.verdict.passed:
             subject.close()
             return None
-    subject.call()
     return subject
 
 
 def _stretch(subject: Subject, plan: Plan) -> Load:
     seconds = plan.seconds / plan.rounds
+    subject.call()  # threads of the subject before may hold the cores for a moment yet
     match plan.scenario:
         case "streams":
             return at_once(subject.call, plan.streams, seconds)
