@@ -22,6 +22,7 @@ import numpy as np
 import torch
 from fused_against_plain import runner
 from runtime_against_engine import onnx_runtime, openvino
+from runtime_against_engine import seconds as seconds_of
 from untrained import roughened
 
 import hyperguide
@@ -62,7 +63,7 @@ def main() -> int:
             continue
         check = set_up()
         if chosen.handicap:
-            _slow_down(chosen.handicap * _quartile([_seconds(check.other) for _ in range(8)]))
+            _slow_down(chosen.handicap * _quartile([seconds_of(check.other) for _ in range(8)]))
         ratio = measured(check, chosen.seconds)
         holds = ratio <= check.most
         print(
@@ -128,19 +129,13 @@ def measured(check: Check, seconds: float) -> float:
     while time.perf_counter() < end or len(taken[0]) < 12:
         for side, action in zip(taken, (check.one, check.other), strict=True):
             action()  # the other side's threads go on waiting for work a while, and hold the cores
-            side += [_seconds(action) for _ in range(_CALLS)]
+            side += [seconds_of(action) for _ in range(_CALLS)]
     one, other = map(_quartile, taken)
     return one / other
 
 
 def _quartile(values: list[float]) -> float:
     return float(np.quantile(values, 0.25))
-
-
-def _seconds(action: Call) -> float:
-    began = time.perf_counter()
-    action()
-    return time.perf_counter() - began
 
 
 def _slow_down(seconds: float) -> None:

@@ -10,13 +10,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from small_engine import SmallEngine
 
 import hyperguide
 from conftest import TASKS, Cli, fails
 from hyperguide.bundled import bundled_path
 from hyperguide.engines import OnnxRuntimeCpu
 from hyperguide.enhancer import Enhancer
-from hyperguide.errors import HyperguideError, OutOfMemoryError
+from hyperguide.errors import HyperguideError
 from hyperguide.memory import free_bytes, parse_bytes, used_bytes
 from hyperguide.model_file import read_model_file
 from hyperguide.pictures import read_picture, write_picture
@@ -164,33 +165,12 @@ def test_samples_of_a_map_are_those_of_the_enlarged_one() -> None:
     np.testing.assert_allclose(part, expected[:, :, 13:44, 50:100], atol=1e-5)
 
 
-class _Small:
-    """An engine that has memory for so many pixels."""
-
-    name = "a small engine"
-    largest = None
-
-    def close(self) -> None:
-        pass
-
-    def __init__(self, engine: OnnxRuntimeCpu, pixels: int) -> None:
-        self._engine, self._pixels = engine, pixels
-        self.sizes: list[int] = []
-
-    def run(self, feeds: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-        count, _, height, width = feeds["image"].shape
-        self.sizes.append(count * height * width)
-        if count * height * width > self._pixels:
-            raise OutOfMemoryError("bad allocation")
-        return self._engine.run(feeds)
-
-
 def test_out_of_memory_shrinks_the_parts_and_goes_on(astronaut: np.ndarray) -> None:
     file = read_model_file(bundled_path("denoise", "fast"))
     engine = OnnxRuntimeCpu(file, 1)
     picture = _photo(astronaut, 400, 600)
     expected = Enhancer(file, engine, tile=None)(picture)
-    small = _Small(engine, 90_000)
+    small = SmallEngine(engine, 90_000)
     enhancer = Enhancer(file, small)
     result = enhancer(picture)
     assert np.abs(result.image.astype(int) - expected.image).max() <= 1
@@ -199,12 +179,12 @@ def test_out_of_memory_shrinks_the_parts_and_goes_on(astronaut: np.ndarray) -> N
     enhancer(picture)
     assert sum(size > 90_000 for size in small.sizes) == refused  # learnt
     with pytest.raises(HyperguideError, match="not enough memory for even"):
-        Enhancer(file, _Small(engine, 5))(picture)
+        Enhancer(file, SmallEngine(engine, 5))(picture)
 
 
 def test_a_map_of_the_whole_is_predicted_smaller_until_it_fits(astronaut: np.ndarray) -> None:
     file = read_model_file(bundled_path("dehaze", "fast"))
-    small = _Small(OnnxRuntimeCpu(file, 1), 330_000)
+    small = SmallEngine(OnnxRuntimeCpu(file, 1), 330_000)
     result = Enhancer(file, small)(_photo(astronaut, 512, 1024))
     assert result.image.shape == (512, 1024, 3)
     whole, glance, smaller, *parts = small.sizes
@@ -217,7 +197,7 @@ def test_a_batch_is_reported_as_one_whatever_the_engine_takes_at_once(
     astronaut: np.ndarray,
 ) -> None:
     file = read_model_file(bundled_path("denoise", "fast"))
-    small = _Small(OnnxRuntimeCpu(file, 1), 10**9)
+    small = SmallEngine(OnnxRuntimeCpu(file, 1), 10**9)
     small.largest = (2, 480, 480)  # type: ignore[assignment]
     batch = np.stack([_photo(astronaut[i:], 64, 700) for i in range(5)])
     shares: list[float] = []

@@ -9,12 +9,12 @@ import cv2
 import numpy as np
 import pytest
 import torch
+from small_engine import SmallEngine
 
 import hyperguide
 from conftest import Outcome
 from hyperguide.engines import OnnxRuntimeCpu
 from hyperguide.enhancer import Enhancer
-from hyperguide.errors import OutOfMemoryError
 from hyperguide.model_file import read_model_file
 from hyperguide.training.checkpoint import BEST, load_tensors, save_tensors
 from hyperguide.transfer import Transfer
@@ -128,27 +128,6 @@ def test_parts_are_enhanced_as_the_whole_is(
             np.testing.assert_array_equal(tiled.image[..., 3], given[..., 3])
 
 
-class _Small:
-    """An engine that has memory for so many pixels."""
-
-    name = "a small engine"
-    largest = None
-
-    def __init__(self, engine: OnnxRuntimeCpu, pixels: int) -> None:
-        self._engine, self._pixels = engine, pixels
-        self.sizes: list[int] = []
-
-    def close(self) -> None:
-        pass
-
-    def run(self, feeds: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-        _, _, height, width = feeds["image"].shape
-        self.sizes.append(height * width)
-        if height * width > self._pixels:
-            raise OutOfMemoryError("bad allocation")
-        return self._engine.run(feeds)
-
-
 def test_out_of_memory_makes_the_copy_smaller_until_it_fits(
     model: Path, astronaut: np.ndarray
 ) -> None:
@@ -156,7 +135,7 @@ def test_out_of_memory_makes_the_copy_smaller_until_it_fits(
     engine = OnnxRuntimeCpu(file, 1)
     picture = _scene(astronaut)[2]
     expected = Enhancer(file, engine, tile=None)(picture)
-    small = _Small(engine, 300_000)
+    small = SmallEngine(engine, 300_000)
     result = Enhancer(file, small)(picture)
     assert small.sizes[-1] <= 300_000 < small.sizes[0] == 1024 * 1024
     assert sum(size <= 300_000 for size in small.sizes) == 1  # the parts need no engine
