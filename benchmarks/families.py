@@ -36,8 +36,8 @@ from hyperguide.training.preset import (
 from hyperguide.training.trainer import Run, Settings
 
 FAMILIES: dict[str, Reconstruction] = {
-    "U-Net 16/32/64": UNetSettings(2, (16, 32, 64), 2, "residual"),
-    "plain residual stack 32": UNetSettings(2, (32,), 1, "residual"),
+    "U-Net 16/32/64": UNetSettings(2, (16, 32, 64), 2, output="residual"),
+    "plain residual stack 32": UNetSettings(2, (32,), 1, output="residual"),
     "re-parameterised stack 32 x 3": StackSettings("stack", 2, 32, 3),
     "re-parameterised stack 16 x 12": StackSettings("stack", 2, 16, 12),
 }

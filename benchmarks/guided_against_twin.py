@@ -26,7 +26,7 @@ from hyperguide.training.data.batches import open_data
 from hyperguide.training.data.sample import Sample
 from hyperguide.training.metrics import MOST_PSNR, psnr
 from hyperguide.training.model import GuidedModel, build_model
-from hyperguide.training.preset import Preset, Stage, UNetSettings, UnfoldedSettings, load_preset
+from hyperguide.training.preset import Preset, UNetShape, UnfoldedSettings, load_preset
 
 _WIDER = [1 + i / 40 for i in range(21)]
 _DEEPER = range(4)
@@ -46,7 +46,7 @@ def main() -> None:
     parser.add_argument("--strategy", default="strict", help="of the guided runs")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1])
     parser.add_argument("--pictures", type=int, default=100)
-    parser.add_argument("--crop", type=int, default=256)
+    parser.add_argument("--crop", type=int, help="sides of the crops; those of training by default")
     arguments = parser.parse_args()
     guided = load_preset(arguments.task, "fast", arguments.preset)
     presets = {arguments.strategy: guided, "unguided": twin_of(guided)}
@@ -82,7 +82,8 @@ def main() -> None:
                 *(["--resume"] if (run / STATE).exists() else []),
             )
     data = open_data(guided, arguments.data, arguments.streaks)
-    stage = Stage(until=1, crop=arguments.crop, batch=1)
+    last = guided.schedule.stages[-1]
+    stage = replace(last, crop=arguments.crop or last.crop, batch=1)
     samples = [
         data.draw("held_out", number, stage, seed=1).sample for number in range(arguments.pictures)
     ]
@@ -115,7 +116,7 @@ def twin_of(preset: Preset) -> Preset:
 def _enlarged(preset: Preset) -> Iterator[Preset]:
     network = preset.reconstruction
     unet = network.denoiser if isinstance(network, UnfoldedSettings) else network
-    assert isinstance(unet, UNetSettings), "twins are made of U-Nets"
+    assert isinstance(unet, UNetShape), "twins are made of U-Nets"
     for deeper in _DEEPER:
         for wider in _WIDER:
             widths = tuple(2 * round(width * wider / 2) for width in unet.widths)

@@ -24,6 +24,7 @@ from hyperguide.training.networks.griddehazenet import GridDehazeNet
 from hyperguide.training.networks.prenet import PReNet
 from hyperguide.training.networks.unet import GuidedUNet
 from hyperguide.training.official import initialise, load_official
+from hyperguide.training.preset import UNetShape
 
 _FOLDER = os.environ.get("HYPERGUIDE_DATA")
 published = pytest.mark.skipif(
@@ -177,7 +178,7 @@ def test_weights_of_another_network_are_refused(other: dict[str, Tensor], file: 
 
 @pytest.mark.parametrize(
     "reconstruction",
-    [GridDehazeNet(True, 1.0), GuidedUNet(3, True, 2, (16,), 1, "residual", 1.0)],
+    [GridDehazeNet(True, 1.0), GuidedUNet(3, True, 1.0, UNetShape(2, (16,), 1), "residual")],
 )
 def test_a_start_from_other_weights_names_both_networks(
     reconstruction: nn.Module, file: Path

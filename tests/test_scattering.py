@@ -17,7 +17,7 @@ from hyperguide.training.data.batches import open_data
 from hyperguide.training.data.crops import draw_window
 from hyperguide.training.networks.resampling import SCENE
 from hyperguide.training.networks.scattering import ScatteringUNet
-from hyperguide.training.preset import Stage, load_preset
+from hyperguide.training.preset import Stage, UNetShape, load_preset
 from made_data import noise_picture
 
 
@@ -27,7 +27,7 @@ def _random(*shape: int) -> Tensor:
 
 def _network() -> ScatteringUNet:
     torch.manual_seed(0)
-    return ScatteringUNet(3, True, 2, (16, 32), 1, 1.0).eval()
+    return ScatteringUNet(3, True, 1.0, UNetShape(2, (16, 32), 1)).eval()
 
 
 def _said(tau: float) -> float:
@@ -107,7 +107,7 @@ def test_every_part_knows_the_whole_scene() -> None:
 
 def test_blocks_that_the_scene_cannot_hold_are_refused() -> None:
     with pytest.raises(HyperguideError, match="96x128 does not divide into blocks of 64"):
-        ScatteringUNet(3, True, 4, (16,) * 5, 1, 1.0)
+        ScatteringUNet(3, True, 1.0, UNetShape(4, (16,) * 5, 1))
 
 
 @pytest.mark.parametrize("least", [0.3, 0.8, 1.0])

@@ -9,11 +9,11 @@ import pytest
 from hyperguide.errors import HyperguideError
 from hyperguide.export.probe import receptive_field
 from hyperguide.training.networks.unet import GuidedUNet
-from hyperguide.training.preset import load_preset, preset_from_dict
+from hyperguide.training.preset import UNetShape, load_preset, preset_from_dict
 
 
 def _reach(blocks: tuple[int, ...]) -> int:
-    network = GuidedUNet(1, True, 2, (16, 16, 16), 1, "residual", 1.0, blocks)
+    network = GuidedUNet(1, True, 1.0, UNetShape(2, (16, 16, 16), 1, blocks), "residual")
     reach = receptive_field(network, [1, 1], 0)
     assert reach is not None
     return reach

@@ -222,10 +222,10 @@ def _reconstruction(
     settings: Reconstruction, channels: int, guided: bool, maximum: float
 ) -> nn.Module:
     match settings:
-        case UNetSettings(unshuffle, widths, middle, output, blocks):
-            return GuidedUNet(channels, guided, unshuffle, widths, middle, output, maximum, blocks)
-        case ScatteringSettings(_, unshuffle, widths, middle, blocks):
-            return ScatteringUNet(channels, guided, unshuffle, widths, middle, maximum, blocks)
+        case UNetSettings(output=output):
+            return GuidedUNet(channels, guided, maximum, settings, output)
+        case ScatteringSettings():
+            return ScatteringUNet(channels, guided, maximum, settings)
         case StackSettings(_, unshuffle, width, depth):
             return GuidedStack(channels, guided, unshuffle, width, depth, maximum)
         case PReNetSettings(stages=stages):

@@ -60,43 +60,44 @@ class PlainProxySettings:
         _check_sizes(self, "width")
 
 
-def _check_unet(settings: UNetSettings | ScatteringSettings) -> None:
-    _check_sizes(settings, "unshuffle", "widths", "middle", "blocks")
-    widths, blocks = len(settings.widths), len(settings.blocks)
-    if blocks not in (1, widths - 1):
-        raise HyperguideError(
-            f"A U-Net of {widths} widths takes {widths - 1} numbers of blocks or one for all, "
-            f"not {blocks}: mend blocks in the preset."
-        )
-
-
 @dataclass(frozen=True)
-class UNetSettings:
-    """Arguments of `networks.unet.GuidedUNet`."""
+class UNetShape:
+    """What every U-Net is made of.
+
+    unshuffle: side of the pixel blocks folded into channels.
+    widths: feature channels per level, finest first.
+    middle: residual blocks at the coarsest level.
+    blocks: residual blocks each way at the other levels, finest first; one number serves all.
+    """
 
     unshuffle: int
     widths: tuple[int, ...]
     middle: int
-    output: Output
     blocks: tuple[int, ...] = (1,)
+
+    def __post_init__(self) -> None:
+        _check_sizes(self, "unshuffle", "widths", "middle", "blocks")
+        widths, blocks = len(self.widths), len(self.blocks)
+        if blocks not in (1, widths - 1):
+            raise HyperguideError(
+                f"A U-Net of {widths} widths takes {widths - 1} numbers of blocks or one for all, "
+                f"not {blocks}: mend blocks in the preset."
+            )
+
+
+@dataclass(frozen=True, kw_only=True)
+class UNetSettings(UNetShape):
+    """`networks.unet.GuidedUNet`."""
+
+    output: Output
     network: Literal["unet"] = "unet"
 
-    def __post_init__(self) -> None:
-        _check_unet(self)
 
-
-@dataclass(frozen=True)
-class ScatteringSettings:
-    """Arguments of `networks.scattering.ScatteringUNet`."""
+@dataclass(frozen=True, kw_only=True)
+class ScatteringSettings(UNetShape):
+    """`networks.scattering.ScatteringUNet`."""
 
     network: Literal["scattering"]
-    unshuffle: int
-    widths: tuple[int, ...]
-    middle: int
-    blocks: tuple[int, ...] = (1,)
-
-    def __post_init__(self) -> None:
-        _check_unet(self)
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from hyperguide.errors import HyperguideError
 
+from ..preset import UNetShape
 from .resampling import SCENE, average, interpolate
 from .unet import UNetFeatures
 
@@ -38,25 +39,16 @@ class ScatteringUNet(UNetFeatures):
 
     size_multiple = 1
 
-    def __init__(
-        self,
-        channels: int,
-        guided: bool,
-        unshuffle: int,
-        widths: tuple[int, ...],
-        middle: int,
-        maximum: float,
-        blocks: tuple[int, ...] = (1,),
-    ) -> None:
-        super().__init__(channels, guided, unshuffle, widths, middle, maximum, blocks)
-        block = unshuffle * 2 ** (len(widths) - 1)
+    def __init__(self, channels: int, guided: bool, maximum: float, shape: UNetShape) -> None:
+        super().__init__(channels, guided, maximum, shape)
+        block = shape.unshuffle * 2 ** (len(shape.widths) - 1)
         if any(side % block for side in SCENE):
             raise HyperguideError(
                 f"A scene of {SCENE[0]}x{SCENE[1]} does not divide into blocks of {block}: give "
                 "fewer widths or a smaller unshuffle in the preset."
             )
         self.tail = self.last_layer(2)
-        self.light = nn.Linear(2 * widths[-1], channels)
+        self.light = nn.Linear(2 * shape.widths[-1], channels)
         nn.init.zeros_(self.light.weight)
         nn.init.constant_(self.light.bias, 2.0)  # training starts with a light near white
 

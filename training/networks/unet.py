@@ -11,7 +11,7 @@ from itertools import pairwise
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ..preset import Output
+from ..preset import Output, UNetShape
 from .guided_input import GuidedHead
 
 
@@ -47,37 +47,25 @@ class UNetFeatures(nn.Module):
 
     channels: of the image.
     guided: whether there is a guidance channel; without it the unguided twin.
-    unshuffle: side of the pixel blocks folded into channels.
-    widths: feature channels per level, finest first.
-    middle: residual blocks at the coarsest level.
     maximum: the map is divided by it, so that the networks see it in [0, 1].
-    blocks: residual blocks each way at the other levels, finest first; one number serves all.
     """
 
-    def __init__(
-        self,
-        channels: int,
-        guided: bool,
-        unshuffle: int,
-        widths: tuple[int, ...],
-        middle: int,
-        maximum: float,
-        blocks: tuple[int, ...],
-    ) -> None:
+    def __init__(self, channels: int, guided: bool, maximum: float, shape: UNetShape) -> None:
         super().__init__()
-        self.unshuffle = unshuffle
+        widths, blocks = shape.widths, shape.blocks
+        self.unshuffle = shape.unshuffle
         self.maximum = maximum
         self.channels = channels
         self.asks_per_stage = False
         others = widths[:-1]
         levels = list(zip(others, blocks if len(blocks) > 1 else blocks * len(others), strict=True))
-        self.head = GuidedHead(channels, guided, widths[0], unshuffle, maximum)
+        self.head = GuidedHead(channels, guided, widths[0], shape.unshuffle, maximum)
         self.encoder = nn.ModuleList(_residual_blocks(*level) for level in levels)
         self.exits = nn.ModuleList(nn.Identity() for _ in widths[:-1])  # as `entry` of the blocks
         self.down = nn.ModuleList(
             nn.Conv2d(fine, coarse, 2, stride=2) for fine, coarse in pairwise(widths)
         )
-        self.middle = nn.ModuleList(ResidualBlock(widths[-1]) for _ in range(middle))
+        self.middle = nn.ModuleList(ResidualBlock(widths[-1]) for _ in range(shape.middle))
         self.up = nn.ModuleList(nn.Conv2d(coarse, 4 * fine, 1) for fine, coarse in pairwise(widths))
         self.decoder = nn.ModuleList(_residual_blocks(*level) for level in levels)
 
@@ -121,17 +109,9 @@ class GuidedUNet(UNetFeatures):
     """
 
     def __init__(
-        self,
-        channels: int,
-        guided: bool,
-        unshuffle: int,
-        widths: tuple[int, ...],
-        middle: int,
-        output: Output,
-        maximum: float,
-        blocks: tuple[int, ...] = (1,),
+        self, channels: int, guided: bool, maximum: float, shape: UNetShape, output: Output
     ) -> None:
-        super().__init__(channels, guided, unshuffle, widths, middle, maximum, blocks)
+        super().__init__(channels, guided, maximum, shape)
         self.output = output
         # Training starts at the identity.
         self.tail = self.last_layer(channels * (2 if output == "affine" else 1))
