@@ -1,6 +1,8 @@
 # make demo   train briefly on real photos, export, verify, enhance, leave pictures to look at
 # make test   run the tests
 # make check  lint and types
+# make bench  ten minutes of benchmarks with peers: see bench/index.html
+# make bench-gpu  on a machine with an NVIDIA GPU: build, verify and time everything, see gpu/
 # make bench-check   ratios of speed that must hold, in a few minutes
 # Both `demo` and `test` set everything up first, in .venv.
 
@@ -13,7 +15,7 @@ BIN := $(VENV)/bin
 FILES := $(shell find runtime training export -name '*.py' -o -name '*.yaml' -o -name '*.onnx' | sort)
 INSTALLED := $(VENV)/.installed
 
-.PHONY: setup demo test check bench-check clean FORCE
+.PHONY: setup demo test check bench bench-gpu bench-check clean FORCE
 
 setup: $(INSTALLED)
 
@@ -45,8 +47,25 @@ check: setup
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
+bench: setup
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[dev,peers]' \
+		--config-settings editable_mode=strict
+	mkdir -p bench
+	$(BIN)/python -m pytest benchmarks --benchmark-enable -m "not long" \
+		--benchmark-json bench/suites.json --benchmark-disable-gc --benchmark-sort=name \
+		--benchmark-columns=min,median,max,rounds -q; \
+	status=$$?; $(BIN)/python benchmarks/report.py bench/suites.json --html bench/index.html \
+		&& echo "Look at bench/index.html." && exit $$status
+
+# An environment of its own: ONNX Runtime's wheels for CPU and GPU overwrite each other.
+bench-gpu:
+	test -x .venv-gpu/bin/python || $(PYTHON) -m venv .venv-gpu
+	.venv-gpu/bin/python -m pip install --quiet -c constraints.txt -e '.[gpu,tensorrt,export]' \
+		--config-settings editable_mode=strict
+	.venv-gpu/bin/python benchmarks/gpu.py --out gpu
+
 bench-check: setup
 	$(BIN)/python benchmarks/check.py
 
 clean:
-	rm -rf build dist demo *.egg-info $(INSTALLED)
+	rm -rf bench gpu build dist demo *.egg-info $(INSTALLED)

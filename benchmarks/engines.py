@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import skimage.data
-from untrained import PRESETS, roughened
+from untrained import PRESETS, untrained
 
 from hyperguide.engines.tensorrt.bindings import TensorRt, open_tensorrt
 from hyperguide.engines.tensorrt.build import Plan, build_engine, round_up
@@ -89,10 +89,7 @@ def _untrained(preset: Preset) -> TrainedModel:
     """A pair as it starts, roughened, because the identity has nothing to calibrate."""
     stage = Stage(until=1.0, crop=_CROP, batch=1)
     preset = replace(preset, schedule=replace(preset.schedule, stages=(stage,), held_out=2))
-    record: dict[str, Any] = dict.fromkeys(
-        ("preset", "settings", "origin", "step", "seconds", "data", "validation"), "untrained"
-    )
-    return TrainedModel(roughened(preset, 0.002), preset, record)
+    return untrained(preset, 0.002)
 
 
 if __name__ == "__main__":

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 
+from hyperguide.training.checkpoint import TrainedModel
 from hyperguide.training.model import GuidedModel, build_model
 from hyperguide.training.preset import Preset
 
@@ -21,3 +24,11 @@ def roughened(preset: Preset, roughness: float) -> GuidedModel:
         for weights in model.parameters():
             weights.add_(torch.randn_like(weights), alpha=roughness)
     return model.eval()
+
+
+def untrained(preset: Preset, roughness: float) -> TrainedModel:
+    """Such a pair as a run folder would hold it, for an export."""
+    record: dict[str, Any] = dict.fromkeys(
+        ("preset", "settings", "origin", "step", "seconds", "data", "validation"), "untrained"
+    )
+    return TrainedModel(roughened(preset, roughness), preset, record)

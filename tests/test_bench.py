@@ -173,7 +173,8 @@ def test_the_command_times_a_file(
     assert set(row["stages_ms"]) == {"pre", "engine", "post"}
     parts = sum(row["stages_ms"].values())
     if scenario == "single":
-        assert parts == pytest.approx(row["latency_ms"]["p50"], rel=1)
+        # Medians of a few calls at two times, perhaps beside other work.
+        assert 1 / 4 < parts / row["latency_ms"]["p50"] < 4
     assert told["command"][0] == "hyperguide"
     assert told["machine"]["packages"]["numpy"] == np.__version__
     assert row["model"] in result.out

@@ -9,35 +9,9 @@ from dataclasses import dataclass
 from statistics import fmean
 from typing import Any
 
+from .document import document, html_table
 from .plots import Curve, plot
 from .table import cells, head
-
-_STYLE = """
-:root { color-scheme: light dark; --ink: #1b1f24; --soft: #667079; --line: #d6dade;
-  --paper: #ffffff; --bad: #b3261e; }
-@media (prefers-color-scheme: dark) { :root { --ink: #e6e8ea; --soft: #98a1a9; --line: #3a4148;
-  --paper: #16191c; --bad: #ff8a80; } }
-* { box-sizing: border-box }
-body { font: 16px/1.5 system-ui, sans-serif; color: var(--ink); background: var(--paper);
-  max-width: 68rem; margin: 0 auto; padding: 1.2rem; }
-h1 { font-size: 1.5rem; margin: 0 0 .3rem } h2 { font-size: 1.1rem; margin: 2rem 0 .5rem }
-p { margin: .3rem 0 } .soft { color: var(--soft) } .bad { color: var(--bad); font-weight: 600 }
-.wide { overflow-x: auto }
-table { border-collapse: collapse; font-variant-numeric: tabular-nums; font-size: .9rem }
-th, td { padding: .3rem .7rem; border-bottom: 1px solid var(--line); text-align: right;
-  white-space: nowrap }
-th { font-weight: 600; color: var(--soft) }
-th:first-child, td:first-child, th:nth-child(2), td:nth-child(2) { text-align: left }
-th:first-child, td:first-child { position: sticky; left: 0; background: var(--paper) }
-h3 { font-size: .95rem; font-weight: 600; margin: 1.2rem 0 .2rem }
-svg { width: 100%; height: auto; min-width: 30rem; max-width: 44rem; display: block }
-svg text { font: 12px system-ui, sans-serif; fill: var(--ink) } svg .soft { fill: var(--soft) }
-svg .axis { stroke: var(--line) } svg .curve { fill: none; stroke-width: 2 }
-code { font-size: .85rem; overflow-wrap: anywhere }
-.legend { display: flex; flex-wrap: wrap; gap: .2rem 1.2rem; font-size: .85rem; margin: .3rem 0 }
-.legend i { display: inline-block; width: .9rem; height: .25rem; margin-right: .4rem;
-  vertical-align: middle }
-"""
 
 _STAGES = ("pre", "copy in", "compute", "engine", "copy out", "post")
 
@@ -55,37 +29,26 @@ def page(told: dict[str, Any]) -> str:
     rows = [row for row in told["rows"] if "latency_ms" in row]
     scenario = told["plan"]["scenario"]
     parts = [
-        "<h1>hyperguide bench</h1>",
         _about(told),
         *_warnings(told),
         "<h2>Figures</h2>",
-        _html_table(head(scenario), [cells(row, scenario) for row in rows]),
+        html_table(head(scenario), [cells(row, scenario) for row in rows]),
         *_plots(rows),
         "<h2>Where the time goes</h2>",
         _stages(rows),
         f"<h2>Again</h2><p><code>{html.escape(' '.join(told.get('command', [])))}</code></p>",
-        _packages(told["machine"]),
+        packages(told["machine"]),
     ]
-    return (
-        '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        f"<title>hyperguide bench</title><style>{_STYLE}</style></head>\n<body>\n"
-        + "\n".join(parts)
-        + "\n</body></html>\n"
-    )
+    return document("hyperguide bench", parts)
 
 
 def _about(told: dict[str, Any]) -> str:
     machine, plan = told["machine"], told["plan"]
-    gpu = machine.get("gpu")
-    where = f"{machine['processor']}, {machine['cores']} cores" + (
-        f"; {gpu['name']}" if gpu else ""
-    )
     rates = {"fp32": "GFLOP/s in fp32", "int8": "GOP/s in int8"}
     reached = [f"{value:.0f} {rates[kind]}" for kind, value in machine.get("peaks", {}).items()]
     what = _WHAT[plan["scenario"]].format(**plan)
     lines = [
-        f"{told.get('made', '')} on {where}"
+        f"{told.get('made', '')} on {place(machine)}"
         + (f", which reach {' and '.join(reached)}" * bool(reached)),
         f"{plan['scenario']}: {what}. Bytes in, bytes out; copies to and from a GPU are included.",
     ]
@@ -127,18 +90,17 @@ def _stages(rows: Sequence[dict[str, Any]]) -> str:
         "load ms",
         "first call ms",
     ]
-    return _html_table(head, lines)
+    return html_table(head, lines)
 
 
-def _html_table(head: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
-    top = "".join(f"<th>{html.escape(cell)}</th>" for cell in head)
-    body = "".join(
-        f"<tr>{''.join(f'<td>{html.escape(cell)}</td>' for cell in line)}</tr>" for line in lines
-    )
-    return f'<div class="wide"><table><tr>{top}</tr>{body}</table></div>'
+def place(machine: dict[str, Any]) -> str:
+    """The machine of a record, see `machine.describe`, in a few words."""
+    gpu = machine.get("gpu")
+    return f"{machine['processor']}, {machine['cores']} cores" + (f"; {gpu['name']}" if gpu else "")
 
 
-def _packages(machine: dict[str, Any]) -> str:
+def packages(machine: dict[str, Any]) -> str:
+    """Its system and the versions of what matters, as a paragraph."""
     known = {"hyperguide": machine["hyperguide"], "python": machine["python"]}
     known |= machine["packages"]
     text = ", ".join(f"{name} {version}" for name, version in known.items())

@@ -1,0 +1,109 @@
+"""How the suites measure: in turns with a reference, percentiles beside the mean.
+
+    python -m pytest benchmarks --benchmark-enable -m "not long"
+
+Each benchmark's `extra_info` holds p50, p90 and p99 in milliseconds and, where it has a reference,
+the ratio of both lower quartiles: other work on the machine only ever adds time.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+from pytest_benchmark.fixture import BenchmarkFixture
+
+from hyperguide.bench.statistics import percentile, summary
+from hyperguide.bench.subject import synthetic_frame
+
+# For each benchmark, of its subject's work and its reference's.
+_SECONDS = float(os.environ.get("HYPERGUIDE_BENCH_SECONDS", "6"))
+_ROUNDS = 5, 200  # at least and at most
+
+Action = Callable[[], Any]
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "long: not part of the ten minutes of `make bench`")
+
+
+class InTurns:
+    """Times a subject, and a reference in turns with it."""
+
+    def __init__(self, benchmark: BenchmarkFixture) -> None:
+        self._benchmark = benchmark
+
+    def __call__(
+        self,
+        subject: Action,
+        reference: Action | None = None,
+        *,
+        group: str,
+        against: str = "",
+        warm: bool = True,
+        **facts: object,
+    ) -> Any:
+        """Time `subject` and return its result.
+
+        group: of benchmarks that a page shows together. against: what the reference is.
+        warm: whether a call right before the timed one is needed: idle threads of the reference
+            hold the cores for a moment after its call.
+        facts: for `extra_info`.
+        """
+        benchmark = self._benchmark
+        benchmark.group = group
+        if benchmark.disabled:
+            return benchmark(subject)
+        others: list[float] = []
+
+        def before() -> None:
+            if reference is not None:
+                if warm:
+                    reference()
+                others.append(_seconds(reference))
+            if warm:
+                subject()
+
+        before()
+        cost = others[-1] if others else 0.0
+        cost = (1 + warm) * (cost + _seconds(subject))
+        others.clear()
+        rounds = int(np.clip(_SECONDS / cost, *_ROUNDS))
+        result = benchmark.pedantic(subject, setup=before, rounds=rounds)
+        taken = list(benchmark.stats.stats.data)
+        benchmark.extra_info |= {f"{k}_ms": v for k, v in summary(taken).items() if k != "count"}
+        if others:
+            benchmark.extra_info |= {
+                "against": against,
+                "against_p50_ms": 1000 * percentile(others, 50),
+                "ratio": float(np.quantile(taken, 0.25) / np.quantile(others, 0.25)),
+            }
+        benchmark.extra_info |= facts
+        return result
+
+
+@pytest.fixture
+def in_turns(benchmark: BenchmarkFixture) -> InTurns:
+    return InTurns(benchmark)
+
+
+@pytest.fixture(scope="session")
+def photo() -> np.ndarray:
+    """A frame of 1920x1080 with a little of everything, RGB bytes."""
+    return synthetic_frame()
+
+
+def resized(photo: np.ndarray, height: int, width: int, channels: int) -> np.ndarray:
+    frame = cv2.resize(photo, (width, height), interpolation=cv2.INTER_AREA)
+    return frame if channels == 3 else cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY)
+
+
+def _seconds(action: Action) -> float:
+    began = time.perf_counter()
+    action()
+    return time.perf_counter() - began

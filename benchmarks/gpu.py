@@ -1,0 +1,102 @@
+"""Everything for a machine with an NVIDIA GPU: check, build, verify, benchmark.
+
+    make bench-gpu                                 # installs first, in .venv-gpu
+    python benchmarks/gpu.py --out gpu [--list]
+
+Goes on behind a step that fails, tells at the end which did, and exits with 1 if one did. OUT holds
+what each step printed, the engines, and the pages: `index.html` one call after the other, with
+compute time apart from copies, `rate.html` frames at 60 per second, `offline.html` batches.
+"""
+
+from __future__ import annotations
+
+import argparse
+import shlex
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from hyperguide.bundled import bundled_models
+
+_SIZES = ("720x1280", "1080x1920")
+_DEVICES = ("tensorrt:0", "ort-tensorrt:0", "cuda:0")
+
+
+@dataclass(frozen=True)
+class Step:
+    """A command of `hyperguide` and the name of what it prints."""
+
+    name: str
+    words: tuple[str, ...]
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--out", type=Path, default=Path("gpu"))
+    parser.add_argument("--list", action="store_true", help="print the commands and run none")
+    given = parser.parse_args()
+    planned = steps(given.out)
+    if given.list:
+        print("\n".join(shlex.join(("hyperguide", *step.words)) for step in planned))
+        return 0
+    given.out.mkdir(parents=True, exist_ok=True)
+    failed = [step.name for step in planned if not run(step, given.out)]
+    print(f"failed: {', '.join(failed)}" if failed else "every step passed")
+    print(f"Look at {given.out / 'index.html'}.")
+    return int(bool(failed))
+
+
+def steps(out: Path) -> list[Step]:
+    """All commands in their order."""
+    found = [Step("doctor", ("doctor",))]
+    for model in bundled_models():
+        engine = str(out / f"{model.stem}.engine")
+        shapes = "64x64,720x1280,1080x1920"
+        found += [
+            Step(f"verify-{model.stem}", ("verify", str(model))),
+            Step(
+                f"build-{model.stem}",
+                ("build", str(model), "-o", engine, "--shapes", shapes, "--force"),
+            ),
+            Step(f"verify-engine-{model.stem}", ("verify", engine)),
+        ]
+    files = tuple(map(str, bundled_models()))
+    devices = tuple(word for device in _DEVICES for word in ("--device", device))
+    shapes = tuple(word for size in _SIZES for word in ("--shape", size))
+    batches = tuple(word for batch in (1, 2, 4, 8) for word in ("--batch", str(batch)))
+    first = ("--device", _DEVICES[0])
+    plans = {
+        "index": ("--scenario", "single", *devices, *shapes),
+        "rate": ("--scenario", "rate", "--fps", "60", *first, "--shape", _SIZES[1]),
+        "offline": ("--scenario", "offline", *first, *batches, "--shape", _SIZES[0]),
+    }
+    for name, plan in plans.items():
+        written = ("--html", str(out / f"{name}.html"), "--json", str(out / f"{name}.json"))
+        found.append(Step(f"bench-{name}", ("bench", *files, *plan, *written, "--force")))
+    return found
+
+
+def run(step: Step, out: Path) -> bool:
+    """Run a step, keep what it prints, and say whether it passed."""
+    print(shlex.join(("hyperguide", *step.words)), flush=True)
+    began = time.perf_counter()
+    done = subprocess.run(
+        [sys.executable, "-m", "hyperguide", *step.words],
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+    )  # fmt: skip
+    (out / f"{step.name}.txt").write_text(done.stdout)
+    passed = done.returncode == 0
+    last = done.stdout.strip().rpartition("\n")[2]
+    print(
+        f"    {'passed' if passed else 'FAILED'} in {time.perf_counter() - began:.0f} s: {last}",
+        flush=True,
+    )
+    return passed
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,270 @@
+"""Who else does a task: the same file on other engines, the published networks, classical filters.
+
+Every one is a `Target` as `hyperguide eval` has them: called alike, scored alike. Those that need
+what is not installed or not there raise `AbsentError`, which says what that is.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache, partial
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import onnx
+import torch
+from onnx import numpy_helper
+
+import hyperguide
+from hyperguide.bundled import named_path
+from hyperguide.errors import HyperguideError
+from hyperguide.model_file import ENHANCED, GUIDANCE, read_model_file
+from hyperguide.pixels import pad_to_multiple
+from hyperguide.training.evaluation.restorers import Restored, Target, open_target
+from hyperguide.training.model import GuidedModel, build_model
+from hyperguide.training.networks.folding import fold_layers
+from hyperguide.training.preset import preset_from_dict
+
+
+class AbsentError(Exception):
+    """What a peer needs is not here; the text says what."""
+
+
+@dataclass(frozen=True)
+class Peer:
+    """A way to do a task.
+
+    kind: `ours` is the bundled file through `hyperguide`, `engine` the same file or network by
+        another one, `network` a published one, `filter` a classical one.
+    told: what it must be told and others find out.
+    """
+
+    name: str
+    kind: str
+    open: Callable[[], Target]
+    told: str = ""
+
+
+def peers(task: str, data: Path | None) -> list[Peer]:
+    """All of a task, the bundled fp32 file first. data: where published weights are."""
+    found = [
+        Peer(f"{task} fast, fp32, {device}", "ours", partial(_ours, task, "fp32", device))
+        for device in ("ONNX Runtime", "OpenVINO")
+    ]
+    found.append(
+        Peer(f"{task} fast, int8, OpenVINO", "ours", partial(_ours, task, "int8", "OpenVINO"))
+    )
+    found += [
+        Peer("torch eager, same network", "engine", partial(_in_torch, task, False)),
+        Peer("torch.compile, same network", "engine", partial(_in_torch, task, True)),
+        Peer("ncnn, same file", "engine", partial(_in_ncnn, task)),
+    ]
+    return (
+        found
+        + {
+            "denoise": [
+                Peer("non-local means", "filter", _non_local_means, "the noise level"),
+                Peer("BM3D", "filter", _bm3d, "the noise level"),
+            ],
+            "deblur": [
+                Peer("Wiener filter", "filter", partial(open_target, "wiener"), "noise level")
+            ],
+            "derain": [_published("PReNet", "prenet/prenet_rain100l.pth", data)],
+            "dehaze": [
+                _published("GridDehazeNet", "griddehazenet/griddehazenet_indoor.pth", data),
+                Peer(
+                    "dark channel prior", "filter", partial(_filter, "dark channel", _dark_channel)
+                ),
+            ],
+        }[task]
+    )
+
+
+def _ours(task: str, precision: str, engine: str) -> Target:
+    path = _bundled(task, "" if precision == "fp32" else f"-{precision}")
+    device = {"ONNX Runtime": "cpu", "OpenVINO": "openvino"}[engine]
+    enhancer = hyperguide.load(path, device=device)
+
+    def restore(
+        degraded: np.ndarray, kernel: np.ndarray | None = None, guidance: np.ndarray | None = None
+    ) -> Restored:
+        more: dict[str, Any] = {} if kernel is None else {"kernel": kernel}
+        result = enhancer(degraded, **more)
+        return result.image, result.guidance
+
+    return Target(restore, path.stem, "model file", task, None, enhancer.engine)
+
+
+def _bundled(task: str, suffix: str = "") -> Path:
+    path = named_path(f"{task}-fast{suffix}")
+    if path is None:
+        raise AbsentError(f"no {task}-fast{suffix} is bundled")
+    return path
+
+
+def torch_twin(path: Path) -> GuidedModel:
+    """The pair of a bundled fp32 file in torch, with the file's weights."""
+    info = read_model_file(path).info
+    model = fold_layers(build_model(preset_from_dict(info.training["preset"], path.name))).eval()
+    initializers = onnx.load(path).graph.initializer
+    weights = {i.name: torch.from_numpy(numpy_helper.to_array(i).copy()) for i in initializers}
+    model.load_state_dict({name: weights[name] for name in model.state_dict()})
+    return model
+
+
+def _in_torch(task: str, compiled: bool) -> Target:
+    path = _bundled(task)
+    try:
+        model = torch_twin(path)
+    except (KeyError, HyperguideError) as error:  # a file older than the present networks
+        raise AbsentError(f"the weights of {path.name} do not fit: {error}") from None
+    multiple = model.size_multiple
+    restored = partial(_restored, model)
+    run = torch.compile(restored, dynamic=False) if compiled else restored
+
+    def restore(
+        degraded: np.ndarray, kernel: np.ndarray | None = None, guidance: np.ndarray | None = None
+    ) -> Restored:
+        image = torch.from_numpy(_planes(degraded, multiple))
+        blur = None if kernel is None else torch.from_numpy(kernel.astype(np.float32))[None, None]
+        with torch.inference_mode():
+            enhanced, used = run(image, blur)
+        return _picture(enhanced.numpy(), degraded), _picture(used.numpy(), degraded)[..., 0]
+
+    return Target(restore, "torch", "run", task, None, "torch")
+
+
+def _restored(
+    model: GuidedModel, image: torch.Tensor, kernel: torch.Tensor | None
+) -> tuple[torch.Tensor, torch.Tensor]:
+    result = model.restore(image, kernel)
+    return result.restored.clamp(0, 1), result.maps[-1]
+
+
+def _in_ncnn(task: str) -> Target:
+    """The fp32 file, converted by pnnx for each size of picture, in fp32 on all cores."""
+    try:
+        import ncnn
+        import pnnx
+    except ImportError as error:
+        raise AbsentError(f"{error.name} is not installed") from None
+    path = _bundled(task)
+    file = read_model_file(path)
+    if "kernel" in file.inputs:
+        raise AbsentError("pnnx converts no matrix products of complex size")
+    folder = tempfile.TemporaryDirectory()
+
+    @cache
+    def network(shape: tuple[int, ...]) -> Any:
+        place = Path(folder.name, "x".join(map(str, shape)))
+        place.mkdir()
+        (place / "net.onnx").write_bytes(file.content)
+        size = f"inputshape=[{','.join(map(str, shape))}]"
+        command = [pnnx.EXEC_PATH, "net.onnx", size, "fp16=0"]
+        done = subprocess.run(command, cwd=place, capture_output=True, text=True)
+        if not (place / "net.ncnn.bin").exists():
+            raise AbsentError(f"pnnx does not convert {path.name}: {done.stderr.strip()[-80:]}")
+        net = ncnn.Net()
+        net.opt.use_fp16_packed = net.opt.use_fp16_storage = net.opt.use_fp16_arithmetic = False
+        if net.load_param(str(place / "net.ncnn.param")) != 0:
+            raise AbsentError(f"ncnn does not load what pnnx made of {path.name}")
+        net.load_model(str(place / "net.ncnn.bin"))
+        return net
+
+    def restore(
+        degraded: np.ndarray, kernel: np.ndarray | None = None, guidance: np.ndarray | None = None
+    ) -> Restored:
+        planes = _planes(degraded, file.info.size_multiple)
+        found = {}
+        with network(planes.shape).create_extractor() as extractor:
+            image = ncnn.Mat(planes[0]).clone()  # in ncnn's own, aligned memory
+            extractor.input("in0", image)
+            for number, name in enumerate((ENHANCED, GUIDANCE)):
+                _, output = extractor.extract(f"out{number}")
+                found[name] = np.array(output)[None]
+        return _picture(found[ENHANCED], degraded), _picture(found[GUIDANCE], degraded)[..., 0]
+
+    restore.folder = folder  # type: ignore[attr-defined]  # lives as long
+    return Target(restore, "ncnn", "model file", task, None, "ncnn")
+
+
+def _published(name: str, file: str, data: Path | None) -> Peer:
+    def opened() -> Target:
+        path = None if data is None else data / "baselines" / file
+        if path is None or not path.exists():
+            raise AbsentError(f"the weights baselines/{file} are not in the folder of the data")
+        return open_target(str(path))
+
+    return Peer(f"{name}, as published, torch", "network", opened)
+
+
+def _filter(
+    name: str, function: Callable[[np.ndarray, float], np.ndarray], informed: bool = False
+) -> Target:
+    """A filter of (picture in [0, 1], noise level), float32."""
+
+    def restore(
+        degraded: np.ndarray, kernel: np.ndarray | None = None, guidance: np.ndarray | None = None
+    ) -> Restored:
+        level = 0.0 if guidance is None else float(np.mean(guidance))
+        return function(degraded.clip(0, 1), level), None
+
+    return Target(restore, name, "reference", None, None, name, informed)
+
+
+def _non_local_means() -> Target:
+    """OpenCV's, with the weights that its own documentation proposes for the level."""
+
+    def apply(picture: np.ndarray, level: float) -> np.ndarray:
+        strength = 0.9 * 255 * level
+        pixels = np.rint(picture * 255).astype(np.uint8)
+        filtered = cv2.fastNlMeansDenoisingColored(pixels, None, strength, strength)
+        return filtered.astype(np.float32) / 255
+
+    return _filter("non-local means", apply, informed=True)
+
+
+def _bm3d() -> Target:
+    try:
+        import bm3d
+    except ImportError as error:
+        raise AbsentError(f"{error.name} is not installed") from None
+    return _filter("BM3D", lambda p, level: bm3d.bm3d_rgb(p, level).astype(np.float32), True)
+
+
+def _dark_channel(hazy: np.ndarray, level: float) -> np.ndarray:
+    """K. He, J. Sun, X. Tang, "Single image haze removal using dark channel prior", CVPR 2009.
+
+    With the guided filter of their paper of 2010 in place of matting, omega 0.95, t >= 0.1.
+    """
+    omega, least = 0.95, 0.1
+    patch = np.ones((15, 15), np.uint8)
+    dark = cv2.erode(hazy.min(2), patch)
+    brightest = np.argsort(dark, axis=None)[-max(dark.size // 1000, 1) :]
+    airlight = hazy.reshape(-1, 3)[brightest].max(0)
+    coarse = 1 - omega * cv2.erode((hazy / airlight).min(2), patch)
+    fine = _guided_filter(hazy.mean(2), coarse.astype(np.float32), 41, 1e-3)
+    return (hazy - airlight) / np.maximum(fine, least)[..., None] + airlight
+
+
+def _guided_filter(guide: np.ndarray, picture: np.ndarray, side: int, regular: float) -> np.ndarray:
+    """K. He, J. Sun, X. Tang, "Guided image filtering", ECCV 2010."""
+    mean = partial(cv2.blur, ksize=(side, side))
+    means, other = mean(guide), mean(picture)
+    gain = (mean(guide * picture) - means * other) / (mean(guide**2) - means**2 + regular)
+    return mean(gain) * guide + mean(other - gain * means)
+
+
+def _planes(picture: np.ndarray, multiple: int) -> np.ndarray:
+    planes = np.atleast_3d(picture).transpose(2, 0, 1)[None].astype(np.float32)
+    return np.ascontiguousarray(pad_to_multiple(planes, multiple))
+
+
+def _picture(planes: np.ndarray, like: np.ndarray) -> np.ndarray:
+    height, width = like.shape[:2]
+    return np.ascontiguousarray(planes[0, :, :height, :width].transpose(1, 2, 0))

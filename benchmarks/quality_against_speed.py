@@ -1,0 +1,253 @@
+"""Quality against speed: our files, the same network elsewhere, published networks and filters.
+
+    python benchmarks/quality_against_speed.py --data data/ --out benchmarks/quality_against_speed
+    python benchmarks/quality_against_speed.py --task derain --pictures 4
+
+Everyone restores the same degraded pictures, in turns: BSD68 in colour with noise of 25/255,
+Rain100L, NYU with the haze of SOTS, Levin's pictures with noise of 1 %. Without --data they are
+photos that scikit-image ships. Milliseconds are for a megapixel, floats in, floats out, the lower
+quartile over the pictures; PSNR is scored as the field does. Writes OUT.json and the chart OUT.png.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import os
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import skimage
+import torch
+from peers import AbsentError, Peer, peers
+
+from hyperguide.atomic import write_atomically
+from hyperguide.bench.machine import describe
+from hyperguide.pictures import read_picture
+from hyperguide.tasks import TASKS
+from hyperguide.training.data.degradations import DEGRADATIONS
+from hyperguide.training.evaluation.catalog import open_suite
+from hyperguide.training.evaluation.protocols import PROTOCOLS
+from hyperguide.training.evaluation.restorers import Target
+from hyperguide.training.evaluation.suites import Case, Options, Suite
+from hyperguide.training.preset import build
+
+_SUITES: dict[str, tuple[str, Options]] = {
+    "denoise": ("bsd68", Options(noise=(25.0,), color=True)),
+    "deblur": ("levin", Options(noise=(1.0,))),
+    "derain": ("rain100l", Options()),
+    "dehaze": ("sots", Options()),
+}
+_PHOTOS = ("astronaut.png", "coffee.png", "chelsea.png", "rocket.jpg")
+# Of the photos' degradations, so that each has what its task is about.
+_SETTINGS: dict[str, dict[str, Any]] = {
+    "denoise": {"minimum": 25 / 255, "maximum": 25 / 255, "varying": 0, "gray": 0},
+    "derain": {"synthetic": 1, "veil": 0},
+    "dehaze": {"beta": [0.9, 0.9], "airlight": [1.0, 1.0], "tint": 0},
+    "deblur": {"minimum": 0.01, "maximum": 0.01},
+}
+_COLORS = {"ours": "#0072b2", "engine": "#009e73", "network": "#d55e00", "filter": "#7f7f7f"}
+_WORDS = {
+    "ours": "hyperguide's files",
+    "engine": "the same network elsewhere",
+    "network": "as published",
+    "filter": "filters",
+}
+_QUICK = 1.0  # seconds, below which a call is repeated before it is timed
+_PATIENCE = 60.0  # seconds of repeating until two calls in a row take alike
+
+
+@dataclass(frozen=True)
+class Found:
+    """A peer's figures: milliseconds for a megapixel and mean PSNR in dB; or why there are none."""
+
+    name: str
+    kind: str
+    told: str
+    milliseconds: float | None = None
+    psnr: float | None = None
+    absent: str = ""
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    research = os.environ.get("HYPERGUIDE_DATA")
+    parser.add_argument("--data", type=Path, default=Path(research) if research else None)
+    parser.add_argument("--task", choices=list(TASKS), action="append", help="may be repeated")
+    parser.add_argument("--pictures", type=int, default=10)
+    parser.add_argument("--out", type=Path, help="without suffix")
+    given = parser.parse_args()
+    torch.set_num_threads(describe()["cores"])
+    told: dict[str, Any] = {"machine": describe(), "tasks": {}}
+    for task in given.task or TASKS:
+        suite = open_material(task, given.data, given.pictures)
+        found = compare(task, suite, given.data)
+        print(f"\n{task}: {suite.about}, {len(suite.cases)} pictures\n{table(found)}", flush=True)
+        told["tasks"][task] = {
+            "about": suite.about,
+            "protocol": suite.protocol,
+            "peers": [asdict(row) for row in found],
+        }
+    if given.out is not None:
+        text = json.dumps(told, indent=1)
+        write_atomically(given.out.with_suffix(".json"), lambda path: path.write_text(text))
+        draw(told["tasks"], given.out.with_suffix(".png"))
+
+
+def open_material(task: str, data: Path | None, pictures: int) -> Suite:
+    """The pictures of a task, from the research data if there is any."""
+    if data is not None:
+        name, options = _SUITES[task]
+        return open_suite(name, replace(options, data=data, limit=pictures))
+    cases = [partial(_degraded, task, name) for name in _PHOTOS[:pictures]]
+    protocol = "y-matlab" if task == "derain" else "rgb"
+    about = "photos of scikit-image, degraded as in training"
+    return Suite(about, protocol, TASKS[task].guidance, tuple(cases))
+
+
+def _degraded(task: str, name: str) -> Case:
+    photo = read_picture(Path(skimage.__file__).parent / "data" / name)[..., :3]
+    degradation = build(DEGRADATIONS[task], {"clean": 0, **_SETTINGS[task]}, task)
+    planes = torch.from_numpy(photo.transpose(2, 0, 1).copy())[None] / 255
+    sample = degradation.degrade(planes, None, torch.Generator().manual_seed(1))
+    kernel = None if sample.kernel is None else sample.kernel[0, 0].double().numpy()
+    true = None if sample.guidance is None else sample.guidance[0, 0].double().numpy()
+    degraded = sample.degraded[0].permute(1, 2, 0).contiguous().numpy()
+    return Case(name, degraded, photo / 255, true, kernel)
+
+
+def compare(task: str, suite: Suite, data: Path | None) -> list[Found]:
+    """All peers on all pictures, every time another one first."""
+    rows: list[Found] = []
+    opened: dict[Peer, Target] = {}
+    for peer in peers(task, data):
+        try:
+            opened[peer] = peer.open()
+        except AbsentError as error:
+            rows.append(Found(peer.name, peer.kind, peer.told, absent=str(error)))
+    times: dict[Peer, list[float]] = {peer: [] for peer in opened}
+    scores: dict[Peer, list[float]] = {peer: [] for peer in opened}
+    score = PROTOCOLS[suite.protocol].score
+    for turn, make in enumerate(suite.cases):
+        case = make()
+        megapixels = case.clean.shape[0] * case.clean.shape[1] / 1e6
+        order = list(opened)
+        for peer in order[turn % len(order) :] + order[: turn % len(order)]:
+            try:
+                restored, seconds = timed(call_of(opened[peer], case), peer.kind != "filter")
+            except AbsentError as error:
+                rows.append(Found(peer.name, peer.kind, peer.told, absent=str(error)))
+                del opened[peer]
+                continue
+            times[peer].append(1000 * seconds / megapixels)
+            scores[peer].append(score(restored, case.clean, case.border).psnr)
+    rows += [
+        Found(
+            peer.name, peer.kind, peer.told,
+            float(np.quantile(times[peer], 0.25)), float(np.mean(scores[peer])),
+        )
+        for peer in opened
+    ]  # fmt: skip
+    order_of = {peer.name: number for number, peer in enumerate(peers(task, data))}
+    return sorted(rows, key=lambda row: order_of[row.name])
+
+
+def call_of(target: Target, case: Case) -> Callable[[], np.ndarray]:
+    """What restores a case; the target is told the true map if it must be."""
+    told = case.true_map if target.informed else None
+    map_ = None if told is None else told.astype(np.float32)
+    return lambda: target.restorer(case.degraded, case.kernel, map_)[0]
+
+
+def timed(call: Callable[[], np.ndarray], plans: bool) -> tuple[np.ndarray, float]:
+    """The result and the seconds of a warm call.
+
+    plans: whether the first call of a size plans or compiles. Quick calls are repeated anyway,
+        because other engines' threads hold the cores for a moment after theirs.
+    """
+    result, seconds = _once(call)
+    if not plans and seconds > _QUICK:
+        return result, seconds
+    spent, before = 0.0, math.inf
+    while before > 1.1 * seconds and spent < _PATIENCE:
+        before = seconds
+        result, seconds = _once(call)
+        spent += seconds
+    return result, min(before, seconds)
+
+
+def _once(call: Callable[[], np.ndarray]) -> tuple[np.ndarray, float]:
+    began = time.perf_counter()
+    result = call()
+    return result, time.perf_counter() - began
+
+
+def table(found: list[Found]) -> str:
+    lines = [f"{'':<34}{'ms/MP':>10}{'PSNR':>8}  told"]
+    for row in found:
+        if row.milliseconds is None:
+            lines.append(f"{row.name:<34}{'-':>10}{'-':>8}  {row.absent}")
+        else:
+            lines.append(
+                f"{row.name:<34}{row.milliseconds:10.0f}{row.psnr:8.2f}  {row.told or '-'}"
+            )
+    return "\n".join(lines)
+
+
+def draw(tasks: dict[str, Any], path: Path) -> None:
+    """A panel for each task."""
+    from matplotlib.figure import Figure
+    from matplotlib.lines import Line2D
+
+    figure = Figure(figsize=(5 * len(tasks), 4.2), layout="constrained")
+    panels = np.atleast_1d(figure.subplots(1, len(tasks)))
+    for axes, (task, told) in zip(panels, tasks.items(), strict=True):
+        rows = [row for row in told["peers"] if row["psnr"] is not None]
+        axes.set_xscale("log")
+        axes.margins(0.25, 0.15)
+        for row in rows:
+            at = row["milliseconds"], row["psnr"]
+            axes.plot(*at, "o", color=_COLORS[row["kind"]], markersize=7)
+        _label(axes, rows)
+        axes.set_title(task)
+        axes.set_xlabel("ms per megapixel")
+        axes.grid(alpha=0.25)
+    panels[0].set_ylabel("PSNR [dB]")
+    keys = [
+        Line2D([], [], marker="o", linestyle="", color=_COLORS[kind], label=words)
+        for kind, words in _WORDS.items()
+    ]
+    figure.legend(handles=keys, loc="outside lower center", ncols=len(keys), frameon=False)
+    figure.savefig(path, dpi=110)
+
+
+def _label(axes: Any, rows: list[dict[str, Any]]) -> None:
+    """Names beside points; those of points at the same height stand one below the other."""
+    low, high = axes.get_ylim()
+    taken: list[tuple[float, float]] = []
+    for row in sorted(rows, key=lambda row: (-row["psnr"], row["milliseconds"])):
+        x, y = np.log10(row["milliseconds"]), (row["psnr"] - low) / (high - low)
+        while any(abs(y - other) < 0.055 and abs(x - across) < 1 for across, other in taken):
+            y -= 0.055
+        taken.append((x, y))
+        axes.annotate(
+            row["name"],
+            (row["milliseconds"], row["psnr"]),
+            (row["milliseconds"], low + y * (high - low)),
+            textcoords="data",
+            fontsize=8,
+            ha="left",
+            va="center",
+        )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,97 @@
+"""What a frame costs: every bundled file, engine and size; the paper's networks; batches."""
+
+from __future__ import annotations
+
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from untrained import untrained
+
+import hyperguide
+from conftest import InTurns, resized
+from hyperguide.bundled import bundled_models, model_path
+from hyperguide.engines import why_absent
+from hyperguide.export.model import export_model
+from hyperguide.model_file import read_model_file
+from hyperguide.training.preset import load_preset
+
+FILES = [path.stem for path in bundled_models()]
+SIZES = {"640x480": (480, 640), "1280x720": (720, 1280)}
+DEVICES = ("cpu", "openvino")
+PAPER = ("denoise-paper", "derain-paper", "dehaze-paper", "deblur-paper-tiny", "deblur-paper")
+
+
+@cache
+def _enhancer(model: str | Path, device: str) -> hyperguide.Enhancer:
+    missing = why_absent(device)
+    if missing is not None:
+        pytest.skip(missing)
+    return hyperguide.load(model, device=device)
+
+
+def _dials(enhancer: hyperguide.Enhancer) -> dict[str, Any]:
+    """A kernel where one belongs: without it there would be less to do."""
+    if enhancer.info.task != "deblur":
+        return {}
+    return {"kernel": np.full((15, 15), 1 / 225, np.float32)}
+
+
+@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize("device", DEVICES)
+@pytest.mark.parametrize("name", FILES)
+def test_frame(name: str, device: str, size: str, photo: np.ndarray, in_turns: InTurns) -> None:
+    enhancer = _enhancer(name, device)
+    reference = _enhancer(name.removesuffix("-int8"), "cpu")
+    frame = resized(photo, *SIZES[size], enhancer.info.channels)
+    dials = _dials(enhancer)
+    result = in_turns(
+        lambda: enhancer(frame, **dials),
+        None if enhancer is reference else lambda: reference(frame, **dials),
+        group=f"{name.removesuffix('-int8')}, a frame of {size}",
+        against="fp32 on ONNX Runtime",
+        precision=enhancer.info.precision,
+        engine=enhancer.engine,
+    )
+    assert result.image.shape == frame.shape
+
+
+@pytest.mark.parametrize("batch", [1, 2, 4, 8])
+@pytest.mark.parametrize("device", DEVICES)
+def test_batch(device: str, batch: int, photo: np.ndarray, in_turns: InTurns) -> None:
+    enhancer = _enhancer("denoise", device)
+    frame = resized(photo, 240, 320, 3)
+    frames = np.stack([np.roll(frame, 16 * i, axis=1) for i in range(batch)])
+    result = in_turns(
+        lambda: enhancer(frames),
+        lambda: [enhancer(one) for one in frames],
+        group=f"denoise-fast, batches of 320x240, {enhancer.engine}",
+        against="one by one",
+        batch=batch,
+    )
+    assert result.image.shape == frames.shape
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("name", PAPER)
+@pytest.mark.parametrize("device", DEVICES)
+def test_paper_tier(
+    name: str, device: str, photo: np.ndarray, in_turns: InTurns, tmp_path_factory: Any
+) -> None:
+    """Not trained, which changes nothing in speed."""
+    file = tmp_path_factory.getbasetemp() / f"{name}.onnx"
+    if not file.exists():
+        task, _, tier = name.partition("-")
+        export_model(untrained(load_preset(task, tier), 0.01), file)
+    enhancer = _enhancer(file, device)
+    fast = hyperguide.load(model_path(enhancer.info.task), device=device)
+    frame = resized(photo, 240, 320, enhancer.info.channels)
+    dials = _dials(enhancer)
+    in_turns(
+        lambda: enhancer(frame, **dials),
+        lambda: fast(frame, **dials),
+        group=f"{read_model_file(file).info.task}, the paper's tier, a frame of 320x240",
+        against="the fast tier on the same engine",
+    )

@@ -1,0 +1,61 @@
+"""The peers beside the bundled files: speed on one picture, quality on the same few."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from peers import AbsentError, peers
+from quality_against_speed import call_of, open_material
+
+from conftest import InTurns
+from hyperguide.tasks import TASKS
+from hyperguide.training.evaluation.protocols import PROTOCOLS
+
+_DATA = os.environ.get("HYPERGUIDE_DATA")
+DATA = Path(_DATA) if _DATA else None
+PICTURES = 3
+# What takes minutes for a picture, or compiles for one.
+_LONG = ("BM3D", "torch.compile, same network")
+
+
+def _all() -> list[object]:
+    return [
+        pytest.param(
+            task, peer.name, marks=pytest.mark.long if peer.name in _LONG else (), id=peer.name
+        )
+        for task in TASKS
+        for peer in peers(task, DATA)
+    ]
+
+
+@pytest.mark.parametrize(("task", "name"), _all())
+def test_peer(task: str, name: str, in_turns: InTurns) -> None:
+    torch.set_num_threads(os.cpu_count() or 1)
+    suite = open_material(task, DATA, PICTURES)
+    score = PROTOCOLS[suite.protocol].score
+    ours, peer = peers(task, DATA)[0], next(p for p in peers(task, DATA) if p.name == name)
+    try:
+        target, reference = peer.open(), ours.open()
+        cases = [make() for make in suite.cases]
+        restored = [call_of(target, case)() for case in cases]
+    except AbsentError as error:
+        pytest.skip(str(error))
+    quality = [
+        score(picture, case.clean, case.border).psnr
+        for picture, case in zip(restored, cases, strict=True)
+    ]
+    in_turns(
+        call_of(target, cases[0]),
+        None if name == ours.name else call_of(reference, cases[0]),
+        group=f"{task}, one picture of {suite.about}",
+        against=ours.name,
+        warm=peer.kind != "filter",
+        psnr=float(np.mean(quality)),
+        pictures=len(cases),
+        megapixels=cases[0].clean.shape[0] * cases[0].clean.shape[1] / 1e6,
+        told=peer.told,
+    )

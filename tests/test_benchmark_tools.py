@@ -1,0 +1,95 @@
+"""The benchmarks' own tools: the recipe for GPUs, the suites' page, the comparison of two runs."""
+
+from __future__ import annotations
+
+import copy
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from hyperguide.bundled import bundled_models
+from hyperguide.cli.main import program
+
+BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
+
+
+def _tool(name: str, *words: object) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, BENCHMARKS / name, *words]
+    return subprocess.run(list(map(str, command)), capture_output=True, text=True)
+
+
+def test_the_gpu_recipe_knows_the_command_line() -> None:
+    """Every command parses, and every bundled file is verified, built and timed."""
+    result = _tool("gpu.py", "--list")
+    assert result.returncode == 0, result.stderr
+    commands = [shlex.split(line)[1:] for line in result.stdout.splitlines()]
+    for verb, *words in commands:
+        command = program.get_command(None, verb)  # type: ignore[arg-type]
+        assert command is not None
+        command.make_context(verb, words)
+    for model in bundled_models():
+        verbs = {words[0] for words in commands if any(model.stem in word for word in words)}
+        assert verbs == {"verify", "build", "bench"}
+
+
+def test_the_gpu_recipe_goes_on_behind_a_failure_and_tells(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.syspath_prepend(BENCHMARKS)
+    import gpu
+
+    wrong, right = gpu.Step("wrong", ("info", "nothing")), gpu.Step("right", ("models",))
+    monkeypatch.setattr(gpu, "steps", lambda out: [wrong, right])
+    monkeypatch.setattr(sys, "argv", ["gpu.py", "--out", str(tmp_path / "out")])
+    assert gpu.main() == 1
+    assert "failed: wrong\n" in capsys.readouterr().out
+    assert "denoise" in (tmp_path / "out" / "right.txt").read_text()
+
+
+def _told() -> dict[str, Any]:
+    """What pytest-benchmark writes, as far as it is read."""
+    members = [
+        {
+            "group": "a < b",
+            "fullname": f"benchmarks/test_x.py::test_x[{name}]",
+            "name": f"test_x[{name}]",
+            "param": name,
+            "stats": {"data": [seconds, 1.1 * seconds, 1.3 * seconds], "rounds": 3},
+            "extra_info": {
+                **{"p50_ms": 1.1e3 * seconds, "p90_ms": 1.3e3 * seconds, "p99_ms": 1.3e3 * seconds},
+                **{"psnr": 30.5, "megapixels": 0.5, "told": ""},
+                **({"ratio": 2.0, "against": "one"} if name == "two" else {}),
+            },
+        }
+        for name, seconds in (("one", 0.1), ("two", 0.2))
+    ]
+    return {"datetime": "2026-01-02T03:04:05", "benchmarks": members}
+
+
+def test_the_suites_page_shows_figures_and_plots(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(BENCHMARKS)
+    import report
+
+    page = report.page(_told())
+    assert "<h2>a &lt; b</h2>" in page
+    assert re.search(r"<td>two</td><td>one</td><td>2.000</td><td>220.00</td>", page)
+    assert page.count("<svg") == 2  # latencies, quality against speed
+    # Quality against speed is per megapixel: 110 ms for half of one.
+    assert "ms per megapixel" in page
+
+
+@pytest.mark.parametrize(("second", "code"), [(2.18, 0), (2.22, 1), (1.78, 1)])
+def test_runs_that_differ_by_a_tenth_do_not_agree(
+    second: float, code: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(BENCHMARKS)
+    import report
+
+    other = copy.deepcopy(_told())
+    other["benchmarks"][1]["extra_info"]["ratio"] = second
+    assert report.compare(_told(), other) == code
