@@ -30,10 +30,16 @@ from hyperguide.model_file import read_model_file
 
 
 class _Fake:
-    """A subject that takes a known time, and may be wrong from the start or later on."""
+    """A subject that takes a known time, and may be wrong from the start or later on.
 
-    def __init__(self, spec: Spec, seconds: float, wrong: str = "", later: str = "") -> None:
+    breaks: the number of the call that fails.
+    """
+
+    def __init__(
+        self, spec: Spec, seconds: float, wrong: str = "", later: str = "", breaks: int = 0
+    ) -> None:
         self.spec, self.seconds, self.wrong, self.later = spec, seconds, wrong, later
+        self.breaks = breaks
         self.file = read_model_file(spec.model)
         self.load_seconds = self.first_seconds = 0.0
         self.peak_memory = None
@@ -42,6 +48,8 @@ class _Fake:
 
     def call(self) -> None:
         self.calls.append(time.perf_counter())
+        if len(self.calls) == self.breaks:
+            raise HyperguideError("The engine ran out of memory: close other programs.")
         time.sleep(self.seconds)
 
     def verify(self) -> Verdict:
@@ -90,12 +98,32 @@ def test_what_is_wrong_is_failed_not_fast(specs: list[Spec]) -> None:
     one, two, three = told["rows"]
     assert "latency_ms" not in one
     assert not fakes["one"].calls
+    assert "latency_ms" not in three
     assert (one["verified"], two["verified"], three["verified"]) == (False, True, False)
     text = table(told)
     assert "FAILED one on fake at 24x16: enhanced is off by 1" in text
     assert "FAILED three on fake at 24x16: calls on the same frame differ" in text
     assert len(re.findall("^two .* yes$", text, re.MULTILINE)) == 1
     assert "Failed: one on cpu: enhanced is off by 1." in page(told)
+
+
+@pytest.mark.parametrize("scenario", ["single", "streams", "rate"])
+def test_a_call_that_fails_in_the_middle_costs_its_own_figures_only(
+    scenario: Scenario, specs: list[Spec]
+) -> None:
+    fakes = {
+        "one": _Fake(specs[0], 0.005, breaks=3),
+        "two": _Fake(specs[1], 0.005),
+        "three": _Fake(specs[2], 0.005),
+    }
+    told = _run(fakes, specs, scenario=scenario, streams=2)
+    one, two, three = told["rows"]
+    # Behind it come at most those of the other stream, until the stretch is over.
+    assert len(fakes["one"].calls) < 0.6 * len(fakes["two"].calls)
+    assert "latency_ms" not in one
+    assert one["problem"] == "The engine ran out of memory: close other programs"
+    assert two["latency_ms"]["count"] > 8
+    assert three["verified"]
 
 
 def test_medians_that_are_not_sure_are_measured_longer(specs: list[Spec]) -> None:

@@ -90,14 +90,10 @@ def measure(
                 stack.callback(subject.close)
         for done, (round_, row) in enumerate(_turns(plan, [rows[i] for i in subjects])):
             progress(f"round {round_ + 1}", min(len(specs) + done, steps - 1), steps)
-            subject = subjects[rows.index(row)]
-            row.loads.append(_stretch(subject, plan))
-            if plan.verify and row.verdict.passed:
-                still = subject.still_right()
-                if still.problem:
-                    row.verdict = still
+            _go_on(row, subjects[rows.index(row)], plan)
         for number, subject in subjects.items():
-            rows[number].stages = subject.stages()
+            if not rows[number].verdict.problem:
+                rows[number].stages = subject.stages()
     progress("done", steps, steps)
     return rows
 
@@ -108,7 +104,8 @@ def _turns(plan: Plan, rows: Sequence[Row]) -> Iterator[tuple[int, Row]]:
     for turn in range(plan.rounds * (_MORE_ROUNDS if asks else 1)):
         for i in range(len(rows)):
             row = rows[(turn + i) % len(rows)]
-            if turn < plan.rounds or not _sure(plan, row):
+            failed = bool(row.verdict.problem)
+            if not failed and (turn < plan.rounds or not _sure(plan, row)):
                 yield turn, row
 
 
@@ -144,6 +141,20 @@ def _prepared(row: Row, plan: Plan, open_subject: Open) -> Subject | None:
             subject.close()
             return None
     return subject
+
+
+def _go_on(row: Row, subject: Subject, plan: Plan) -> None:
+    """Another stretch of a subject; one that fails or computes wrong now was never fast."""
+    try:
+        row.loads.append(_stretch(subject, plan))
+    except HyperguideError as error:
+        row.verdict = Verdict(row.verdict.checked, str(error).rstrip("."))
+    if plan.verify and row.verdict.passed:
+        still = subject.still_right()
+        if still.problem:
+            row.verdict = still
+    if row.verdict.problem:
+        row.loads.clear()
 
 
 def _stretch(subject: Subject, plan: Plan) -> Load:
