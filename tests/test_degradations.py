@@ -142,6 +142,20 @@ def test_blur_is_the_valid_convolution_of_scipy(channels: int) -> None:
             np.testing.assert_allclose(degraded[i, c], expected, atol=2e-6)
 
 
+def test_dark_surroundings_blur_as_zeros_beyond_the_picture_do() -> None:
+    clean = torch.rand(16, 1, 40, 50, generator=generator(1))
+    blur = Blur(minimum=0, maximum=0, clipped=0, impulse=0, dark=1, size=15)
+    degraded, inner, _, kernel = blur.degrade(clean, None, generator())
+    assert kernel is not None
+    for i in range(16):
+        expected = scipy.signal.convolve2d(inner[i, 0], kernel[i, 0], "same")
+        np.testing.assert_allclose(degraded[i, 0], expected, atol=2e-6)
+    some = replace(blur, dark=0.5).degrade(clean, None, generator())
+    bright = replace(blur, dark=0).degrade(clean, None, generator())
+    kept = [torch.equal(a, b) for a, b in zip(some.degraded, bright.degraded, strict=True)]
+    assert 0 < sum(kept) < 16, kept
+
+
 def test_blur_adds_the_noise_that_its_map_says(photos: Path) -> None:
     blur = Blur(minimum=0.02, maximum=0.08, clipped=0, impulse=1, varying=0, size=5)
     clean = torch.full((32, 1, 68, 68), 0.5)

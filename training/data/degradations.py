@@ -282,6 +282,8 @@ class Blur:
 
     minimum, maximum, varying, clipped: of the noise, see `Noise`.
     impulse: share of samples that are not blurred; their kernel is the unit impulse.
+    dark: share of samples whose surroundings are black, so that their edges darken, as in the
+        pictures of Levin et al. as the field blurs them. Those of the others are photo.
     size: side of the canvas that every kernel is centred on, odd.
     bank: kernels of the user, shape (kh, kw); without them kernels are drawn.
     """
@@ -291,6 +293,7 @@ class Blur:
     varying: float = 0.2
     clipped: float = 0.5
     impulse: float = 0.05
+    dark: float = 0.0
     size: int = 37
     bank: tuple[np.ndarray, ...] = field(default=(), repr=False, compare=False)
 
@@ -318,6 +321,9 @@ class Blur:
         noise = Noise(
             self.minimum, self.maximum, 0.0, varying=self.varying, gray=0.0, clipped=self.clipped
         )
+        if self.dark:
+            is_dark = torch.rand((len(clean), 1, 1, 1), generator=rng) < self.dark
+            clean = torch.where(is_dark, F.pad(inner, (half,) * 4), clean)
         noisy = noise.degrade(convolve_valid(clean, kernel), None, rng)
         return noisy._replace(clean=inner, kernel=kernel)
 
