@@ -29,6 +29,7 @@ def roughened(preset: Preset, roughness: float) -> GuidedModel:
 def untrained(preset: Preset, roughness: float) -> TrainedModel:
     """Such a pair as a run folder would hold it, for an export."""
     record: dict[str, Any] = dict.fromkeys(
-        ("preset", "settings", "origin", "step", "seconds", "data", "validation"), "untrained"
+        ("preset", "origin", "step", "seconds", "data", "validation"), "untrained"
     )
+    record["settings"] = {"strategy": "strict"}
     return TrainedModel(roughened(preset, roughness), preset, record)

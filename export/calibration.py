@@ -12,6 +12,8 @@ import numpy as np
 import torch
 
 from hyperguide.model_file import ENHANCED, GUIDANCE, IMAGE, KERNEL
+from hyperguide.training.bilevel import Strategy
+from hyperguide.training.checkpoint import TrainedModel
 from hyperguide.training.data.batches import Data, open_data
 from hyperguide.training.data.sample import Sample
 from hyperguide.training.metrics import MOST_PSNR, psnr
@@ -31,11 +33,13 @@ class Calibration:
     """Pictures as a model will see them, with their truth.
 
     data: photos degraded as the preset says, or pairs; the last of them are held out.
+    strategy: that the run was trained by.
     multiple, channels: of the model's sizes, and the planes that it is exported for.
     """
 
     preset: Preset
     data: Data
+    strategy: Strategy
     multiple: int
     channels: int
 
@@ -75,9 +79,18 @@ class Loss:
         return {"loss_db": self.enhanced, "guidance_rmse": self.guidance}
 
 
-def open_calibration(preset: Preset, folders: Sequence[Path], model: GuidedModel) -> Calibration:
+def open_calibration(
+    trained: TrainedModel, folders: Sequence[Path], model: GuidedModel
+) -> Calibration:
     """Photos or pairs, see `sources.find_scenes`, and for the errors."""
-    return Calibration(preset, open_data(preset, folders), model.size_multiple, model.channels)
+    preset = trained.preset
+    return Calibration(
+        preset,
+        open_data(preset, folders),
+        trained.strategy,
+        model.size_multiple,
+        model.channels,
+    )
 
 
 def measure_loss(full: Runner, lower: Runner, calibration: Calibration) -> Loss:

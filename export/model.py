@@ -121,7 +121,7 @@ def export_model(
         proto, differences = _proven_graph(model, path, blurs, plain)
         exported = Exported(differences)
     else:
-        calibration = open_calibration(trained.preset, lower.calibration, model)
+        calibration = open_calibration(trained, lower.calibration, model)
         proto, exported = _lower(model, path, blurs, lower, calibration, report)
         engine = OnnxRuntimeCpu(_as_file(proto, path))
         loss = measure_loss(lambda feeds: run_torch(model, feeds), engine.run, calibration)

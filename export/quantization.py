@@ -71,6 +71,8 @@ def _tune(
         guidance_loss(maximum),
         task_loss(preset.loss),
         *optimizers,
+        # f goes on moving theta where it did in training; else the map stays what g says.
+        "response" if calibration.strategy == "response" else "strict",
         stage_weight=preset.stage_weight,
         autocast=autocast(fastest_precision(device), device),
         clip=preset.schedule.clip,

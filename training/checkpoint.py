@@ -27,6 +27,7 @@ from hyperguide.atomic import write_together
 from hyperguide.errors import HyperguideError
 from hyperguide.paths import exists, is_folder
 
+from .bilevel import Strategy
 from .model import GuidedModel, build_model
 from .preset import Preset, preset_from_dict
 
@@ -42,6 +43,12 @@ class TrainedModel:
     model: GuidedModel
     preset: Preset
     record: dict[str, Any]
+
+    @property
+    def strategy(self) -> Strategy:
+        """What moved its networks, see `bilevel`."""
+        strategy: Strategy = self.record["settings"]["strategy"]
+        return strategy
 
 
 def save_tensors(files: Mapping[Path, Mapping[str, Tensor]], record: dict[str, Any]) -> None:
