@@ -12,6 +12,7 @@ from hyperguide.cli.progress import progress_bar
 from hyperguide.errors import HyperguideError
 from hyperguide.model_file import PRECISIONS, read_model_file
 from hyperguide.training.checkpoint import load_run
+from hyperguide.training.model_weights import find_model_file, load_model
 
 from .model import MOST_LOSS, Lower, export_model
 from .triton import refuse_entry, write_onnx_entry
@@ -23,6 +24,7 @@ Examples:
   hyperguide export runs/denoise -o denoise.onnx
   hyperguide export runs/denoise -o denoise-int8.onnx --precision int8 --calib photos/
   hyperguide export runs/denoise -o denoise-fp16.onnx --precision fp16 --calib photos/
+  hyperguide export denoise-fast -o mine-int8.onnx --precision int8 --calib my-photos/
   hyperguide export runs/denoise -o camera.onnx --io uint8
   hyperguide export runs/denoise -o denoise.onnx --triton models/
 """
@@ -79,7 +81,8 @@ def export(
 ) -> None:
     """Fuse the trained pair of a RUN folder into one ONNX file.
 
-    The file is compared with torch before it appears: image and guidance, three sizes. Lower
+    RUN may also be a model file in fp32 or the name of a bundled one, for another precision. The
+    file is compared with torch before it appears: image and guidance, three sizes. Lower
     precisions are fitted to pictures of --calib, and what they lose against fp32 is measured on the
     last of these. An int8 pair goes on learning for some minutes with rounded weights and values.
     """
@@ -88,7 +91,8 @@ def export(
     lower = _lower(precision, calib, steps, accept_loss)
     if plain and lower is not None:
         raise HyperguideError("--plain is for comparisons in fp32: leave out --precision.")
-    trained = load_run(run)
+    file = find_model_file(run)
+    trained = load_run(run) if file is None else load_model(file)
     entry = None if triton is None else triton / output.stem
     if entry is not None:
         refuse_entry(entry, force)

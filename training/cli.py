@@ -24,6 +24,7 @@ from .bilevel import Strategy
 from .checkpoint import BEST, LAST, STATE
 from .data.batches import open_data
 from .distributed import World, join
+from .model_weights import find_model_file
 from .precision import fastest_precision
 from .preset import Preset, load_preset
 from .starting_weights import describe_origin, start_from
@@ -75,7 +76,11 @@ Examples:
     type=click.FloatRange(0),
     help="Weight of g for the strategy naive.  [default: 1]",
 )
-@click.option("--init-from", type=Path, help="Authors' weights (.pth) or a run to start from.")
+@click.option(
+    "--init-from",
+    type=Path,
+    help="Start from a run, a model file or a bundled model's name, or authors' weights (.pth).",
+)
 @click.option("--streaks", type=Path, help="Folder of gray rain streak layers (derain).")
 @click.option("--kernels", type=Path, help="Folder of blur kernels (deblur).")
 @click.option("--vgg-weights", type=Path, help="torchvision's VGG16 weights (dehaze, tier paper).")
@@ -215,9 +220,10 @@ def _open_run(given: _Options, world: World) -> Run:
     )
     start, origin = None, ""
     if given.init_from is not None:
+        path = find_model_file(given.init_from) or given.init_from
         # A resume has weights of its own; given ones are only compared with those of the start.
-        start = None if given.resume else partial(start_from, path=given.init_from)
-        origin = describe_origin(given.init_from)
+        start = None if given.resume else partial(start_from, path=path)
+        origin = describe_origin(path)
     return Run(
         preset, data, given.out, settings, world, given.workers, start, origin, given.vgg_weights
     )

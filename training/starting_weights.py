@@ -15,24 +15,26 @@ from hyperguide.tasks import find_task
 
 from .checkpoint import load_tensors, load_weights, weights_path
 from .model import GuidedModel
+from .model_weights import load_model_weights
 from .networks.unfolded import UnfoldedDeconvolution
 from .official import append_zero_channels, initialise
 
 
 def start_from(model: GuidedModel, path: Path) -> None:
-    """Start a pair from the authors' weights, or from a run folder or a file of it.
+    """Start a pair from a model file, a run folder or a file of it, or the authors' weights.
 
-    Authors' weights are for the reconstruction network. A run's are for both networks; if it is
-    an unguided twin, the new map channel starts at zero and the hyper-network stays as it is.
-    A denoiser's run starts the denoiser of every stage of an unfolded network, and nothing else.
+    Authors' weights are for the reconstruction network. The others are for both networks; if they
+    are an unguided twin's, the new map channel starts at zero and the hyper-network stays as it is.
+    A denoiser's start the denoiser of every stage of an unfolded network, and nothing else.
 
     Raises HyperguideError if the file cannot be read or is of another architecture.
     """
-    if not is_folder(path) and path.suffix != ".safetensors":
+    file = weights_path(path) if is_folder(path) else path
+    if file.suffix not in (".onnx", ".safetensors"):
         initialise(model.reconstruction, path)
         return
-    file = weights_path(path)
-    tensors, record = load_tensors(file)
+    load = load_model_weights if file.suffix == ".onnx" else load_tensors
+    tensors, record = load(file)
     own = model.state_dict()
     if _is_for_stages(model, record):
         tensors = own | _for_each_stage(model, tensors, record)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -31,6 +33,11 @@ class UnshuffledConvolution(nn.Conv2d):
         """The same as one strided convolution of pixels: no block has to be gathered first."""
         return _strided(self.weight, self.bias, self.unshuffle)
 
+    def unfold(self, folded: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """This layer's state from that of what `fold` returns. Raises KeyError if it lacks one."""
+        weight = _over_blocks(folded["weight"], self.unshuffle)
+        return {"weight": weight, "bias": folded["bias"]}
+
 
 class GuidedHead(UnshuffledConvolution):
     """The first layer of a reconstruction network, over the image and, if guided, its map.
@@ -55,6 +62,14 @@ class GuidedHead(UnshuffledConvolution):
     def fold(self) -> SplitHead:  # type: ignore[override]  # has two inputs itself
         """The same as strided convolutions, one of the image and one of the map."""
         return SplitHead(self)
+
+    def unfold(self, folded: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """See `UnshuffledConvolution.unfold`."""
+        weight = _over_blocks(folded["image.weight"], self.unshuffle)
+        if self.in_channels > weight.shape[1]:
+            of_map = _over_blocks(folded["guidance.weight"], self.unshuffle)
+            weight = torch.cat([weight, self.maximum * of_map], 1)
+        return {"weight": weight, "bias": folded["image.bias"]}
 
 
 class SplitHead(nn.Module):
@@ -96,3 +111,9 @@ def _strided(weight: Tensor, bias: Tensor | None, unshuffle: int) -> nn.Conv2d:
         assert conv.bias is not None
         conv.bias.copy_(bias)
     return conv
+
+
+def _over_blocks(weight: Tensor, unshuffle: int) -> Tensor:
+    """The inverse of `_strided`: the weight of the 3x3 convolution over blocks."""
+    pixels = weight.unflatten(3, (3, unshuffle)).unflatten(2, (3, unshuffle))
+    return pixels.permute(0, 1, 3, 5, 2, 4).flatten(1, 3)

@@ -7,6 +7,7 @@ linear, so their sum is a single convolution (X. Ding et al., RepVGG, CVPR 2021)
 from __future__ import annotations
 
 import copy
+from collections.abc import Mapping
 
 import torch
 import torch.nn.functional as F
@@ -41,6 +42,16 @@ class BranchedConvolution(nn.Module):
         identity = torch.eye(conv.in_channels).to(conv.weight)
         conv.weight[:, :, 1, 1] += self.conv1.weight[:, :, 0, 0] + identity
         return conv
+
+    def unfold(self, folded: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """A state that computes what one of `fold`'s does: nobody can tell its branches apart.
+
+        Raises KeyError if that lacks a tensor.
+        """
+        weight = folded["weight"].clone()
+        weight[:, :, 1, 1] -= torch.eye(len(weight)).to(weight)
+        branch = torch.zeros_like(self.conv1.weight)
+        return {"conv3.weight": weight, "conv3.bias": folded["bias"], "conv1.weight": branch}
 
 
 class GuidedStack(nn.Module):

@@ -9,8 +9,7 @@ Stage i of Sec. 4.1 and the authors' code:
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import torch
 import torch.nn.functional as F
@@ -65,6 +64,38 @@ class DilatedDenoiser(nn.Module):
         return image + self.convs[-1](x)
 
 
+class LearnedFactors(nn.Module):
+    """rho_i / sigma^2 of each stage, positive, learned from where the schedule has them."""
+
+    def __init__(self, factors: Sequence[float]) -> None:
+        super().__init__()
+        self.log = nn.Parameter(torch.tensor(factors).log())
+
+    def forward(self, stage: int) -> Tensor:
+        """The factor of a stage, no dimensions."""
+        return self.log[stage].exp()
+
+    def fold(self) -> FoldedFactors:
+        """The same as numbers."""
+        return FoldedFactors(self.log.detach().exp())
+
+    def unfold(self, folded: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """The state from that of what `fold` returns. Raises KeyError if it lacks a stage."""
+        return {"log": torch.stack([folded[f"stages.{i}"] for i in range(len(self.log))]).log()}
+
+
+class FoldedFactors(nn.Module):
+    """What `LearnedFactors` computes."""
+
+    def __init__(self, factors: Tensor) -> None:
+        super().__init__()
+        self.stages = nn.ParameterList(factor.clone() for factor in factors)
+
+    def forward(self, stage: int) -> Tensor:
+        """See `LearnedFactors.forward`."""
+        return self.stages[stage]
+
+
 class UnfoldedDeconvolution(nn.Module):
     """A_omega of restoration; without a kernel (the unit impulse) it denoises.
 
@@ -72,7 +103,7 @@ class UnfoldedDeconvolution(nn.Module):
     network, so that every host gets the same borders.
 
     denoisers: D_i, one for each stage.
-    learned_rho: rho_i = exp(a_i) sigma^2 with learned a_i and the level sigma of the map; else the
+    learned_rho: rho_i = a_i sigma^2 with learned a_i and the level sigma of the map; else the
         fixed schedule.
     asks_per_stage: whether each stage has a map of its own.
     """
@@ -92,9 +123,7 @@ class UnfoldedDeconvolution(nn.Module):
         self.maximum = maximum
         self.multiple = int(denoisers[0].size_multiple)  # type: ignore[arg-type]
         factors = rho_factors(len(denoisers))
-        self.log_rho = (
-            nn.Parameter(torch.tensor([math.log(f) for f in factors])) if learned_rho else None
-        )
+        self.factors = LearnedFactors(factors) if learned_rho else None
         self._schedule = [factor * _NOISE_LEVEL**2 for factor in factors]
 
     @property
@@ -145,9 +174,9 @@ class UnfoldedDeconvolution(nn.Module):
         return tuple(iterates)
 
     def _rho(self, stage: int, guidance: object, channels: int) -> Tensor | float:
-        if self.log_rho is None:
+        if self.factors is None:
             return self._schedule[stage]
-        factor = self.log_rho[stage].exp()
+        factor: Tensor = self.factors(stage)
         if not isinstance(guidance, Tensor):
             return factor * _NOISE_LEVEL**2
         level = guidance.square().mean((1, 2, 3), keepdim=True)
