@@ -24,6 +24,10 @@ _DARKEST_LIGHT = 0.5
 _DENSEST = 3.0
 # What the last layer says is multiplied by this, so that small weights do.
 _GAIN = 4.0
+# Contrast within a cell is told from so many parts of it each way, whatever the picture's size, and
+# brought to the size of a picture's values.
+_PARTS = 4
+_CONTRAST_GAIN = 5.0
 
 
 class ScatteringUNet(UNetFeatures):
@@ -31,7 +35,8 @@ class ScatteringUNet(UNetFeatures):
 
     A U-Net over the scene and its map finds tau for each cell and one airlight A for the picture;
     J = A + (I - A) exp(tau) is computed for each pixel. Within a cell tau may depend on the
-    pixel's own brightness, for haze ends where things end, which is finer than a cell.
+    pixel's own brightness, for haze ends where things end, which is finer than a cell. Beside the
+    mean colour of each cell the network sees its contrast, of which haze takes the share 1 - t.
 
     Its receptive field is the whole picture, also where the map is given.
     The arguments: see `UNetFeatures`.
@@ -40,7 +45,8 @@ class ScatteringUNet(UNetFeatures):
     size_multiple = 1
 
     def __init__(self, channels: int, guided: bool, maximum: float, shape: UNetShape) -> None:
-        super().__init__(channels, guided, maximum, shape)
+        super().__init__(channels + 1, guided, maximum, shape)
+        self.channels = channels  # of the image; the features also see the contrast
         block = shape.unshuffle * 2 ** (len(shape.widths) - 1)
         if any(side % block for side in SCENE):
             raise HyperguideError(
@@ -61,7 +67,7 @@ class ScatteringUNet(UNetFeatures):
         """
         scene = average(image, *SCENE)
         seen = None if guidance is None else average(guidance, *SCENE)
-        coarse, skips = self.encode(scene, seen)
+        coarse, skips = self.encode(torch.cat([scene, contrast(image)], 1), seen)
         airlight = self._airlight(coarse)
         planes = F.pixel_shuffle(self.tail(self.decode(coarse, skips)), self.unshuffle)
         planes = interpolate(planes.float(), *image.shape[2:])
@@ -75,3 +81,15 @@ class ScatteringUNet(UNetFeatures):
         pooled = torch.cat([coarse.mean((2, 3)), coarse.amax((2, 3))], 1)
         share = torch.sigmoid(self.light(pooled).float())
         return (_DARKEST_LIGHT + (1 - _DARKEST_LIGHT) * share)[..., None, None]
+
+
+def contrast(image: Tensor) -> Tensor:
+    """Five times the deviation of the brightness within each cell, shape (N, 1, *SCENE).
+
+    image: shape (N, C, H, W).
+    """
+    brightness = image.mean(1, keepdim=True)
+    fine = average(brightness, *(_PARTS * side for side in SCENE))
+    parts = F.pixel_unshuffle(fine, _PARTS)
+    variance = (parts - parts.mean(1, keepdim=True)).square().mean(1, keepdim=True)
+    return _CONTRAST_GAIN * variance.sqrt()
