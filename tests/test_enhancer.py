@@ -173,7 +173,8 @@ def test_gray_pictures_are_denoised_as_gray(
     assert abs(float(np.median(result.guidance)) - 25 / 255) < 0.02
 
 
-@pytest.mark.parametrize("task", TASKS)
+# Dehazing looks at the whole picture and its whole map.
+@pytest.mark.parametrize("task", ["denoise", "derain"])
 def test_a_map_that_is_wrong_in_one_half_changes_that_half_only(
     task: str, astronaut: np.ndarray, enhancers: dict[str, hyperguide.Enhancer]
 ) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from collections.abc import Callable
 from dataclasses import replace
@@ -16,27 +15,13 @@ import hyperguide
 from conftest import Cli, fails
 from hyperguide.bundled import FOLDER
 from hyperguide.errors import HyperguideError
-from hyperguide.export.model import export_model
 from hyperguide.model_file import read_model_file, replace_info
-from hyperguide.training.checkpoint import TrainedModel, load_run
-from hyperguide.training.model import GuidedModel, build_model
+from hyperguide.training.checkpoint import load_run
+from hyperguide.training.model import build_model
 from hyperguide.training.model_weights import load_model_weights
-from hyperguide.training.preset import Preset, StackSettings, load_preset
+from hyperguide.training.preset import StackSettings, load_preset
 from hyperguide.training.starting_weights import start_from
-
-
-def _exported(preset: Preset, path: Path) -> GuidedModel:
-    """An untrained pair whose weights are all in use, exported to `path`."""
-    torch.manual_seed(1)
-    model = build_model(preset).eval()
-    with torch.no_grad():
-        for name, weights in model.named_parameters():
-            if "tail" in name:
-                weights += 0.05 * torch.randn_like(weights)
-    record = dict.fromkeys(("origin", "step", "seconds", "data", "validation"), "untrained")
-    full = {**record, "preset": json.loads(preset.to_json()), "settings": {"strategy": "strict"}}
-    export_model(TrainedModel(model, preset, full), path)
-    return model
+from made_runs import export_untrained
 
 
 @pytest.mark.parametrize("task", ["denoise", "derain", "dehaze", "deblur"])
@@ -44,7 +29,7 @@ def test_a_model_file_gives_the_very_weights_back(
     task: str, small_presets: Callable[[str, str], Path], tmp_path: Path
 ) -> None:
     preset = load_preset(task, "fast", small_presets(task, "fast"))
-    model = _exported(preset, tmp_path / "model.onnx")
+    model = export_untrained(preset, tmp_path / "model.onnx")
     started = build_model(preset)
     start_from(started, tmp_path / "model.onnx")
     own = model.state_dict()
@@ -56,7 +41,7 @@ def test_folded_branches_come_back_as_one_that_computes_the_same(tmp_path: Path)
     preset = replace(
         load_preset("denoise", "fast"), reconstruction=StackSettings("stack", 2, 16, 2)
     )
-    model = _exported(preset, tmp_path / "model.onnx")
+    model = export_untrained(preset, tmp_path / "model.onnx")
     started = build_model(preset)
     start_from(started, tmp_path / "model.onnx")
     image = torch.rand(1, 3, 32, 32)
@@ -111,7 +96,7 @@ def test_lower_precisions_merged_weights_and_foreign_files_are_refused(
     with pytest.raises(HyperguideError, match="does not say which networks it holds"):
         load_model_weights(nameless)
     paper = load_preset("derain", "paper", small_presets("derain", "paper"))
-    _exported(paper, tmp_path / "prenet.onnx")
+    export_untrained(paper, tmp_path / "prenet.onnx")
     with pytest.raises(HyperguideError, match="start from the run folder"):
         load_model_weights(tmp_path / "prenet.onnx")
     with pytest.raises(HyperguideError, match="There is no model file"):

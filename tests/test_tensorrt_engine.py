@@ -28,7 +28,7 @@ from hyperguide.model_file import read_model_file
 
 pytest.importorskip("tensorrt_rtx", reason="TensorRT-RTX is not installed")
 
-SIZES = ((16, 16), (64, 64), (256, 512))
+SIZES = ((16, 16), (64, 64), (352, 512))
 
 
 @pytest.fixture(autouse=True)
@@ -113,7 +113,7 @@ def test_memory_is_kept_between_calls_and_freed_at_the_end(
         for rows in (128, 16, 64):
             engine.run({"image": image[:, :, :rows]})
         assert (gpu.calls.count("mem_alloc"), gpu.calls.count("pagelocked_empty")) == before
-        engine.run({"image": np.zeros((2, 3, 256, 512), np.float32)})
+        engine.run({"image": np.zeros((2, 3, 352, 512), np.float32)})
         assert gpu.calls.count("mem_alloc") > before[0]
         assert len(gpu.memory) == 3  # picture, result, map
     assert not gpu.memory
@@ -160,7 +160,7 @@ def test_what_the_engine_takes_no_more_of_is_cut(
 ) -> None:
     fake_engine(built["frozen"])
     enhancer, expected = hyperguide.load(built["frozen"]), hyperguide.load(exported, device="cpu")
-    for shape in ((5, 32, 48, 3), (300, 64, 3), (270, 600, 3)):
+    for shape in ((5, 32, 48, 3), (400, 64, 3), (370, 600, 3)):
         pixels = _pixels(*shape)
         one, other = enhancer(pixels), expected(pixels)
         np.testing.assert_allclose(one.guidance, other.guidance, atol=1e-5)
@@ -172,8 +172,8 @@ def test_pictures_outside_the_profile_are_refused_with_the_mend(
 ) -> None:
     fake_engine(built["frozen"])
     enhancer = hyperguide.load(built["frozen"], tile=None)
-    with pytest.raises(HyperguideError, match=r"\(2, 3, 256, 512\): build it with other --shapes"):
-        enhancer(_pixels(300, 64, 3))
+    with pytest.raises(HyperguideError, match=r"\(2, 3, 352, 512\): build it with other --shapes"):
+        enhancer(_pixels(400, 64, 3))
     assert enhancer(_pixels(32, 64, 3)).image.shape == (32, 64, 3)
 
 
@@ -322,7 +322,7 @@ def test_pictures_in_the_memory_of_the_gpu_that_do_not_fit_are_refused(
     enhancer = hyperguide.load(built["frozen"])
     image = np.zeros((3, 32, 48), np.float32)
     for odd, reason in (
-        (OnGpu(gpu, image[:, :30, :46]), "multiples of 4, not 46x30: pad it first"),
+        (OnGpu(gpu, image[:, :30, :46]), "multiples of 8, not 46x30: pad it first"),
         (OnGpu(gpu, image.astype(np.float64)), "CxHxW of float32 with 3 channel"),
         (OnGpu(gpu, image[:2]), "CxHxW of float32 with 3 channel"),
         (OnGpu(gpu, image, strides=(4, 144, 12)), "must be contiguous"),

@@ -6,6 +6,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +23,8 @@ from hyperguide.memory import free_bytes, parse_bytes, used_bytes
 from hyperguide.model_file import read_model_file
 from hyperguide.pictures import read_picture, write_picture
 from hyperguide.tiles import Tile, sample, side_for, tiles
+from hyperguide.training.preset import CompactProxySettings, load_preset
+from made_runs import export_untrained
 
 LOCAL = [
     task for task in TASKS if read_model_file(bundled_path(task, "fast")).info.context == "local"
@@ -134,10 +137,10 @@ def test_dials_are_cut_with_the_picture(astronaut: np.ndarray) -> None:
 
 
 def test_a_map_that_needs_the_whole_picture_is_predicted_from_all_of_it(
-    astronaut: np.ndarray,
+    astronaut: np.ndarray, scene_map_file: Path
 ) -> None:
     """Without that, every part would be a scene of its own."""
-    path = bundled_path("dehaze", "fast")
+    path = scene_map_file
     assert read_model_file(path).info.context == "global"
     picture = _photo(astronaut, 512, 512)
     whole = hyperguide.load(path, device="cpu", threads=1, tile=None)(picture)
@@ -182,8 +185,21 @@ def test_out_of_memory_shrinks_the_parts_and_goes_on(astronaut: np.ndarray) -> N
         Enhancer(file, SmallEngine(engine, 5))(picture)
 
 
-def test_a_map_of_the_whole_is_predicted_smaller_until_it_fits(astronaut: np.ndarray) -> None:
-    file = read_model_file(bundled_path("dehaze", "fast"))
+@pytest.fixture(scope="module")
+def scene_map_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A pair whose map depends on the whole picture, and whose reconstruction is local."""
+    proxy = CompactProxySettings("scene", 16, 4, (1, 1, 1, 1))
+    path = tmp_path_factory.mktemp("scene") / "model.onnx"
+    preset = replace(load_preset("denoise", "fast"), proxy=proxy)
+    export_untrained(preset, path)
+    return path
+
+
+def test_a_map_of_the_whole_is_predicted_smaller_until_it_fits(
+    astronaut: np.ndarray, scene_map_file: Path
+) -> None:
+    file = read_model_file(scene_map_file)
+    assert (file.info.context, file.info.whole_picture) == ("global", False)
     small = SmallEngine(OnnxRuntimeCpu(file, 1), 330_000)
     result = Enhancer(file, small)(_photo(astronaut, 512, 1024))
     assert result.image.shape == (512, 1024, 3)

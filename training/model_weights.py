@@ -41,9 +41,6 @@ def load_model_weights(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     Raises HyperguideError if the file is none of ours, of lower precision, or of a network whose
     weights an export merges.
     """
-    import onnx
-    import onnx.numpy_helper
-
     file = read_model_file(path)
     info = file.info
     if info.precision != "fp32":
@@ -52,9 +49,7 @@ def load_model_weights(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
         )
     record = _record(info, path)
     model = build_model(preset_from_dict(record["preset"], str(path)))
-    graph = onnx.load_model_from_string(file.content).graph
-    arrays = {t.name: onnx.numpy_helper.to_array(t).copy() for t in graph.initializer}
-    weights = {name: torch.from_numpy(array) for name, array in arrays.items()}
+    weights = {name: torch.from_numpy(array) for name, array in file.weights().items()}
     try:
         return unfold_weights(model, weights), record
     except KeyError as error:

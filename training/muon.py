@@ -111,11 +111,12 @@ class MuonWithAdam(Optimizer):
 
 
 def _last_layers(network: nn.Module) -> list[nn.Module]:
-    """The last convolution of a network, or of each of its parts, where it is unfolded."""
+    """The last convolutions of a network, or of each of its parts, where it is unfolded."""
     layers: list[nn.Module] = []
     for module in network.modules():
-        tail, convs = getattr(module, "tail", None), getattr(module, "convs", None)
-        layers += [tail] if isinstance(tail, nn.Conv2d) else []
+        ends = (getattr(module, name, None) for name in ("tail", "light"))
+        convs = getattr(module, "convs", None)
+        layers += [end for end in ends if isinstance(end, nn.Conv2d)]
         layers += [convs[-1]] if isinstance(convs, nn.ModuleList) else []
     every: list[nn.Module] = [m for m in network.modules() if isinstance(m, nn.Conv2d)]
     return layers or every[-1:]

@@ -46,7 +46,9 @@ def _cells(length: int, cells: int, device: torch.device) -> tuple[Tensor, Tenso
     end = torch.div((cell + 1) * length + cells - 1, cells, rounding_mode="floor")
     places = first + torch.arange(length // cells + 2, device=device)[None, :]
     inside = (places < end).to(torch.float32)
-    return places.clamp(max=length - 1), inside / (end - first).to(torch.float32)
+    # Cut as floats: OpenCV cuts no whole numbers.
+    places = places.to(torch.float32).clamp(max=length - 1).to(torch.int64)
+    return places, inside / (end - first).to(torch.float32)
 
 
 def _neighbours(cells: int, length: int, device: torch.device) -> tuple[Tensor, Tensor, Tensor]:

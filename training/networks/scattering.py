@@ -54,7 +54,9 @@ class ScatteringUNet(UNetFeatures):
                 "fewer widths or a smaller unshuffle in the preset."
             )
         self.tail = self.last_layer(2)
-        self.light = nn.Linear(2 * shape.widths[-1], channels)
+        # A convolution of one pixel: not every GPU has matrix products in fp32.
+        self.light = nn.Conv2d(2 * shape.widths[-1], channels, 1)
+        assert self.light.bias is not None
         nn.init.zeros_(self.light.weight)
         nn.init.constant_(self.light.bias, 2.0)  # training starts with a light near white
 
@@ -78,9 +80,10 @@ class ScatteringUNet(UNetFeatures):
 
     def _airlight(self, coarse: Tensor) -> Tensor:
         """One colour for the picture, from the coarsest features, shape (N, C, 1, 1)."""
-        pooled = torch.cat([coarse.mean((2, 3)), coarse.amax((2, 3))], 1)
+        mean, most = coarse.mean((2, 3), keepdim=True), coarse.amax((2, 3), keepdim=True)
+        pooled = torch.cat([mean, most], 1)
         share = torch.sigmoid(self.light(pooled).float())
-        return (_DARKEST_LIGHT + (1 - _DARKEST_LIGHT) * share)[..., None, None]
+        return _DARKEST_LIGHT + (1 - _DARKEST_LIGHT) * share
 
 
 def contrast(image: Tensor) -> Tensor:
