@@ -46,7 +46,7 @@ class Plan:
     warmup: int
 
 
-PLANS = (Plan("denoise", 500, 150), Plan("derain", 250, 120), Plan("dehaze", 380, 50))
+PLANS = (Plan("denoise", 500, 150), Plan("derain", 250, 120), Plan("dehaze", 200, 40))
 
 
 def main() -> None:
