@@ -322,7 +322,7 @@ class Blur:
             self.minimum, self.maximum, 0.0, varying=self.varying, gray=0.0, clipped=self.clipped
         )
         if self.dark:
-            is_dark = torch.rand((len(clean), 1, 1, 1), generator=rng) < self.dark
+            is_dark = _happens(self.dark, len(clean), rng)
             clean = torch.where(is_dark, F.pad(inner, (half,) * 4), clean)
         noisy = noise.degrade(convolve_valid(clean, kernel), None, rng)
         return noisy._replace(clean=inner, kernel=kernel)
