@@ -57,6 +57,28 @@ def test_rgb_and_depth_are_photos_with_their_depth(tmp_path: Path) -> None:
     assert all(s.guidance is None for s in find_scenes([tmp_path], "derain"))
 
 
+def test_the_frame_of_photos_with_depth_is_never_seen(tmp_path: Path) -> None:
+    photo, depth = np.full((24, 32, 3), 255, np.uint8), np.full((24, 32), 200, np.uint8)
+    photo[3:-3, 3:-3] = 50
+    depth[3:-3, 3:-3] = 100
+    for folder, picture in (("rgb", photo), ("depth", depth)):
+        (tmp_path / folder).mkdir()
+        for name in numbers(3):
+            write_picture(tmp_path / folder / name, picture)
+    stage = Stage(1.0, crop=16, batch=4, least_share=0.9)
+    seen = {}
+    for frame in (0, 3):
+        preset = small_preset("dehaze", degradation={"invented": 0.0, "frame": frame})
+        data = open_data(preset, [tmp_path])
+        samples = [data.draw("hyper", i, stage, 0).sample for i in range(4)]
+        seen[frame] = max(float(sample.clean.max()) for sample in samples)
+        nearest = max(float(sample.guidance.min()) for sample in samples)
+        assert nearest == pytest.approx(1 if frame else 0.5, abs=0.003)
+    assert seen == {0: 1, 3: pytest.approx(50 / 255)}
+    with pytest.raises(HyperguideError, match="a frame of -1 pixels: give 0 or more"):
+        open_data(small_preset("dehaze", degradation={"frame": -1}), [tmp_path])
+
+
 def test_pairs_bring_the_observation_itself(tmp_path: Path) -> None:
     data = open_data(small_preset("denoise"), [make_pairs(tmp_path)])
     for number in range(5):

@@ -28,7 +28,7 @@ from ..losses import luma
 from ..preset import Preset, Stage, build
 from .crops import draw_window, to_tensor
 from .decoding import Decoder, MisfitError, Planes, read_streaks
-from .degradations import DEGRADATIONS, Blur, Degradation, Rain
+from .degradations import DEGRADATIONS, Blur, Degradation, Haze, Rain
 from .derived_maps import describe
 from .kernels import on_canvas, read_kernels
 from .photos import Photos
@@ -188,10 +188,12 @@ class Data:
         held_out = stream == "held_out"
         degradation = self.held_out_degradation if held_out else self.train_degradation
         window = draw_window(stage.crop + degradation.margin, stage.reduce, rng, stage.least_share)
-        clean = self._to_tensor(window.cut(planes.clean))
-        depth = None
+        photo, depth = planes.clean, None
         if planes.guidance is not None:
-            depth = self._to_map(window.cut(planes.guidance))
+            frame = degradation.frame if isinstance(degradation, Haze) else 0
+            photo = _inside(photo, frame)
+            depth = self._to_map(window.cut(_inside(planes.guidance, frame)))
+        clean = self._to_tensor(window.cut(photo))
         return degradation.degrade(clean, depth, rng)
 
     def _crop_pair(self, planes: Planes, stage: Stage, rng: Generator) -> Sample:
@@ -217,6 +219,12 @@ class Data:
     def _to_tensor(self, crop: np.ndarray) -> Tensor:
         image = to_tensor(crop)
         return luma(image) if self.channels == 1 else image
+
+
+def _inside(picture: np.ndarray, frame: int) -> np.ndarray:
+    """The picture without `frame` pixels at each side, at least one pixel of it."""
+    down, right = (min(frame, (length - 1) // 2) for length in picture.shape[:2])
+    return picture[down : picture.shape[0] - down, right : picture.shape[1] - right]
 
 
 def _generator(seed: int, stream: Stream, number: int, index: int) -> Generator:

@@ -214,6 +214,8 @@ class Haze:
     invented: share of samples whose depth is drawn although the source brought one.
     tone: how much the photos' gamma, exposure, white balance and saturation are varied, 0 to 1:
         photos with depth show few places, and always in the same light.
+    frame: pixels at each side of photos with depth that are no part of the scene. NYU Depth v2 has
+        a white frame, in which the light would show as nowhere else; RESIDE cuts 10 pixels off.
     """
 
     beta: tuple[float, float] = (0.4, 1.8)
@@ -222,8 +224,15 @@ class Haze:
     clean: float = 0.03
     invented: float = 0.1
     tone: float = 0.0
+    frame: int = 0
 
     margin: ClassVar[int] = 0
+
+    def __post_init__(self) -> None:
+        if self.frame < 0:
+            raise HyperguideError(
+                f"The preset's degradation has a frame of {self.frame} pixels: give 0 or more."
+            )
 
     def degrade(self, clean: Tensor, depth: Tensor | None, rng: Generator) -> Sample:
         """Add haze; the map is the relative depth."""
