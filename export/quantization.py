@@ -74,6 +74,7 @@ def _tune(
         # f goes on moving theta where it did in training; else the map stays what g says.
         "response" if calibration.strategy == "response" else "strict",
         stage_weight=preset.stage_weight,
+        haze_weight=preset.haze_weight,
         autocast=autocast(fastest_precision(device), device),
         clip=preset.schedule.clip,
     )

@@ -31,7 +31,7 @@ research = pytest.mark.skipif(
 def test_noise_has_the_level_that_its_map_says() -> None:
     clean = torch.full((64, 3, 64, 64), 0.5)
     noise = Noise(clean=0, gray=0, clipped=0, varying=0.5)
-    noisy, _, level, _ = noise.degrade(clean, None, generator())
+    noisy, _, level, *_ = noise.degrade(clean, None, generator())
     ratio = ((noisy - clean) / level.clamp(min=1e-3)).std((1, 2, 3))
     assert abs(float(ratio.mean()) - 1) < 0.01
     assert float(level.max()) <= noise.maximum
@@ -48,7 +48,7 @@ def test_gray_samples_carry_the_same_noise_in_every_channel() -> None:
 def test_signal_dependent_noise_is_darker_where_the_picture_is() -> None:
     clean = torch.linspace(0, 1, 8).view(1, 1, 1, 8).repeat(256, 3, 64, 1)
     noise = Noise(minimum=0.1, maximum=0.1, clean=0, varying=0, gray=0, signal=1, clipped=0)
-    noisy, _, level, _ = noise.degrade(clean, None, generator())
+    noisy, _, level, *_ = noise.degrade(clean, None, generator())
     residual = (noisy - clean) / level
     assert abs(float(residual.std()) - 1) < 0.01
     squares = level.square()[:, 0, 0]
@@ -101,6 +101,19 @@ def test_haze_inverts_by_the_scattering_model() -> None:
     torch.testing.assert_close((sample.degraded - 0.8 * (1 - t)) / t, clean, atol=1e-5, rtol=0)
 
 
+def test_a_hazy_sample_knows_its_light_and_transmission() -> None:
+    clean = torch.rand(16, 3, 32, 32, generator=generator(1))
+    sample = Haze(airlight=(0.7, 1.3), tint=0.1, clean=0.3).degrade(clean, None, generator())
+    light, t = sample.airlight, sample.transmission
+    assert light is not None
+    assert t is not None
+    assert light.shape == (16, 3, 1, 1)
+    assert t.shape == (16, 1, 32, 32)
+    assert float(light.max()) == 1
+    torch.testing.assert_close(clean * t + light * (1 - t), sample.degraded)
+    assert 0 < int((t == 1).all((1, 2, 3)).sum()) < 16
+
+
 def test_the_tone_of_photos_varies_within_its_bounds_before_the_haze_comes() -> None:
     gray = torch.full((400, 3, 2, 2), 0.5)
     varied = vary_tone(gray, 1.0, generator())
@@ -130,7 +143,7 @@ def test_the_farthest_point_of_an_invented_scene_is_at_one() -> None:
 def test_blur_is_the_valid_convolution_of_scipy(channels: int) -> None:
     clean = torch.rand(6, channels, 40, 50, generator=generator(1))
     blur = Blur(minimum=0, maximum=0, clipped=0, impulse=0.2, size=15)
-    degraded, inner, level, kernel = blur.degrade(clean, None, generator())
+    degraded, inner, level, kernel, *_ = blur.degrade(clean, None, generator())
     assert kernel is not None
     assert kernel.shape == (6, 1, 15, 15)
     assert degraded.shape == inner.shape == (6, channels, 26, 36)
@@ -145,7 +158,7 @@ def test_blur_is_the_valid_convolution_of_scipy(channels: int) -> None:
 def test_dark_surroundings_blur_as_zeros_beyond_the_picture_do() -> None:
     clean = torch.rand(16, 1, 40, 50, generator=generator(1))
     blur = Blur(minimum=0, maximum=0, clipped=0, impulse=0, dark=1, size=15)
-    degraded, inner, _, kernel = blur.degrade(clean, None, generator())
+    degraded, inner, _, kernel, *_ = blur.degrade(clean, None, generator())
     assert kernel is not None
     for i in range(16):
         expected = scipy.signal.convolve2d(inner[i, 0], kernel[i, 0], "same")
@@ -159,7 +172,7 @@ def test_dark_surroundings_blur_as_zeros_beyond_the_picture_do() -> None:
 def test_blur_adds_the_noise_that_its_map_says(photos: Path) -> None:
     blur = Blur(minimum=0.02, maximum=0.08, clipped=0, impulse=1, varying=0, size=5)
     clean = torch.full((32, 1, 68, 68), 0.5)
-    degraded, inner, level, kernel = blur.degrade(clean, None, generator())
+    degraded, inner, level, kernel, *_ = blur.degrade(clean, None, generator())
     ratio = (degraded - inner).std((1, 2, 3)) / level.mean((1, 2, 3))
     assert abs(float(ratio.mean()) - 1) < 0.01
     assert kernel is not None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,12 +14,16 @@ from torch import Tensor, nn
 
 from hyperguide.errors import HyperguideError
 from hyperguide.pictures import write_picture
+from hyperguide.training.bilevel import Bilevel
 from hyperguide.training.data.batches import open_data
 from hyperguide.training.data.crops import draw_window
+from hyperguide.training.data.degradations import Haze
+from hyperguide.training.losses import guidance_loss, haze_loss, log_mse
+from hyperguide.training.model import build_model
 from hyperguide.training.networks.resampling import SCENE
 from hyperguide.training.networks.scattering import ScatteringUNet, contrast
 from hyperguide.training.preset import Stage, UNetShape, load_preset
-from made_data import noise_picture
+from made_data import fill, make_pairs, noise_picture, numbers, small_preset
 
 
 def _random(*shape: int) -> Tensor:
@@ -52,7 +57,7 @@ def test_the_scattering_model_is_inverted(size: tuple[int, int]) -> None:
     network = _network()
     _set(network, tau, light)
     with torch.no_grad():
-        torch.testing.assert_close(network(hazy, hazy[:, :1]), clean, atol=2e-5, rtol=0)
+        torch.testing.assert_close(network(hazy, hazy[:, :1]).picture, clean, atol=2e-5, rtol=0)
 
 
 def test_haze_may_end_within_a_cell_where_the_brightness_does() -> None:
@@ -70,7 +75,7 @@ def test_haze_may_end_within_a_cell_where_the_brightness_does() -> None:
         assert network.tail.bias is not None
         network.tail.bias[:4] = low - slope * dark
         network.tail.bias[4:] = slope
-        restored = network(hazy, hazy[:, :1])
+        restored = network(hazy, hazy[:, :1]).picture
     torch.testing.assert_close(restored, clean, atol=2e-3, rtol=0)
 
 
@@ -87,7 +92,7 @@ def test_what_is_seen_does_not_depend_on_the_resolution() -> None:
     large = scene.repeat_interleave(3, 2).repeat_interleave(3, 3)
     network = _busy()
     with torch.no_grad():
-        small, big = (network(picture, picture[:, :1]) for picture in (scene, large))
+        small, big = (network(picture, picture[:, :1]).picture for picture in (scene, large))
     assert (small - scene).abs().mean() > 0.03
     # Around the middle of a cell its planes are interpolated.
     torch.testing.assert_close(big[..., 1::3, 1::3], small, atol=1e-4, rtol=0)
@@ -111,8 +116,8 @@ def test_every_part_knows_the_whole_scene() -> None:
     changed[..., 64:, 96:] = 1
     network = _busy()
     with torch.no_grad():
-        difference = network(scene, scene[:, :1]) - network(changed, scene[:, :1])
-    assert difference[..., :8, :8].abs().mean() > 1e-4
+        first, second = (network(picture, scene[:, :1]).picture for picture in (scene, changed))
+    assert (first - second)[..., :8, :8].abs().mean() > 1e-4
 
 
 def test_blocks_that_the_scene_cannot_hold_are_refused() -> None:
@@ -163,3 +168,52 @@ def test_a_stage_squeezes_depth_and_photo_alike(tmp_path: Path) -> None:
 def test_shares_beyond_the_photo_are_refused() -> None:
     with pytest.raises(HyperguideError, match=r"least_share must be in \[0, 1\]"):
         Stage(until=1, crop=32, batch=4, least_share=1.5)
+
+
+def _dehazing(weight: float) -> Bilevel:
+    torch.manual_seed(0)
+    preset = replace(load_preset("dehaze", "fast"), haze_weight=weight)
+    model = build_model(preset)
+    optimizer = torch.optim.SGD(model.parameters(), 0.1)
+    return Bilevel(
+        *(model, guidance_loss(1.0), log_mse, optimizer, optimizer), haze_weight=preset.haze_weight
+    )
+
+
+def test_light_and_transmission_count_by_their_weight_where_they_are_known() -> None:
+    clean = _random(2, 3, 64, 64)
+    batch = Haze(clean=0).degrade(clean, None, torch.Generator().manual_seed(1))
+    algorithm = _dehazing(0.5)
+    with torch.no_grad():
+        result = algorithm.model.restore(batch.degraded)
+        plain = float(replace(algorithm, haze_weight=0).f(result, batch))
+        weighted = float(algorithm.f(result, batch))
+        unknown = float(algorithm.f(result, batch._replace(airlight=None, transmission=None)))
+    assert result.haze is not None
+    assert batch.airlight is not None
+    assert batch.transmission is not None
+    light, t = result.haze
+    share = 1 - batch.transmission.mean((2, 3), keepdim=True)
+    errors = share * (light - batch.airlight), t - batch.transmission
+    parts = sum((e.square().mean((1, 2, 3)) + 1e-4).log().mean() for e in errors)
+    assert weighted == pytest.approx(plain + 0.5 * float(parts), abs=1e-5)
+    assert unknown == plain == float(log_mse(result.restored, clean))
+
+
+def test_the_light_of_a_picture_without_haze_does_not_count() -> None:
+    t, light = torch.ones(1, 1, 8, 8), torch.full((1, 3, 1, 1), 0.9)
+    assert float(haze_loss(0 * light, t, light, t)) == float(haze_loss(light, t, light, t))
+    assert float(haze_loss(0 * light, 0.5 * t, light, 0.5 * t)) > float(
+        haze_loss(0.8 * light, 0.5 * t, light, 0.5 * t)
+    )
+
+
+def test_batches_with_pairs_do_not_know_the_haze(tmp_path: Path) -> None:
+    photos, pairs = fill(tmp_path / "photos", numbers(2)), make_pairs(tmp_path / "pairs")
+    stage = Stage(until=1, crop=16, batch=8)
+    alone = open_data(small_preset("dehaze"), [photos]).draw("train", 0, stage, 0).sample
+    assert alone.airlight is not None
+    assert alone.transmission is not None
+    mixed = open_data(small_preset("dehaze"), [photos, pairs]).draw("train", 0, stage, 0).sample
+    assert mixed.airlight is None
+    assert mixed.transmission is None

@@ -93,6 +93,7 @@ _STACK = {"network": "stack", "unshuffle": 2, "width": 16, "depth": 1}
         ({"channels": True}, "channels must be one of 1, 3"),
         ({"degradation": 5}, "degradation must be a mapping"),
         ({"stage_weight": float("nan")}, "stage_weight must be at least 0"),
+        ({"haze_weight": -1.0}, "haze_weight must be at least 0"),
         (
             {
                 "schedule": {

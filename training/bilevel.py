@@ -27,7 +27,7 @@ import torch
 from torch import Tensor, nn
 
 from .data.sample import Sample
-from .losses import Loss
+from .losses import Loss, haze_loss
 from .model import GuidedModel, Restoration
 
 Strategy = Literal["strict", "response", "naive", "unguided", "oracle", "manual"]
@@ -58,6 +58,8 @@ class Bilevel:
     task_loss: f(restored, clean).
     proxy_optimizer: None where there is no theta (unguided, manual).
     stage_weight: of f on the iterates before the last, relative to the last.
+    haze_weight: of f on the light and the transmission that a scattering network found, beside the
+        picture, where the batch knows the true ones.
     naive_weight: lambda in f + lambda g.
     autocast: context of the forward passes.
     clip: bound on each network's gradient norm.
@@ -70,6 +72,7 @@ class Bilevel:
     reconstruction_optimizer: Step
     strategy: Strategy = "strict"
     stage_weight: float = 0.0
+    haze_weight: float = 0.0
     naive_weight: float = 1.0
     autocast: Callable[[], AbstractContextManager[object]] = nullcontext
     clip: float = 1.0
@@ -107,11 +110,14 @@ class Bilevel:
         return f.detach(), g.detach()
 
     def f(self, result: Restoration, batch: Sample) -> Tensor:
-        """The reconstruction loss, that of earlier stages added by their weight."""
+        """The reconstruction loss, that of earlier stages and of haze's parts by their weights."""
         loss = self.task_loss(result.restored, batch.clean)
         early = result.iterates[:-1] if self.stage_weight else ()
         for iterate in early:
             loss = loss + self.stage_weight / len(early) * self.task_loss(iterate, batch.clean)
+        light, transmission = batch.airlight, batch.transmission
+        if self.haze_weight and result.haze and light is not None and transmission is not None:
+            loss = loss + self.haze_weight * haze_loss(*result.haze, light, transmission)
         return loss
 
     def g(self, batch: Sample) -> Tensor:

@@ -34,6 +34,20 @@ def log_mse(restored: Tensor, clean: Tensor) -> Tensor:
     return (error + 1e-4).log().mean()
 
 
+def haze_loss(
+    airlight: Tensor, transmission: Tensor, true_airlight: Tensor, true_transmission: Tensor
+) -> Tensor:
+    """How far the light and the transmission are from the true ones, as `log_mse` counts.
+
+    airlight: shape (N, C, 1, 1); transmission: shape (N, 1, H, W). Of the light counts what the
+    haze adds of it to the picture: of a picture without haze it cannot be told, and need not.
+    """
+    share = (1 - true_transmission).mean((2, 3), keepdim=True)
+    return log_mse(transmission, true_transmission) + log_mse(
+        share * airlight, share * true_airlight
+    )
+
+
 def l1(restored: Tensor, clean: Tensor) -> Tensor:
     """Mean absolute error."""
     return (restored.float() - clean).abs().mean()

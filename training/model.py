@@ -16,7 +16,7 @@ from hyperguide.tasks import find_task
 from .networks.griddehazenet import GridDehazeNet
 from .networks.hyper import ConstantMap, HyperNetwork, PlainHyperNetwork, StageHyperNetworks
 from .networks.prenet import PReNet
-from .networks.scattering import ScatteringUNet
+from .networks.scattering import Dehazed, ScatteringUNet
 from .networks.stack import GuidedStack
 from .networks.unet import GuidedUNet
 from .networks.unfolded import DilatedDenoiser, UnfoldedDeconvolution
@@ -46,10 +46,12 @@ class Restoration:
 
     iterates: each stage's picture, shape (N, C, H, W), not clipped; the last is the result.
     maps: the map that each stage was guided by, shape (N, 1, H, W); none for the unguided twin.
+    haze: airlight and transmission, where the network inverts the scattering model.
     """
 
     iterates: tuple[Tensor, ...]
     maps: tuple[Tensor, ...]
+    haze: tuple[Tensor, Tensor] | None = None
 
     @property
     def restored(self) -> Tensor:
@@ -153,6 +155,8 @@ class GuidedModel(nn.Module):
             result = self.reconstruction(image, ask, *more)
         else:
             result = self.reconstruction(image, ask(image, 0), *more)
+        if isinstance(result, Dehazed):
+            return Restoration((result.picture,), tuple(maps), result[:2])
         return Restoration(result if isinstance(result, tuple) else (result,), tuple(maps))
 
     def forward(

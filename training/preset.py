@@ -257,6 +257,7 @@ class Preset:
 
     loss: name of the reconstruction loss f, see `losses.task_loss`.
     stage_weight: of f on the iterates before the last, where the network is unfolded.
+    haze_weight: of f on airlight and transmission, where the network is `scattering`.
     degradation: fields of the task's class in `degradations` that differ from their defaults.
     channels: 3 for RGB, 1 for gray pictures.
     """
@@ -270,10 +271,12 @@ class Preset:
     degradation: dict[str, Any] = dataclasses.field(default_factory=dict)
     channels: Literal[1, 3] = 3
     stage_weight: float = 0.0
+    haze_weight: float = 0.0
 
     def __post_init__(self) -> None:
-        if not 0 <= self.stage_weight < math.inf:
-            raise HyperguideError("The stage_weight must be at least 0 in the preset.")
+        for name in ("stage_weight", "haze_weight"):
+            if not 0 <= getattr(self, name) < math.inf:
+                raise HyperguideError(f"The {name} must be at least 0 in the preset.")
         if isinstance(self.reconstruction, UnfoldedSettings) and self.channels != 1:
             raise HyperguideError(
                 "An unfolded network is trained on gray planes and restores colour plane by "

@@ -114,6 +114,7 @@ class Run:
             self.reconstruction_optimizer,
             settings.strategy,
             preset.stage_weight,
+            preset.haze_weight,
             settings.naive_weight,
             autocast=autocast(settings.precision, self.world.device),
             clip=schedule.clip,

@@ -113,9 +113,7 @@ class Data:
             samples.append(self._sample(planes, scene, stream, stage, rng))
             names.append(scene.name)
             mapped.append(scene.map_source != "none")
-        degraded, clean, guidance, kernels = zip(*samples, strict=True)
-        kernel = None if kernels[0] is None else torch.cat(kernels)
-        sample = Sample(torch.cat(degraded), torch.cat(clean), torch.cat(guidance), kernel)
+        sample = Sample(*map(_join, zip(*samples, strict=True)))  # type: ignore[arg-type]
         return Batch(sample, tuple(names), tuple(self.photos.skipped[known:]), tuple(mapped))
 
     def absorb(self, batch: Batch) -> Batch:
@@ -219,6 +217,12 @@ class Data:
     def _to_tensor(self, crop: np.ndarray) -> Tensor:
         image = to_tensor(crop)
         return luma(image) if self.channels == 1 else image
+
+
+def _join(tensors: tuple[Tensor | None, ...]) -> Tensor | None:
+    """One field of a batch; None where not all samples have it."""
+    known = [tensor for tensor in tensors if tensor is not None]
+    return torch.cat(known) if len(known) == len(tensors) else None
 
 
 def _inside(picture: np.ndarray, frame: int) -> np.ndarray:

@@ -248,8 +248,9 @@ class Haze:
         light = _uniform(*self.airlight, (count, 1, 1, 1), rng)
         light = light + _uniform(-self.tint, self.tint, (count, clean.shape[1], 1, 1), rng)
         transmission = torch.exp(-beta * depth)
-        hazy = clean * transmission + light.clamp(max=1) * (1 - transmission)
-        return Sample(hazy, clean, depth)
+        light = light.clamp(max=1)
+        hazy = clean * transmission + light * (1 - transmission)
+        return Sample(hazy, clean, depth, None, light, transmission)
 
 
 def vary_tone(photos: Tensor, amount: float, rng: Generator) -> Tensor:

@@ -13,9 +13,13 @@ class Sample(NamedTuple):
     degraded, clean: shape (N, C, H, W) in [0, 1], noise may leave it.
     guidance: shape (N, 1, H, W) in the task's unit; zeros where the batch brings no map.
     kernel: shape (N, 1, kh, kw), odd sides, sum 1; None for tasks without blur.
+    airlight, transmission: A, shape (N, C, 1, 1), and t, shape (N, 1, H, W), of the scattering
+        model that made y; None where not all of the batch's samples were made by it.
     """
 
     degraded: Tensor
     clean: Tensor
     guidance: Tensor
     kernel: Tensor | None = None
+    airlight: Tensor | None = None
+    transmission: Tensor | None = None

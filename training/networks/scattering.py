@@ -8,6 +8,8 @@ convolutions work on a grid of fixed size, whatever the picture's.
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -28,6 +30,19 @@ _GAIN = 4.0
 # brought to the size of a picture's values.
 _PARTS = 4
 _CONTRAST_GAIN = 5.0
+
+
+class Dehazed(NamedTuple):
+    """What the haze was, and the picture without it.
+
+    airlight: A, shape (N, C, 1, 1).
+    transmission: t, shape (N, 1, H, W).
+    picture: shape (N, C, H, W), not clipped.
+    """
+
+    airlight: Tensor
+    transmission: Tensor
+    picture: Tensor
 
 
 class ScatteringUNet(UNetFeatures):
@@ -60,12 +75,11 @@ class ScatteringUNet(UNetFeatures):
         nn.init.zeros_(self.light.weight)
         nn.init.constant_(self.light.bias, 2.0)  # training starts with a light near white
 
-    def forward(self, image: Tensor, guidance: Tensor | None = None) -> Tensor:
-        """Restore the image, not clipped.
+    def forward(self, image: Tensor, guidance: Tensor | None = None) -> Dehazed:
+        """Restore the image.
 
         image: shape (N, C, H, W) in [0, 1], any size.
         guidance: shape (N, 1, H, W) in the task's unit; absent for the unguided twin.
-        Returns shape (N, C, H, W).
         """
         scene = average(image, *SCENE)
         seen = None if guidance is None else average(guidance, *SCENE)
@@ -76,7 +90,8 @@ class ScatteringUNet(UNetFeatures):
         base, slope = planes.split(1, 1)
         brightness = image.mean(1, keepdim=True)
         tau = _DENSEST * torch.sigmoid(_GAIN * (base + slope * brightness) - 3)
-        return airlight + (image - airlight) * torch.exp(tau)
+        picture = airlight + (image - airlight) * torch.exp(tau)
+        return Dehazed(airlight, torch.exp(-tau), picture)
 
     def _airlight(self, coarse: Tensor) -> Tensor:
         """One colour for the picture, from the coarsest features, shape (N, C, 1, 1)."""
