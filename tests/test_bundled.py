@@ -30,7 +30,7 @@ def test_every_bundled_file_has_the_name_that_its_metadata_gives() -> None:
         assert path == bundled_path(info.task, info.tier, info.precision, info.color == "gray")
 
 
-@pytest.mark.parametrize("name", ["denoize", "deblur", "denoise-paper"])
+@pytest.mark.parametrize("name", ["denoize", "deblur-paper", "denoise-paper"])
 def test_a_name_that_means_nothing_is_one_sentence(name: str) -> None:
     with pytest.raises(HyperguideError, match=r"did you mean|is bundled"):
         hyperguide.load(name)
