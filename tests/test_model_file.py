@@ -93,7 +93,8 @@ def test_a_given_map_at_mix_one_equals_torch_fed_that_map(pair: tuple[GuidedMode
 
     enhanced, used = run(guidance)
     with torch.no_grad():
-        expected = model.reconstruction(torch.from_numpy(image), torch.from_numpy(guidance))
+        given = torch.from_numpy(guidance)
+        expected = model.restore(torch.from_numpy(image), None, lambda read, stage: given).restored
     np.testing.assert_array_equal(used, guidance)
     np.testing.assert_allclose(enhanced, expected.clamp(0, 1).numpy(), atol=1e-4)
     # Any slip of the map would show: a tenth less of it changes far more than the tolerance.

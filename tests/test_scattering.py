@@ -21,7 +21,7 @@ from hyperguide.training.data.degradations import Haze
 from hyperguide.training.losses import guidance_loss, haze_loss, log_mse
 from hyperguide.training.model import build_model
 from hyperguide.training.networks.resampling import SCENE
-from hyperguide.training.networks.scattering import ScatteringUNet, contrast
+from hyperguide.training.networks.scattering import ScatteringUNet, look_at
 from hyperguide.training.preset import Stage, UNetShape, load_preset
 from made_data import fill, make_pairs, noise_picture, numbers, small_preset
 
@@ -83,7 +83,7 @@ def _busy() -> ScatteringUNet:
     """A network whose last layers say something."""
     network = _network()
     nn.init.normal_(network.tail.weight, std=0.02)
-    nn.init.normal_(network.light.weight, std=0.5)
+    nn.init.normal_(network.light.weight, std=2.0)
     return network
 
 
@@ -98,16 +98,22 @@ def test_what_is_seen_does_not_depend_on_the_resolution() -> None:
     torch.testing.assert_close(big[..., 1::3, 1::3], small, atol=1e-4, rtol=0)
 
 
-def test_contrast_is_the_deviation_within_cells_of_which_haze_leaves_the_transmission() -> None:
+def test_what_is_seen_of_a_cell_follows_the_scattering_model() -> None:
     clean = _random(1, 3, 4 * SCENE[0], 4 * SCENE[1])
-    gray = clean.mean(1)
-    cells = gray.unflatten(1, (-1, 4)).unflatten(3, (-1, 4))
-    expected = 5 * cells.std((2, 4), correction=0)[:, None]
-    seen = contrast(clean)
-    torch.testing.assert_close(seen, expected, atol=1e-5, rtol=0)
-    torch.testing.assert_close(contrast(0.3 * clean + 0.7), 0.3 * seen, atol=1e-5, rtol=0)
+    cells = clean.unflatten(2, (-1, 4)).unflatten(4, (-1, 4))
+    seen = look_at(clean)
+    expected = [
+        cells.mean((3, 5)),
+        5 * cells.mean(1, keepdim=True).std((3, 5), correction=0),
+        cells.amin((1, 3, 5))[:, None],
+        cells.amax((1, 3, 5))[:, None],
+    ]
+    torch.testing.assert_close(seen, torch.cat(expected, 1), atol=1e-5, rtol=0)
+    # Of contrast haze leaves the transmission; everything else it moves towards the light.
+    light = torch.tensor([0.7, 0.7, 0.7, 0, 0.7, 0.7])[:, None, None]
+    torch.testing.assert_close(look_at(0.3 * clean + 0.7), 0.3 * seen + light, atol=1e-5, rtol=0)
     large = clean.repeat_interleave(2, 2).repeat_interleave(3, 3)
-    torch.testing.assert_close(contrast(large), seen, atol=1e-5, rtol=0)
+    torch.testing.assert_close(look_at(large), seen, atol=1e-5, rtol=0)
 
 
 def test_every_part_knows_the_whole_scene() -> None:

@@ -238,11 +238,10 @@ class Haze:
         """Add haze; the map is the relative depth."""
         count, _, height, width = clean.shape
         clean = vary_tone(clean, self.tone, rng) if self.tone else clean
-        drawn = draw_depth(count, height, width, rng)
         if depth is None:
-            depth = drawn
-        else:
-            depth = torch.where(_happens(self.invented, count, rng), drawn, depth)
+            depth = draw_depth(count, height, width, rng)
+        elif (is_invented := _happens(self.invented, count, rng)).any():
+            depth = torch.where(is_invented, draw_depth(count, height, width, rng), depth)
         beta = _uniform(*self.beta, (count, 1, 1, 1), rng)
         beta = beta * ~_happens(self.clean, count, rng)
         light = _uniform(*self.airlight, (count, 1, 1, 1), rng)

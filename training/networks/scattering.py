@@ -26,10 +26,12 @@ _DARKEST_LIGHT = 0.5
 _DENSEST = 3.0
 # What the last layer says is multiplied by this, so that small weights do.
 _GAIN = 4.0
-# Contrast within a cell is told from so many parts of it each way, whatever the picture's size, and
-# brought to the size of a picture's values.
+# What lies within a cell is told from so many parts of it each way, whatever the picture's size.
 _PARTS = 4
-_CONTRAST_GAIN = 5.0
+_CONTRAST_GAIN = 5.0  # brings contrast to the size of a picture's values
+# The light is told from so many weighted means over the scene, by so many hidden features.
+_LOOKS = 4
+_HIDDEN = 64
 
 
 class Dehazed(NamedTuple):
@@ -51,7 +53,9 @@ class ScatteringUNet(UNetFeatures):
     A U-Net over the scene and its map finds tau for each cell and one airlight A for the picture;
     J = A + (I - A) exp(tau) is computed for each pixel. Within a cell tau may depend on the
     pixel's own brightness, for haze ends where things end, which is finer than a cell. Beside the
-    mean colour of each cell the network sees its contrast, of which haze takes the share 1 - t.
+    mean colour of each cell the network sees its contrast, of which haze takes the share 1 - t, and
+    its darkest and brightest value, which haze moves towards A (K. He et al., CVPR 2009). For A it
+    looks at places that it chooses itself, those where the haze is dense.
 
     Its receptive field is the whole picture, also where the map is given.
     The arguments: see `UNetFeatures`.
@@ -60,8 +64,9 @@ class ScatteringUNet(UNetFeatures):
     size_multiple = 1
 
     def __init__(self, channels: int, guided: bool, maximum: float, shape: UNetShape) -> None:
-        super().__init__(channels + 1, guided, maximum, shape)
-        self.channels = channels  # of the image; the features also see the contrast
+        planes = channels + 3
+        super().__init__(planes, guided, maximum, shape)
+        self.channels = channels  # of the image; the features see `planes`
         block = shape.unshuffle * 2 ** (len(shape.widths) - 1)
         if any(side % block for side in SCENE):
             raise HyperguideError(
@@ -69,8 +74,11 @@ class ScatteringUNet(UNetFeatures):
                 "fewer widths or a smaller unshuffle in the preset."
             )
         self.tail = self.last_layer(2)
-        # A convolution of one pixel: not every GPU has matrix products in fp32.
-        self.light = nn.Conv2d(2 * shape.widths[-1], channels, 1)
+        self.look = nn.Conv2d(shape.widths[0], _LOOKS, 1)
+        nn.init.zeros_(self.look.weight)
+        # Convolutions of one pixel: not every GPU has matrix products in fp32.
+        self.hidden = nn.Conv2d(2 * shape.widths[-1] + _LOOKS * planes, _HIDDEN, 1)
+        self.light = nn.Conv2d(_HIDDEN, channels, 1)
         assert self.light.bias is not None
         nn.init.zeros_(self.light.weight)
         nn.init.constant_(self.light.bias, 2.0)  # training starts with a light near white
@@ -81,11 +89,12 @@ class ScatteringUNet(UNetFeatures):
         image: shape (N, C, H, W) in [0, 1], any size.
         guidance: shape (N, 1, H, W) in the task's unit; absent for the unguided twin.
         """
-        scene = average(image, *SCENE)
+        scene = look_at(image)
         seen = None if guidance is None else average(guidance, *SCENE)
-        coarse, skips = self.encode(torch.cat([scene, contrast(image)], 1), seen)
-        airlight = self._airlight(coarse)
-        planes = F.pixel_shuffle(self.tail(self.decode(coarse, skips)), self.unshuffle)
+        coarse, skips = self.encode(scene, seen)
+        fine = self.decode(coarse, skips)
+        airlight = self._airlight(scene, coarse, fine)
+        planes = F.pixel_shuffle(self.tail(fine), self.unshuffle)
         planes = interpolate(planes.float(), *image.shape[2:])
         base, slope = planes.split(1, 1)
         brightness = image.mean(1, keepdim=True)
@@ -93,21 +102,32 @@ class ScatteringUNet(UNetFeatures):
         picture = airlight + (image - airlight) * torch.exp(tau)
         return Dehazed(airlight, torch.exp(-tau), picture)
 
-    def _airlight(self, coarse: Tensor) -> Tensor:
-        """One colour for the picture, from the coarsest features, shape (N, C, 1, 1)."""
+    def _airlight(self, scene: Tensor, coarse: Tensor, fine: Tensor) -> Tensor:
+        """One colour for the picture, shape (N, C, 1, 1).
+
+        scene: what `look_at` gives. coarse, fine: the features of the coarsest and finest level.
+        """
+        weights = self.look(fine).float().flatten(2).softmax(2)
+        places = F.avg_pool2d(scene, self.unshuffle).flatten(2)
+        found = (weights[:, :, None] * places[:, None]).sum(3).flatten(1)[..., None, None]
         mean, most = coarse.mean((2, 3), keepdim=True), coarse.amax((2, 3), keepdim=True)
-        pooled = torch.cat([mean, most], 1)
-        share = torch.sigmoid(self.light(pooled).float())
+        hidden = F.relu(self.hidden(torch.cat([mean, most, found], 1)))
+        share = torch.sigmoid(self.light(hidden).float())
         return _DARKEST_LIGHT + (1 - _DARKEST_LIGHT) * share
 
 
-def contrast(image: Tensor) -> Tensor:
-    """Five times the deviation of the brightness within each cell, shape (N, 1, *SCENE).
+def look_at(image: Tensor) -> Tensor:
+    """What the network sees of each cell, shape (N, C + 3, *SCENE).
+
+    The mean of each channel; five times the deviation of the brightness; the darkest and the
+    brightest value of any channel, those of parts of the cell.
 
     image: shape (N, C, H, W).
     """
-    brightness = image.mean(1, keepdim=True)
-    fine = average(brightness, *(_PARTS * side for side in SCENE))
+    fine = average(image, *(_PARTS * side for side in SCENE))
+    brightness = F.pixel_unshuffle(fine.mean(1, keepdim=True), _PARTS)
+    variance = (brightness - brightness.mean(1, keepdim=True)).square().mean(1, keepdim=True)
     parts = F.pixel_unshuffle(fine, _PARTS)
-    variance = (parts - parts.mean(1, keepdim=True)).square().mean(1, keepdim=True)
-    return _CONTRAST_GAIN * variance.sqrt()
+    darkest, brightest = parts.amin(1, keepdim=True), parts.amax(1, keepdim=True)
+    contrast = _CONTRAST_GAIN * variance.sqrt()
+    return torch.cat([F.avg_pool2d(fine, _PARTS), contrast, darkest, brightest], 1)
