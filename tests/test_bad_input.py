@@ -174,9 +174,9 @@ def test_wrong_task_name_suggests_the_nearest(cli: Cli, photo: Path, tmp_path: P
     fails(result, "did you mean 'derain'")
 
 
-def test_task_without_a_model_yet(cli: Cli, photo: Path, tmp_path: Path) -> None:
-    result = cli("enhance", "-i", photo, "-o", tmp_path / "out.png", "-t", "deblur")
-    fails(result, "No deblur model", "-m MODEL.onnx")
+def test_tier_without_a_model(cli: Cli, photo: Path, tmp_path: Path) -> None:
+    arguments = ("-i", photo, "-o", tmp_path / "out.png", "-t", "deblur", "--tier", "paper")
+    fails(cli("enhance", *arguments), "No deblur model of the tier 'paper'", "-m MODEL.onnx")
 
 
 def test_onnx_file_that_is_not_ours(cli: Cli, photo: Path, tmp_path: Path) -> None:
