@@ -43,9 +43,8 @@ def haze_loss(
     haze adds of it to the picture: of a picture without haze it cannot be told, and need not.
     """
     share = (1 - true_transmission).mean((2, 3), keepdim=True)
-    return log_mse(transmission, true_transmission) + log_mse(
-        share * airlight, share * true_airlight
-    )
+    of_light = log_mse(share * airlight, share * true_airlight)
+    return log_mse(transmission, true_transmission) + of_light
 
 
 def l1(restored: Tensor, clean: Tensor) -> Tensor:

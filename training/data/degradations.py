@@ -249,7 +249,7 @@ class Haze:
         transmission = torch.exp(-beta * depth)
         light = light.clamp(max=1)
         hazy = clean * transmission + light * (1 - transmission)
-        return Sample(hazy, clean, depth, None, light, transmission)
+        return Sample(hazy, clean, depth, airlight=light, transmission=transmission)
 
 
 def vary_tone(photos: Tensor, amount: float, rng: Generator) -> Tensor:

@@ -55,7 +55,7 @@ class ScatteringUNet(UNetFeatures):
     pixel's own brightness, for haze ends where things end, which is finer than a cell. Beside the
     mean colour of each cell the network sees its contrast, of which haze takes the share 1 - t, and
     its darkest and brightest value, which haze moves towards A (K. He et al., CVPR 2009). For A it
-    looks at places that it chooses itself, those where the haze is dense.
+    looks at places that it chooses itself.
 
     Its receptive field is the whole picture, also where the map is given.
     The arguments: see `UNetFeatures`.
