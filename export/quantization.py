@@ -69,7 +69,7 @@ def _tune(
     algorithm = Bilevel(
         model,
         guidance_loss(maximum),
-        task_loss(preset.loss),
+        task_loss(preset.loss, border=preset.border, border_weight=preset.border_weight),
         *optimizers,
         # f goes on moving theta where it did in training; else the map stays what g says.
         "response" if calibration.strategy == "response" else "strict",

@@ -10,7 +10,7 @@ import skimage.metrics
 import torch
 
 from hyperguide.errors import HyperguideError
-from hyperguide.training.losses import ssim
+from hyperguide.training.losses import mse, ssim, task_loss
 from hyperguide.training.metrics import psnr
 from hyperguide.training.model import build_model
 from hyperguide.training.muon import orthogonalize
@@ -94,6 +94,8 @@ _STACK = {"network": "stack", "unshuffle": 2, "width": 16, "depth": 1}
         ({"degradation": 5}, "degradation must be a mapping"),
         ({"stage_weight": float("nan")}, "stage_weight must be at least 0"),
         ({"haze_weight": -1.0}, "haze_weight must be at least 0"),
+        ({"border_weight": -1.0}, "border_weight must be at least 0"),
+        ({"border": 4, "schedule": _SCHEDULE}, "less than half a crop of 8 pixels"),
         (
             {
                 "schedule": {
@@ -124,3 +126,12 @@ def test_presets_survive_json() -> None:
     for task in ("denoise", "derain", "dehaze"):
         preset = load_preset(task, "fast")
         assert preset_from_dict(json.loads(preset.to_json()), "json") == preset
+
+
+def test_of_a_border_only_its_share_counts() -> None:
+    restored, clean = torch.zeros(2, 3, 10, 12), torch.zeros(2, 3, 10, 12)
+    restored[:, :, 0] = 0.5  # within the border
+    restored[:, :, 4, 5] = 0.3
+    loss = task_loss("mse", border=3, border_weight=0.25)
+    expected = 0.3**2 / (4 * 6) + 0.25 * float(mse(restored, clean))
+    assert float(loss(restored, clean)) == pytest.approx(expected)

@@ -139,11 +139,31 @@ TASK_LOSSES: dict[str, Loss] = {
 }
 
 
-def task_loss(name: str, vgg_weights: Path | None = None) -> Loss:
+def task_loss(
+    name: str, vgg_weights: Path | None = None, border: int = 0, border_weight: float = 0.0
+) -> Loss:
     """The reconstruction loss f of a preset's name.
 
     vgg_weights: for `smooth_l1_perceptual`, the only one that needs a file.
+    border, border_weight: see `within`.
     """
-    if name == "smooth_l1_perceptual":
-        return perceptual_loss(vgg_weights)
-    return TASK_LOSSES[name]
+    loss = perceptual_loss(vgg_weights) if name == "smooth_l1_perceptual" else TASK_LOSSES[name]
+    return within(loss, border, border_weight) if border else loss
+
+
+def within(loss: Loss, border: int, border_weight: float) -> Loss:
+    """Make the loss count what `border` pixels at each side leave, and the whole by its weight."""
+
+    def inner(restored: Tensor, clean: Tensor) -> Tensor:
+        value = loss(inside(restored, border), inside(clean, border))
+        if border_weight:
+            value = value + border_weight * loss(restored, clean)
+        return value
+
+    return inner
+
+
+def inside(image: Tensor, border: int) -> Tensor:
+    """The image, shape (N, C, H, W), without `border` pixels at each side."""
+    height, width = image.shape[2:]
+    return image[:, :, border : height - border, border : width - border]

@@ -236,10 +236,15 @@ def _reconstruction(
             return PReNet(guided, maximum, stages)
         case GridDehazeNetSettings():
             return GridDehazeNet(guided, maximum)
-        case UnfoldedSettings(stages=stages, denoiser=denoiser, rho=rho, maps=maps):
+        case UnfoldedSettings(_, stages, denoiser, rho, maps, memory):
             denoisers = [_denoiser(denoiser, guided, maximum) for _ in range(stages)]
-            per_stage = guided and maps == "stage"
-            return UnfoldedDeconvolution(denoisers, rho == "predicted", per_stage, maximum)
+            return UnfoldedDeconvolution(
+                denoisers,
+                remembers=memory,
+                learned_rho=rho == "predicted",
+                asks_per_stage=guided and maps == "stage",
+                maximum=maximum,
+            )
 
 
 def _denoiser(settings: DilatedSettings | UNetSettings, guided: bool, maximum: float) -> nn.Module:

@@ -151,6 +151,7 @@ class UnfoldedSettings:
         predicted noise level with a learned factor for each stage.
     maps: `stage` gives each stage a hyper-network that reads its iterate, `image` has a single
         one that reads the observation.
+    memory: whether each denoiser, a U-Net, is given the features of the one before.
     """
 
     network: Literal["unfolded"]
@@ -158,12 +159,17 @@ class UnfoldedSettings:
     denoiser: DilatedSettings | UNetSettings
     rho: Literal["schedule", "predicted"]
     maps: Literal["stage", "image"]
+    memory: bool = False
 
     def __post_init__(self) -> None:
         _check_sizes(self, "stages")
         if self.rho == "predicted" and self.maps == "stage":
             raise HyperguideError(
                 "rho: predicted needs a map before the first stage: set maps: image in the preset."
+            )
+        if self.memory and not isinstance(self.denoiser, UNetSettings):
+            raise HyperguideError(
+                "Only U-Nets have a memory: set network: unet for the denoiser in the preset."
             )
 
 
@@ -258,6 +264,9 @@ class Preset:
     loss: name of the reconstruction loss f, see `losses.task_loss`.
     stage_weight: of f on the iterates before the last, where the network is unfolded.
     haze_weight: of f on airlight and transmission, where the network is `scattering`.
+    border: pixels at each side of a crop that f counts by `border_weight` only, and validation not
+        at all: within half a kernel of it, what was blurred into the crop is not to be seen.
+    border_weight: of f on whole crops, relative to that on what the border leaves.
     degradation: fields of the task's class in `degradations` that differ from their defaults.
     channels: 3 for RGB, 1 for gray pictures.
     """
@@ -272,9 +281,17 @@ class Preset:
     channels: Literal[1, 3] = 3
     stage_weight: float = 0.0
     haze_weight: float = 0.0
+    border: int = 0
+    border_weight: float = 0.25
 
     def __post_init__(self) -> None:
-        for name in ("stage_weight", "haze_weight"):
+        least = min(stage.crop for stage in self.schedule.stages)
+        if not 0 <= self.border < least / 2:
+            raise HyperguideError(
+                f"The border must be at least 0 and less than half a crop of {least} pixels in the "
+                "preset."
+            )
+        for name in ("stage_weight", "haze_weight", "border_weight"):
             if not 0 <= getattr(self, name) < math.inf:
                 raise HyperguideError(f"The {name} must be at least 0 in the preset.")
         if isinstance(self.reconstruction, UnfoldedSettings) and self.channels != 1:

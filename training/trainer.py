@@ -109,7 +109,7 @@ class Run:
         self.algorithm = Bilevel(
             parallel,
             guidance_loss(find_task(preset.task).guidance.maximum),
-            task_loss(preset.loss, vgg_weights),
+            task_loss(preset.loss, vgg_weights, preset.border, preset.border_weight),
             self.proxy_optimizer,
             self.reconstruction_optimizer,
             settings.strategy,
@@ -132,7 +132,7 @@ class Run:
         self.told = 0  # how many of the pictures that cannot be read were reported
         self.saved_step: int | None = None  # of the folder's checkpoint, if it is this run's
         self.validation: dict[str, float] = {}  # of the last validation
-        self.held_out = HeldOut(data, schedule, self.model.size_multiple, self.world.device)
+        self.held_out = HeldOut(data, preset, self.model.size_multiple, self.world.device)
         self.stop = False  # set it to end the run, saved, behind the present step
 
     def train(

@@ -15,10 +15,11 @@ from hyperguide.pixels import next_multiple
 from .bilevel import Bilevel, NotFiniteError
 from .data.batches import Data
 from .data.sample import Sample
+from .losses import inside
 from .metrics import MOST_PSNR, psnr
 from .model import GuidedModel, Restoration
 from .optimizers import build_optimizer
-from .preset import Schedule
+from .preset import Preset, Schedule
 
 # Inner steps on a copy of theta that measure the inner gap.
 _GAP_STEPS = 10
@@ -32,11 +33,12 @@ Mapped = tuple[Sample, tuple[bool, ...]]
 class HeldOut:
     """The crops that a run is measured on, drawn when first needed and kept."""
 
-    def __init__(self, data: Data, schedule: Schedule, multiple: int, device: torch.device) -> None:
-        self._data, self._schedule, self._device = data, schedule, device
-        last = schedule.stages[-1]
+    def __init__(self, data: Data, preset: Preset, multiple: int, device: torch.device) -> None:
+        self._data, self._device = data, device
+        self._schedule, self._border = preset.schedule, preset.border
+        last = preset.schedule.stages[-1]
         crop = max(last.crop, next_multiple(_LEAST_CROP, multiple))
-        self._stage = replace(last, batch=min(8, schedule.held_out), crop=crop)
+        self._stage = replace(last, batch=min(8, preset.schedule.held_out), crop=crop)
         self._batches: list[Mapped] = []
 
     @property
@@ -50,7 +52,7 @@ class HeldOut:
 
     def validate(self, model: GuidedModel) -> dict[str, float]:
         """See the function `validate`."""
-        return validate(model, self.batches)
+        return validate(model, self.batches, self._border)
 
     def diagnose(self, algorithm: Bilevel, step: int) -> dict[str, float]:
         """See the function `diagnose`; on a quarter of the crops, those whose map is known."""
@@ -65,24 +67,30 @@ class HeldOut:
 
 
 @torch.no_grad()
-def validate(model: GuidedModel, batches: Iterable[Mapped]) -> dict[str, float]:
-    """Mean PSNR in dB of input and output, each picture at most 45, and the RMSE of the map."""
-    inputs, outputs, errors = [], [], []
+def validate(model: GuidedModel, batches: Iterable[Mapped], border: int) -> dict[str, float]:
+    """Mean PSNR in dB of input and output, each picture at most 45, and the RMSE of the map.
+
+    border: pixels at each side that PSNR leaves out.
+    """
+    inputs: list[Tensor] = []
+    outputs: list[Tensor] = []
+    errors: list[Tensor] = []
     for batch, mapped in batches:
         result = model.restore(batch.degraded, batch.kernel)
         if result.maps:
             error = (result.maps[-1] - batch.guidance).square().mean((1, 2, 3))
             errors.append(error[torch.tensor(mapped)])
-        inputs.append(psnr(batch.degraded, batch.clean).clamp(max=MOST_PSNR))
-        outputs.append(psnr(result.restored, batch.clean).clamp(max=MOST_PSNR))
-    figures = {
+        clean = inside(batch.clean, border)
+        for image, figures in ((batch.degraded, inputs), (result.restored, outputs)):
+            figures.append(psnr(inside(image, border), clean).clamp(max=MOST_PSNR))
+    means = {
         "input_psnr": float(torch.cat(inputs).mean()),
         "output_psnr": float(torch.cat(outputs).mean()),
     }
     known = torch.cat(errors) if errors else torch.empty(0)
     if len(known):
-        figures["guidance_rmse"] = float(known.mean().sqrt())
-    return figures
+        means["guidance_rmse"] = float(known.mean().sqrt())
+    return means
 
 
 def to_device(sample: Sample, device: torch.device) -> Sample:

@@ -16,6 +16,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..deconvolution import ClosedForm, DirectForm, Margins, crop, pad_for, taper
+from .unet import GuidedUNet
 
 # IRCNN's half-quadratic splitting (K. Zhang et al., CVPR 2017): rho_i = (sigma^2 / 3) (255 / s_i)^2
 # with s_i falling geometrically from 49 to 13, and sigma fixed at 0.01 by the paper's code.
@@ -103,6 +104,8 @@ class UnfoldedDeconvolution(nn.Module):
     network, so that every host gets the same borders.
 
     denoisers: D_i, one for each stage.
+    remembers: each U-Net starts from the features that the one before it ended with, through a
+        layer of its own that is zero at first.
     learned_rho: rho_i = a_i sigma^2 with learned a_i and the level sigma of the map; else the
         fixed schedule.
     asks_per_stage: whether each stage has a map of its own.
@@ -113,12 +116,16 @@ class UnfoldedDeconvolution(nn.Module):
     def __init__(
         self,
         denoisers: Sequence[nn.Module],
+        remembers: bool,
         learned_rho: bool,
         asks_per_stage: bool,
         maximum: float,
     ) -> None:
         super().__init__()
         self.denoisers = nn.ModuleList(denoisers)
+        self.recalls = nn.ModuleList(
+            _recall(denoiser) for denoiser in (denoisers[1:] if remembers else ())
+        )
         self.asks_per_stage = asks_per_stage
         self.maximum = maximum
         self.multiple = int(denoisers[0].size_multiple)  # type: ignore[arg-type]
@@ -160,8 +167,8 @@ class UnfoldedDeconvolution(nn.Module):
                 margins = pad_for(kernel, image.shape[2], image.shape[3], self.multiple)
                 observed = taper(observed, kernel, self.multiple)
                 solve = ClosedForm(observed, kernel)
-        x, iterates = observed, []
-        for stage, denoise in enumerate(self.denoisers):
+        x, features, iterates = observed, None, []
+        for stage in range(len(self.denoisers)):
             with torch.autocast(image.device.type, enabled=False):
                 z = solve(x, self._rho(stage, guidance, channels))
             used = guidance
@@ -169,9 +176,21 @@ class UnfoldedDeconvolution(nn.Module):
                 used = guidance(_as_image(crop(z, margins), channels), stage)
             if maps_only and stage == len(self.denoisers) - 1:
                 break
-            x = denoise(z, _as_planes(used, channels, margins))
+            x, features = self.denoise(stage, z, _as_planes(used, channels, margins), features)
             iterates.append(_as_image(crop(x, margins), channels))
         return tuple(iterates)
+
+    def denoise(
+        self, stage: int, z: Tensor, maps: Tensor | None, features: Tensor | None
+    ) -> tuple[Tensor, Tensor | None]:
+        """D_i of planes, shape (N, 1, H, W): x_i, and its features if the next D remembers.
+
+        features: those of the stage before; None at first.
+        """
+        if not self.recalls:
+            return self.denoisers[stage](z, maps), None
+        memory = None if features is None else self.recalls[stage - 1](features)
+        return self.denoisers[stage].remember(z, maps, memory)  # type: ignore[operator]
 
     def _rho(self, stage: int, guidance: object, channels: int) -> Tensor | float:
         if self.factors is None:
@@ -182,6 +201,15 @@ class UnfoldedDeconvolution(nn.Module):
         level = guidance.square().mean((1, 2, 3), keepdim=True)
         # A picture without noise still needs a little: zeros of the spectrum are divided by it.
         return factor * level.clamp(min=_LEAST_LEVEL**2).repeat_interleave(channels, 0)
+
+
+def _recall(denoiser: nn.Module) -> nn.Conv2d:
+    """A layer from features of a U-Net to those that its first layer makes."""
+    assert isinstance(denoiser, GuidedUNet)
+    width = denoiser.head.out_channels
+    layer = nn.Conv2d(width, width, 1, bias=False)
+    nn.init.zeros_(layer.weight)
+    return layer
 
 
 def _as_image(planes: Tensor, channels: int) -> Tensor:
