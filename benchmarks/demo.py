@@ -24,7 +24,7 @@ from hyperguide.bundled import bundled_path
 from hyperguide.model_file import read_model_file
 from hyperguide.pictures import read_picture, write_picture
 from hyperguide.training.data.decoding import read_streaks
-from hyperguide.training.data.degradations import Haze, Noise, Rain
+from hyperguide.training.data.degradations import Blur, Haze, Noise, Rain
 from sheet import Row, write_sheet
 
 # Photos that scikit-image ships. Each task trains on all but the one that it is shown on; the last,
@@ -33,20 +33,20 @@ from sheet import Row, write_sheet
 PHOTOS = ("astronaut.png", "brick.png", "coffee.png", "gravel.png", "rocket.jpg", "chelsea.png")
 # Gray ones more, for rain: it is gray itself, and few photos teach that whatever is white is rain.
 GRAY_PHOTOS = ("camera.png", "coins.png", "moon.png", "page.png")
-DENOISE_PHOTO, DERAIN_PHOTO = "astronaut.png", "coffee.png"
+DENOISE_PHOTO, DERAIN_PHOTO, DEBLUR_PHOTO = "astronaut.png", "coffee.png", "rocket.jpg"
 MOTORCYCLE, CAT = "motorcycle_left.png", "chelsea.png"
+KERNEL = "kernel.npy"
 
 
 @dataclass(frozen=True)
 class Plan:
-    """How long each task trains, in steps; together about two minutes on one core."""
+    """How long a task trains, in steps; all together about two minutes on one core."""
 
-    task: str
     steps: int
     warmup: int
 
 
-PLANS = (Plan("denoise", 500, 150), Plan("derain", 250, 120), Plan("dehaze", 200, 40))
+PLANS = {"denoise": Plan(500, 150), "derain": Plan(250, 120), "dehaze": Plan(200, 40)}
 
 
 def main() -> None:
@@ -64,22 +64,26 @@ def main() -> None:
     photos = Path(skimage.__file__).parent / "data"
     dehaze_photo = CAT if arguments.bundled else MOTORCYCLE
     shown = {"denoise": DENOISE_PHOTO, "derain": DERAIN_PHOTO, "dehaze": dehaze_photo}
+    if arguments.bundled:
+        shown["deblur"] = DEBLUR_PHOTO
     make_pictures(photos, shown, data, degraded, clean)
     if not arguments.bundled:
         for task, name in shown.items():
             more = GRAY_PHOTOS if task == "derain" else ()
             copy_photos(photos, out / "photos" / task, [n for n in (*more, *PHOTOS) if n != name])
     rows = []
-    for plan in PLANS:
-        own = None if arguments.bundled else train(plan, out, data)
-        chosen = ["-t", plan.task] if own is None else ["-m", str(own)]
-        enhanced = out / "enhanced" / f"{plan.task}.png"
+    for task in shown:
+        own = None if arguments.bundled else train(PLANS[task], task, out, data)
+        chosen = ["-t", task] if own is None else ["-m", str(own)]
+        if task == "deblur":
+            chosen += ["--kernel", str(degraded / KERNEL)]
+        enhanced = out / "enhanced" / f"{task}.png"
         enhanced.parent.mkdir(exist_ok=True)
         hyperguide(
-            *("enhance", "-i", degraded / f"{plan.task}.png", "-o", enhanced, *chosen),
+            *("enhance", "-i", degraded / f"{task}.png", "-o", enhanced, *chosen),
             *("--save-guidance", out / "maps", "--force"),
         )
-        rows.append(look(plan.task, out, own or bundled_path(plan.task, "fast")))
+        rows.append(look(task, out, own or bundled_path(task, "fast")))
     title = "the bundled models" if arguments.bundled else "models trained in this demo"
     sheet = out / ("sheet-bundled.jpg" if arguments.bundled else "sheet.png")
     write_sheet(sheet, rows)
@@ -115,6 +119,7 @@ def make_pictures(
         layers = list(read_streaks(data / "rain100l" / "train").values())
         rain = replace(rain, bank=tuple(layers[-5:]))
     haze = Haze(beta=(1.4, 1.4), airlight=(0.9, 0.9), tint=0, clean=0, invented=0)
+    blur = Blur(minimum=0.01, maximum=0.01, varying=0, clipped=1, impulse=0)
     for task, name in shown.items():
         photo = torch.from_numpy(read_picture(photos / name)[:, :, :3].copy())
         x = photo.permute(2, 0, 1)[None] / 255
@@ -127,6 +132,11 @@ def make_pictures(
             # Rain that can be seen: the heaviest of a few.
             draws = [rain.degrade(x, None, rng) for _ in range(4)]
             y = max((sample.degraded for sample in draws), key=torch.mean)
+        elif task == "deblur":
+            sample = blur.degrade(x, None, torch.Generator().manual_seed(3))
+            assert sample.kernel is not None
+            y, x = sample.degraded, sample.clean
+            np.save(degraded / KERNEL, sample.kernel[0, 0].numpy())
         else:
             depth = motorcycle_depth(photos) if name == MOTORCYCLE else None
             y = haze.degrade(x, depth, rng).degraded
@@ -147,17 +157,17 @@ def motorcycle_depth(photos: Path) -> torch.Tensor:
     return torch.from_numpy(filled)[None, None] / 255
 
 
-def train(plan: Plan, out: Path, data: Path | None) -> Path:
-    run, model = out / "runs" / plan.task, out / f"{plan.task}.onnx"
+def train(plan: Plan, task: str, out: Path, data: Path | None) -> Path:
+    run, model = out / "runs" / task, out / f"{task}.onnx"
     if data is None:
-        sources: list[object] = ["--data", out / "photos" / plan.task]
+        sources: list[object] = ["--data", out / "photos" / task]
     else:
         sets = {"denoise": "bsds500/train", "derain": "bsds500/test", "dehaze": "nyu"}
-        sources = ["--data", data / sets[plan.task]]
-        if plan.task == "derain":
+        sources = ["--data", data / sets[task]]
+        if task == "derain":
             sources += ["--streaks", data / "rain100l" / "train"]
     hyperguide(
-        *("train", plan.task, *sources, "--out", run, "--force"),
+        *("train", task, *sources, "--out", run, "--force"),
         *("--steps", plan.steps, "--warmup", plan.warmup, "--threads", 1),
     )
     hyperguide("export", run, "-o", model, "--force")
