@@ -98,7 +98,7 @@ class MatrixDeconvolution(nn.Module):
     ) -> tuple[Tensor, ...]:
         """See `UnfoldedDeconvolution.forward`; kernel: shape (N or 1, 1, kh, kw)."""
         height, width = image.shape[2:]
-        margins = pad_for(kernel, height, width, self.network.multiple)
+        margins = pad_for(kernel, height, width, self.network.multiple, self.network.padding)
         left, right, top, bottom = margins
         rows, columns = top + height + bottom, left + width + right
 

@@ -141,6 +141,13 @@ def test_padding_by_half_a_kernel_reaches_the_multiple_and_crops_back(
     assert crop(padded, margins).shape == image.shape
 
 
+def test_padding_is_never_less_than_asked_for() -> None:
+    small, large = torch.ones(1, 1, 3, 9), torch.ones(1, 1, 41, 43)
+    assert pad_for(small, 24, 32, 1, 5) == (5, 5, 5, 5)
+    assert pad_for(large, 24, 32, 1, 5) == pad_for(large, 24, 32) == (21, 21, 20, 20)
+    assert pad_for(small, 23, 30, 4, 5) == (5, 5, 5, 8)
+
+
 def test_tapering_removes_the_ringing_of_borders(gray: np.ndarray) -> None:
     """A blurred picture whose border does not wrap, restored with and without it."""
     kernel = _gaussian(15, 2.0)

@@ -72,7 +72,7 @@ def test_the_paper_tier_has_five_stages_with_denoisers_and_hyper_networks_of_the
 def test_an_untrained_stage_is_the_closed_form_of_the_stage_before() -> None:
     """Five times the closed form by numpy's FFT, on a picture that wraps (a kernel of one row)."""
     network = UnfoldedDeconvolution(
-        [DilatedDenoiser(False, [1, 1], 16, 1.0) for _ in range(3)], *(False,) * 3, 1.0
+        [DilatedDenoiser(False, [1, 1], 16, 1.0) for _ in range(3)], 0, *(False,) * 3, 1.0
     )
     image, kernel = torch.rand(1, 1, 32, 40), torch.tensor([[[[1.0]]]])
     iterates = network(image, None, kernel)
@@ -83,15 +83,26 @@ def test_an_untrained_stage_is_the_closed_form_of_the_stage_before() -> None:
         np.testing.assert_allclose(actual[0, 0].detach().numpy(), x, atol=1e-5)
 
 
-def test_without_a_kernel_it_is_the_network_of_the_unit_impulse() -> None:
-    model = _rough(build_model(load_preset("denoise", "paper")))
+@pytest.mark.parametrize("preset", [("denoise", "paper"), ("deblur", "fast")])
+def test_without_a_kernel_it_is_the_network_of_the_unit_impulse(preset: tuple[str, str]) -> None:
+    model = _rough(build_model(load_preset(*preset)))
     impulse = torch.zeros(1, 1, 1, 1) + 1
-    image = torch.rand(1, 3, 24, 32)
+    image = torch.rand(1, model.channels, 24, 32)
     with torch.no_grad():
         direct = model.restore(image)
         fourier = model.restore(image, impulse)
     torch.testing.assert_close(direct.restored, fourier.restored, atol=1e-5, rtol=0)
     torch.testing.assert_close(direct.maps[-1], fourier.maps[-1], atol=1e-5, rtol=0)
+
+
+def test_zeros_around_a_kernel_change_nothing() -> None:
+    """Training pads by half the largest kernel; a picture must not get less with a small one."""
+    model = _rough(build_model(load_preset("deblur", "fast")))
+    image, kernel = torch.rand(1, 1, 40, 48), _kernel(5)
+    with torch.no_grad():
+        small = model.restore(image, kernel).restored
+        large = model.restore(image, nn.functional.pad(kernel, (14, 14, 11, 11))).restored
+    torch.testing.assert_close(small, large, atol=1e-5, rtol=0)
 
 
 def test_each_hyper_network_reads_its_own_stages_iterate() -> None:

@@ -105,21 +105,23 @@ def _share(projection: Tensor, size: int) -> Tensor:
 
 
 def pad_for(
-    kernel: Tensor, height: int, width: int, multiple: int = 1
+    kernel: Tensor, height: int, width: int, multiple: int = 1, least: int = 0
 ) -> tuple[int, int, int, int]:
-    """How much to pad: half a kernel on each side.
+    """How much to pad: half a kernel on each side, but at least `least` pixels.
 
     The far sides get what else makes the canvas a multiple of `multiple`.
     """
     rows, columns = (size // 2 for size in kernel.shape[2:])
+    if least:  # while a graph is recorded, sizes are symbols
+        rows, columns = torch.sym_max(rows, least), torch.sym_max(columns, least)
     more_rows = -(height + 2 * rows) % multiple
     more_columns = -(width + 2 * columns) % multiple
     return columns, columns + more_columns, rows, rows + more_rows
 
 
-def taper(image: Tensor, kernel: Tensor, multiple: int = 1) -> Tensor:
+def taper(image: Tensor, kernel: Tensor, multiple: int = 1, least: int = 0) -> Tensor:
     """Pad with the last rows and columns by `pad_for`, then edgetaper."""
-    margins = pad_for(kernel, image.shape[2], image.shape[3], multiple)
+    margins = pad_for(kernel, image.shape[2], image.shape[3], multiple, least)
     return edgetaper(F.pad(image, margins, mode="replicate"), kernel)
 
 

@@ -151,6 +151,8 @@ class UnfoldedSettings:
         predicted noise level with a learned factor for each stage.
     maps: `stage` gives each stage a hyper-network that reads its iterate, `image` has a single
         one that reads the observation.
+    padding: least padding on each side, in pixels. Training pads by half the canvas of its kernels,
+        the degradation's `size`; denoisers that never saw less spoil a border that gets less.
     memory: whether each denoiser, a U-Net, is given the features of the one before.
     """
 
@@ -159,10 +161,13 @@ class UnfoldedSettings:
     denoiser: DilatedSettings | UNetSettings
     rho: Literal["schedule", "predicted"]
     maps: Literal["stage", "image"]
+    padding: int = 0
     memory: bool = False
 
     def __post_init__(self) -> None:
         _check_sizes(self, "stages")
+        if self.padding < 0:
+            raise HyperguideError("The padding must be at least 0 in the preset.")
         if self.rho == "predicted" and self.maps == "stage":
             raise HyperguideError(
                 "rho: predicted needs a map before the first stage: set maps: image in the preset."

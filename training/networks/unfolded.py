@@ -104,6 +104,7 @@ class UnfoldedDeconvolution(nn.Module):
     network, so that every host gets the same borders.
 
     denoisers: D_i, one for each stage.
+    padding: least number of pixels that are padded on each side, whatever the kernel's size.
     remembers: each U-Net starts from the features that the one before it ended with, through a
         layer of its own that is zero at first.
     learned_rho: rho_i = a_i sigma^2 with learned a_i and the level sigma of the map; else the
@@ -116,6 +117,7 @@ class UnfoldedDeconvolution(nn.Module):
     def __init__(
         self,
         denoisers: Sequence[nn.Module],
+        padding: int,
         remembers: bool,
         learned_rho: bool,
         asks_per_stage: bool,
@@ -123,6 +125,7 @@ class UnfoldedDeconvolution(nn.Module):
     ) -> None:
         super().__init__()
         self.denoisers = nn.ModuleList(denoisers)
+        self.padding = padding
         self.recalls = nn.ModuleList(
             _recall(denoiser) for denoiser in (denoisers[1:] if remembers else ())
         )
@@ -156,16 +159,18 @@ class UnfoldedDeconvolution(nn.Module):
         """
         channels = image.shape[1]
         observed = image.flatten(0, 1)[:, None] if channels > 1 else image
-        margins: Margins = (0, 0, 0, 0)
+        of = image.new_ones(1, 1, 1, 1) if kernel is None else kernel
+        pad = self.multiple, self.padding
+        margins = pad_for(of, image.shape[2], image.shape[3], *pad)
         solve: ClosedForm | DirectForm
         # Fourier transforms exist in full precision only, and the division needs it.
         with torch.autocast(image.device.type, enabled=False):
             if kernel is None:
+                observed = F.pad(observed, margins, mode="replicate") if any(margins) else observed
                 solve = DirectForm(observed)
             else:
                 kernel = kernel.expand(len(image), -1, -1, -1).repeat_interleave(channels, 0)
-                margins = pad_for(kernel, image.shape[2], image.shape[3], self.multiple)
-                observed = taper(observed, kernel, self.multiple)
+                observed = taper(observed, kernel, *pad)
                 solve = ClosedForm(observed, kernel)
         x, features, iterates = observed, None, []
         for stage in range(len(self.denoisers)):
