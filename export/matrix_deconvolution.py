@@ -113,8 +113,8 @@ class MatrixDeconvolution(nn.Module):
         a, b = fourier.forward(observed)
         data = real * a + imaginary * b, real * b - imaginary * a
         power = real.square() + imaginary.square()
-        x, features, iterates = observed, None, []
-        for stage in range(len(self.network.denoisers)):
+        x, iterates = observed, []
+        for stage, denoise in enumerate(self.network.denoisers):
             rho = self.network._rho(stage, guidance, 1)
             a, b = fourier.forward(x)
             solution = (data[0] + rho * a) / (power + rho), (data[1] + rho * b) / (power + rho)
@@ -122,8 +122,7 @@ class MatrixDeconvolution(nn.Module):
             used = guidance(crop(z, margins), stage) if callable(guidance) else guidance
             planes = z.flatten(0, 1)[:, None]
             maps = pad(used).expand(-1, z.shape[1], -1, -1).flatten(0, 1)[:, None]
-            planes, features = self.network.denoise(stage, planes, maps, features)
-            x = planes.unflatten(0, (-1, z.shape[1])).squeeze(2)
+            x = denoise(planes, maps).unflatten(0, (-1, z.shape[1])).squeeze(2)
             iterates.append(crop(x, margins))
         return tuple(iterates)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import io
 from collections.abc import Callable
 from pathlib import Path
@@ -177,10 +176,8 @@ def test_a_gpu_without_matrix_products_in_fp32_is_named(
 def test_matrices_deconvolve_as_the_network_does(
     sides: tuple[int, int], trained: TrainedModel
 ) -> None:
-    network = copy.deepcopy(trained.model.reconstruction)
+    network = trained.model.reconstruction
     assert isinstance(network, UnfoldedDeconvolution)
-    for recall in network.recalls:
-        nn.init.normal_(recall.weight, std=0.1)
     image, level = _random(2, 3, 24, 40), torch.full((2, 1, 24, 40), 0.02)
     kernel = torch.from_numpy(_kernel(*sides))[None, None]
     with torch.no_grad():

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,7 +10,6 @@ import torch
 from torch import Tensor, nn
 
 from hyperguide.errors import HyperguideError
-from hyperguide.training.checkpoint import BEST, save_tensors
 from hyperguide.training.deconvolution import ClosedForm
 from hyperguide.training.model import GuidedModel, build_model
 from hyperguide.training.networks.hyper import StageHyperNetworks
@@ -20,8 +18,7 @@ from hyperguide.training.networks.unfolded import (
     UnfoldedDeconvolution,
     rho_factors,
 )
-from hyperguide.training.preset import Preset, UnfoldedSettings, load_preset, preset_from_dict
-from hyperguide.training.starting_weights import start_from
+from hyperguide.training.preset import load_preset, preset_from_dict
 
 
 @pytest.fixture(autouse=True)
@@ -72,7 +69,7 @@ def test_the_paper_tier_has_five_stages_with_denoisers_and_hyper_networks_of_the
 def test_an_untrained_stage_is_the_closed_form_of_the_stage_before() -> None:
     """Five times the closed form by numpy's FFT, on a picture that wraps (a kernel of one row)."""
     network = UnfoldedDeconvolution(
-        [DilatedDenoiser(False, [1, 1], 16, 1.0) for _ in range(3)], 0, *(False,) * 3, 1.0
+        [DilatedDenoiser(False, [1, 1], 16, 1.0) for _ in range(3)], 0, False, False, 1.0
     )
     image, kernel = torch.rand(1, 1, 32, 40), torch.tensor([[[[1.0]]]])
     iterates = network(image, None, kernel)
@@ -215,46 +212,6 @@ def test_the_guidance_loss_reaches_earlier_hyper_networks_through_the_iterates()
     assert all(p.grad is None for p in model.reconstruction.parameters())
 
 
-def _with_memory() -> Preset:
-    preset = load_preset("deblur", "fast")
-    assert isinstance(preset.reconstruction, UnfoldedSettings)
-    settings = dataclasses.replace(preset.reconstruction, stages=3, memory=True)
-    return dataclasses.replace(preset, reconstruction=settings)
-
-
-def test_what_a_stage_remembers_begins_as_nothing_and_changes_the_later_ones() -> None:
-    model = _rough(build_model(_with_memory()))
-    network = model.reconstruction
-    assert isinstance(network, UnfoldedDeconvolution)
-    image, level, kernel = torch.rand(2, 1, 32, 32), torch.full((2, 1, 32, 32), 0.03), _kernel()
-    with torch.no_grad():
-        before = network(image, level, kernel)
-        recalls, network.recalls = network.recalls, nn.ModuleList()
-        for x, y in zip(before, network(image, level, kernel), strict=True):
-            torch.testing.assert_close(x, y, atol=1e-6, rtol=0)
-        network.recalls = recalls
-        nn.init.normal_(recalls[1].weight, std=0.1)  # from the second stage to the third
-        after = network(image, level, kernel)
-    changes = [float((x - y).abs().max()) for x, y in zip(before, after, strict=True)]
-    assert changes[0] == changes[1] == 0
-    assert changes[2] > 1e-3
-
-
-def test_a_pair_without_memory_starts_one_with_it(tmp_path: Path) -> None:
-    preset = _with_memory()
-    plain = dataclasses.asdict(preset)
-    plain["reconstruction"]["memory"] = False
-    model = _rough(build_model(preset_from_dict(plain, "plain")))
-    record = {"preset": plain, "settings": {"strategy": "strict"}}
-    save_tensors({tmp_path / BEST: model.state_dict()}, record)
-    started = build_model(preset)
-    start_from(started, tmp_path / BEST)
-    image, kernel = torch.rand(1, 1, 32, 32), _kernel()
-    with torch.no_grad():
-        expected, actual = (m.restore(image, kernel).restored for m in (model, started))
-    torch.testing.assert_close(actual, expected, atol=1e-6, rtol=0)
-
-
 def test_settings_that_contradict_each_other_are_refused() -> None:
     fields = {"network": "unfolded", "stages": 2, "rho": "predicted", "maps": "stage"}
     fields |= {"denoiser": {"network": "dilated", "dilations": [1, 1]}}
@@ -262,8 +219,8 @@ def test_settings_that_contradict_each_other_are_refused() -> None:
     wrong = dataclasses.asdict(preset) | {"reconstruction": fields}
     with pytest.raises(HyperguideError, match="maps: image"):
         preset_from_dict(wrong, "mine.yaml")
-    fields |= {"maps": "image", "memory": True}
-    with pytest.raises(HyperguideError, match="network: unet for the denoiser"):
+    fields |= {"maps": "image", "padding": -1}
+    with pytest.raises(HyperguideError, match="padding must be at least 0"):
         preset_from_dict(wrong, "mine.yaml")
     with pytest.raises(HyperguideError, match="channels: 1"):
         preset_from_dict(dataclasses.asdict(preset) | {"channels": 3}, "mine.yaml")

@@ -236,12 +236,11 @@ def _reconstruction(
             return PReNet(guided, maximum, stages)
         case GridDehazeNetSettings():
             return GridDehazeNet(guided, maximum)
-        case UnfoldedSettings(_, stages, denoiser, rho, maps, padding, memory):
+        case UnfoldedSettings(_, stages, denoiser, rho, maps, padding):
             denoisers = [_denoiser(denoiser, guided, maximum) for _ in range(stages)]
             return UnfoldedDeconvolution(
                 denoisers,
                 padding=padding,
-                remembers=memory,
                 learned_rho=rho == "predicted",
                 asks_per_stage=guided and maps == "stage",
                 maximum=maximum,

@@ -153,7 +153,6 @@ class UnfoldedSettings:
         one that reads the observation.
     padding: least padding on each side, in pixels. Training pads by half the canvas of its kernels,
         the degradation's `size`; denoisers that never saw less spoil a border that gets less.
-    memory: whether each denoiser, a U-Net, is given the features of the one before.
     """
 
     network: Literal["unfolded"]
@@ -162,7 +161,6 @@ class UnfoldedSettings:
     rho: Literal["schedule", "predicted"]
     maps: Literal["stage", "image"]
     padding: int = 0
-    memory: bool = False
 
     def __post_init__(self) -> None:
         _check_sizes(self, "stages")
@@ -171,10 +169,6 @@ class UnfoldedSettings:
         if self.rho == "predicted" and self.maps == "stage":
             raise HyperguideError(
                 "rho: predicted needs a map before the first stage: set maps: image in the preset."
-            )
-        if self.memory and not isinstance(self.denoiser, UNetSettings):
-            raise HyperguideError(
-                "Only U-Nets have a memory: set network: unet for the denoiser in the preset."
             )
 
 

@@ -25,8 +25,7 @@ def start_from(model: GuidedModel, path: Path) -> None:
 
     Authors' weights are for the reconstruction network. The others are for both networks; if they
     are an unguided twin's, the new map channel starts at zero and the hyper-network stays as it is.
-    A denoiser's start the denoiser of every stage of an unfolded network, and nothing else. An
-    unfolded network without memory starts one with it, whose layers for that stay zero.
+    A denoiser's start the denoiser of every stage of an unfolded network, and nothing else.
 
     Raises HyperguideError if the file cannot be read or is of another architecture.
     """
@@ -42,11 +41,6 @@ def start_from(model: GuidedModel, path: Path) -> None:
     elif not any(name.startswith("proxy.") for name in tensors):
         tensors = {name: _widened(weights, own.get(name)) for name, weights in tensors.items()}
         tensors |= {name: weights for name, weights in own.items() if name.startswith("proxy.")}
-    tensors |= {
-        name: weights
-        for name, weights in own.items()
-        if name.startswith("reconstruction.recalls.") and name not in tensors
-    }
     load_weights(model, tensors, file)
 
 

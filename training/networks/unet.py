@@ -69,16 +69,9 @@ class UNetFeatures(nn.Module):
         self.up = nn.ModuleList(nn.Conv2d(coarse, 4 * fine, 1) for fine, coarse in pairwise(widths))
         self.decoder = nn.ModuleList(_residual_blocks(*level) for level in levels)
 
-    def encode(
-        self, image: Tensor, guidance: Tensor | None, memory: Tensor | None = None
-    ) -> tuple[Tensor, list[Tensor]]:
-        """The features of the coarsest level, and those of the others, finest first.
-
-        memory: what is added to the first layer's features, if anything.
-        """
+    def encode(self, image: Tensor, guidance: Tensor | None) -> tuple[Tensor, list[Tensor]]:
+        """The features of the coarsest level, and those of the others, finest first."""
         x = self.head(image, guidance)
-        if memory is not None:
-            x = x + memory
         skips = []
         for block, leave, down in zip(self.encoder, self.exits, self.down, strict=True):
             x = leave(block(x))
@@ -135,18 +128,9 @@ class GuidedUNet(UNetFeatures):
         guidance: shape (N, 1, H, W) in the task's unit; absent for the unguided twin.
         Returns shape (N, C, H, W).
         """
-        return self.remember(image, guidance)[0]
-
-    def remember(
-        self, image: Tensor, guidance: Tensor | None, memory: Tensor | None = None
-    ) -> tuple[Tensor, Tensor]:
-        """Restore the image; also returns the finest features, for whoever comes next.
-
-        memory: of the features' shape, (N, widths[0], H / unshuffle, W / unshuffle).
-        """
-        features = self.decode(*self.encode(image, guidance, memory))
-        x = F.pixel_shuffle(self.tail(features), self.unshuffle)
+        x = self.decode(*self.encode(image, guidance))
+        x = F.pixel_shuffle(self.tail(x), self.unshuffle)
         if self.output == "affine":
             gain, offset = x.split(self.channels, 1)
-            return image + (gain * image - offset), features
-        return image + x, features
+            return image + (gain * image - offset)
+        return image + x

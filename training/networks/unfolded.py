@@ -16,7 +16,6 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..deconvolution import ClosedForm, DirectForm, Margins, crop, pad_for, taper
-from .unet import GuidedUNet
 
 # IRCNN's half-quadratic splitting (K. Zhang et al., CVPR 2017): rho_i = (sigma^2 / 3) (255 / s_i)^2
 # with s_i falling geometrically from 49 to 13, and sigma fixed at 0.01 by the paper's code.
@@ -105,8 +104,6 @@ class UnfoldedDeconvolution(nn.Module):
 
     denoisers: D_i, one for each stage.
     padding: least number of pixels that are padded on each side, whatever the kernel's size.
-    remembers: each U-Net starts from the features that the one before it ended with, through a
-        layer of its own that is zero at first.
     learned_rho: rho_i = a_i sigma^2 with learned a_i and the level sigma of the map; else the
         fixed schedule.
     asks_per_stage: whether each stage has a map of its own.
@@ -118,7 +115,6 @@ class UnfoldedDeconvolution(nn.Module):
         self,
         denoisers: Sequence[nn.Module],
         padding: int,
-        remembers: bool,
         learned_rho: bool,
         asks_per_stage: bool,
         maximum: float,
@@ -126,9 +122,6 @@ class UnfoldedDeconvolution(nn.Module):
         super().__init__()
         self.denoisers = nn.ModuleList(denoisers)
         self.padding = padding
-        self.recalls = nn.ModuleList(
-            _recall(denoiser) for denoiser in (denoisers[1:] if remembers else ())
-        )
         self.asks_per_stage = asks_per_stage
         self.maximum = maximum
         self.multiple = int(denoisers[0].size_multiple)  # type: ignore[arg-type]
@@ -172,8 +165,8 @@ class UnfoldedDeconvolution(nn.Module):
                 kernel = kernel.expand(len(image), -1, -1, -1).repeat_interleave(channels, 0)
                 observed = taper(observed, kernel, *pad)
                 solve = ClosedForm(observed, kernel)
-        x, features, iterates = observed, None, []
-        for stage in range(len(self.denoisers)):
+        x, iterates = observed, []
+        for stage, denoise in enumerate(self.denoisers):
             with torch.autocast(image.device.type, enabled=False):
                 z = solve(x, self._rho(stage, guidance, channels))
             used = guidance
@@ -181,21 +174,9 @@ class UnfoldedDeconvolution(nn.Module):
                 used = guidance(_as_image(crop(z, margins), channels), stage)
             if maps_only and stage == len(self.denoisers) - 1:
                 break
-            x, features = self.denoise(stage, z, _as_planes(used, channels, margins), features)
+            x = denoise(z, _as_planes(used, channels, margins))
             iterates.append(_as_image(crop(x, margins), channels))
         return tuple(iterates)
-
-    def denoise(
-        self, stage: int, z: Tensor, maps: Tensor | None, features: Tensor | None
-    ) -> tuple[Tensor, Tensor | None]:
-        """D_i of planes, shape (N, 1, H, W): x_i, and its features if the next D remembers.
-
-        features: those of the stage before; None at first.
-        """
-        if not self.recalls:
-            return self.denoisers[stage](z, maps), None
-        memory = None if features is None else self.recalls[stage - 1](features)
-        return self.denoisers[stage].remember(z, maps, memory)  # type: ignore[operator]
 
     def _rho(self, stage: int, guidance: object, channels: int) -> Tensor | float:
         if self.factors is None:
@@ -206,15 +187,6 @@ class UnfoldedDeconvolution(nn.Module):
         level = guidance.square().mean((1, 2, 3), keepdim=True)
         # A picture without noise still needs a little: zeros of the spectrum are divided by it.
         return factor * level.clamp(min=_LEAST_LEVEL**2).repeat_interleave(channels, 0)
-
-
-def _recall(denoiser: nn.Module) -> nn.Conv2d:
-    """A layer from features of a U-Net to those that its first layer makes."""
-    assert isinstance(denoiser, GuidedUNet)
-    width = denoiser.head.out_channels
-    layer = nn.Conv2d(width, width, 1, bias=False)
-    nn.init.zeros_(layer.weight)
-    return layer
 
 
 def _as_image(planes: Tensor, channels: int) -> Tensor:
