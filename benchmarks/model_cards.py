@@ -197,9 +197,9 @@ def show(failure: Failure, enhancer: hyperguide.Enhancer) -> np.ndarray:
     window = slice(top, top + _SIDE), slice(left, left + _SIDE)
     meaning: Guidance = info.guidance
     cells = {
-        f"input, {cv2.PSNR(degraded, clean):.2f} dB": degraded[window],
+        f"input, {_distance(degraded, clean)}": degraded[window],
         "predicted map": false_color(result.guidance[window], meaning, legend=False),
-        f"result, {cv2.PSNR(result.image, clean):.2f} dB": result.image[window],
+        f"result, {_distance(result.image, clean)}": result.image[window],
         "truth": clean[window],
     }
     strip = np.full((_LINE + _SIDE, len(cells) * (_SIDE + _GAP) - _GAP, 3), 255, np.uint8)
@@ -211,6 +211,11 @@ def show(failure: Failure, enhancer: hyperguide.Enhancer) -> np.ndarray:
             cell if cell.ndim == 3 else cell[:, :, None]
         )
     return strip
+
+
+def _distance(picture: np.ndarray, clean: np.ndarray) -> str:
+    same = np.array_equal(picture, clean)
+    return "as the truth" if same else f"{cv2.PSNR(picture, clean):.2f} dB"
 
 
 def _degrade(photo: np.ndarray, failure: Failure, task: str) -> Sample:
