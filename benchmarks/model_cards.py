@@ -3,8 +3,8 @@
     python benchmarks/model_cards.py [--runs RUNS]
 
 The figures are those that `hyperguide eval --record` wrote into the files, the words those of
-`cards/NAME.yaml`; they are put into the files too, for `hyperguide info`. RUNS holds the run
-folders NAME, whose logs are drawn; without it the plots stay as they are.
+`cards/NAME.yaml`; they are put into the files too, for `hyperguide info`. RUNS holds run folders
+NAME, whose logs are drawn; the plots of others stay as they are.
 """
 
 from __future__ import annotations
@@ -90,13 +90,17 @@ def main() -> None:
         words = read_words(path)
         files = [MODELS / f"{name}{suffix}.onnx" for suffix in ("", "-int8")]
         models = [_with_card(file, words) for file in files if file.exists()]
-        if arguments.runs is not None:
-            draw_run(arguments.runs / name, PICTURES / f"{name}-run.png")
+        if arguments.runs is not None and (arguments.runs / name).exists():
+            draw_run(arguments.runs / name, _plot(name))
         enhancer = hyperguide.load(models[0].path)
         for number, failure in enumerate(words.failures, 1):
             write_picture(PICTURES / f"{name}-{number}.jpg", show(failure, enhancer))
         (MODELS / f"{name}.md").write_text(write_card(name, words, models))
         print(f"{name}: {len(models)} files")
+
+
+def _plot(name: str) -> Path:
+    return PICTURES / f"{name}-run.png"
 
 
 def _with_card(path: Path, words: Words) -> ModelFile:
@@ -134,10 +138,10 @@ def write_card(name: str, words: Words, models: list[ModelFile]) -> str:
         words.data,
         "",
         f"`{words.preset}` by Algorithm 1 (strategy {training['settings']['strategy']}): "
-        f"{training['step']} steps, {hours:.1f} hours on one core.",
+        f"{training['step']} steps, {hours:.1f} hours on one core"
+        + (f", begun from {training['origin']}." if training.get("origin") else "."),
         "",
-        f"![the run](cards/{name}-run.png)",
-        "",
+        *([f"![the run](cards/{name}-run.png)", ""] if _plot(name).exists() else []),
         "## Limits",
         "",
         *(f"- {limit}" for limit in words.limits),

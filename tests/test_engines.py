@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import importlib.util
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from importlib.machinery import ModuleSpec
 from itertools import repeat
@@ -19,7 +20,7 @@ import hyperguide
 from conftest import TASKS, Cli, fails
 from hyperguide.arrays import GpuArray
 from hyperguide.bundled import bundled_path
-from hyperguide.engines import Engine, Settings, devices, open_engine, opening
+from hyperguide.engines import Engine, OpenVino, Settings, devices, open_engine, opening
 from hyperguide.engines.devices import PROVIDERS
 from hyperguide.engines.onnx_runtime import OnnxRuntimeCuda
 from hyperguide.errors import HyperguideError
@@ -296,6 +297,25 @@ def test_verify_runs_on_every_device(device: str, cli: Cli) -> None:
     result = cli("verify", "denoise", "--device", device)
     assert result.code == 0, result.err
     assert ("OpenVINO" in result.out) == (device == "openvino")
+
+
+def test_auto_takes_openvino_for_int8_only_if_it_computes_right(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    path = bundled_path("denoise", "fast", "int8")
+    pixels = _pixels(40, 64, 3)
+    assert hyperguide.load(path, threads=1).engine == "OpenVINO, CPU"
+    run = OpenVino.run
+
+    def off(self: OpenVino, feeds: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+        return {name: values + 0.5 for name, values in run(self, feeds).items()}
+
+    monkeypatch.setattr(OpenVino, "run", off)
+    enhancer = hyperguide.load(path, threads=1)
+    assert enhancer.engine == "ONNX Runtime, CPU"
+    assert f"OpenVINO, CPU computes {path} wrong" in enhancer.why
+    expected = hyperguide.load(path, device="cpu", threads=1)(pixels).image
+    np.testing.assert_array_equal(enhancer(pixels).image, expected)
 
 
 def test_an_unknown_device_names_those_that_there_are() -> None:
