@@ -29,7 +29,7 @@ from hyperguide.model_file import read_model_file
 from hyperguide.training.checkpoint import load_run
 from hyperguide.training.model import GuidedModel, build_model
 from hyperguide.training.networks.folding import fold_layers
-from hyperguide.training.networks.hyper import PlainHyperNetwork
+from hyperguide.training.networks.hyper import HyperNetwork, PlainHyperNetwork
 from hyperguide.training.networks.prenet import PReNet
 from hyperguide.training.networks.unet import ResidualBlock
 from hyperguide.training.preset import load_preset
@@ -110,6 +110,12 @@ def test_what_several_steps_read_is_rounded_once() -> None:
     assert not any(isinstance(m, Rounding | QuantizedConvolution) for m in plain.modules())
 
 
+def _with_detail() -> GuidedModel:
+    torch.manual_seed(0)
+    proxy = HyperNetwork(3, 16, 2, (1, 2, 2, 1), "image+detail", False, 1.0)
+    return fold_layers(GuidedModel(proxy, _pair().reconstruction)).eval()
+
+
 def _recurrent() -> GuidedModel:
     """PReNet, whose stages share their weights."""
     torch.manual_seed(0)
@@ -117,7 +123,7 @@ def _recurrent() -> GuidedModel:
     return fold_layers(model).eval()
 
 
-@pytest.mark.parametrize("make", [_pair, _recurrent])
+@pytest.mark.parametrize("make", [_pair, _with_detail, _recurrent])
 def test_the_graph_computes_what_the_imitation_does(make: Callable[[], GuidedModel]) -> None:
     model = make()
     crops = _crops()
@@ -137,6 +143,28 @@ def test_the_graph_computes_what_the_imitation_does(make: Callable[[], GuidedMod
     apart = np.abs(enhanced - expected)
     assert apart.mean() < 0.1 * np.abs(floats.numpy() - expected).mean()
     np.testing.assert_allclose(guidance, result.maps[0].numpy(), atol=2e-3)
+
+
+@pytest.mark.parametrize("make", [_pair, _with_detail])
+def test_openvino_computes_it_too(make: Callable[[], GuidedModel]) -> None:
+    """It moves roundings about, and got a first layer over two pictures put together wrong."""
+    openvino = pytest.importorskip("openvino")
+    crops = _crops()
+    quantized = quantize_layers(make(), GuidedModel.restore, crops, 0.999)
+    plain, steps = to_floats(quantized)
+    proto = insert_pairs(export_graph(plain), steps)
+    core = openvino.Core()
+    hints = {"INFERENCE_PRECISION_HINT": "f32"}
+    compiled = core.compile_model(core.read_model(proto.SerializeToString()), "CPU", hints)
+    results = compiled({"image": crops[0].numpy()})
+    with torch.no_grad():
+        expected = quantized.restore(crops[0])
+    for name, tensor in (
+        ("enhanced", expected.restored.clamp(0, 1)),
+        ("guidance", expected.maps[0]),
+    ):
+        apart = np.abs(results[compiled.output(name)] - tensor.numpy())
+        assert apart.mean() < 0.002 * float(tensor.max()), name
 
 
 def test_every_convolution_has_whole_weights_and_a_rounded_input(int8_file: Path) -> None:

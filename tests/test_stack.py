@@ -16,6 +16,7 @@ from hyperguide.training.networks.guided_input import GuidedHead, UnshuffledConv
 from hyperguide.training.networks.hyper import HyperNetwork, PlainHyperNetwork
 from hyperguide.training.networks.stack import BranchedConvolution, GuidedStack
 from hyperguide.training.networks.upsampling import Upsampling
+from hyperguide.training.preset import View
 
 
 def _random(*shape: int, seed: int = 0) -> Tensor:
@@ -85,9 +86,10 @@ def test_an_enlargement_is_a_convolution(factor: int, size: tuple[int, int]) -> 
     torch.testing.assert_close(layer.fold()(x), expected, atol=1e-6, rtol=0)
 
 
-def test_a_folded_pair_gathers_no_blocks() -> None:
+@pytest.mark.parametrize("view", ["image", "detail", "image+detail"])
+def test_a_folded_pair_gathers_no_blocks(view: View) -> None:
     torch.manual_seed(0)
-    proxy = HyperNetwork(3, 8, 4, (1, 1, 2, 1), "image", False, 0.5)
+    proxy = HyperNetwork(3, 8, 4, (1, 1, 2, 1), view, False, 0.5)
     pair = GuidedModel(proxy, _stack())
     image = _random(1, 3, 16, 24)
     folded = fold_layers(pair)

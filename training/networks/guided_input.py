@@ -72,6 +72,53 @@ class GuidedHead(UnshuffledConvolution):
         return {"weight": weight, "bias": folded["image.bias"]}
 
 
+class DetailHead(UnshuffledConvolution):
+    """The first layer of a hyper-network that sees the image and its detail.
+
+    channels: of each of the two.
+    """
+
+    def __init__(self, channels: int, width: int, unshuffle: int) -> None:
+        super().__init__(2 * channels, width, unshuffle)
+        self.channels = channels
+
+    def forward(self, image: Tensor, detail: Tensor) -> Tensor:  # type: ignore[override]
+        """Look at two pictures, shape (N, C, H, W)."""
+        return super().forward(torch.cat([image, detail], 1))
+
+    def fold(self) -> SplitConvolution:  # type: ignore[override]  # has two inputs itself
+        """The same as strided convolutions, one of each picture."""
+        return SplitConvolution(self, self.channels)
+
+    def unfold(self, folded: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """See `UnshuffledConvolution.unfold`; files of old have both pictures together."""
+        if "weight" in folded:
+            return super().unfold(folded)
+        weights = [folded["image.weight"], folded["other.weight"]]
+        weight = torch.cat([_over_blocks(weight, self.unshuffle) for weight in weights], 1)
+        return {"weight": weight, "bias": folded["image.bias"]}
+
+
+class SplitConvolution(nn.Module):
+    """A convolution over the blocks of two pictures, without putting them together.
+
+    In int8 each of them has a range of its own.
+
+    channels: of the first picture.
+    """
+
+    def __init__(self, layer: UnshuffledConvolution, channels: int) -> None:
+        super().__init__()
+        of_first = channels * layer.unshuffle**2
+        self.image = _strided(layer.weight[:, :of_first], layer.bias, layer.unshuffle)
+        self.other = _strided(layer.weight[:, of_first:], None, layer.unshuffle)
+
+    def forward(self, image: Tensor, other: Tensor) -> Tensor:
+        """Pictures of shape (N, C, H, W)."""
+        x: Tensor = self.image(image)
+        return x + self.other(other)
+
+
 class SplitHead(nn.Module):
     """What `GuidedHead` computes, without putting image and map together."""
 

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from hyperguide.errors import HyperguideError
 
 from ..preset import View
-from .guided_input import MIDDLE, UnshuffledConvolution
+from .guided_input import MIDDLE, DetailHead, UnshuffledConvolution
 from .resampling import SCENE, average, interpolate
 from .upsampling import Upsampling
 
@@ -63,9 +63,10 @@ class HyperNetwork(nn.Module):
                 )
             statistics = 2 * channels + 1
             first = _convolution(channels * unshuffle**2 + statistics, width, dilations[0])
+        elif dilations[0] == 1 and view == "image+detail":
+            first = DetailHead(channels, width, unshuffle)
         elif dilations[0] == 1:
-            planes = 2 * channels if view == "image+detail" else channels
-            first = UnshuffledConvolution(planes, width, unshuffle)
+            first = UnshuffledConvolution(channels, width, unshuffle)
         else:
             raise HyperguideError("The first of the proxy's dilations must be 1 in the preset.")
         out = 1 if self.smooth else unshuffle**2
@@ -105,33 +106,26 @@ class HyperNetwork(nn.Module):
         if self.view == "scene":
             height, width = image.shape[2:]
             scene = average(image, *SCENE)
-            x = self._map(
-                torch.cat(
-                    [
-                        F.pixel_unshuffle(scene - MIDDLE, self.unshuffle),
-                        _scene_statistics(scene).expand(
-                            -1, -1, *(s // self.unshuffle for s in SCENE)
-                        ),
-                    ],
-                    1,
-                )
-            )
-            return interpolate(x, height, width)
-        enlarged: Tensor = self.enlarge(self._map(self._view(image)))
+            blocks = F.pixel_unshuffle(scene - MIDDLE, self.unshuffle)
+            statistics = _scene_statistics(scene)
+            seen = torch.cat([blocks, statistics.expand(-1, -1, *blocks.shape[2:])], 1)
+            return interpolate(self._map(seen), height, width)
+        enlarged: Tensor = self.enlarge(self._map(*self._view(image)))
         return enlarged
 
-    def _map(self, x: Tensor) -> Tensor:
-        """The map at the resolution of the convolutions."""
-        for conv in self.convs[:-1]:
-            x = F.relu(conv(x))
-        return self.maximum * torch.sigmoid(self.convs[-1](x))
+    def _map(self, *seen: Tensor) -> Tensor:
+        """The map at the resolution of the convolutions, from what the first of them reads."""
+        x: Tensor = self.convs[0](*seen)
+        for conv in self.convs[1:]:
+            x = conv(F.relu(x))
+        return self.maximum * torch.sigmoid(x)
 
-    def _view(self, image: Tensor) -> Tensor:
+    def _view(self, image: Tensor) -> tuple[Tensor, ...]:
         if self.view == "image":
-            return image - MIDDLE
+            return (image - MIDDLE,)
         mean = F.avg_pool2d(image, 5, 1, 2, count_include_pad=False)
         detail = _DETAIL_GAIN * (image - mean)
-        return detail if self.view == "detail" else torch.cat([image - MIDDLE, detail], 1)
+        return (detail,) if self.view == "detail" else (image - MIDDLE, detail)
 
 
 def _convolution(planes: int, width: int, dilation: int) -> nn.Conv2d:
