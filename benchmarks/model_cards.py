@@ -137,9 +137,9 @@ def write_card(name: str, words: Words, models: list[ModelFile]) -> str:
         "",
         words.data,
         "",
-        f"`{words.preset}` by Algorithm 1 (strategy {training['settings']['strategy']}): "
-        f"{training['step']} steps, {hours:.1f} hours on one core"
-        + (f", begun from {training['origin']}." if training.get("origin") else "."),
+        f"`{words.preset}` by Algorithm 1 (strategy {training['settings']['strategy']}); the "
+        f"{'last ' if training.get('origin') else ''}run took {training['step']} steps, "
+        f"{hours:.1f} hours on one core.",
         "",
         *([f"![the run](cards/{name}-run.png)", ""] if _plot(name).exists() else []),
         "## Limits",
