@@ -25,7 +25,8 @@ def fastest(model: ModelFile | EngineFile, settings: Settings) -> tuple[Engine, 
         if reason is None:
             try:
                 engine = open_device(model, Device(kind), settings)
-                _refuse_wrong(engine, model, kind)
+                if not settings.bf16:  # less exact by the user's wish
+                    _refuse_wrong(engine, model, kind)
             except HyperguideError as error:
                 if kind == kinds[-1]:
                     raise
