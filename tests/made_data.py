@@ -24,7 +24,9 @@ def small_preset(task: str = "denoise", **changes: object) -> Preset:
     preset = load_preset(task, "fast")
     degradation = {"size": 7} if task == "deblur" else {}
     schedule = Schedule(warmup=1, steps=1, stages=(STAGE,))
-    return replace(preset, **{"schedule": schedule, "degradation": degradation} | changes)  # type: ignore[arg-type]
+    return replace(
+        preset, **{"schedule": schedule, "degradation": degradation, "border": 0} | changes
+    )  # type: ignore[arg-type]
 
 
 def generator(seed: int = 0) -> torch.Generator:
