@@ -119,9 +119,9 @@ def pad_for(
     return columns, columns + more_columns, rows, rows + more_rows
 
 
-def taper(image: Tensor, kernel: Tensor, multiple: int = 1, least: int = 0) -> Tensor:
+def taper(image: Tensor, kernel: Tensor, multiple: int = 1) -> Tensor:
     """Pad with the last rows and columns by `pad_for`, then edgetaper."""
-    margins = pad_for(kernel, image.shape[2], image.shape[3], multiple, least)
+    margins = pad_for(kernel, image.shape[2], image.shape[3], multiple)
     return edgetaper(F.pad(image, margins, mode="replicate"), kernel)
 
 

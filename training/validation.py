@@ -34,8 +34,7 @@ class HeldOut:
     """The crops that a run is measured on, drawn when first needed and kept."""
 
     def __init__(self, data: Data, preset: Preset, multiple: int, device: torch.device) -> None:
-        self._data, self._device = data, device
-        self._schedule, self._border = preset.schedule, preset.border
+        self._data, self._preset, self._device = data, preset, device
         last = preset.schedule.stages[-1]
         crop = max(last.crop, next_multiple(_LEAST_CROP, multiple))
         self._stage = replace(last, batch=min(8, preset.schedule.held_out), crop=crop)
@@ -45,14 +44,14 @@ class HeldOut:
     def batches(self) -> list[Mapped]:
         """The batches, the same ones for every seed of a run."""
         if not self._batches:
-            count = -(-self._schedule.held_out // self._stage.batch)
+            count = -(-self._preset.schedule.held_out // self._stage.batch)
             drawn = [self._data.draw("held_out", n, self._stage, seed=0) for n in range(count)]
             self._batches = [(to_device(b.sample, self._device), b.mapped) for b in drawn]
         return self._batches
 
     def validate(self, model: GuidedModel) -> dict[str, float]:
         """See the function `validate`."""
-        return validate(model, self.batches, self._border)
+        return validate(model, self.batches, self._preset.border)
 
     def diagnose(self, algorithm: Bilevel, step: int) -> dict[str, float]:
         """See the function `diagnose`; on a quarter of the crops, those whose map is known."""
@@ -60,10 +59,10 @@ class HeldOut:
         known = [mapped_part(*batch) for batch in few if any(batch[1])]
         if not known:
             return {}
-        stage = self._schedule.stages[-1]
+        stage = self._preset.schedule.stages[-1]
         drawn = [self._data.draw("probe", n, stage, seed=step) for n in range(_GAP_STEPS)]
         further = [to_device(batch.sample, self._device) for batch in drawn]
-        return diagnose(algorithm, known, further, self._schedule)
+        return diagnose(algorithm, known, further, self._preset.schedule)
 
 
 @torch.no_grad()

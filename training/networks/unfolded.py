@@ -15,7 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ..deconvolution import ClosedForm, DirectForm, Margins, crop, pad_for, taper
+from ..deconvolution import ClosedForm, DirectForm, Margins, crop, edgetaper, pad_for
 
 # IRCNN's half-quadratic splitting (K. Zhang et al., CVPR 2017): rho_i = (sigma^2 / 3) (255 / s_i)^2
 # with s_i falling geometrically from 49 to 13, and sigma fixed at 0.01 by the paper's code.
@@ -153,17 +153,16 @@ class UnfoldedDeconvolution(nn.Module):
         channels = image.shape[1]
         observed = image.flatten(0, 1)[:, None] if channels > 1 else image
         of = image.new_ones(1, 1, 1, 1) if kernel is None else kernel
-        pad = self.multiple, self.padding
-        margins = pad_for(of, image.shape[2], image.shape[3], *pad)
+        margins = pad_for(of, image.shape[2], image.shape[3], self.multiple, self.padding)
+        observed = F.pad(observed, margins, mode="replicate") if any(margins) else observed
         solve: ClosedForm | DirectForm
         # Fourier transforms exist in full precision only, and the division needs it.
         with torch.autocast(image.device.type, enabled=False):
             if kernel is None:
-                observed = F.pad(observed, margins, mode="replicate") if any(margins) else observed
                 solve = DirectForm(observed)
             else:
                 kernel = kernel.expand(len(image), -1, -1, -1).repeat_interleave(channels, 0)
-                observed = taper(observed, kernel, *pad)
+                observed = edgetaper(observed, kernel)
                 solve = ClosedForm(observed, kernel)
         x, iterates = observed, []
         for stage, denoise in enumerate(self.denoisers):
