@@ -12,5 +12,9 @@ class OutOfMemoryError(HyperguideError):
     """An engine had not enough memory for a picture; a smaller part may pass."""
 
 
+class UnavailableError(HyperguideError):
+    """A device that is not here or does not start; whether the file is right nobody knows."""
+
+
 class DiskFullError(HyperguideError):
     """There is no room for a file, and so none for the next."""

@@ -15,13 +15,14 @@ import pytest
 from fake_gpu import FakeGpu
 
 import hyperguide
-from conftest import Cli
+from conftest import Cli, fails
 from hyperguide.engine_file import Profile
 from hyperguide.engines import devices
 from hyperguide.engines.tensorrt import cache, engine
 from hyperguide.engines.tensorrt.bindings import TensorRt, open_tensorrt
 from hyperguide.engines.tensorrt.build import Plan
-from hyperguide.errors import HyperguideError
+from hyperguide.engines.tensorrt.cuda import Gpu
+from hyperguide.errors import HyperguideError, UnavailableError
 from hyperguide.file_lock import file_lock
 from hyperguide.model_file import ModelFile, read_model_file
 
@@ -245,3 +246,27 @@ def test_verify_runs_a_model_file_on_tensorrt_too(
     assert result.code == 0, result.err
     assert "TensorRT-RTX" in result.out
     assert ": ok" in result.out
+
+
+def test_tensorrt_rtx_says_that_it_is_not_for_this_gpu(
+    exported: Path, gpu: FakeGpu, builds: list[Plan], quick_cli: Cli
+) -> None:
+    """On an H200 (sm90) its engines are built and then refused; the file itself is right."""
+    gpu.capability = (9, 0)
+    with pytest.raises(UnavailableError, match=r"does not run on an .* \(sm90\): take --device"):
+        hyperguide.load(exported, device="tensorrt")(_pixels())
+    assert not builds
+    result = quick_cli("verify", exported)
+    assert "tensorrt: not run, TensorRT-RTX" in result.out
+    fails(quick_cli("verify", exported, "--device", "tensorrt"), "sm90", "--device cuda")
+
+
+def test_a_pycuda_that_does_not_load_is_one_sentence(
+    exported: Path, gpu: FakeGpu, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(name: str) -> Any:
+        raise ImportError("_driver.so: undefined symbol: cuArrayCreate_v2")
+
+    monkeypatch.setattr("hyperguide.engines.tensorrt.cuda.importlib.import_module", broken)
+    with pytest.raises(UnavailableError, match=r"does not load, .*cuArrayCreate_v2: install it"):
+        Gpu(0)

@@ -23,7 +23,7 @@ from hyperguide.bundled import bundled_path
 from hyperguide.engines import Engine, OpenVino, Settings, devices, open_engine, opening
 from hyperguide.engines.devices import PROVIDERS
 from hyperguide.engines.onnx_runtime import OnnxRuntimeCuda
-from hyperguide.errors import HyperguideError
+from hyperguide.errors import HyperguideError, UnavailableError
 from hyperguide.guidance_files import encode_map, read_map
 from hyperguide.model_file import DIALS, ModelFile, read_model_file
 from hyperguide.pictures import write_picture
@@ -224,16 +224,45 @@ def test_a_strict_gpu_leaves_nothing_to_the_cpu(monkeypatch: pytest.MonkeyPatch)
     told: dict[bool, list[Any]] = {}
     for strict in (False, True):
 
-        def start(content: bytes, options: Any, providers: list[Any], strict: bool = strict) -> Any:
+        def start(
+            content: bytes, options: Any, providers: list[Any], strict: bool = strict, **more: Any
+        ) -> Any:
             key = "session.disable_cpu_ep_fallback"
             told[strict] = [_entry(options, key), [name for name, *_ in map(_tuple, providers)]]
             raise RuntimeError("no GPU")
 
         monkeypatch.setattr("onnxruntime.InferenceSession", start)
-        with pytest.raises(HyperguideError, match="no GPU"):
+        with pytest.raises(UnavailableError, match="CUDA 0 does not start: no GPU"):
             OnnxRuntimeCuda(file, strict=strict)
     assert told[False] == [None, ["CUDAExecutionProvider", "CPUExecutionProvider"]]
     assert told[True] == ["1", ["CUDAExecutionProvider"]]
+
+
+def test_a_gpu_finds_cudas_libraries_in_their_packages_and_says_why_it_does_not_start(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """What ONNX Runtime 1.31 prints and raises without TensorRT, on a machine with a GPU."""
+    loaded: list[str] = []
+
+    def preload() -> None:
+        loaded.append("libraries")
+        print("Failed to load libcufft.so.12")
+
+    def start(*given: Any, **more: Any) -> Any:
+        assert loaded == ["libraries"]
+        assert more == {"enable_fallback": 0}  # else it prints, and goes on on the CPU
+        raise RuntimeError(
+            "/onnxruntime_src/onnxruntime/python/onnxruntime_pybind_state.cc:729 void onnxruntime::"
+            "python::RegisterTensorRTPluginsAsCustomOps(PySessionOptions&, const onnxruntime::"
+            "ProviderOptions&) Please install TensorRT libraries\n"
+        )
+
+    monkeypatch.setattr("onnxruntime.preload_dlls", preload, raising=False)
+    monkeypatch.setattr("onnxruntime.InferenceSession", start)
+    file = read_model_file(bundled_path("denoise", "fast"))
+    with pytest.raises(UnavailableError, match=r"CUDA 0 does not start: Please install TensorRT"):
+        OnnxRuntimeCuda(file)
+    assert capfd.readouterr().out == ""
 
 
 def _tuple(provider: Any) -> tuple[Any, ...]:

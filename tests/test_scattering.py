@@ -22,7 +22,14 @@ from hyperguide.training.losses import guidance_loss, haze_loss, log_mse
 from hyperguide.training.model import build_model
 from hyperguide.training.networks.resampling import SCENE
 from hyperguide.training.networks.scattering import ScatteringUNet, look_at
-from hyperguide.training.preset import Stage, UNetShape, load_preset
+from hyperguide.training.networks.texture import Texture, scene_parts
+from hyperguide.training.preset import (
+    CompactProxySettings,
+    ScatteringSettings,
+    Stage,
+    UNetShape,
+    load_preset,
+)
 from made_data import fill, make_pairs, noise_picture, numbers, small_preset
 
 
@@ -101,7 +108,7 @@ def test_what_is_seen_does_not_depend_on_the_resolution() -> None:
 def test_what_is_seen_of_a_cell_follows_the_scattering_model() -> None:
     clean = _random(1, 3, 4 * SCENE[0], 4 * SCENE[1])
     cells = clean.unflatten(2, (-1, 4)).unflatten(4, (-1, 4))
-    seen = look_at(clean)
+    seen = look_at(scene_parts(clean))
     expected = [
         cells.mean((3, 5)),
         5 * cells.mean(1, keepdim=True).std((3, 5), correction=0),
@@ -111,9 +118,50 @@ def test_what_is_seen_of_a_cell_follows_the_scattering_model() -> None:
     torch.testing.assert_close(seen, torch.cat(expected, 1), atol=1e-5, rtol=0)
     # Of contrast haze leaves the transmission; everything else it moves towards the light.
     light = torch.tensor([0.7, 0.7, 0.7, 0, 0.7, 0.7])[:, None, None]
-    torch.testing.assert_close(look_at(0.3 * clean + 0.7), 0.3 * seen + light, atol=1e-5, rtol=0)
+    hazy = look_at(scene_parts(0.3 * clean + 0.7))
+    torch.testing.assert_close(hazy, 0.3 * seen + light, atol=1e-5, rtol=0)
     large = clean.repeat_interleave(2, 2).repeat_interleave(3, 3)
-    torch.testing.assert_close(look_at(large), seen, atol=1e-5, rtol=0)
+    torch.testing.assert_close(look_at(scene_parts(large)), seen, atol=1e-5, rtol=0)
+
+
+def test_texture_tells_patterns_apart_that_have_the_same_mean_contrast_and_ends() -> None:
+    dark_and_bright = torch.tensor([0.3, 0.6]).repeat(2 * SCENE[1])
+    lying = dark_and_bright.expand(1, 3, 4 * SCENE[0], -1)
+    standing = torch.tensor([0.3, 0.6]).repeat(2 * SCENE[0])[:, None].expand_as(lying)
+    torch.testing.assert_close(look_at(scene_parts(lying)), look_at(scene_parts(standing)))
+    torch.manual_seed(0)
+    texture = Texture(3, 8)
+    with torch.no_grad():
+        one, other = (texture(scene_parts(picture)) for picture in (lying, standing))
+        large = texture(scene_parts(lying.repeat_interleave(2, 2).repeat_interleave(3, 3)))
+    assert one.shape == (1, 8, *SCENE)
+    assert (one - other).abs().mean() > 1e-2
+    torch.testing.assert_close(large, one, atol=1e-5, rtol=0)
+
+
+def test_half_of_the_first_texture_filters_see_detail_only() -> None:
+    """A uniform picture, whatever its brightness, is nothing to them but their bias."""
+    texture = Texture(3, 8)
+    with torch.no_grad():
+        for brightness in (0.1, 0.9):
+            seen = texture.first(torch.full((1, 3, 16, 16), brightness))[0, :, 2:-2, 2:-2]
+            flat = texture.first.bias[:4, None, None].expand_as(seen[:4])
+            torch.testing.assert_close(seen[:4], flat, atol=1e-5, rtol=0)
+            assert (seen[4:] - texture.first.bias[4:, None, None]).abs().max() > 1e-2
+
+
+def test_texture_belongs_to_networks_that_see_scenes() -> None:
+    shape = {"unshuffle": 4, "width": 8, "dilations": (1, 1, 1, 1)}
+    with pytest.raises(HyperguideError, match="texture needs view: scene"):
+        CompactProxySettings(view="image", texture=8, **shape)
+    for wrong in (
+        lambda: CompactProxySettings(view="scene", texture=-1, **shape),
+        lambda: ScatteringSettings(
+            unshuffle=2, widths=(8,), middle=1, network="scattering", texture=-1
+        ),
+    ):
+        with pytest.raises(HyperguideError, match="texture must be at least 0"):
+            wrong()
 
 
 def test_every_part_knows_the_whole_scene() -> None:

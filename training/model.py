@@ -216,8 +216,10 @@ def build_model(preset: Preset, guided: bool = True, level: float | None = None)
 
 def _proxy(settings: Proxy, channels: int, maximum: float) -> HyperNetwork | PlainHyperNetwork:
     match settings:
-        case CompactProxySettings(view, width, unshuffle, dilations, smooth):
-            return HyperNetwork(channels, width, unshuffle, dilations, view, smooth, maximum)
+        case CompactProxySettings(view, width, unshuffle, dilations, smooth, texture):
+            return HyperNetwork(
+                channels, width, unshuffle, dilations, view, smooth, maximum, texture
+            )
         case PlainProxySettings(width=width):
             return PlainHyperNetwork(channels, width, maximum)
 
@@ -228,8 +230,8 @@ def _reconstruction(
     match settings:
         case UNetSettings(output=output):
             return GuidedUNet(channels, guided, maximum, settings, output)
-        case ScatteringSettings():
-            return ScatteringUNet(channels, guided, maximum, settings)
+        case ScatteringSettings(texture=texture):
+            return ScatteringUNet(channels, guided, maximum, settings, texture)
         case StackSettings(_, unshuffle, width, depth):
             return GuidedStack(channels, guided, unshuffle, width, depth, maximum)
         case PReNetSettings(stages=stages):

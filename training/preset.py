@@ -34,19 +34,30 @@ def _check_sizes(settings: object, *names: str) -> None:
             raise HyperguideError(f"A network's {name} must be at least 1 in the preset.")
 
 
+def _check_texture(width: int) -> None:
+    if width < 0:
+        raise HyperguideError("A network's texture must be at least 0 in the preset.")
+
+
 @dataclass(frozen=True)
 class CompactProxySettings:
-    """Arguments of `networks.hyper.HyperNetwork`."""
+    """Arguments of `networks.hyper.HyperNetwork`; `texture` is for the view `scene`."""
 
     view: View
     width: int
     unshuffle: int
     dilations: tuple[int, int, int, int]
     smooth: bool = False
+    texture: int = 0
     network: Literal["compact"] = "compact"
 
     def __post_init__(self) -> None:
         _check_sizes(self, "width", "unshuffle", "dilations")
+        _check_texture(self.texture)
+        if self.texture and self.view != "scene":
+            raise HyperguideError(
+                "The proxy's texture needs view: scene: leave it out in the preset."
+            )
 
 
 @dataclass(frozen=True)
@@ -95,9 +106,17 @@ class UNetSettings(UNetShape):
 
 @dataclass(frozen=True, kw_only=True)
 class ScatteringSettings(UNetShape):
-    """`networks.scattering.ScatteringUNet`."""
+    """`networks.scattering.ScatteringUNet`.
+
+    texture: width of the learned features of what lies within a cell; 0 for none.
+    """
 
     network: Literal["scattering"]
+    texture: int = 0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        _check_texture(self.texture)
 
 
 @dataclass(frozen=True)

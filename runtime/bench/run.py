@@ -206,8 +206,9 @@ def _as_json(row: Row, plan: Plan, peaks: dict[str, float]) -> dict[str, Any]:
     told["stages_ms"] = {name: 1000 * value for name, value in row.stages.items()}
     if row.facts["giga_macs"] is not None:
         told["giga_macs_per_second"] = row.facts["giga_macs"] * load.calls_per_second
-        kind = "int8" if row.ran and 2 * row.ran.get("int8", 0) > sum(row.ran.values()) else "fp32"
-        if kind in peaks:
+        ran = row.ran or {}  # empty for GPUs: they do not tell, and the peaks are the processor's
+        kind = "int8" if 2 * ran.get("int8", 0) > sum(ran.values()) else "fp32"
+        if ran and kind in peaks:
             share = 2 * told["giga_macs_per_second"] / peaks[kind]
             told["share_of_peak"] = {"of": kind, "share": share}
     if plan.scenario == "rate":

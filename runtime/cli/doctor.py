@@ -94,10 +94,12 @@ def conflicts(versions: Versions) -> list[str]:
 
 
 def _version(distribution: str) -> str | None:
-    try:
-        return importlib.metadata.version(distribution)
-    except importlib.metadata.PackageNotFoundError:
-        return None
+    for name in (distribution, f"{distribution}-headless"):  # OpenCV without windows
+        try:
+            return importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    return None
 
 
 def _check_devices() -> list[str]:

@@ -7,7 +7,7 @@ import click
 from hyperguide.bundled import model_path
 from hyperguide.engine_file import EngineFile, read_file
 from hyperguide.engines import KINDS, Device, Settings, open_engine, why_not
-from hyperguide.errors import HyperguideError
+from hyperguide.errors import HyperguideError, UnavailableError
 from hyperguide.model_file import ModelFile
 from hyperguide.verify import compare_golden, seal_breaks
 
@@ -48,6 +48,10 @@ def verify(model: str, tier: str, device: Device | None, trust: bool) -> None:
             continue
         try:
             verdicts[str(one)] = _computes_right(file, one)
+        except UnavailableError as error:
+            if device is not None:
+                raise
+            click.echo(f"{one}: not run, {error}")
         except HyperguideError as error:  # the other devices are still of interest
             if device is not None:
                 raise

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -9,7 +12,7 @@ import numpy as np
 
 from hyperguide.arrays import GpuArray
 from hyperguide.engine_file import cache_folder, digest
-from hyperguide.errors import HyperguideError
+from hyperguide.errors import HyperguideError, UnavailableError
 from hyperguide.model_file import ENHANCED, GUIDANCE, IMAGE, ModelFile
 from hyperguide.paths import make_folder
 
@@ -17,6 +20,9 @@ from .devices import PROVIDERS
 from .engine import closed, failure
 
 _CPU = "CPUExecutionProvider"
+
+# Where in its sources something failed, which some of its messages begin with.
+_PLACE = re.compile(r"^\S+\.(cc|h):\d+ .*?\) (?=\S)")
 
 Options = dict[str, str]
 
@@ -38,7 +44,8 @@ class _OnnxRuntime:
         """Load a model.
 
         strict: refuse a provider that leaves some of the steps to the CPU.
-        Raises HyperguideError if ONNX Runtime rejects the file or the provider does not start.
+        Raises HyperguideError if ONNX Runtime rejects the file, UnavailableError if a provider for
+        GPUs does not start.
         """
         import onnxruntime
 
@@ -47,18 +54,27 @@ class _OnnxRuntime:
         options = onnxruntime.SessionOptions()
         options.log_severity_level = 4  # failures become exceptions; nothing else to print
         options.intra_op_num_threads = threads
+        # Else a GPU adds in any order, and two calls differ: by 2.5e-6 in deblurring on an H200.
+        options.use_deterministic_compute = True
         providers: list[Any] = [(provider, settings)]
         if provider != _CPU and not strict:
             providers.append(_CPU)  # for steps that the provider lacks
         if provider != _CPU and strict:
             options.add_session_config_entry("session.disable_cpu_ep_fallback", "1")
         try:
-            self._session: Any = onnxruntime.InferenceSession(model.content, options, providers)
+            onnxruntime.set_default_logger_severity(4)  # of what it says before there is a session
+            self._session: Any = onnxruntime.InferenceSession(
+                # Else it prints why a provider does not start, and takes the next one.
+                *(model.content, options, providers),
+                enable_fallback=0,
+            )
         except Exception as error:  # onnxruntime's own classes are private
-            reason = str(error).splitlines()[0].strip()
-            raise HyperguideError(f"ONNX Runtime rejects {model.path}: {reason}") from error
+            reason = _PLACE.sub("", str(error).splitlines()[0].strip())
+            if provider == _CPU:
+                raise HyperguideError(f"ONNX Runtime rejects {model.path}: {reason}") from error
+            raise UnavailableError(f"{name} does not start: {reason}") from error
         if provider not in self._session.get_providers():
-            raise HyperguideError(
+            raise UnavailableError(
                 f"{name} did not start, and ONNX Runtime would silently compute on the CPU: "
                 "'hyperguide doctor' says what is missing."
             )
@@ -110,6 +126,7 @@ class _OnnxRuntimeGpu(_OnnxRuntime):
     ) -> None:
         self._index = index
         settings = {"device_id": str(index)} | settings
+        _load_cuda()
         super().__init__(model, f"{name} {index}", provider, settings, strict=strict)
 
     def run_on_gpu(self, image: GpuArray, dials: Mapping[str, np.ndarray]) -> dict[str, GpuArray]:
@@ -159,6 +176,17 @@ class OnnxRuntimeTensorRt(_OnnxRuntimeGpu):
         super().__init__(
             model, "ONNX Runtime, TensorRT", PROVIDERS["ort-tensorrt"], index, settings, strict
         )
+
+
+def _load_cuda() -> None:
+    """Load CUDA's libraries out of their packages, where the system's loader does not look."""
+    import onnxruntime
+
+    load = getattr(onnxruntime, "preload_dlls", None)  # from 1.21 on
+    if load is not None:
+        # Of a library that is in no package it prints so; the loader may find that one.
+        with contextlib.redirect_stdout(io.StringIO()):
+            load()
 
 
 def _ortvalue(value: np.ndarray) -> Any:

@@ -13,6 +13,7 @@ from hyperguide.errors import HyperguideError
 from ..preset import View
 from .guided_input import MIDDLE, DetailHead, UnshuffledConvolution
 from .resampling import SCENE, average, interpolate
+from .texture import Texture, scene_parts
 from .upsampling import Upsampling
 
 _DETAIL_GAIN = 5.0  # brings noise to the size of a picture's values
@@ -36,6 +37,7 @@ class HyperNetwork(nn.Module):
     smooth: whether the map has one value for each pixel block, interpolated, rather than one for
         each pixel; that of `scene` always is.
     maximum: upper end of the map's range.
+    texture: for `scene`, width of the learned features of each cell's parts; 0 for none.
     """
 
     def __init__(
@@ -47,6 +49,7 @@ class HyperNetwork(nn.Module):
         view: View,
         smooth: bool,
         maximum: float,
+        texture: int = 0,
     ) -> None:
         super().__init__()
         self.channels = channels
@@ -54,6 +57,7 @@ class HyperNetwork(nn.Module):
         self.unshuffle = unshuffle
         self.smooth = smooth or view == "scene"
         self.maximum = maximum
+        self.texture = Texture(channels, texture) if texture else None
         first: nn.Module
         if view == "scene":
             if any(side % unshuffle for side in SCENE):
@@ -61,8 +65,8 @@ class HyperNetwork(nn.Module):
                     f"The proxy's scene of {SCENE[0]}x{SCENE[1]} cannot be unshuffled by "
                     f"{unshuffle}: give 1, 2, 4 or 8 in the preset."
                 )
-            statistics = 2 * channels + 1
-            first = _convolution(channels * unshuffle**2 + statistics, width, dilations[0])
+            more = 2 * channels + 1 + texture
+            first = _convolution(channels * unshuffle**2 + more, width, dilations[0])
         elif dilations[0] == 1 and view == "image+detail":
             first = DetailHead(channels, width, unshuffle)
         elif dilations[0] == 1:
@@ -108,8 +112,11 @@ class HyperNetwork(nn.Module):
             scene = average(image, *SCENE)
             blocks = F.pixel_unshuffle(scene - MIDDLE, self.unshuffle)
             statistics = _scene_statistics(scene)
-            seen = torch.cat([blocks, statistics.expand(-1, -1, *blocks.shape[2:])], 1)
-            return interpolate(self._map(seen), height, width)
+            seen = [blocks, statistics.expand(-1, -1, *blocks.shape[2:])]
+            if self.texture is not None:
+                texture = self.texture(scene_parts(image))
+                seen.append(F.avg_pool2d(texture, self.unshuffle))
+            return interpolate(self._map(torch.cat(seen, 1)), height, width)
         enlarged: Tensor = self.enlarge(self._map(*self._view(image)))
         return enlarged
 

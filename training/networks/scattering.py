@@ -18,6 +18,7 @@ from hyperguide.errors import HyperguideError
 
 from ..preset import UNetShape
 from .resampling import SCENE, average, interpolate
+from .texture import PARTS, Texture, scene_parts
 from .unet import UNetFeatures
 
 # The airlight is at least so bright, full scale = 1.
@@ -26,8 +27,6 @@ _DARKEST_LIGHT = 0.5
 _DENSEST = 3.0
 # What the last layer says is multiplied by this, so that small weights do.
 _GAIN = 4.0
-# What lies within a cell is told from so many parts of it each way, whatever the picture's size.
-_PARTS = 4
 _CONTRAST_GAIN = 5.0  # brings contrast to the size of a picture's values
 # The light is told from so many weighted means over the scene, by so many hidden features.
 _LOOKS = 4
@@ -58,15 +57,19 @@ class ScatteringUNet(UNetFeatures):
     looks at places that it chooses itself.
 
     Its receptive field is the whole picture, also where the map is given.
-    The arguments: see `UNetFeatures`.
+    texture: width of the learned features of each cell's parts; 0 for none.
+    The others: see `UNetFeatures`.
     """
 
     size_multiple = 1
 
-    def __init__(self, channels: int, guided: bool, maximum: float, shape: UNetShape) -> None:
+    def __init__(
+        self, channels: int, guided: bool, maximum: float, shape: UNetShape, texture: int = 0
+    ) -> None:
         planes = channels + 3
-        super().__init__(planes, guided, maximum, shape)
-        self.channels = channels  # of the image; the features see `planes`
+        super().__init__(planes + texture, guided, maximum, shape)
+        self.texture = Texture(channels, texture) if texture else None
+        self.channels = channels  # of the image; the features see more
         block = shape.unshuffle * 2 ** (len(shape.widths) - 1)
         if any(side % block for side in SCENE):
             raise HyperguideError(
@@ -89,9 +92,11 @@ class ScatteringUNet(UNetFeatures):
         image: shape (N, C, H, W) in [0, 1], any size.
         guidance: shape (N, 1, H, W) in the task's unit; absent for the unguided twin.
         """
-        scene = look_at(image)
-        seen = None if guidance is None else average(guidance, *SCENE)
-        coarse, skips = self.encode(scene, seen)
+        parts = scene_parts(image)
+        scene = look_at(parts)
+        seen = scene if self.texture is None else torch.cat([scene, self.texture(parts)], 1)
+        depth = None if guidance is None else average(guidance, *SCENE)
+        coarse, skips = self.encode(seen, depth)
         fine = self.decode(coarse, skips)
         airlight = self._airlight(scene, coarse, fine)
         planes = F.pixel_shuffle(self.tail(fine), self.unshuffle)
@@ -116,18 +121,17 @@ class ScatteringUNet(UNetFeatures):
         return _DARKEST_LIGHT + (1 - _DARKEST_LIGHT) * share
 
 
-def look_at(image: Tensor) -> Tensor:
+def look_at(parts: Tensor) -> Tensor:
     """What the network sees of each cell, shape (N, C + 3, *SCENE).
 
     The mean of each channel; five times the deviation of the brightness; the darkest and the
     brightest value of any channel, those of parts of the cell.
 
-    image: shape (N, C, H, W).
+    parts: what `scene_parts` gives.
     """
-    fine = average(image, *(_PARTS * side for side in SCENE))
-    brightness = F.pixel_unshuffle(fine.mean(1, keepdim=True), _PARTS)
+    brightness = F.pixel_unshuffle(parts.mean(1, keepdim=True), PARTS)
     variance = (brightness - brightness.mean(1, keepdim=True)).square().mean(1, keepdim=True)
-    parts = F.pixel_unshuffle(fine, _PARTS)
-    darkest, brightest = parts.amin(1, keepdim=True), parts.amax(1, keepdim=True)
+    values = F.pixel_unshuffle(parts, PARTS)
+    darkest, brightest = values.amin(1, keepdim=True), values.amax(1, keepdim=True)
     contrast = _CONTRAST_GAIN * variance.sqrt()
-    return torch.cat([F.avg_pool2d(fine, _PARTS), contrast, darkest, brightest], 1)
+    return torch.cat([F.avg_pool2d(parts, PARTS), contrast, darkest, brightest], 1)

@@ -21,7 +21,7 @@ from hyperguide.engine_file import (
     read_engine,
     write_engine,
 )
-from hyperguide.errors import HyperguideError
+from hyperguide.errors import HyperguideError, UnavailableError
 from hyperguide.file_lock import file_lock
 from hyperguide.model_file import IMAGE, KERNEL, ModelFile
 from hyperguide.paths import exists, make_folder
@@ -88,8 +88,15 @@ def cached_engine(model: ModelFile, index: int, steerable: bool, report: Report)
 
     Two processes do not build the same engine at once: the second waits. A cache that cannot be
     written costs a warning and the next start its time.
+
+    Raises UnavailableError if TensorRT-RTX is not for this GPU: it runs on none for data centres.
     """
     tensorrt, gpu = open_tensorrt(), Gpu(index)
+    if tensorrt.is_rtx and gpu.capability not in tensorrt.targets:
+        raise UnavailableError(
+            f"TensorRT-RTX {tensorrt.version} does not run on an {gpu.name} ({gpu.capability}): "
+            "take --device cuda, or pip install 'hyperguide[tensorrt]'."
+        )
     plan = Plan(
         default_sizes(model.info.size_multiple),
         _BATCHES,

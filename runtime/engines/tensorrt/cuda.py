@@ -7,13 +7,14 @@ only while it is used: pycuda's `autoinit` would leave a context of its own on t
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
 
-from hyperguide.errors import HyperguideError
+from hyperguide.errors import HyperguideError, UnavailableError
 
 
 class Gpu:
@@ -29,8 +30,7 @@ class Gpu:
 
         Raises HyperguideError if there is no such GPU or the driver refuses.
         """
-        import pycuda.driver as driver
-
+        driver = _driver()
         self._driver = driver
         self._pool: Any = None
         try:
@@ -82,6 +82,17 @@ class Gpu:
     def errors(self) -> type[Exception]:
         """What calls raise."""
         return self._driver.Error
+
+
+def _driver() -> Any:
+    """pycuda's bindings of the driver. Raises UnavailableError if they do not load."""
+    try:
+        return importlib.import_module("pycuda.driver")
+    except ImportError as error:  # built against another CUDA, or without the driver
+        raise UnavailableError(
+            f"pycuda is installed but does not load, {error}: install it again on this machine, "
+            "pip install --force-reinstall --no-cache-dir pycuda."
+        ) from error
 
 
 class Staging:
