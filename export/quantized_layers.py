@@ -110,6 +110,8 @@ def quantize_layers(
 ) -> Module:
     """A copy whose convolutions are quantised, and whose identity layers round.
 
+    Layers that a module names in `in_floats` stay as they are.
+
     run: runs a module on a crop, so that every layer sees what it will see.
     covered: share of the values' sizes that the first ranges reach, in [0, 1].
     """
@@ -146,7 +148,9 @@ def _watch(
         if isinstance(layer, nn.Identity):  # hands on the very tensor
             sources[id(inputs[0])] = layer, inputs[0]
 
+    exact = {getattr(m, name) for m in module.modules() for name in getattr(m, "in_floats", ())}
     layers = [m for m in module.modules() if isinstance(m, nn.Conv2d | nn.Identity)]
+    layers = [layer for layer in layers if layer not in exact]
     hooks = [layer.register_forward_pre_hook(watch) for layer in layers]
     with torch.no_grad():
         for crop in crops:

@@ -31,8 +31,9 @@ from hyperguide.training.model import GuidedModel, build_model
 from hyperguide.training.networks.folding import fold_layers
 from hyperguide.training.networks.hyper import HyperNetwork, PlainHyperNetwork
 from hyperguide.training.networks.prenet import PReNet
+from hyperguide.training.networks.scattering import ScatteringUNet
 from hyperguide.training.networks.unet import ResidualBlock
-from hyperguide.training.preset import load_preset
+from hyperguide.training.preset import UNetShape, load_preset
 
 pytestmark = pytest.mark.usefixtures("few_crops")
 
@@ -123,7 +124,22 @@ def _recurrent() -> GuidedModel:
     return fold_layers(model).eval()
 
 
-@pytest.mark.parametrize("make", [_pair, _with_detail, _recurrent])
+def _scattering() -> GuidedModel:
+    torch.manual_seed(0)
+    proxy = HyperNetwork(3, 8, 4, (1, 1, 1, 1), "scene", True, 1.0, texture=4)
+    shape = UNetShape(2, (8, 8), 1)
+    return fold_layers(GuidedModel(proxy, ScatteringUNet(3, True, 1.0, shape, texture=4))).eval()
+
+
+def test_what_goes_into_the_optical_depth_and_the_light_stays_in_floats() -> None:
+    quantized = quantize_layers(_scattering(), GuidedModel.restore, _crops(), 0.999)
+    network = quantized.reconstruction
+    assert all(type(getattr(network, name)) is nn.Conv2d for name in network.in_floats)  # type: ignore[union-attr]
+    convolutions = {n for n, m in network.named_modules() if isinstance(m, QuantizedConvolution)}
+    assert {"texture.first", "texture.third", "middle.0.conv1"} <= convolutions
+
+
+@pytest.mark.parametrize("make", [_pair, _with_detail, _recurrent, _scattering])
 def test_the_graph_computes_what_the_imitation_does(make: Callable[[], GuidedModel]) -> None:
     model = make()
     crops = _crops()

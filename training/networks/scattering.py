@@ -62,6 +62,8 @@ class ScatteringUNet(UNetFeatures):
     """
 
     size_multiple = 1
+    # An export in int8 leaves these as they are: little work, and what they say goes into exp(tau).
+    in_floats = ("tail", "look", "hidden", "light")
 
     def __init__(
         self, channels: int, guided: bool, maximum: float, shape: UNetShape, texture: int = 0
