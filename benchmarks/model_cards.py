@@ -57,7 +57,10 @@ class Failure:
 
 @dataclass(frozen=True)
 class Words:
-    """What a person has to say about a model."""
+    """What a person has to say about a model.
+
+    machine: that its last run took its hours on.
+    """
 
     title: str
     purpose: str
@@ -65,6 +68,7 @@ class Words:
     preset: str
     limits: list[str]
     failures: tuple[Failure, ...]
+    machine: str = "one core"
 
     def card(self) -> dict[str, Any]:
         """For the model file."""
@@ -139,7 +143,7 @@ def write_card(name: str, words: Words, models: list[ModelFile]) -> str:
         "",
         f"`{words.preset}` by Algorithm 1 (strategy {training['settings']['strategy']}); the "
         f"{'last ' if training.get('origin') else ''}run took {training['step']} steps, "
-        f"{hours:.1f} hours on one core.",
+        f"{hours:.2f} hours on {words.machine}.",
         "",
         *([f"![the run](cards/{name}-run.png)", ""] if _plot(name).exists() else []),
         "## Limits",
