@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 import sys
@@ -118,7 +119,7 @@ def _start(draws: _Draws, plan: Iterable[Draw], workers: int) -> Iterator[Any]:
         prefetch_factor=_AHEAD,
         generator=torch.Generator(),  # leaves the global one alone
     )
-    with _interrupts_held():
+    with _interrupts_held(), _garbage_kept():
         return iter(loader)
 
 
@@ -136,6 +137,20 @@ def _interrupts_held() -> Iterator[None]:
         yield
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+@contextmanager
+def _garbage_kept() -> Iterator[None]:
+    """Keep processes started meanwhile from collecting what they inherit.
+
+    It may hold engines whose threads did not come along: destroying them would wait for those.
+    """
+    gc.collect()
+    gc.freeze()
+    try:
+        yield
+    finally:
+        gc.unfreeze()
 
 
 def _unchanged(batch: Any) -> Any:
