@@ -169,6 +169,8 @@ def test_bundled_files_keep_the_contract(task: str) -> None:
     assert info.guidance == hyperguide.TASKS[task].guidance
     assert info.context == ("global" if task == "dehaze" else "local")
     assert info.training["step"] >= 1000
+    held_out = info.quality["validation"]
+    assert held_out["output_psnr"] > held_out["input_psnr"] + 4
     assert info.training["data"]["photos"] > 100
 
 

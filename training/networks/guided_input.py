@@ -12,6 +12,8 @@ from torch import Tensor, nn
 # 8 bits, so that pictures of bytes are k / 255 with whole k and lose nothing as int8.
 MIDDLE = 128 / 255
 
+DETAIL_GAIN = 5.0  # brings noise and grain to the size of a picture's values
+
 
 class UnshuffledConvolution(nn.Conv2d):
     """A 3x3 convolution over blocks of pixels.
@@ -24,6 +26,14 @@ class UnshuffledConvolution(nn.Conv2d):
     def __init__(self, planes: int, width: int, unshuffle: int) -> None:
         super().__init__(planes * unshuffle**2, width, 3, padding=1)
         self.unshuffle = unshuffle
+
+    @torch.no_grad()
+    def look_at_detail(self) -> None:
+        """Make half of the filters high-pass: from the picture alone, noise is learnt late."""
+        planes = self.in_channels // self.unshuffle**2
+        filters = self.weight[: len(self.weight) // 2].unflatten(1, (planes, -1))
+        filters -= filters.mean((2, 3, 4), keepdim=True)  # of each plane
+        filters *= DETAIL_GAIN
 
     def forward(self, x: Tensor) -> Tensor:
         """x: shape (N, planes, H, W); returns shape (N, width, H / unshuffle, W / unshuffle)."""

@@ -11,12 +11,10 @@ from torch import Tensor, nn
 from hyperguide.errors import HyperguideError
 
 from ..preset import View
-from .guided_input import MIDDLE, DetailHead, UnshuffledConvolution
+from .guided_input import DETAIL_GAIN, MIDDLE, DetailHead, UnshuffledConvolution
 from .resampling import SCENE, average, interpolate
 from .texture import Texture, scene_parts
 from .upsampling import Upsampling
-
-_DETAIL_GAIN = 5.0  # brings noise to the size of a picture's values
 
 
 class HyperNetwork(nn.Module):
@@ -85,16 +83,8 @@ class HyperNetwork(nn.Module):
             ]
         )
         if view == "image":
-            self._look_at_detail()
-
-    def _look_at_detail(self) -> None:
-        """Make half of the first filters high-pass: from the image alone, noise is learnt late."""
-        first = self.convs[0]
-        assert isinstance(first, nn.Conv2d)
-        with torch.no_grad():
-            filters = first.weight[: len(first.weight) // 2].unflatten(1, (self.channels, -1))
-            filters -= filters.mean((2, 3, 4), keepdim=True)  # of each plane
-            filters *= _DETAIL_GAIN
+            assert isinstance(first, UnshuffledConvolution)
+            first.look_at_detail()
 
     @property
     def size_multiple(self) -> int:
@@ -131,7 +121,7 @@ class HyperNetwork(nn.Module):
         if self.view == "image":
             return (image - MIDDLE,)
         mean = F.avg_pool2d(image, 5, 1, 2, count_include_pad=False)
-        detail = _DETAIL_GAIN * (image - mean)
+        detail = DETAIL_GAIN * (image - mean)
         return (detail,) if self.view == "detail" else (image - MIDDLE, detail)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -13,7 +12,6 @@ from .resampling import SCENE, average
 PARTS = 4
 # Convolutions work on blocks of so many parts each way.
 _BLOCK = 2
-_DETAIL_GAIN = 5.0  # brings grain to the size of a picture's values
 
 
 def scene_parts(image: Tensor) -> Tensor:
@@ -39,10 +37,7 @@ class Texture(nn.Module):
         self.first = UnshuffledConvolution(channels, width, _BLOCK)
         self.second = nn.Conv2d(width, width, 3, padding=1)
         self.third = nn.Conv2d(width, width, 3, padding=1)
-        with torch.no_grad():
-            filters = self.first.weight[: width // 2].unflatten(1, (channels, -1))
-            filters -= filters.mean((2, 3, 4), keepdim=True)  # of each plane
-            filters *= _DETAIL_GAIN
+        self.first.look_at_detail()
 
     def forward(self, parts: Tensor) -> Tensor:
         """From what `scene_parts` gives, shape (N, width, *SCENE), not negative."""
