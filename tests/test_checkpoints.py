@@ -140,6 +140,17 @@ def test_resume_with_changed_settings_says_which(photos: Path, tmp_path: Path) -
             run.resume()
 
 
+def test_a_run_older_than_a_setting_with_a_default_resumes(photos: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    make_run(photos, folder).save()
+    state = folder / checkpoint.STATE
+    tensors, record = load_tensors(state)
+    for stage in record["preset"]["schedule"]["stages"]:
+        del stage["aspect"]
+    checkpoint.save_tensors({state: tensors}, record)
+    make_run(photos, folder).resume()
+
+
 def test_a_checkpoint_of_another_architecture_is_refused(
     quick_cli: Cli, photos: Path, small_presets: Callable[[str, str], Path], tmp_path: Path
 ) -> None:

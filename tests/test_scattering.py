@@ -188,19 +188,19 @@ def test_crops_that_cover_a_share_of_the_scene_show_so_much_of_it(least: float) 
     rng = torch.Generator().manual_seed(0)
     shares = []
     for _ in range(200):
-        window = draw_window(64, 1, rng, least)
-        seen = [window.cut(picture) for picture in (rows, columns)]
-        assert all(picture.shape == (64, 64) for picture in seen)
+        window = draw_window(64, 80, 1, rng, least)
+        tall, wide = (window.cut(picture) for picture in (rows, columns))
+        assert tall.shape == wide.shape == (64, 80)
         # Areas average: the first and the last value are those of the middle of a crop's pixel.
-        shares.append([np.ptp(s) * 64 / 63 / n for s, n in zip(seen, (height, width), strict=True)])
-    tall, wide = np.array(shares).T
+        shares.append((np.ptp(tall) * 64 / 63 / height, np.ptp(wide) * 80 / 79 / width))
+    down, across = np.array(shares).T
     # Crops are of whole pixels.
-    assert min(tall.min(), wide.min()) > least - 0.015
-    assert max(tall.max(), wide.max()) < 1.015
+    assert min(down.min(), across.min()) > least - 0.015
+    assert max(down.max(), across.max()) < 1.015
     if least < 1:
-        assert tall.max() > 0.97
-        assert tall.min() < least + 0.15
-        assert 1.1 < (tall / wide).max() < 1.32
+        assert down.max() > 0.97
+        assert down.min() < least + 0.15
+        assert 1.1 < (down / across).max() < 1.32
 
 
 def test_a_stage_squeezes_depth_and_photo_alike(tmp_path: Path) -> None:
@@ -222,6 +222,18 @@ def test_a_stage_squeezes_depth_and_photo_alike(tmp_path: Path) -> None:
 def test_shares_beyond_the_photo_are_refused() -> None:
     with pytest.raises(HyperguideError, match=r"least_share must be in \[0, 1\]"):
         Stage(until=1, crop=32, batch=4, least_share=1.5)
+    with pytest.raises(HyperguideError, match=r"aspect must be in \[1, 4\]"):
+        Stage(until=1, crop=32, batch=4, aspect=0.5)
+
+
+def test_a_stage_may_have_crops_of_the_scenes_shape(tmp_path: Path) -> None:
+    for i in range(4):
+        write_picture(tmp_path / f"{i}.png", noise_picture(i, 64, 96))
+    data = open_data(load_preset("dehaze", "fast"), [tmp_path])
+    stage = Stage(until=1, crop=32, batch=2, aspect=1.34)
+    sample = data.draw("train", 0, stage, seed=0).sample
+    assert sample.degraded.shape == (2, 3, 32, 43)
+    assert sample.guidance.shape == (2, 1, 32, 43)
 
 
 def _dehazing(weight: float) -> Bilevel:

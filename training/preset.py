@@ -209,6 +209,8 @@ class Stage:
     until: the stage ends at this share of the steps.
     least_share: for networks that see the whole scene: crops cover a random share of the photo,
         of each side at least this, and are squeezed to `crop`; `reduce` then counts for nothing.
+    aspect: width of the crops over their height, which is `crop`. Networks that see the whole
+        scene should be trained on scenes of the shape that they will see.
     """
 
     until: float
@@ -216,13 +218,21 @@ class Stage:
     batch: int
     reduce: int = 1
     least_share: float = 0.0
+    aspect: float = 1.0
 
     def __post_init__(self) -> None:
         for name in ("crop", "batch", "reduce"):
             if getattr(self, name) < 1:
                 raise HyperguideError(f"A stage's {name} must be at least 1 in the preset.")
+        if not 1 <= self.aspect <= 4:
+            raise HyperguideError("A stage's aspect must be in [1, 4] in the preset.")
         if not 0 <= self.least_share <= 1:
             raise HyperguideError("A stage's least_share must be in [0, 1] in the preset.")
+
+    @property
+    def width(self) -> int:
+        """Width of the crops in pixels."""
+        return round(self.crop * self.aspect)
 
 
 @dataclass(frozen=True)

@@ -22,6 +22,7 @@ from .checkpoint import (
     restore_optimizer,
     save_tensors,
 )
+from .preset import preset_from_dict
 
 if TYPE_CHECKING:
     from .trainer import Run
@@ -84,8 +85,10 @@ def resume(run: Run) -> None:
     if run.origin:
         now["origin"] = run.origin
     then = {name: record[name] for name in now}
+    # A field that is younger than the run has its default there.
+    then["preset"] = asdict(preset_from_dict(record["preset"], str(run.folder / STATE)))
     now["description"], then["description"] = run.data.description, record["data"]["description"]
-    changed = differences(then, json.loads(json.dumps(now)))
+    changed = differences(*(json.loads(json.dumps(values)) for values in (then, now)))
     if changed:
         raise HyperguideError(
             f"{run.folder} was trained with other settings, {'; '.join(changed)}: resume with "

@@ -312,10 +312,11 @@ class Run:
 
     def _check_crops(self) -> None:
         for stage in self.preset.schedule.stages:
-            if stage.crop % self.model.size_multiple:
+            multiple = self.model.size_multiple
+            if stage.crop % multiple or stage.width % multiple:
                 raise HyperguideError(
-                    f"The preset's crop of {stage.crop} pixels does not fit the networks: "
-                    f"give a multiple of {self.model.size_multiple}."
+                    f"The preset's crop of {stage.crop}x{stage.width} pixels does not fit the "
+                    f"networks: give a multiple of {multiple}."
                 )
             if stage.batch % self.world.size:
                 raise HyperguideError(

@@ -185,7 +185,8 @@ class Data:
             return self._crop_pair(planes, stage, rng)
         held_out = stream == "held_out"
         degradation = self.held_out_degradation if held_out else self.train_degradation
-        window = draw_window(stage.crop + degradation.margin, stage.reduce, rng, stage.least_share)
+        height, width = stage.crop + degradation.margin, stage.width + degradation.margin
+        window = draw_window(height, width, stage.reduce, rng, stage.least_share)
         photo, depth = planes.clean, None
         if planes.guidance is not None:
             frame = degradation.frame if isinstance(degradation, Haze) else 0
@@ -196,7 +197,7 @@ class Data:
 
     def _crop_pair(self, planes: Planes, stage: Stage, rng: Generator) -> Sample:
         assert planes.degraded is not None
-        window = draw_window(stage.crop, stage.reduce, rng, stage.least_share)
+        window = draw_window(stage.crop, stage.width, stage.reduce, rng, stage.least_share)
         degraded = self._to_tensor(window.cut(planes.degraded))
         guidance = torch.zeros_like(degraded[:, :1])
         if planes.guidance is not None:

@@ -18,7 +18,7 @@ class Window:
     """Where a crop is taken.
 
     down, right: place in [0, 1) between the first and the last possible one.
-    size: side of the crop in pixels, after the picture was reduced by the factor `reduce`.
+    height, width: of the crop in pixels, after the picture was reduced by the factor `reduce`.
     share: of the picture's height and width that are squeezed into the crop; at (0, 0) the crop
         keeps the picture's scale.
     """
@@ -26,24 +26,27 @@ class Window:
     down: float
     right: float
     mirrored: bool
-    size: int
+    height: int
+    width: int
     reduce: int = 1
     share: tuple[float, float] = (0.0, 0.0)
 
     def cut(self, picture: np.ndarray) -> np.ndarray:
-        """The crop, shape (size, size) or (size, size, C)."""
-        side = self.size * self.reduce
+        """The crop, shape (height, width) or (height, width, C)."""
+        sides = self.height, self.width
         height, width = (
-            max(1, round(share * length)) if share else side
-            for share, length in zip(self.share, picture.shape, strict=False)
+            max(1, round(share * length)) if share else side * self.reduce
+            for share, length, side in zip(self.share, picture.shape, sides, strict=False)
         )
         crop = cut(picture, height, width, self.down, self.right)
-        if crop.shape[:2] != (self.size, self.size):
-            crop = cv2.resize(crop, (self.size, self.size), interpolation=cv2.INTER_AREA)
+        if crop.shape[:2] != sides:
+            crop = cv2.resize(crop, sides[::-1], interpolation=cv2.INTER_AREA)
         return crop[:, ::-1] if self.mirrored else crop
 
 
-def draw_window(size: int, reduce: int, rng: Generator, least_share: float = 0.0) -> Window:
+def draw_window(
+    height: int, width: int, reduce: int, rng: Generator, least_share: float = 0.0
+) -> Window:
     """A window anywhere, mirrored half of the time.
 
     Rain falls and depth recedes upwards: windows are mirrored, never turned upside down.
@@ -56,7 +59,7 @@ def draw_window(size: int, reduce: int, rng: Generator, least_share: float = 0.0
         both = least_share + (1 - least_share) * size_of_both
         ratio = _SQUEEZED ** (taller - 0.5)
         share = max(least_share, min(both * ratio, 1.0)), max(least_share, min(both / ratio, 1.0))
-    return Window(down, right, mirror < 0.5, size, reduce, share)
+    return Window(down, right, mirror < 0.5, height, width, reduce, share)
 
 
 def random_window(picture: np.ndarray, height: int, width: int, rng: Generator) -> np.ndarray:
