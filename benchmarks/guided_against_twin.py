@@ -28,7 +28,7 @@ from hyperguide.training.metrics import MOST_PSNR, psnr
 from hyperguide.training.model import GuidedModel, build_model
 from hyperguide.training.preset import Preset, UNetShape, UnfoldedSettings, load_preset
 
-_WIDER = [1 + i / 40 for i in range(21)]
+_WIDER = [1 + i / 40 for i in range(41)]
 _DEEPER = range(4)
 
 

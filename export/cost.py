@@ -17,8 +17,8 @@ from hyperguide.training.model import GuidedModel
 
 from .tensors import Tensors
 
-# Pixels of the picture that work is told for, 720p.
-_PIXELS = 1280 * 720
+# Height and width of the picture that work is told for, 720p.
+_FRAME = (720, 1280)
 
 # Of the pictures that memory is measured on, and of the one that it is told for.
 _SIDES = (128, 256)
@@ -30,15 +30,16 @@ _PRECISIONS = {TensorProto.FLOAT: "fp32", TensorProto.FLOAT16: "fp16"}
 def kilo_macs(model: GuidedModel) -> float:
     """Multiply-accumulates per pixel in thousands: convolutions and matrix products, both networks.
 
-    For a picture of 1280x720: a hyper-network that sees the whole scene costs the same for every
-    picture. Counted on two small ones, because the rest grows with the pixels. Fourier transforms
-    are not counted.
+    For a picture of 1280x720, from small ones: part of the work grows with the pixels, part with
+    the border that deblurring pads, and part is the same for all, where a network sees the scene in
+    a fixed size. Fourier transforms are not counted.
     """
-    multiple = model.size_multiple
-    sides = [next_multiple(least, multiple) for least in (64, 128)]
-    small, large = (_macs(model, side) for side in sides)
-    slope = (large - small) / (sides[1] ** 2 - sides[0] ** 2)
-    return (small + slope * (_PIXELS - sides[0] ** 2)) / _PIXELS / 1000
+    sides = [next_multiple(least, model.size_multiple) for least in (64, 96, 128)]
+    equations = [[side * side, 2 * side, 1] for side in sides]
+    pixel, border, scene = np.linalg.solve(equations, [_macs(model, side) for side in sides])
+    height, width = _FRAME
+    work = pixel * height * width + border * (height + width) + scene
+    return float(work) / (height * width) / 1000
 
 
 def _macs(model: GuidedModel, side: int) -> float:
