@@ -120,14 +120,23 @@ class OpenVino:
         ops: Any = self._openvino.opset13
         layout = self._openvino.Layout
 
+        def to_floats(value: Any) -> Any:
+            # Without the abs, which changes nothing, OpenVINO takes bytes for quantised values and
+            # goes on in bytes: means are rounded to bytes, and maps are off by up to a half.
+            levels = ops.abs(ops.convert(value, "f32"))
+            return ops.divide(levels, ops.constant(np.float32(255))).output(0)
+
         def to_bytes(value: Any) -> Any:
-            scaled = ops.multiply(value, ops.constant(np.float32(255)))
-            return ops.convert(ops.round(scaled, "half_to_even"), "u8").output(0)
+            # Round(255 x), in the form that OpenVINO merges with what is before.
+            low, high, most = (ops.constant(np.float32(v)) for v in (0, 1, 255))
+            levels = ops.fake_quantize(value, low, high, low, most, 256)
+            return ops.convert(levels, "u8").output(0)
 
         steps = self._openvino.preprocess.PrePostProcessor(self._read())
         image = steps.input(IMAGE)
         image.tensor().set_element_type(self._openvino.Type.u8).set_layout(layout("NHWC"))
-        image.preprocess().convert_element_type(self._openvino.Type.f32).scale(255.0)
+        # Bytes change places faster than floats: layout first.
+        image.preprocess().convert_layout(layout("NCHW")).custom(to_floats)
         image.model().set_layout(layout("NCHW"))
         enhanced = steps.output(ENHANCED)
         enhanced.model().set_layout(layout("NCHW"))
