@@ -5,7 +5,9 @@
 The twin is the reconstruction network alone, wider or deeper by at least what the hyper-network
 costs. Both are trained on the same photos, once for each seed, the twin for more steps: as many as
 the work of the guided pair's inner steps and warm-up is worth. They are compared on held-out crops
-of the training's own degradation. Runs that are there go on or are kept.
+of the training's own degradation. Beside the predicted map the guided pair is given the true one
+and a constant, the mean of all true ones: what would a better map be worth, and what does any map
+say? Runs that are there go on or are kept.
 """
 
 from __future__ import annotations
@@ -16,9 +18,11 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import torch
+from torch import Tensor
 
 from hyperguide.export.cost import kilo_macs
 from hyperguide.training.checkpoint import STATE, load_run
@@ -89,15 +93,16 @@ def main() -> None:
     ]
     for strategy, cost in costs.items():
         print(f"{strategy}: {cost:.2f} kMAC per pixel, {steps[strategy]} outer steps")
-    print(f"{len(samples)} held-out crops, mean PSNR in dB\nseed   guided   twin   difference")
+    print(f"{len(samples)} held-out crops, mean PSNR in dB")
+    print("seed" + "".join(f"{column:>11}" for column in (*COLUMNS, "difference")))
+    constant = torch.stack([sample.guidance.mean() for sample in samples]).mean()
     differences = []
     for seed in arguments.seeds:
-        own, other = (
-            score(load_run(runs[strategy, seed]).model, samples)
-            for strategy in (arguments.strategy, "unguided")
-        )
-        differences.append(own - other)
-        print(f"{seed:4d}   {own:6.2f} {other:6.2f}   {own - other:+10.3f}")
+        own, other = (load_run(runs[strategy, seed]).model for strategy in presets)
+        means = measure(samples, own, other, constant)
+        differences.append(means["predicted"] - means["twin"])
+        print(f"{seed:4d}" + "".join(f"{means[column]:11.2f}" for column in COLUMNS), end="")
+        print(f"{differences[-1]:+11.3f}")
     spread = max(differences) - min(differences)
     print(f"mean difference {statistics.mean(differences):+.3f} dB, spread {spread:.3f} dB")
 
@@ -132,14 +137,34 @@ def train(*words: object) -> None:
     subprocess.run(command, check=True)
 
 
+COLUMNS = ("input", "true", "constant", "predicted", "twin")
+
+
 @torch.no_grad()
-def score(model: GuidedModel, samples: list[Sample]) -> float:
-    """Mean PSNR over the samples, dB; each counts with at most MOST_PSNR."""
-    values = [
-        psnr(model.restore(s.degraded, s.kernel).restored.clamp(0, 1), s.clean).clamp(max=MOST_PSNR)
-        for s in samples
-    ]
-    return float(torch.cat(values).mean())
+def measure(
+    samples: list[Sample], guided: GuidedModel, twin: GuidedModel, constant: Tensor
+) -> dict[str, float]:
+    """Mean PSNR of each column over the samples, dB; a picture counts with at most MOST_PSNR."""
+    scores: dict[str, list[Tensor]] = {column: [] for column in COLUMNS}
+    for sample in samples:
+        true = sample.guidance
+        for column, model, guide in (
+            ("true", guided, partial(_given, true)),
+            ("constant", guided, partial(_given, constant.expand_as(true))),
+            ("predicted", guided, None),
+            ("twin", twin, None),
+        ):
+            restored = model.restore(sample.degraded, sample.kernel, guide).restored.clamp(0, 1)
+            scores[column].append(psnr(restored, sample.clean))
+        scores["input"].append(psnr(sample.degraded.clamp(0, 1), sample.clean))
+    return {
+        column: float(torch.cat(values).clamp(max=MOST_PSNR).mean())
+        for column, values in scores.items()
+    }
+
+
+def _given(guidance: Tensor, read: Tensor, stage: int) -> Tensor:
+    return guidance
 
 
 if __name__ == "__main__":

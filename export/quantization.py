@@ -22,7 +22,7 @@ from .calibration import Calibration
 from .quantized_layers import Steps, quantize_layers, to_floats
 
 # Share of the values' sizes that the first ranges reach.
-_COVERED = 0.999
+_COVERED = 0.9999
 # Step size of the weights; the ranges' logarithms move ten times as fast.
 _LR = 1e-3
 
