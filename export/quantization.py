@@ -23,6 +23,8 @@ from .quantized_layers import Steps, quantize_layers, to_floats
 
 # Share of the values' sizes that the first ranges reach.
 _COVERED = 0.9999
+# What OpenVINO sees a Concat through.
+_TRANSPARENT = {"Add", "AveragePool", "Clip", "Div", "Mul", "Relu", "Sub"}
 # Step size of the weights; the ranges' logarithms move ten times as fast.
 _LR = 1e-3
 
@@ -102,6 +104,9 @@ def insert_pairs(proto: onnx.ModelProto, steps: dict[str, Steps]) -> onnx.ModelP
     one scale for each input, biases in floats. What lies between the convolutions, the path from
     `image` to `enhanced` and the dials among it, stays in floats.
 
+    OpenVINO (2026.4) moves pairs to the front of a Concat and computes the convolution behind it
+    wrong. It does not see through a Max: one with the least of all numbers keeps the two apart.
+
     Raises ValueError if weights are not found: their convolutions would silently stay in floats.
     """
     quantized = onnx.ModelProto()
@@ -109,6 +114,7 @@ def insert_pairs(proto: onnx.ModelProto, steps: dict[str, Steps]) -> onnx.ModelP
     graph = quantized.graph
     weights = {tensor.name: tensor for tensor in graph.initializer}
     nodes = list(graph.node)
+    makers = {name: node for node in nodes for name in node.output}
     del graph.node[:]
     done: set[str] = set()
     uses: Counter[str] = Counter()
@@ -123,9 +129,19 @@ def insert_pairs(proto: onnx.ModelProto, steps: dict[str, Steps]) -> onnx.ModelP
         graph.node.append(onnx.helper.make_node(kind, inputs, [output], output, axis=0))
         return output
 
+    def is_joined(source: str) -> bool:
+        maker = makers.get(source)
+        while maker is not None and maker.op_type in _TRANSPARENT:
+            maker = next((makers[name] for name in maker.input if name in makers), None)
+        return maker is not None and maker.op_type == "Concat"
+
     def round_input(source: str, step: float, reader: str) -> str:
         uses[reader] += 1
         name = f"{reader}.input" + (f".{uses[reader]}" if uses[reader] > 1 else "")
+        if is_joined(source):
+            least = constant(f"{name}.least", np.finfo(np.float32).min)
+            graph.node.append(onnx.helper.make_node("Max", [source, least], [f"{name}.joined"]))
+            source = f"{name}.joined"
         scale = constant(f"{name}.step", np.float32(step))
         zero = constant(f"{name}.zero", np.int8(0))
         units = add("QuantizeLinear", [source, scale, zero], f"{name}.int8")

@@ -161,9 +161,9 @@ def test_the_graph_computes_what_the_imitation_does(make: Callable[[], GuidedMod
     np.testing.assert_allclose(guidance, result.maps[0].numpy(), atol=2e-3)
 
 
-@pytest.mark.parametrize("make", [_pair, _with_detail])
+@pytest.mark.parametrize("make", [_pair, _with_detail, _scattering])
 def test_openvino_computes_it_too(make: Callable[[], GuidedModel]) -> None:
-    """It moves roundings about, and got a first layer over two pictures put together wrong."""
+    """It moves roundings about, and gets layers wrong that read what a Concat put together."""
     openvino = pytest.importorskip("openvino")
     crops = _crops()
     quantized = quantize_layers(make(), GuidedModel.restore, crops, 0.999)
