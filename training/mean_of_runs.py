@@ -1,0 +1,90 @@
+"""The mean of several runs' weights, validated anew: a model soup.
+
+    python -m hyperguide.training.mean_of_runs RUN RUN ... --data photos/ --out runs/mean
+
+Runs that went on from one another lie in one valley of the loss, and what each gained adds up in
+their mean (M. Wortsman et al., Model soups, ICML 2022): pictures that should stay as they are from
+the one, pairs that are like the test set from the other. The folder that is written can be
+exported, measured and gone on from like a run; its preset and record are those of the last run.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+
+from hyperguide.atomic import refuse_existing
+from hyperguide.errors import HyperguideError
+from hyperguide.paths import make_folder
+
+from .checkpoint import BEST, load_run, load_tensors, load_weights, save_tensors, weights_path
+from .data.batches import open_data
+from .validation import HeldOut
+
+
+def main() -> None:
+    """Run the command line above."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("runs", type=Path, nargs="+")
+    parser.add_argument("--data", type=Path, action="append", required=True)
+    parser.add_argument("--streaks", type=Path)
+    parser.add_argument("--kernels", type=Path)
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--force", action="store_true", help="replace a mean that is there")
+    given = parser.parse_args()
+    try:
+        validation = write_mean(
+            given.runs, given.data, given.out, given.streaks, given.kernels, given.force
+        )
+    except HyperguideError as error:
+        parser.exit(1, f"{error}\n")
+    print(f"{given.out}: held-out photos {validation['output_psnr']:.2f} dB")
+
+
+def write_mean(
+    runs: Sequence[Path],
+    data: Sequence[Path],
+    out: Path,
+    streaks: Path | None = None,
+    kernels: Path | None = None,
+    force: bool = False,
+) -> dict[str, float]:
+    """Write a run folder with the mean of the runs' best weights; returns its validation.
+
+    data, streaks, kernels: of the last run, for the pictures that it held out.
+    Raises HyperguideError if the runs' networks differ, or other data is given.
+    """
+    path = out / BEST
+    refuse_existing(path, force)
+    trained = load_run(runs[-1])
+    all_tensors = [load_tensors(weights_path(run))[0] for run in runs]
+    for run, tensors in zip(runs, all_tensors, strict=True):
+        load_weights(trained.model, tensors, run)  # of one architecture?
+    mean = {
+        name: torch.stack([tensors[name] for tensors in all_tensors]).mean(0)
+        for name in all_tensors[-1]
+    }
+    load_weights(trained.model, mean, path)
+    found = open_data(trained.preset, data, streaks, kernels=kernels)
+    if found.fingerprint != trained.record["data"]["fingerprint"]:
+        raise HyperguideError(
+            f"{runs[-1]} was trained on other data: give the same --data, --streaks and --kernels."
+        )
+    held_out = HeldOut(found, trained.preset, trained.model.size_multiple, torch.device("cpu"))
+    validation = held_out.validate(trained.model)
+    record = trained.record | {
+        "origin": f"mean of {', '.join(run.name for run in runs)}",
+        "validation": trained.record["validation"] | validation,
+    }
+    make_folder(out)
+    save_tensors({path: mean}, record)
+    return validation
+
+
+if __name__ == "__main__":
+    main()
