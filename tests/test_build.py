@@ -28,8 +28,8 @@ from hyperguide.training.checkpoint import load_run
 pytest.importorskip("tensorrt_rtx", reason="TensorRT-RTX is not installed")
 
 TARGETS = ("sm75", "sm86", "sm89", "sm120")
-# Convolutions of int8 files that stay in floats: noise maps are enlarged by one, and dehazing's last
-# ones go into exp(tau).
+# Convolutions of int8 files that stay in floats: noise maps are enlarged by one, and the last ones
+# of dehazing go into exp(tau).
 IN_FLOATS = {"denoise": 1, "deblur": 1, "derain": 0, "dehaze": 4}
 
 
