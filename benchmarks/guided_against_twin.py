@@ -34,6 +34,7 @@ from hyperguide.training.preset import Preset, UNetShape, UnfoldedSettings, load
 
 _WIDER = [1 + i / 40 for i in range(41)]
 _DEEPER = range(4)
+_COLUMNS = ("input", "true", "constant", "predicted", "twin")
 
 
 def main() -> None:
@@ -94,14 +95,14 @@ def main() -> None:
     for strategy, cost in costs.items():
         print(f"{strategy}: {cost:.2f} kMAC per pixel, {steps[strategy]} outer steps")
     print(f"{len(samples)} held-out crops, mean PSNR in dB")
-    print("seed" + "".join(f"{column:>11}" for column in (*COLUMNS, "difference")))
+    print("seed" + "".join(f"{column:>11}" for column in (*_COLUMNS, "difference")))
     constant = torch.stack([sample.guidance.mean() for sample in samples]).mean()
     differences = []
     for seed in arguments.seeds:
         own, other = (load_run(runs[strategy, seed]).model for strategy in presets)
         means = measure(samples, own, other, constant)
         differences.append(means["predicted"] - means["twin"])
-        print(f"{seed:4d}" + "".join(f"{means[column]:11.2f}" for column in COLUMNS), end="")
+        print(f"{seed:4d}" + "".join(f"{means[column]:11.2f}" for column in _COLUMNS), end="")
         print(f"{differences[-1]:+11.3f}")
     spread = max(differences) - min(differences)
     print(f"mean difference {statistics.mean(differences):+.3f} dB, spread {spread:.3f} dB")
@@ -137,15 +138,12 @@ def train(*words: object) -> None:
     subprocess.run(command, check=True)
 
 
-COLUMNS = ("input", "true", "constant", "predicted", "twin")
-
-
 @torch.no_grad()
 def measure(
     samples: list[Sample], guided: GuidedModel, twin: GuidedModel, constant: Tensor
 ) -> dict[str, float]:
     """Mean PSNR of each column over the samples, dB; a picture counts with at most MOST_PSNR."""
-    scores: dict[str, list[Tensor]] = {column: [] for column in COLUMNS}
+    scores: dict[str, list[Tensor]] = {column: [] for column in _COLUMNS}
     for sample in samples:
         true = sample.guidance
         for column, model, guide in (

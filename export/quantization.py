@@ -131,9 +131,9 @@ def insert_pairs(proto: onnx.ModelProto, steps: dict[str, Steps]) -> onnx.ModelP
 
     def is_joined(source: str) -> bool:
         maker = makers.get(source)
-        while maker is not None and maker.op_type in _TRANSPARENT:
-            maker = next((makers[name] for name in maker.input if name in makers), None)
-        return maker is not None and maker.op_type == "Concat"
+        if maker is None or maker.op_type not in _TRANSPARENT:
+            return maker is not None and maker.op_type == "Concat"
+        return any(is_joined(name) for name in maker.input)
 
     def round_input(source: str, step: float, reader: str) -> str:
         uses[reader] += 1

@@ -20,7 +20,7 @@ from hyperguide.atomic import refuse_existing
 from hyperguide.errors import HyperguideError
 from hyperguide.paths import make_folder
 
-from .checkpoint import BEST, load_run, load_tensors, load_weights, save_tensors, weights_path
+from .checkpoint import BEST, load_run, load_weights, save_tensors
 from .data.batches import open_data
 from .validation import HeldOut
 
@@ -62,14 +62,11 @@ def write_mean(
     path = out / BEST
     refuse_existing(path, force)
     trained = load_run(runs[-1])
-    all_tensors = [load_tensors(weights_path(run))[0] for run in runs]
-    for run, tensors in zip(runs, all_tensors, strict=True):
-        load_weights(trained.model, tensors, run)  # of one architecture?
-    mean = {
-        name: torch.stack([tensors[name] for tensors in all_tensors]).mean(0)
-        for name in all_tensors[-1]
-    }
-    load_weights(trained.model, mean, path)
+    states = [load_run(run).model.state_dict() for run in runs]
+    for run, state in zip(runs, states, strict=True):
+        load_weights(trained.model, state, run)  # of one architecture?
+    mean = {name: torch.stack([state[name] for state in states]).mean(0) for name in states[0]}
+    trained.model.load_state_dict(mean)
     found = open_data(trained.preset, data, streaks, kernels=kernels)
     if found.fingerprint != trained.record["data"]["fingerprint"]:
         raise HyperguideError(

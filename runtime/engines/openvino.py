@@ -115,11 +115,8 @@ class OpenVino:
 
     def _of_bytes(self) -> Any:
         """The graph between conversions from bytes and back, unless it has them in itself."""
-        return (
-            self._read()
-            if self._model.info.io == "uint8"
-            else _take_bytes(self._read(), self._openvino)
-        )
+        model = self._read()
+        return model if self._model.info.io == "uint8" else _take_bytes(model, self._openvino)
 
 
 def _take_bytes(model: Any, openvino: Any) -> Any:
@@ -146,10 +143,10 @@ def _take_bytes(model: Any, openvino: Any) -> Any:
         rounded = _to_bytes(ops, enhanced)
     result.input(0).replace_source_output(ops.transpose(rounded, np.array([0, 2, 3, 1])).output(0))
     image.output(0).replace(_to_floats(ops, in_planes).output(0))
-    for taken, name in ((pixels.output(0), IMAGE), (result.input_value(0), ENHANCED)):
-        for other in (image.output(0), enhanced):
-            other.set_names(other.get_names() - {name})
-        taken.set_names({name})
+    for before, after in ((image.output(0), pixels.output(0)), (enhanced, result.input_value(0))):
+        names = before.get_names()
+        before.set_names(set())
+        after.set_names(names)
     model.remove_parameter(image)
     model.add_parameters([pixels])
     model.validate_nodes_and_infer_types()
