@@ -46,6 +46,7 @@ check: setup
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/mypy benchmarks
 
 bench: setup
 	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[dev,peers]' \

@@ -16,6 +16,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 import cv2
 import numpy as np
@@ -142,7 +143,7 @@ def _slow_down(seconds: float) -> None:
     """Let every call of the runtime sleep from now on."""
     run = getattr(Runner.run, "undisturbed", Runner.run)
 
-    def slow(self: Runner, *arguments: object) -> object:
+    def slow(self: Runner, *arguments: Any) -> object:
         time.sleep(seconds)
         return run(self, *arguments)
 

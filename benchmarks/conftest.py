@@ -75,6 +75,7 @@ class InTurns:
         others.clear()
         rounds = int(np.clip(_SECONDS / cost, *_ROUNDS))
         result = benchmark.pedantic(subject, setup=before, rounds=rounds)
+        assert benchmark.stats is not None
         taken = list(benchmark.stats.stats.data)
         benchmark.extra_info |= {f"{k}_ms": v for k, v in summary(taken).items() if k != "count"}
         if others:

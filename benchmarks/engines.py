@@ -80,7 +80,7 @@ def _build(path: Path, targets: tuple[str, ...], rtx: TensorRt) -> str:
     built = build_engine(file, path.with_suffix(".engine"), plan, rtx)
     counts = ", ".join(f"{n} in {kind}" for kind, n in built.convolutions.items())
     return (
-        f"{time.perf_counter() - began:6.1f} s {built.size / 1e6:6.1f} MB for "
+        f"{time.perf_counter() - began:6.1f} s {len(built.content) / 1e6:6.1f} MB for "
         f"{', '.join(targets)}; convolutions: {counts}"
     )
 

@@ -81,7 +81,7 @@ def make_plans(task: str) -> dict[str, Callable[[list[Job]], None]]:
     cores = os.cpu_count() or 1
     whole, shared = _work(task, 1), _work(task, cores)
     return {
-        "plain loop": lambda jobs: [_one(whole, job) for job in jobs] and None,
+        "plain loop": lambda jobs: _in_order(whole, jobs),
         "overlapped, one call on all cores": lambda jobs: _overlapped(whole, jobs),
         f"overlapped, {cores} calls at once": lambda jobs: _overlapped(shared, jobs),
     }
@@ -105,8 +105,9 @@ def _work(task: str, at_once: int) -> Work:
     return Work(enhancer, Dials(1.0, None, None, 1.0, None), lambda job: True)
 
 
-def _one(work: Work, job: Job) -> None:
-    work.write(job, work.enhance(work.read(job), lambda share: None))
+def _in_order(work: Work, jobs: list[Job]) -> None:
+    for job in jobs:
+        work.write(job, work.enhance(work.read(job), lambda share: None))
 
 
 def _overlapped(work: Work, jobs: list[Job]) -> None:

@@ -55,12 +55,12 @@ def steps(out: Path) -> list[Step]:
     found = [Step("doctor", ("doctor",))]
     for model in bundled_models():
         engine = str(out / f"{model.stem}.engine")
-        shapes = "64x64,720x1280,1080x1920"
+        sizes = "64x64,720x1280,1080x1920"
         found += [
             Step(f"verify-{model.stem}", ("verify", str(model))),
             Step(
                 f"build-{model.stem}",
-                ("build", str(model), "-o", engine, "--shapes", shapes, "--force"),
+                ("build", str(model), "-o", engine, "--shapes", sizes, "--force"),
             ),
             Step(f"verify-engine-{model.stem}", ("verify", engine)),
         ]

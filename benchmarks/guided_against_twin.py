@@ -30,7 +30,13 @@ from hyperguide.training.data.batches import open_data
 from hyperguide.training.data.sample import Sample
 from hyperguide.training.metrics import MOST_PSNR, psnr
 from hyperguide.training.model import GuidedModel, build_model
-from hyperguide.training.preset import Preset, UNetShape, UnfoldedSettings, load_preset
+from hyperguide.training.preset import (
+    Preset,
+    UNetSettings,
+    UNetShape,
+    UnfoldedSettings,
+    load_preset,
+)
 
 _WIDER = [1 + i / 40 for i in range(41)]
 _DEEPER = range(4)
@@ -128,6 +134,7 @@ def _enlarged(preset: Preset) -> Iterator[Preset]:
             widths = tuple(2 * round(width * wider / 2) for width in unet.widths)
             larger = replace(unet, widths=widths, middle=unet.middle + deeper)
             if isinstance(network, UnfoldedSettings):
+                assert isinstance(larger, UNetSettings)
                 yield replace(preset, reconstruction=replace(network, denoiser=larger))
             else:
                 yield replace(preset, reconstruction=larger)

@@ -198,8 +198,8 @@ def show(failure: Failure, enhancer: hyperguide.Enhancer) -> np.ndarray:
         photo = np.dstack([photo] * 3)
     sample = _degrade(np.atleast_3d(photo), failure, info.task)
     degraded, clean = (_bytes(planes) for planes in (sample.degraded, sample.clean))
-    more = {} if sample.kernel is None else {"kernel": sample.kernel[0, 0].numpy()}
-    result = enhancer(degraded, **more)
+    kernel = None if sample.kernel is None else sample.kernel[0, 0].numpy()
+    result = enhancer(degraded, kernel=kernel)
     assert result.guidance is not None
     top, left = failure.corner
     window = slice(top, top + _SIDE), slice(left, left + _SIDE)

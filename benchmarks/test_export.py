@@ -17,7 +17,7 @@ from hyperguide.model_file import read_model_file
 from hyperguide.tasks import TASKS
 from hyperguide.training.preset import load_preset
 
-SIZES = ((64, 64), (720, 1280), (1080, 1920))
+SIZES = (64, 64), (720, 1280), (1080, 1920)
 
 
 @pytest.mark.parametrize(
@@ -50,10 +50,8 @@ def test_build(
     if named_path(f"{task}-fast") is None:
         pytest.skip(f"no {task}-fast is bundled")
     file = read_model_file(model_path(task))
-    sizes = (
-        round_up(size, file.info.size_multiple) for size in ((64, 64), (720, 1280), (1080, 1920))
-    )
-    plan = Plan(tuple(sizes), precision=file.info.precision, targets=("sm89",))
+    least, best, most = (round_up(size, file.info.size_multiple) for size in SIZES)
+    plan = Plan((least, best, most), precision=file.info.precision, targets=("sm89",))
     in_turns(
         lambda: build_engine(file, tmp_path / "model.engine", plan, rtx, force=True),
         group="a TensorRT-RTX engine for compute capability 8.9, tier fast",

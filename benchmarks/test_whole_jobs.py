@@ -7,7 +7,6 @@ import subprocess
 import sys
 from pathlib import Path
 
-import cv2
 import pytest
 from folder import make_pictures, make_plans
 
@@ -30,7 +29,7 @@ def test_picture(suffix: str, tmp_path: Path, in_turns: InTurns) -> None:
         group="denoise-fast, a picture of 1080x720 from file to file",
         against="the enhancement alone",
     )
-    assert cv2.imread(str(output)).shape == (720, 1080, 3)
+    assert read_picture(output).shape == (720, 1080, 3)
 
 
 @pytest.mark.parametrize("plan", list(make_plans("denoise"))[1:])
