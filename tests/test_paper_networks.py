@@ -102,7 +102,7 @@ def test_a_folded_prenet_computes_the_same(guided: bool, stages: int) -> None:
         )
         # Of the branches, of the gates, the tail, of image and restored picture, of the map.
         convolutions = [m for m in folded.modules() if isinstance(m, nn.Conv2d)]
-        assert len(convolutions) == 10 + 2 + 1 + 2 + guided
+        assert len(convolutions) == 10 + 8 + 1 + 2 + guided
         network.conv_f[0].weight.mul_(2)  # a copy does not notice
         if stages > 1:
             assert not torch.allclose(folded(image, guidance), network(image, guidance))

@@ -102,9 +102,11 @@ class PReNet(nn.Module):
 class FoldedPReNet(nn.Module):
     """What `PReNet` computes, in the form to run.
 
-    The four gates are one convolution. What a stage's convolutions see of the image and the map
-    is the same in all of them and computed once. The first stage remembers nothing, so that half
-    of its gates' work falls away.
+    What a stage's first convolution sees of the image and the map is the same in all of them and
+    computed once. The first stage remembers nothing, so that more than half of its gates' work
+    falls away. The gates stay convolutions of their own: one for all four would have to be cut
+    apart again, and CPU engines compute a convolution and its activation in one go, but not a part
+    of one (measured: no faster than unfolded, while these are 5 % faster).
     """
 
     channels = PReNet.channels
@@ -117,14 +119,13 @@ class FoldedPReNet(nn.Module):
         self.maximum = network.maximum
         self.stages = network.stages
         first, first_bias = _parameters(network.conv0)
-        gates = (network.conv_i, network.conv_f, network.conv_o, network.conv_g)
-        weight, bias = (torch.cat(parts) for parts in zip(*map(_parameters, gates), strict=True))
         # Inputs of the first convolution: three planes of the image, three restored, the map.
         self.of_image = _with(first[:, :3], first_bias)
         self.of_restored = _with(first[:, 3:6])
         self.of_map = _with(first[:, 6:] / network.maximum) if network.guided else None
-        self.gates = _with(weight[:, :_WIDTH], bias)
-        self.gates_of_hidden = _with(weight[:, _WIDTH:])
+        gates = [_parameters(gate) for gate in _gates(network)]
+        self.gates = nn.ModuleList(_with(weight[:, :_WIDTH], bias) for weight, bias in gates)
+        self.gates_of_hidden = nn.ModuleList(_with(weight[:, _WIDTH:]) for weight, _ in gates)
         self.branches = nn.ModuleList(copy.deepcopy(branch) for branch in network.branches())
         self.tail = copy.deepcopy(network.conv[0])
 
@@ -133,20 +134,36 @@ class FoldedPReNet(nn.Module):
         constant = self.of_image(image)
         if self.of_map is not None:
             constant = constant + self.of_map(guidance)
-        restored, hidden, cell = image, None, None
+        restored = image
+        hidden: Tensor | None = None
+        cell: Tensor | None = None
         for _ in range(self.stages):
             x = F.relu(constant + self.of_restored(restored))
-            gates = self.gates(x)
-            if hidden is not None:
-                gates = gates + self.gates_of_hidden(hidden)
-            take, keep, show = torch.sigmoid(gates[:, : 3 * _WIDTH]).chunk(3, 1)
-            new = take * torch.tanh(gates[:, 3 * _WIDTH :])
-            cell = new if cell is None else keep * cell + new
-            hidden = x = show * torch.tanh(cell)
+            hidden, cell = self._remember(x, hidden, cell)
+            x = hidden
             for branch in self.branches:
                 x = F.relu(x + branch(x))
             restored = image + self.tail(x)
         return restored
+
+    def _remember(
+        self, x: Tensor, hidden: Tensor | None, cell: Tensor | None
+    ) -> tuple[Tensor, Tensor]:
+        """See `PReNet._remember`; in the first stage there is neither state nor cell."""
+
+        def gate(number: int) -> Tensor:
+            seen: Tensor = self.gates[number](x)
+            return seen if hidden is None else seen + self.gates_of_hidden[number](hidden)
+
+        new = torch.sigmoid(gate(0)) * torch.tanh(gate(3))
+        if cell is not None:
+            new = torch.sigmoid(gate(1)) * cell + new
+        return torch.sigmoid(gate(2)) * torch.tanh(new), new
+
+
+def _gates(network: PReNet) -> tuple[nn.Sequential, ...]:
+    """What is taken, kept, shown, and new."""
+    return network.conv_i, network.conv_f, network.conv_o, network.conv_g
 
 
 def _parameters(layers: nn.Sequential) -> tuple[Tensor, Tensor]:
