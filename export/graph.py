@@ -31,13 +31,13 @@ def export_graph(
     inputs offer them, all others see the single input `image`.
 
     takes_kernel: whether there is the input `kernel`, of deblurring; without it nothing is blurred.
-    plain: leave the graph as the exporter writes it.
+    plain: leave the graph as the exporter writes it, and Fourier transforms whole.
     """
     optional = [*DIALS, KERNEL] if takes_kernel else [*DIALS]
     channels = model.channels
     if takes_kernel:
         assert isinstance(model.reconstruction, UnfoldedDeconvolution)
-        model = GuidedModel(model.proxy, MatrixDeconvolution(model.reconstruction))
+        model = GuidedModel(model.proxy, MatrixDeconvolution(model.reconstruction, not plain))
     multiple = model.size_multiple
     height, width = (next_multiple(least, multiple) for least in (48, 64))
     image = torch.rand(2, channels, height, width, generator=torch.Generator().manual_seed(0))

@@ -22,12 +22,12 @@ from hyperguide.engines.tensorrt.bindings import Messages, TensorRt
 from hyperguide.engines.tensorrt.network import parse
 from hyperguide.errors import HyperguideError
 from hyperguide.export.graph import OPSET
-from hyperguide.export.matrix_deconvolution import MatrixDeconvolution, MatrixFourier, waves
+from hyperguide.export.matrix_deconvolution import MatrixDeconvolution, multiply
+from hyperguide.export.matrix_fourier import MatrixFourier, waves
 from hyperguide.export.model import Lower, export_model
 from hyperguide.model_file import read_model_file
 from hyperguide.pictures import read_picture, write_picture
 from hyperguide.training.checkpoint import TrainedModel, load_run
-from hyperguide.training.deconvolution import transfer_function
 from hyperguide.training.networks.unfolded import UnfoldedDeconvolution
 
 
@@ -71,21 +71,46 @@ def _random(*shape: int) -> Tensor:
     return torch.rand(shape, generator=torch.Generator().manual_seed(0))
 
 
-@pytest.mark.parametrize("size", [(1, 1), (6, 7), (33, 20), (64, 101)])
-def test_matrices_transform_as_fft_does(size: tuple[int, int]) -> None:
+SIZES = [((1, 1), 1), ((6, 7), 1), ((33, 20), 1), ((64, 101), 1)]
+SPLIT_SIZES = [((4, 4), 4), ((8, 12), 4), ((36, 20), 4), ((64, 104), 4)]
+
+
+def _parts(fourier: MatrixFourier, spectrum: Tensor) -> Tensor:
+    """Of a whole complex spectrum what a `MatrixFourier` holds, in its order."""
+    down, across = fourier.frequencies
+    return spectrum[:, :, down.flatten()][..., across].unflatten(2, down.shape)
+
+
+@pytest.mark.parametrize(("size", "radix"), SIZES + SPLIT_SIZES)
+def test_matrices_transform_as_fft_does(size: tuple[int, int], radix: int) -> None:
     planes = _random(2, 3, *size) - 0.5
-    fourier = MatrixFourier(*size)
-    real, imaginary = fourier.forward(planes)
-    expected = torch.fft.rfft2(planes)
-    torch.testing.assert_close(torch.complex(real, imaginary), expected, atol=1e-4, rtol=0)
-    torch.testing.assert_close(fourier.inverse((real, imaginary)), planes, atol=1e-5, rtol=0)
+    fourier = MatrixFourier(*size, radix)
+    spectrum = fourier.forward(planes)
+    expected = _parts(fourier, torch.fft.fft2(planes))
+    torch.testing.assert_close(torch.complex(*fourier.split(spectrum)), expected, atol=1e-4, rtol=0)
+    torch.testing.assert_close(fourier.inverse(spectrum), planes, atol=1e-5, rtol=0)
 
 
-def test_kernels_are_centred_at_the_origin() -> None:
-    kernel = torch.from_numpy(_kernel(5, 7))[None, None]
-    real, imaginary = MatrixFourier(24, 31).of_kernel(kernel)
-    expected = transfer_function(kernel, 24, 31)
-    torch.testing.assert_close(torch.complex(real, imaginary), expected, atol=1e-5, rtol=0)
+@pytest.mark.parametrize(("size", "radix"), SIZES + SPLIT_SIZES)
+def test_half_of_all_frequencies_is_enough(size: tuple[int, int], radix: int) -> None:
+    """Each stands in a spectrum, or the one that repeats it, conjugate, does; none twice."""
+    height, width = size
+    down, across = MatrixFourier(*size, radix).frequencies
+    assert sorted(down.flatten().tolist()) == list(range(height))
+    found = sorted(min(f, width - f) for f in across.tolist())
+    assert found == list(range(width // 2 + 1))
+
+
+@pytest.mark.parametrize(("size", "radix"), [((24, 31), 1), ((24, 36), 4)])
+def test_kernels_are_centred_at_the_origin(size: tuple[int, int], radix: int) -> None:
+    kernel = _kernel(5, 7)
+    canvas = np.zeros(size, np.float32)
+    canvas[:5, :7] = kernel
+    centred = torch.from_numpy(np.roll(canvas, (-2, -3), (0, 1)))[None, None]
+    fourier = MatrixFourier(*size, radix)
+    spectrum = fourier.of_kernel(torch.from_numpy(kernel)[None, None])
+    expected = _parts(fourier, torch.fft.fft2(centred))
+    torch.testing.assert_close(torch.complex(*fourier.split(spectrum)), expected, atol=1e-5, rtol=0)
 
 
 def test_phases_of_large_pictures_keep_their_digits() -> None:
@@ -99,27 +124,30 @@ def test_phases_of_large_pictures_keep_their_digits() -> None:
 class _Deconvolution(nn.Module):
     """One closed-form step with fixed rho."""
 
+    def __init__(self, radix: int) -> None:
+        super().__init__()
+        self.radix = radix
+
     def forward(self, blurred: Tensor, kernel: Tensor) -> Tensor:
-        fourier = MatrixFourier(*blurred.shape[2:])
-        real, imaginary = fourier.of_kernel(kernel)
-        a, b = fourier.forward(blurred)
+        fourier = MatrixFourier(*blurred.shape[2:], self.radix)
+        real, imaginary = fourier.split(fourier.of_kernel(kernel))
         power = real.square() + imaginary.square() + RHO
-        data = real * a + imaginary * b + RHO * a, real * b - imaginary * a + RHO * b
-        return fourier.inverse((data[0] / power, data[1] / power))
+        factor = (real + RHO) / power, -imaginary / power
+        return fourier.inverse(multiply(fourier, factor, fourier.forward(blurred)))
 
 
 RHO = 0.01
 
 
-@pytest.fixture(scope="module")
-def deconvolution() -> bytes:
-    """That step as a graph for pictures and kernels of any size."""
-    buffer = io.BytesIO()
-    sides = {2: torch.export.Dim("H"), 3: torch.export.Dim("W")}
+@pytest.fixture(scope="module", params=[1, 4])
+def deconvolution(request: pytest.FixtureRequest) -> tuple[int, bytes]:
+    """That step as a graph for pictures and kernels of any size, and what sides must divide by."""
+    buffer, radix = io.BytesIO(), request.param
+    sides = {2: radix * torch.export.Dim("H"), 3: radix * torch.export.Dim("W")}
     odd = {2: torch.export.Dim("kh", min=1), 3: torch.export.Dim("kw", min=1)}
     program = torch.onnx.export(
-        _Deconvolution().eval(),
-        (_random(1, 1, 24, 31), torch.from_numpy(_kernel(5, 7))[None, None]),
+        _Deconvolution(radix).eval(),
+        (_random(1, 1, 24, 32), torch.from_numpy(_kernel(5, 7))[None, None]),
         dynamo=True,
         opset_version=OPSET,
         input_names=["blurred", "kernel"],
@@ -128,13 +156,15 @@ def deconvolution() -> bytes:
     )
     assert program is not None
     program.save(buffer)
-    return buffer.getvalue()
+    return radix, buffer.getvalue()
 
 
 @pytest.mark.parametrize("size", [(255, 255), (481, 321), (1080, 1920)])
 def test_the_exported_deconvolution_equals_numpys_fft(
-    size: tuple[int, int], deconvolution: bytes
+    size: tuple[int, int], deconvolution: tuple[int, bytes]
 ) -> None:
+    radix, graph = deconvolution
+    size = (size[0] // radix * radix, size[1] // radix * radix)
     blurred, kernel = _random(1, 1, *size).numpy(), _kernel(25, 19)
     shifted = np.zeros(size)
     shifted[:25, :19] = kernel
@@ -142,20 +172,20 @@ def test_the_exported_deconvolution_equals_numpys_fft(
     spectrum = np.fft.rfft2(blurred[0, 0].astype(np.float64))
     solution = (transfer.conj() + RHO) * spectrum / (np.abs(transfer) ** 2 + RHO)
     expected = np.fft.irfft2(solution, s=size)
-    session = onnxruntime.InferenceSession(deconvolution)
+    session = onnxruntime.InferenceSession(graph)
     (actual,) = session.run(None, {"blurred": blurred, "kernel": kernel[None, None]})
     assert np.abs(actual[0, 0] - expected).max() <= 1e-4 * np.abs(expected).max()
 
 
-def test_the_deconvolution_builds_into_an_engine(deconvolution: bytes) -> None:
+def test_the_deconvolution_builds_into_an_engine(deconvolution: tuple[int, bytes]) -> None:
     trt = pytest.importorskip("tensorrt_rtx", reason="TensorRT-RTX is not installed")
     tensorrt = TensorRt("tensorrt_rtx", trt)
     messages = Messages(tensorrt)
     builder = trt.Builder(messages.logger)
-    network = parse(tensorrt, builder, messages, deconvolution, Path("deconvolution.onnx"))
+    network = parse(tensorrt, builder, messages, deconvolution[1], Path("deconvolution.onnx"))
     config = builder.create_builder_config()
     profile = builder.create_optimization_profile()
-    profile.set_shape("blurred", (1, 1, 64, 64), (1, 1, 481, 321), (1, 1, 1080, 1920))
+    profile.set_shape("blurred", (1, 1, 64, 64), (1, 1, 480, 320), (1, 1, 1080, 1920))
     profile.set_shape("kernel", (1, 1, 1, 1), (1, 1, 19, 19), (1, 1, 41, 41))
     config.add_optimization_profile(profile)
     assert builder.build_serialized_network(network, config) is not None, messages.reason()

@@ -1,0 +1,167 @@
+"""Fourier transforms in operations that every engine knows: matrix products.
+
+No engine but torch takes complex numbers, few know a DFT, and none of them is fast. A picture's
+transform is two matrix products, and matrix products are what engines are good at.
+
+Where a side divides by the radix R, its transform is split as fast transforms are (J. Cooley,
+J. Tukey, 1965, decimation in frequency): with N = R M samples in R blocks of M,
+
+    X[R k + s] = sum_m w_N^(m (R k + s)) sum_q w_R^(q s) x[M q + m],      w_N = exp(-2 pi i / N).
+
+The inner sums add blocks, the outer ones are R products of an R-th of the size each. Frequencies
+come out in classes s rather than in their order, which is all the same to what is done to each.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor
+
+Waves = tuple[Tensor, Tensor]
+"""Cosines and sines."""
+
+# What a side may be split by.
+RADIX = 4
+
+
+def waves(positions: Tensor, frequencies: Tensor, period: int) -> Waves:
+    """Cosine and sine of 2 pi p f / period, shape (P, F).
+
+    The product is reduced by the period in whole numbers: in float32 the phases of large pictures
+    would lose three digits.
+    """
+    whole = torch.full((1, 1), period, dtype=torch.int64)
+    turns = torch.remainder(positions[:, None] * frequencies[None, :], whole)
+    angles = turns.to(torch.float32) * (2 * math.pi / period)
+    return angles.cos(), angles.sin()
+
+
+class MatrixFourier:
+    """Fourier transforms of real planes of one size.
+
+    A spectrum has the shape (N, C, R, 2 M, F) for planes of R M rows: the classes of the vertical
+    frequencies; of each its M real parts above its M imaginary ones; and one half of the horizontal
+    frequencies, the other repeating it.
+
+    height, width: of the planes, multiples of the radix.
+    radix: 1 or RADIX.
+    frequencies: which ones a spectrum holds, vertical ones of shape (R, M) and horizontal ones of
+        shape (F,).
+    """
+
+    def __init__(self, height: int, width: int, radix: int = 1) -> None:
+        self.height, self.width, self.radix = height, width, radix
+        self._rows, self._columns = height // radix, width // radix
+        down = radix * torch.arange(self._rows)[None, :] + torch.arange(radix)[:, None]
+        real = radix * torch.arange(self._columns // 2 + 1)
+        across = [real]
+        if radix > 1:
+            half = radix * torch.arange((self._columns + 1) // 2) + 2
+            across += [half, radix * torch.arange(self._columns) + 1]
+        self.frequencies = down, torch.cat(across)
+        self._down = _down_matrices(down, self._rows, height)
+        self._up = self._down.mT
+        self._across = [
+            _across_matrix(frequencies, self._columns, width, is_complex=number == 2)
+            for number, frequencies in enumerate(across)
+        ]
+        self._back = [
+            (matrix * _weights(frequencies, height, width)).mT
+            for matrix, frequencies in zip(self._across, across, strict=True)
+        ]
+        self._ends = [frequencies.shape[0] for frequencies in across]
+        self._mixing = _mixing(radix)
+
+    def forward(self, planes: Tensor) -> Tensor:
+        """The spectrum of planes, shape (N, C, H, W)."""
+        parts = [planes]
+        if self.radix > 1:
+            a, b, c, d = (planes[..., q * self._columns :][..., : self._columns] for q in range(4))
+            even, odd = a + c, b + d
+            parts = [even + odd, even - odd, torch.cat([a - c, b - d], -1)]
+        halves = [x[:, :, None] @ m for x, m in zip(parts, self._across, strict=True)]
+        x = torch.cat(halves, -1) if len(halves) > 1 else halves[0]  # (N, C, 2, H, F)
+        return self._down @ self._mixed(x.flatten(2, 3), self._mixing).unflatten(
+            2, (self.radix, 2 * self._rows)
+        )
+
+    def inverse(self, spectrum: Tensor) -> Tensor:
+        """The planes of a spectrum."""
+        x = self._mixed((self._up @ spectrum).flatten(2, 3), self._mixing.mT)
+        x = x.unflatten(2, (2, self.height))
+        parts, first = [], 0
+        for matrix, size in zip(self._back, self._ends, strict=True):
+            parts.append((x[..., first:][..., :size] @ matrix).sum(2))
+            first += size
+        if self.radix == 1:
+            return parts[0]
+        even, odd = parts[0] + parts[1], parts[0] - parts[1]
+        a, b = parts[2][..., : self._columns], parts[2][..., self._columns :]
+        return torch.cat([even + a, odd + b, even - a, odd - b], -1)
+
+    def of_kernel(self, kernel: Tensor) -> Tensor:
+        """The spectrum of a kernel, shape (N, 1, kh, kw), centred at the origin."""
+        rows, columns = kernel.shape[2:]
+        vertical, horizontal = self.frequencies
+        cosines, sines = waves(torch.arange(columns) - columns // 2, horizontal, self.width)
+        real, imaginary = kernel[:, :, None] @ cosines, -(kernel[:, :, None] @ sines)
+        places = torch.arange(rows) - rows // 2
+        cosines, sines = _class_waves(vertical, places, self.height)
+        parts = [cosines @ real + sines @ imaginary, cosines @ imaginary - sines @ real]
+        return torch.cat(parts, 3)
+
+    def split(self, spectrum: Tensor) -> tuple[Tensor, Tensor]:
+        """Real and imaginary part, shape (N, C, R, M, F) each."""
+        return spectrum[..., : self._rows, :], spectrum[..., self._rows :, :]
+
+    def _mixed(self, x: Tensor, mixing: Tensor) -> Tensor:
+        """Add blocks of rows, shape (N, C, 2 H, F), real ones above imaginary ones or by class."""
+        if self.radix == 1:
+            return x
+        blocks = x.unflatten(2, (2 * self.radix, self._rows)).flatten(3, 4)
+        return (mixing @ blocks).unflatten(3, (self._rows, -1)).flatten(2, 3)
+
+
+def _down_matrices(frequencies: Tensor, length: int, period: int) -> Tensor:
+    """What makes vertical frequencies of each class out of blocks, shape (R, 2 M, 2 M)."""
+    cosines, sines = _class_waves(frequencies, torch.arange(length), period)
+    return torch.cat([torch.cat([cosines, sines], 2), torch.cat([-sines, cosines], 2)], 1)
+
+
+def _class_waves(frequencies: Tensor, positions: Tensor, period: int) -> Waves:
+    """`waves` of each class, shape (R, M, P)."""
+    cosines, sines = waves(frequencies.flatten(), positions, period)
+    shape = frequencies.shape
+    return cosines.unflatten(0, shape), sines.unflatten(0, shape)
+
+
+def _across_matrix(frequencies: Tensor, length: int, period: int, is_complex: bool) -> Tensor:
+    """What makes horizontal frequencies of a class, real and imaginary, shape (2, M or 2 M, F).
+
+    is_complex: whether the blocks are a - i b, side by side, rather than real.
+    """
+    cosines, sines = waves(torch.arange(length), frequencies, period)
+    real, imaginary = cosines, -sines
+    if is_complex:
+        real, imaginary = torch.cat([cosines, -sines]), torch.cat([-sines, -cosines])
+    return torch.stack([real, imaginary])
+
+
+def _weights(frequencies: Tensor, height: int, width: int) -> Tensor:
+    """What each frequency counts on the way back: the half that is left out repeats this one."""
+    ends = (frequencies == 0) | (2 * frequencies == width)
+    return torch.where(ends, 1.0, 2.0) / (height * width)
+
+
+def _mixing(radix: int) -> Tensor:
+    """The sums over blocks, shape (2 R, 2 R).
+
+    From the real parts of all blocks, then their imaginary ones, to each class's real and
+    imaginary part.
+    """
+    turns = torch.arange(radix)
+    cosines, sines = waves(turns, turns, radix)
+    real, imaginary = torch.cat([cosines, sines], 1), torch.cat([-sines, cosines], 1)
+    return torch.stack([real, imaginary], 1).flatten(0, 1).round()
