@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import cv2
@@ -17,7 +18,8 @@ _FULL_SCALE: dict[str, float] = {
     "float32": 1.0,
     "float64": 1.0,
 }
-
+# What OpenCV cuts into planes.
+_SPLIT = ("uint8", "uint16", "float32")
 
 # Noise and filters may leave [0, 1] a little, as unclipped test pictures do; 0..255 is a mistake.
 _OVERSHOOT = 1.0
@@ -72,13 +74,10 @@ def to_tensor(image: np.ndarray, channels: int) -> tuple[np.ndarray, Layout]:
     pictures = pictures[..., : layout.color]
     if layout.dtype.kind == "f":
         _check_range(pictures)
-    tensor = pictures.transpose(0, 3, 1, 2).astype(np.float32)
-    scale = full_scale(layout.dtype)
-    if scale != 1:
-        tensor *= np.float32(1 / scale)
+    tensor = _to_floats(split_pixels(pictures), 1 / full_scale(layout.dtype))
     if layout.color < channels:
         tensor = np.repeat(tensor, channels, axis=1)
-    return np.ascontiguousarray(tensor), layout
+    return tensor, layout
 
 
 def from_tensor(tensor: np.ndarray, image: np.ndarray, layout: Layout) -> np.ndarray:
@@ -109,17 +108,42 @@ def planes_to_pixels(tensor: np.ndarray) -> np.ndarray:
 
     Rounds half to even as numpy does, and takes a tenth of its time.
     """
-    pictures = [
-        cv2.merge([cv2.convertScaleAbs(plane, alpha=255) for plane in planes]) for planes in tensor
-    ]
-    count, channels, height, width = tensor.shape
-    joined = pictures[0] if count == 1 else np.stack(pictures)
-    return joined.reshape(count, height, width, channels)
+    planes = [[cv2.convertScaleAbs(plane, alpha=255) for plane in picture] for picture in tensor]
+    return merge_planes(planes)
 
 
 def pixels_to_planes(pixels: np.ndarray) -> np.ndarray:
     """Float32 of shape (N, C, H, W) in [0, 1] from bytes of shape (N, H, W, C)."""
-    return pixels.transpose(0, 3, 1, 2).astype(np.float32) * np.float32(1 / 255)
+    return _to_floats(split_pixels(pixels), 1 / 255)
+
+
+def split_pixels(pixels: np.ndarray) -> np.ndarray:
+    """Shape (N, C, H, W) from (N, H, W, C), by OpenCV if it can, in a twentieth of the time."""
+    count, height, width, channels = pixels.shape
+    if channels == 1 or pixels.dtype.name not in _SPLIT:
+        return np.ascontiguousarray(pixels.transpose(0, 3, 1, 2))
+    planes = np.empty((count, channels, height, width), pixels.dtype)
+    for picture, into in zip(pixels, planes, strict=True):
+        cv2.split(np.ascontiguousarray(picture), list(into))
+    return planes
+
+
+def merge_planes(pictures: Sequence[Sequence[np.ndarray]] | np.ndarray) -> np.ndarray:
+    """Shape (N, H, W, C) from the planes of pictures, shape (N, C, H, W), a copy."""
+    merged = [cv2.merge(list(planes)) for planes in pictures]
+    joined = merged[0][None] if len(merged) == 1 else np.stack(merged)
+    return joined.reshape(*joined.shape[:3], -1)
+
+
+def _to_floats(planes: np.ndarray, factor: float) -> np.ndarray:
+    """Float32, multiplied; plane by plane, which stays in the processor's cache."""
+    floats = np.empty(planes.shape, np.float32)
+    for picture, into in zip(planes, floats, strict=True):
+        for plane, out in zip(picture, into, strict=True):
+            out[...] = plane
+            if factor != 1:
+                out *= np.float32(factor)
+    return floats
 
 
 def next_multiple(length: int, multiple: int) -> int:
