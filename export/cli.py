@@ -63,7 +63,7 @@ Examples:
     metavar="DIR",
     help="Also write the file to a model repository for Triton Inference Server.",
 )
-@click.option("--plain", is_flag=True, help="Fuse nothing, to compare with.")
+@click.option("--plain", is_flag=True, help="Fuse and split nothing, to compare with.")
 @click.option("--threads", type=click.IntRange(min=1), help="Of torch. Default: one per core.")
 @click.option("--force", is_flag=True, help="Overwrite an existing file.")
 def export(

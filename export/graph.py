@@ -31,7 +31,7 @@ def export_graph(
     inputs offer them, all others see the single input `image`.
 
     takes_kernel: whether there is the input `kernel`, of deblurring; without it nothing is blurred.
-    plain: leave the graph as the exporter writes it, and Fourier transforms whole.
+    plain: leave the graph as the exporter writes it and Fourier transforms whole.
     """
     optional = [*DIALS, KERNEL] if takes_kernel else [*DIALS]
     channels = model.channels

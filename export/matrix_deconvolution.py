@@ -18,7 +18,7 @@ class MatrixDeconvolution(nn.Module):
 
     Equations and borders are those of `hyperguide.training.deconvolution`.
 
-    split: whether transforms are split where the padded sides divide by RADIX, see `MatrixFourier`.
+    split: whether transforms are split where RADIX divides the network's multiple.
     """
 
     asks_per_stage: bool
@@ -26,7 +26,7 @@ class MatrixDeconvolution(nn.Module):
     def __init__(self, network: UnfoldedDeconvolution, split: bool = True) -> None:
         super().__init__()
         self.network = network
-        self._radix = RADIX if split and network.multiple % RADIX == 0 else 1
+        self._split = split and network.multiple % RADIX == 0
         self.maximum = network.maximum
         self.asks_per_stage = network.asks_per_stage
 
@@ -46,7 +46,8 @@ class MatrixDeconvolution(nn.Module):
         margins = pad_for(kernel, height, width, self.network.multiple, self.network.padding)
         left, _, top, _ = margins
         multiple = self.network.multiple
-        # The padded size, said so that it can be seen to divide.
+        # The padded size. The exporter must see that it divides, and turns `next_multiple`, whose
+        # quotient is negative, into another number.
         rows, columns = (
             (size + 2 * before + multiple - 1) // multiple * multiple
             for size, before in ((height, top), (width, left))
@@ -57,18 +58,18 @@ class MatrixDeconvolution(nn.Module):
             places = (torch.arange(columns) - left).clamp(0, width - 1)
             return planes.index_select(2, lines).index_select(3, places)
 
-        fourier = MatrixFourier(rows, columns, self._radix)
+        fourier = MatrixFourier(rows, columns, self._split)
         transfer = fourier.of_kernel(kernel)
         observed = _edgetaper(pad(image), kernel, transfer, fourier)
         real, imaginary = fourier.split(transfer)
         power = real.square() + imaginary.square()
         power = torch.cat([power, power], 3)
         spectrum = fourier.forward(observed)
-        data = multiply(fourier, (real, -imaginary), spectrum)
+        data = fourier.multiply((real, -imaginary), spectrum)
         iterates: list[Tensor] = []
         for stage, denoise in enumerate(self.network.denoisers):
             rho = self.network._rho(stage, guidance, 1)
-            rho = rho[..., None] if isinstance(rho, Tensor) else rho
+            rho = rho[..., None] if isinstance(rho, Tensor) else rho  # as spectra, of rank 5
             z = fourier.inverse((data + rho * spectrum) / (power + rho))
             used = guidance(crop(z, margins), stage) if callable(guidance) else guidance
             planes = z.flatten(0, 1)[:, None]
@@ -80,12 +81,6 @@ class MatrixDeconvolution(nn.Module):
         return tuple(iterates)
 
 
-def multiply(fourier: MatrixFourier, factor: tuple[Tensor, Tensor], spectrum: Tensor) -> Tensor:
-    """The product with a spectrum that is given by its real and imaginary part."""
-    (c, d), (a, b) = factor, fourier.split(spectrum)
-    return torch.cat([a * c - b * d, a * d + b * c], 3)
-
-
 def _edgetaper(
     image: Tensor, kernel: Tensor, transfer: Tensor, fourier: MatrixFourier, times: int = 3
 ) -> Tensor:
@@ -93,6 +88,6 @@ def _edgetaper(
     parts = fourier.split(transfer)
     share = taper_share(kernel, fourier.height, fourier.width)
     for _ in range(times):
-        blurred = fourier.inverse(multiply(fourier, parts, fourier.forward(image)))
+        blurred = fourier.inverse(fourier.multiply(parts, fourier.forward(image)))
         image = share * image + (1 - share) * blurred
     return image

@@ -3,13 +3,14 @@
 No engine but torch takes complex numbers, few know a DFT, and none of them is fast. A picture's
 transform is two matrix products, and matrix products are what engines are good at.
 
-Where a side divides by the radix R, its transform is split as fast transforms are (J. Cooley,
-J. Tukey, 1965, decimation in frequency): with N = R M samples in R blocks of M,
+Where the radix R = 4 divides both sides, transforms are split once as fast ones are again and again
+(decimation in frequency; W. Gentleman, G. Sande, 1966): with N = R M samples in R blocks of M,
 
     X[R k + s] = sum_m w_N^(m (R k + s)) sum_q w_R^(q s) x[M q + m],      w_N = exp(-2 pi i / N).
 
-The inner sums add blocks, the outer ones are R products of an R-th of the size each. Frequencies
-come out in classes s rather than in their order, which is all the same to what is done to each.
+The inner sums, the butterfly, add blocks; the outer ones are R products of an R-th of the size
+each. Frequencies come out in classes s rather than in their order, which is all the same to what is
+done to each.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from torch import Tensor
 Waves = tuple[Tensor, Tensor]
 """Cosines and sines."""
 
-# What a side may be split by.
+# Number of blocks and classes where transforms are split.
 RADIX = 4
 
 
@@ -45,19 +46,21 @@ class MatrixFourier:
     frequencies; of each its M real parts above its M imaginary ones; and one half of the horizontal
     frequencies, the other repeating it.
 
-    height, width: of the planes, multiples of the radix.
-    radix: 1 or RADIX.
+    height, width: of the planes; multiples of RADIX if transforms are split.
+    split: whether they are; else R is 1.
     frequencies: which ones a spectrum holds, vertical ones of shape (R, M) and horizontal ones of
         shape (F,).
     """
 
-    def __init__(self, height: int, width: int, radix: int = 1) -> None:
+    def __init__(self, height: int, width: int, split: bool = False) -> None:
+        radix = RADIX if split else 1
         self.height, self.width, self.radix = height, width, radix
         self._rows, self._columns = height // radix, width // radix
         down = radix * torch.arange(self._rows)[None, :] + torch.arange(radix)[:, None]
         real = radix * torch.arange(self._columns // 2 + 1)
         across = [real]
-        if radix > 1:
+        if split:
+            # Classes 0 and 2 are their own mirror image, as is the whole; class 3 is that of 1.
             half = radix * torch.arange((self._columns + 1) // 2) + 2
             across += [half, radix * torch.arange(self._columns) + 1]
         self.frequencies = down, torch.cat(across)
@@ -71,8 +74,8 @@ class MatrixFourier:
             (matrix * _weights(frequencies, height, width)).mT
             for matrix, frequencies in zip(self._across, across, strict=True)
         ]
-        self._ends = [frequencies.shape[0] for frequencies in across]
-        self._mixing = _mixing(radix)
+        self._counts = [frequencies.shape[0] for frequencies in across]
+        self._butterfly = _butterfly(radix)
 
     def forward(self, planes: Tensor) -> Tensor:
         """The spectrum of planes, shape (N, C, H, W)."""
@@ -83,16 +86,16 @@ class MatrixFourier:
             parts = [even + odd, even - odd, torch.cat([a - c, b - d], -1)]
         halves = [x[:, :, None] @ m for x, m in zip(parts, self._across, strict=True)]
         x = torch.cat(halves, -1) if len(halves) > 1 else halves[0]  # (N, C, 2, H, F)
-        return self._down @ self._mixed(x.flatten(2, 3), self._mixing).unflatten(
+        return self._down @ self._add_blocks(x.flatten(2, 3), self._butterfly).unflatten(
             2, (self.radix, 2 * self._rows)
         )
 
     def inverse(self, spectrum: Tensor) -> Tensor:
         """The planes of a spectrum."""
-        x = self._mixed((self._up @ spectrum).flatten(2, 3), self._mixing.mT)
+        x = self._add_blocks((self._up @ spectrum).flatten(2, 3), self._butterfly.mT)
         x = x.unflatten(2, (2, self.height))
         parts, first = [], 0
-        for matrix, size in zip(self._back, self._ends, strict=True):
+        for matrix, size in zip(self._back, self._counts, strict=True):
             parts.append((x[..., first:][..., :size] @ matrix).sum(2))
             first += size
         if self.radix == 1:
@@ -116,12 +119,17 @@ class MatrixFourier:
         """Real and imaginary part, shape (N, C, R, M, F) each."""
         return spectrum[..., : self._rows, :], spectrum[..., self._rows :, :]
 
-    def _mixed(self, x: Tensor, mixing: Tensor) -> Tensor:
+    def multiply(self, factor: tuple[Tensor, Tensor], spectrum: Tensor) -> Tensor:
+        """The product with a spectrum that is given by its parts, see `split`."""
+        (c, d), (a, b) = factor, self.split(spectrum)
+        return torch.cat([a * c - b * d, a * d + b * c], 3)
+
+    def _add_blocks(self, x: Tensor, butterfly: Tensor) -> Tensor:
         """Add blocks of rows, shape (N, C, 2 H, F), real ones above imaginary ones or by class."""
         if self.radix == 1:
             return x
         blocks = x.unflatten(2, (2 * self.radix, self._rows)).flatten(3, 4)
-        return (mixing @ blocks).unflatten(3, (self._rows, -1)).flatten(2, 3)
+        return (butterfly @ blocks).unflatten(3, (self._rows, -1)).flatten(2, 3)
 
 
 def _down_matrices(frequencies: Tensor, length: int, period: int) -> Tensor:
@@ -155,8 +163,8 @@ def _weights(frequencies: Tensor, height: int, width: int) -> Tensor:
     return torch.where(ends, 1.0, 2.0) / (height * width)
 
 
-def _mixing(radix: int) -> Tensor:
-    """The sums over blocks, shape (2 R, 2 R).
+def _butterfly(radix: int) -> Tensor:
+    """The sums over blocks, all of whose factors are 0, 1 or -1, shape (2 R, 2 R).
 
     From the real parts of all blocks, then their imaginary ones, to each class's real and
     imaginary part.

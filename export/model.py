@@ -101,7 +101,7 @@ def export_model(
     file appears under its name.
 
     report: called with the number of steps done for int8.
-    plain: fuse nothing, to compare with; fp32 only.
+    plain: fuse and split nothing, to compare with; fp32 only.
     io: of the pictures, see `ModelInfo`.
     Raises HyperguideError if the pair is unguided, the output exists, a difference exceeds the
     tolerance, or the loss is too high.

@@ -22,8 +22,8 @@ from hyperguide.engines.tensorrt.bindings import Messages, TensorRt
 from hyperguide.engines.tensorrt.network import parse
 from hyperguide.errors import HyperguideError
 from hyperguide.export.graph import OPSET
-from hyperguide.export.matrix_deconvolution import MatrixDeconvolution, multiply
-from hyperguide.export.matrix_fourier import MatrixFourier, waves
+from hyperguide.export.matrix_deconvolution import MatrixDeconvolution
+from hyperguide.export.matrix_fourier import RADIX, MatrixFourier, waves
 from hyperguide.export.model import Lower, export_model
 from hyperguide.model_file import read_model_file
 from hyperguide.pictures import read_picture, write_picture
@@ -71,8 +71,8 @@ def _random(*shape: int) -> Tensor:
     return torch.rand(shape, generator=torch.Generator().manual_seed(0))
 
 
-SIZES = [((1, 1), 1), ((6, 7), 1), ((33, 20), 1), ((64, 101), 1)]
-SPLIT_SIZES = [((4, 4), 4), ((8, 12), 4), ((36, 20), 4), ((64, 104), 4)]
+SIZES = [((1, 1), False), ((6, 7), False), ((33, 20), False), ((64, 101), False)]
+SPLIT_SIZES = [((4, 4), True), ((8, 12), True), ((36, 20), True), ((64, 104), True)]
 
 
 def _parts(fourier: MatrixFourier, spectrum: Tensor) -> Tensor:
@@ -81,33 +81,33 @@ def _parts(fourier: MatrixFourier, spectrum: Tensor) -> Tensor:
     return spectrum[:, :, down.flatten()][..., across].unflatten(2, down.shape)
 
 
-@pytest.mark.parametrize(("size", "radix"), SIZES + SPLIT_SIZES)
-def test_matrices_transform_as_fft_does(size: tuple[int, int], radix: int) -> None:
+@pytest.mark.parametrize(("size", "split"), SIZES + SPLIT_SIZES)
+def test_matrices_transform_as_fft_does(size: tuple[int, int], split: bool) -> None:
     planes = _random(2, 3, *size) - 0.5
-    fourier = MatrixFourier(*size, radix)
+    fourier = MatrixFourier(*size, split)
     spectrum = fourier.forward(planes)
     expected = _parts(fourier, torch.fft.fft2(planes))
     torch.testing.assert_close(torch.complex(*fourier.split(spectrum)), expected, atol=1e-4, rtol=0)
     torch.testing.assert_close(fourier.inverse(spectrum), planes, atol=1e-5, rtol=0)
 
 
-@pytest.mark.parametrize(("size", "radix"), SIZES + SPLIT_SIZES)
-def test_half_of_all_frequencies_is_enough(size: tuple[int, int], radix: int) -> None:
+@pytest.mark.parametrize(("size", "split"), SIZES + SPLIT_SIZES)
+def test_half_of_all_frequencies_is_enough(size: tuple[int, int], split: bool) -> None:
     """Each stands in a spectrum, or the one that repeats it, conjugate, does; none twice."""
     height, width = size
-    down, across = MatrixFourier(*size, radix).frequencies
+    down, across = MatrixFourier(*size, split).frequencies
     assert sorted(down.flatten().tolist()) == list(range(height))
     found = sorted(min(f, width - f) for f in across.tolist())
     assert found == list(range(width // 2 + 1))
 
 
-@pytest.mark.parametrize(("size", "radix"), [((24, 31), 1), ((24, 36), 4)])
-def test_kernels_are_centred_at_the_origin(size: tuple[int, int], radix: int) -> None:
+@pytest.mark.parametrize(("size", "split"), [((24, 31), False), ((24, 36), True)])
+def test_kernels_are_centred_at_the_origin(size: tuple[int, int], split: bool) -> None:
     kernel = _kernel(5, 7)
     canvas = np.zeros(size, np.float32)
     canvas[:5, :7] = kernel
     centred = torch.from_numpy(np.roll(canvas, (-2, -3), (0, 1)))[None, None]
-    fourier = MatrixFourier(*size, radix)
+    fourier = MatrixFourier(*size, split)
     spectrum = fourier.of_kernel(torch.from_numpy(kernel)[None, None])
     expected = _parts(fourier, torch.fft.fft2(centred))
     torch.testing.assert_close(torch.complex(*fourier.split(spectrum)), expected, atol=1e-5, rtol=0)
@@ -124,29 +124,29 @@ def test_phases_of_large_pictures_keep_their_digits() -> None:
 class _Deconvolution(nn.Module):
     """One closed-form step with fixed rho."""
 
-    def __init__(self, radix: int) -> None:
+    def __init__(self, split: bool) -> None:
         super().__init__()
-        self.radix = radix
+        self.split = split
 
     def forward(self, blurred: Tensor, kernel: Tensor) -> Tensor:
-        fourier = MatrixFourier(*blurred.shape[2:], self.radix)
+        fourier = MatrixFourier(*blurred.shape[2:], self.split)
         real, imaginary = fourier.split(fourier.of_kernel(kernel))
         power = real.square() + imaginary.square() + RHO
         factor = (real + RHO) / power, -imaginary / power
-        return fourier.inverse(multiply(fourier, factor, fourier.forward(blurred)))
+        return fourier.inverse(fourier.multiply(factor, fourier.forward(blurred)))
 
 
 RHO = 0.01
 
 
-@pytest.fixture(scope="module", params=[1, 4])
+@pytest.fixture(scope="module", params=[False, True], ids=["whole", "split"])
 def deconvolution(request: pytest.FixtureRequest) -> tuple[int, bytes]:
-    """That step as a graph for pictures and kernels of any size, and what sides must divide by."""
-    buffer, radix = io.BytesIO(), request.param
+    """What divides the sides of pictures, and that step as a graph for any such size and kernel."""
+    buffer, radix = io.BytesIO(), RADIX if request.param else 1
     sides = {2: radix * torch.export.Dim("H"), 3: radix * torch.export.Dim("W")}
     odd = {2: torch.export.Dim("kh", min=1), 3: torch.export.Dim("kw", min=1)}
     program = torch.onnx.export(
-        _Deconvolution(radix).eval(),
+        _Deconvolution(request.param).eval(),
         (_random(1, 1, 24, 32), torch.from_numpy(_kernel(5, 7))[None, None]),
         dynamo=True,
         opset_version=OPSET,
@@ -202,9 +202,10 @@ def test_a_gpu_without_matrix_products_in_fp32_is_named(
     assert result.code == 0, result.err
 
 
+@pytest.mark.parametrize("split", [False, True])
 @pytest.mark.parametrize("sides", [(1, 1), (5, 3), (9, 15)])
 def test_matrices_deconvolve_as_the_network_does(
-    sides: tuple[int, int], trained: TrainedModel
+    sides: tuple[int, int], split: bool, trained: TrainedModel
 ) -> None:
     network = trained.model.reconstruction
     assert isinstance(network, UnfoldedDeconvolution)
@@ -212,7 +213,7 @@ def test_matrices_deconvolve_as_the_network_does(
     kernel = torch.from_numpy(_kernel(*sides))[None, None]
     with torch.no_grad():
         expected = network(image, level, kernel)
-        actual = MatrixDeconvolution(network)(image, level, kernel)
+        actual = MatrixDeconvolution(network, split)(image, level, kernel)
     assert len(actual) == len(expected)
     assert float((expected[-1] - image).abs().max()) > 0.01
     for one, other in zip(actual, expected, strict=True):

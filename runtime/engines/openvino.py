@@ -83,6 +83,7 @@ class OpenVino:
     def _infer(
         self, form: str, feeds: dict[str, np.ndarray], merge: bool = False
     ) -> dict[str, np.ndarray]:
+        """Run a form of the model; `merge`: give the result as pixels rather than planes."""
         idle = self._idle(form)
         request = idle.get()  # waits while as many calls as there are requests are under way
 
@@ -159,7 +160,7 @@ def _take_bytes(model: Any, openvino: Any) -> Any:
 
 
 def _to_floats(ops: Any, levels: Any) -> Any:
-    """Bytes over 255.
+    """Bytes times 1/255, to the bit as `pixels.to_tensor` computes it.
 
     Without the maximum, which changes nothing, OpenVINO takes bytes for quantised values and goes
     on in bytes: means are rounded to bytes, and maps are off by up to a half. It also keeps the

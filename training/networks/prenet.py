@@ -79,7 +79,7 @@ class PReNet(nn.Module):
         return restored
 
     def fold(self) -> FoldedPReNet:
-        """The same in fewer and larger convolutions."""
+        """The same with less work, see `FoldedPReNet`."""
         return FoldedPReNet(self)
 
     def _remember(self, x: Tensor, cell: Tensor) -> tuple[Tensor, Tensor]:
@@ -106,7 +106,7 @@ class FoldedPReNet(nn.Module):
     computed once. The first stage remembers nothing, so that more than half of its gates' work
     falls away. The gates stay convolutions of their own: one for all four would have to be cut
     apart again, and CPU engines compute a convolution and its activation in one go, but not a part
-    of one (measured: no faster than unfolded, while these are 5 % faster).
+    of one. On ONNX Runtime and OpenVINO it took as long as `PReNet` itself; this takes 5 % less.
     """
 
     channels = PReNet.channels
@@ -123,9 +123,11 @@ class FoldedPReNet(nn.Module):
         self.of_image = _with(first[:, :3], first_bias)
         self.of_restored = _with(first[:, 3:6])
         self.of_map = _with(first[:, 6:] / network.maximum) if network.guided else None
-        gates = [_parameters(gate) for gate in _gates(network)]
-        self.gates = nn.ModuleList(_with(weight[:, :_WIDTH], bias) for weight, bias in gates)
-        self.gates_of_hidden = nn.ModuleList(_with(weight[:, _WIDTH:]) for weight, _ in gates)
+        gates = {name: _parameters(getattr(network, f"conv_{name}")) for name in "ifog"}
+        self.gates = nn.ModuleDict({n: _with(w[:, :_WIDTH], b) for n, (w, b) in gates.items()})
+        self.gates_of_hidden = nn.ModuleDict(
+            {name: _with(weight[:, _WIDTH:]) for name, (weight, _) in gates.items()}
+        )
         self.branches = nn.ModuleList(copy.deepcopy(branch) for branch in network.branches())
         self.tail = copy.deepcopy(network.conv[0])
 
@@ -149,21 +151,16 @@ class FoldedPReNet(nn.Module):
     def _remember(
         self, x: Tensor, hidden: Tensor | None, cell: Tensor | None
     ) -> tuple[Tensor, Tensor]:
-        """See `PReNet._remember`; in the first stage there is neither state nor cell."""
+        """See `PReNet._remember`; the first stage has neither hidden state nor cell."""
 
-        def gate(number: int) -> Tensor:
-            seen: Tensor = self.gates[number](x)
-            return seen if hidden is None else seen + self.gates_of_hidden[number](hidden)
+        def gate(name: str) -> Tensor:
+            seen: Tensor = self.gates[name](x)
+            return seen if hidden is None else seen + self.gates_of_hidden[name](hidden)
 
-        new = torch.sigmoid(gate(0)) * torch.tanh(gate(3))
+        new = torch.sigmoid(gate("i")) * torch.tanh(gate("g"))
         if cell is not None:
-            new = torch.sigmoid(gate(1)) * cell + new
-        return torch.sigmoid(gate(2)) * torch.tanh(new), new
-
-
-def _gates(network: PReNet) -> tuple[nn.Sequential, ...]:
-    """What is taken, kept, shown, and new."""
-    return network.conv_i, network.conv_f, network.conv_o, network.conv_g
+            new = torch.sigmoid(gate("f")) * cell + new
+        return torch.sigmoid(gate("o")) * torch.tanh(new), new
 
 
 def _parameters(layers: nn.Sequential) -> tuple[Tensor, Tensor]:

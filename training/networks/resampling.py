@@ -19,7 +19,7 @@ def average(image: Tensor, rows: int, columns: int) -> Tensor:
 
     image: shape (N, C, H, W), any size. Returns shape (N, C, rows, columns).
     """
-    return _average_rows(_average_rows(image, rows).mT, columns).mT
+    return _average_rows(_average_rows(image.float(), rows).mT, columns).mT
 
 
 def interpolate(grid: Tensor, height: int, width: int) -> Tensor:
@@ -49,8 +49,8 @@ def _interpolate_rows(grid: Tensor, height: int) -> Tensor:
 def _cells(length: int, cells: int, device: torch.device) -> tuple[Tensor, Tensor, Tensor]:
     """Which of `length` pixels lie in each cell.
 
-    Returns equally many pixels of each cell, shape (cells, most); how often the cell's first one
-    stands among them for none; and what a pixel counts. The latter have the shape (cells,).
+    Returns places, shape (cells, most), filled up with each cell's first pixel; how many were
+    filled up; and 1 / the number of pixels in the cell, both of shape (cells,).
     """
     cell = torch.arange(cells, device=device)
     first = torch.div(cell * length, cells, rounding_mode="floor")
