@@ -62,7 +62,7 @@ def test_openvino_gives_the_bytes_of_onnx_runtime(task: str, shape: tuple[int, .
     "path", [p for p in bundled_models() if p.stem.endswith("int8")], ids=lambda path: path.stem
 )
 def test_openvino_gives_the_same_for_bytes_and_floats_in_int8(path: Path) -> None:
-    """The two have graphs of their own, and bytes look like quantised values to OpenVINO.
+    """They have graphs of their own, batches too, and bytes look like quantised values to OpenVINO.
 
     Taken for quantised values, the map of rain was off by 0.008 in the mean.
     """
@@ -70,9 +70,12 @@ def test_openvino_gives_the_same_for_bytes_and_floats_in_int8(path: Path) -> Non
     with hyperguide.load(path, device="openvino", threads=1) as enhancer:
         of_bytes = enhancer(pixels)
         of_floats = enhancer(pixels * np.float32(1 / 255))
+        of_batch = enhancer(np.stack([pixels, pixels[::-1]]))
     np.testing.assert_array_equal(of_bytes.guidance, of_floats.guidance)
     apart = np.abs(of_bytes.image - of_floats.image * 255)
     assert apart.max() < 0.501  # of a level; rounding takes a half
+    np.testing.assert_array_equal(of_batch.guidance[0], of_bytes.guidance)
+    np.testing.assert_array_equal(of_batch.image[0], of_bytes.image)
 
 
 @pytest.mark.parametrize(
@@ -142,7 +145,7 @@ def test_as_many_calls_are_computed_at_once_as_asked_for(device: str) -> None:
     for one, other in zip(results, expected, strict=True):
         np.testing.assert_array_equal(one, other)
     if device == "openvino":
-        idle = enhancer._runner.engine._idle("bytes")  # type: ignore[attr-defined]
+        idle = enhancer._runner.engine._idle("picture")  # type: ignore[attr-defined]
         assert idle.qsize() == 3
     for wrong in ({"at_once": 0}, {"threads": -1}):
         with pytest.raises(HyperguideError, match="no less than"):
