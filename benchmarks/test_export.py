@@ -17,7 +17,7 @@ from hyperguide.model_file import read_model_file
 from hyperguide.tasks import TASKS
 from hyperguide.training.preset import load_preset
 
-SIZES = (64, 64), (720, 1280), (1080, 1920)
+SIZES = ((64, 64), (720, 1280), (1080, 1920))
 
 
 @pytest.mark.parametrize(

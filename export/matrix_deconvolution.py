@@ -43,11 +43,11 @@ class MatrixDeconvolution(nn.Module):
     ) -> tuple[Tensor, ...]:
         """See `UnfoldedDeconvolution.forward`; kernel: shape (N or 1, 1, kh, kw)."""
         height, width = image.shape[2:]
-        margins = pad_for(kernel, height, width, self.network.multiple, self.network.padding)
-        left, _, top, _ = margins
         multiple = self.network.multiple
-        # The padded size. The exporter must see that it divides, and turns `next_multiple`, whose
-        # quotient is negative, into another number.
+        margins = pad_for(kernel, height, width, multiple, self.network.padding)
+        left, _, top, _ = margins
+        # The padded size. Not by `next_multiple`: the exporter rounds quotients below 0, as it has
+        # them, towards 0. And so the exporter sees that RADIX divides the size.
         rows, columns = (
             (size + 2 * before + multiple - 1) // multiple * multiple
             for size, before in ((height, top), (width, left))

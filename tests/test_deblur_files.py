@@ -147,7 +147,7 @@ def deconvolution(request: pytest.FixtureRequest) -> tuple[int, bytes]:
     odd = {2: torch.export.Dim("kh", min=1), 3: torch.export.Dim("kw", min=1)}
     program = torch.onnx.export(
         _Deconvolution(request.param).eval(),
-        (_random(1, 1, 24, 32), torch.from_numpy(_kernel(5, 7))[None, None]),
+        (_random(1, 1, 24, 31 // radix * radix), torch.from_numpy(_kernel(5, 7))[None, None]),
         dynamo=True,
         opset_version=OPSET,
         input_names=["blurred", "kernel"],
@@ -182,10 +182,12 @@ def test_the_deconvolution_builds_into_an_engine(deconvolution: tuple[int, bytes
     tensorrt = TensorRt("tensorrt_rtx", trt)
     messages = Messages(tensorrt)
     builder = trt.Builder(messages.logger)
-    network = parse(tensorrt, builder, messages, deconvolution[1], Path("deconvolution.onnx"))
+    radix, graph = deconvolution
+    network = parse(tensorrt, builder, messages, graph, Path("deconvolution.onnx"))
     config = builder.create_builder_config()
     profile = builder.create_optimization_profile()
-    profile.set_shape("blurred", (1, 1, 64, 64), (1, 1, 480, 320), (1, 1, 1080, 1920))
+    best = (1, 1, 481 // radix * radix, 321 // radix * radix)
+    profile.set_shape("blurred", (1, 1, 64, 64), best, (1, 1, 1080, 1920))
     profile.set_shape("kernel", (1, 1, 1, 1), (1, 1, 19, 19), (1, 1, 41, 41))
     config.add_optimization_profile(profile)
     assert builder.build_serialized_network(network, config) is not None, messages.reason()
