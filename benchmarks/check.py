@@ -23,7 +23,7 @@ import numpy as np
 import torch
 from fused_against_plain import runner
 from runtime_against_engine import onnx_runtime, openvino
-from runtime_against_engine import seconds as seconds_of
+from turns import Action, in_turns, seconds_of
 from untrained import roughened
 
 import hyperguide
@@ -35,18 +35,14 @@ from hyperguide.runner import Runner
 from hyperguide.training.networks.folding import fold_layers
 from hyperguide.training.preset import load_preset
 
-Call = Callable[[], object]
-
-_CALLS = 4  # of a side in a row
-
 
 @dataclass(frozen=True)
 class Check:
     """`one` takes at most `most` times as long as `other`."""
 
     most: float
-    one: Call
-    other: Call
+    one: Action
+    other: Action
 
 
 def main() -> int:
@@ -125,13 +121,7 @@ def _peer(frame: np.ndarray) -> Check:
 
 def measured(check: Check, seconds: float) -> float:
     """The ratio of the lower quartiles."""
-    taken: tuple[list[float], list[float]] = ([], [])
-    end = time.perf_counter() + seconds
-    while time.perf_counter() < end or len(taken[0]) < 12:
-        for side, action in zip(taken, (check.one, check.other), strict=True):
-            action()  # the other side's threads go on waiting for work a while, and hold the cores
-            side += [seconds_of(action) for _ in range(_CALLS)]
-    one, other = map(_quartile, taken)
+    one, other = map(_quartile, in_turns((check.one, check.other), seconds))
     return one / other
 
 

@@ -11,13 +11,13 @@ outputs; the fused graph's bytes beside those of its parameters.
 from __future__ import annotations
 
 import argparse
-import time
 from collections.abc import Callable
 
 import numpy as np
 import onnx
 import onnxruntime
 import torch
+from turns import in_turns
 from untrained import PRESETS, roughened
 
 from hyperguide.export.graph import export_graph
@@ -52,7 +52,7 @@ def main() -> None:
         runs = [runner(graph, feeds, arguments.threads) for graph in (plain, fused)]
         results = [run() for run in runs]
         worst = max(float(np.abs(a - b).max()) for a, b in zip(*results, strict=True))
-        before, after = _medians(runs, arguments.seconds)
+        before, after = map(np.median, in_turns(runs, arguments.seconds, fewest=3))
         parameters = sum(weights.numel() for weights in fold_layers(model).parameters())
         excess = len(fused.SerializeToString()) / (4 * parameters) - 1
         nodes = f"{len(plain.graph.node)}>{len(fused.graph.node)}"
@@ -72,17 +72,6 @@ def runner(
     options.log_severity_level = 4
     session = onnxruntime.InferenceSession(graph.SerializeToString(), options)
     return lambda: session.run(_OUTPUTS, feeds)
-
-
-def _medians(runs: list[Callable[[], list[np.ndarray]]], seconds: float) -> list[float]:
-    times: list[list[float]] = [[] for _ in runs]
-    end = time.perf_counter() + seconds
-    while time.perf_counter() < end or len(times[0]) < 3:
-        for run, taken in zip(runs, times, strict=True):
-            began = time.perf_counter()
-            run()
-            taken.append(time.perf_counter() - began)
-    return [float(np.median(taken)) for taken in times]
 
 
 if __name__ == "__main__":

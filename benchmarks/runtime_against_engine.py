@@ -4,21 +4,21 @@ python benchmarks/runtime_against_engine.py [--model denoise-fast ...] [--size 1
 
 Bytes of a picture go through the enhancer, and the same picture as a float tensor through ONNX
 Runtime's session or OpenVINO's request with nothing around it, in turns within one process. Exit
-code 1 if the median ratio is above 1.05.
+code 1 if a ratio, the median over the turns, is above 1.05.
 """
 
 from __future__ import annotations
 
 import argparse
-import statistics
 import sys
-import time
 from collections.abc import Callable
+from statistics import median
 
 import cv2
 import numpy as np
 import onnxruntime
 import skimage.data
+from turns import in_turns, ratio
 
 import hyperguide
 from hyperguide.bundled import bundled_models, model_path
@@ -34,7 +34,7 @@ def main() -> int:
     names = [path.stem for path in bundled_models()]
     parser.add_argument("--model", nargs="+", default=names, choices=names)
     parser.add_argument("--size", default="1280x720")
-    parser.add_argument("--repeats", type=int, default=15)
+    parser.add_argument("--seconds", type=float, default=20.0, help="for each model and engine")
     chosen = parser.parse_args()
     width, height = map(int, chosen.size.split("x"))
     photo = cv2.resize(skimage.data.coffee(), (width, height), interpolation=cv2.INTER_CUBIC)
@@ -42,30 +42,25 @@ def main() -> int:
     for name in chosen.model:
         for device in ("cpu", "openvino"):
             if why_absent(device) is None:
-                worst = max(worst, measure(name, device, photo, chosen.repeats))
+                worst = max(worst, measure(name, device, photo, chosen.seconds))
     print(f"worst ratio {worst:.3f}, at most {MOST}")
     return int(worst > MOST)
 
 
-def measure(name: str, device: str, photo: np.ndarray, repeats: int) -> float:
-    """Print medians and return the median ratio of a model on a device."""
+def measure(name: str, device: str, photo: np.ndarray, seconds: float) -> float:
+    """Print medians and return their ratio for a model on a device."""
     enhancer = hyperguide.load(name, device=device)
     frame = photo if enhancer.info.channels == 3 else cv2.cvtColor(photo, cv2.COLOR_RGB2GRAY)
     tensor, _ = to_tensor(frame, enhancer.info.channels)
     bare = {"cpu": onnx_runtime, "openvino": openvino}[device](name, tensor)
-    whole, alone = [], []
-    for number in range(repeats + 2):
-        first, second = seconds(lambda: enhancer(frame)), seconds(bare)
-        if number >= 2:  # the first ones warm up
-            whole.append(first)
-            alone.append(second)
-    ratio = statistics.median(a / b for a, b in zip(whole, alone, strict=True))
+    whole, alone = in_turns((lambda: enhancer(frame), bare), seconds)
+    found = ratio(whole, alone)
     print(
-        f"{name:<22} {enhancer.engine:<20} enhancer {1000 * statistics.median(whole):7.1f} ms   "
-        f"engine {1000 * statistics.median(alone):7.1f} ms   ratio {ratio:.3f}",
+        f"{name:<22} {enhancer.engine:<20} enhancer {1000 * median(whole):7.1f} ms   "
+        f"engine {1000 * median(alone):7.1f} ms   ratio {found:.3f}",
         flush=True,
     )
-    return ratio
+    return found
 
 
 def onnx_runtime(name: str, tensor: np.ndarray) -> Callable[[], object]:
@@ -89,12 +84,6 @@ def openvino(name: str, tensor: np.ndarray) -> Callable[[], object]:
         return [infer.get_tensor(name).data.copy() for name in ("enhanced", "guidance")]
 
     return run
-
-
-def seconds(action: Callable[[], object]) -> float:
-    start = time.perf_counter()
-    action()
-    return time.perf_counter() - start
 
 
 if __name__ == "__main__":

@@ -92,9 +92,11 @@ def check_dials(
 
     meaning: of the guidance map. Raises HyperguideError for values and shapes that do not fit.
     """
+    numbers = {"strength": strength, "guidance_scale": guidance_scale}
     values = {
-        "strength": _dial(strength, "strength", size),
-        "guidance_scale": _dial(guidance_scale, "guidance_scale", size),
+        name: _dial(value, name, size)
+        for name, value in numbers.items()
+        if not (isinstance(value, float) and value == DIALS[name])  # most calls turn nothing
     }
     if guidance is not None:
         values["guidance_in"] = _guidance(guidance, meaning, size)

@@ -64,11 +64,11 @@ class Runner:
         outputs = self._run_planes({IMAGE: padded, **dials})
         enhanced = outputs[ENHANCED][..., :height, :width]
         used = outputs[GUIDANCE][:, 0, :height, :width]
-        self._refuse_infinite(enhanced)
-        return Result(
-            from_tensor(enhanced, image, layout),
-            np.ascontiguousarray(used if layout.batched else used[0]),
-        )
+        try:
+            picture = from_tensor(enhanced, image, layout)
+        except FloatingPointError:
+            raise self._infinite() from None
+        return Result(picture, np.ascontiguousarray(used if layout.batched else used[0]))
 
     def _run_planes(self, feeds: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
         """Run a file of floats or of bytes on floats."""
@@ -86,16 +86,16 @@ class Runner:
         multiple = self.info.size_multiple
         outputs = run(pad_to_multiple(pixels, multiple, rows_axis=1))
         used = outputs[GUIDANCE][:, 0, :height, :width]
-        self._refuse_infinite(used)
+        if not np.isfinite(used).all():
+            raise self._infinite()
         enhanced = np.ascontiguousarray(outputs[ENHANCED][:, :height, :width])
         guidance = np.ascontiguousarray(used)
         if layout.batched:
             return Result(enhanced, guidance)
         return Result(enhanced.reshape(image.shape), guidance[0])
 
-    def _refuse_infinite(self, values: np.ndarray) -> None:
-        if not np.isfinite(values).all():
-            raise HyperguideError(
-                f"{self.engine.name} computed NaN or infinity for this picture: "
-                "run 'hyperguide verify' on the model file."
-            )
+    def _infinite(self) -> HyperguideError:
+        return HyperguideError(
+            f"{self.engine.name} computed NaN or infinity for this picture: "
+            "run 'hyperguide verify' on the model file."
+        )
