@@ -226,9 +226,9 @@ def load(
 ) -> Enhancer:
     """Load a bundled model by its task's name, or a model file by its path.
 
-    model: `denoise`, `derain`, `dehaze`; the name of a bundled file, see `hyperguide models`; or
-        the path of an .onnx file or of a TensorRT engine. By its task's name a model for gray
-        pictures comes along where there is one.
+    model: `denoise`, `derain`, `dehaze`, `deblur`; the name of a bundled file, see `hyperguide
+        models`; or the path of an .onnx file or of a TensorRT engine. By its task's name a model
+        for gray pictures comes along where there is one.
     device: see `engines.open_engine`. `Enhancer.engine` says which one it is, `why` why.
     tier, precision: of a task's bundled model. Any fp32 file computes in `bf16` on request.
     threads, at_once: see `engines.Settings`; with `at_once` as many pictures may be enhanced at the

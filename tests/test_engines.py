@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import ctypes
 import importlib.util
+import re
+import sys
+import tomllib
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from importlib.machinery import ModuleSpec
@@ -22,6 +25,7 @@ from hyperguide.arrays import GpuArray
 from hyperguide.bundled import bundled_models, bundled_path
 from hyperguide.engines import Engine, OpenVino, Settings, devices, open_engine, opening
 from hyperguide.engines.devices import PROVIDERS
+from hyperguide.engines.libraries import OLDEST
 from hyperguide.engines.onnx_runtime import OnnxRuntimeCuda
 from hyperguide.errors import HyperguideError, UnavailableError
 from hyperguide.guidance_files import encode_map, read_map
@@ -383,6 +387,42 @@ def test_an_engine_that_is_missing_is_named_with_its_extra(
     monkeypatch.setattr(importlib.util, "find_spec", find)
     with pytest.raises(HyperguideError, match=f"pip install 'hyperguide\\[{device}\\]'"):
         hyperguide.load("denoise", device=device)
+
+
+@pytest.mark.parametrize(("device", "package"), [("cpu", "onnxruntime"), ("openvino", "openvino")])
+@pytest.mark.parametrize(
+    ("content", "sentence"),
+    [
+        ("raise ImportError('libengine.so.1: no such file')", r"not load, libengine.*reinstall"),
+        ("__version__ = '1.9.0-dev'", r"1\.9\.0-dev is too old, .* --upgrade"),
+    ],
+)
+def test_an_engine_that_is_damaged_or_too_old_says_so_and_auto_takes_another(
+    device: str,
+    package: str,
+    content: str,
+    sentence: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    (tmp_path / f"{package}.py").write_text(content)
+    monkeypatch.syspath_prepend(tmp_path)
+    importlib.import_module(package)  # so that it is there again after the test
+    monkeypatch.delitem(sys.modules, package)
+    sentence = rf"{package} .*{sentence} 'hyperguide\[{device}\]'"
+    with pytest.raises(UnavailableError, match=sentence):
+        hyperguide.load("denoise", device=device)
+    # OpenVINO comes first for files in int8, ONNX Runtime for those of floats.
+    enhancer = hyperguide.load("denoise", precision="fp32" if device == "cpu" else "int8")
+    assert enhancer.engine == ("OpenVINO, CPU" if device == "cpu" else "ONNX Runtime, CPU")
+    assert re.search(sentence, enhancer.why)
+
+
+def test_engines_are_as_new_as_the_package_requires() -> None:
+    project = tomllib.loads(Path("pyproject.toml").read_text())["project"]
+    required = str(project["optional-dependencies"])
+    for module, oldest in OLDEST.items():
+        assert re.search(rf"\b{module.replace('_', '-')}[-\w]*>={re.escape(oldest)}\b", required)
 
 
 @pytest.mark.parametrize("device", ["cpu", "openvino"])

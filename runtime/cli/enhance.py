@@ -48,12 +48,13 @@ Examples:
   hyperguide enhance -i photos/ -o clean/ -t denoise -s 0.7 --resume
   hyperguide enhance -i *.png -o clean/ -m my-model.onnx --save-guidance maps/
   hyperguide enhance -i hazy.jpg -o clear.jpg -t dehaze -g maps/edited.png --guidance-scale 1.2
+  hyperguide enhance -i shaken.png -o sharp.png -t deblur --kernel kernel.png
 """
 )
 @click.option("-i", "--input", "inputs", multiple=True, type=Path, help="Picture or folder.")
 @click.argument("more", nargs=-1, type=Path, metavar="[IN]...")
 @click.option("-o", "--output", required=True, help="Picture, or folder for several.")
-@click.option("-t", "--task", help="Bundled model: denoise, derain, dehaze.")
+@click.option("-t", "--task", help="Bundled model: denoise, derain, dehaze, deblur.")
 @click.option("-m", "--model", type=Path, help="Model file or TensorRT engine instead.")
 @click.option("--tier", default="fast", show_default=True, help="Of the bundled model.")
 @click.option(

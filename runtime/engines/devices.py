@@ -8,7 +8,9 @@ import sys
 from dataclasses import dataclass
 from functools import cache
 
-from hyperguide.errors import HyperguideError
+from hyperguide.errors import HyperguideError, UnavailableError
+
+from .libraries import import_library
 
 # Those with a number run on one of the machine's NVIDIA GPUs.
 KINDS = ("cpu", "openvino", "cuda", "ort-tensorrt", "tensorrt")
@@ -71,10 +73,11 @@ def _missing(package: str, extra: str) -> str | None:
 
 
 def _why_no_provider(kind: str) -> str | None:
-    import onnxruntime
-
-    if PROVIDERS[kind] in onnxruntime.get_available_providers():
-        return None
+    try:
+        if PROVIDERS[kind] in import_library("onnxruntime").get_available_providers():
+            return None
+    except UnavailableError as error:
+        return str(error).rstrip(".")
     return (
         "this onnxruntime is built without it, pip uninstall onnxruntime and "
         "pip install 'hyperguide[gpu]'"

@@ -18,6 +18,7 @@ from hyperguide.paths import make_folder
 
 from .devices import PROVIDERS
 from .engine import closed, failure
+from .libraries import import_library
 
 _CPU = "CPUExecutionProvider"
 
@@ -47,8 +48,7 @@ class _OnnxRuntime:
         Raises HyperguideError if ONNX Runtime rejects the file, UnavailableError if a provider for
         GPUs does not start.
         """
-        import onnxruntime
-
+        onnxruntime = import_library("onnxruntime")
         self.name = name
         self._path = model.path
         options = onnxruntime.SessionOptions()
@@ -180,9 +180,7 @@ class OnnxRuntimeTensorRt(_OnnxRuntimeGpu):
 
 def _load_cuda() -> None:
     """Load CUDA's libraries out of their packages, where the system's loader does not look."""
-    import onnxruntime
-
-    load = getattr(onnxruntime, "preload_dlls", None)  # from 1.21 on
+    load = getattr(import_library("onnxruntime"), "preload_dlls", None)  # from 1.21 on
     if load is not None:
         # Of a library that is in no package it prints so; the loader may find that one.
         with contextlib.redirect_stdout(io.StringIO()):

@@ -14,6 +14,7 @@ from hyperguide.model_file import ENHANCED, GUIDANCE, IMAGE, ModelFile, default_
 from hyperguide.pixels import merge_planes, split_pixels
 
 from .engine import closed, failure
+from .libraries import import_library
 
 T = TypeVar("T")
 
@@ -38,8 +39,7 @@ class OpenVino:
         bf16: compute what is fp32 in the file in bf16. Raises HyperguideError if the processor
         cannot.
         """
-        import openvino
-
+        openvino = import_library("openvino")
         self.name = "OpenVINO, CPU in bf16" if bf16 else "OpenVINO, CPU"
         self._openvino = openvino
         self._core: Any = openvino.Core()

@@ -6,11 +6,11 @@ module.
 
 from __future__ import annotations
 
-import importlib
 import importlib.util
 from dataclasses import dataclass
 from typing import Any
 
+from hyperguide.engines.libraries import import_library
 from hyperguide.errors import HyperguideError
 
 # Module -> extra that installs it.
@@ -85,10 +85,6 @@ def open_tensorrt(name: str = "auto") -> TensorRt:
     for module in wanted:
         if importlib.util.find_spec(module) is None:
             continue
-        try:
-            return TensorRt(module, importlib.import_module(module))
-        except (ImportError, OSError) as error:  # a library that it needs is missing
-            reason = str(error).splitlines()[0]
-            raise HyperguideError(f"{module} is installed but does not load: {reason}") from error
+        return TensorRt(module, import_library(module))
     lines = " or ".join(f"pip install 'hyperguide[{BUILDERS[module]}]'" for module in wanted)
     raise HyperguideError(f"No TensorRT is installed: {lines}.")
