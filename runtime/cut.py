@@ -71,8 +71,8 @@ class Cut:
         """What the user says, or the memory has room for."""
         count, height, width = layout.size(image)
         whole = max(height, width)
-        if self.tile is None or (self._runner.takes_kernel and self.tile == "auto"):
-            return whole  # parts of a blurred picture are restored a little differently
+        if self.tile is None:
+            return whole
         if self.tile != "auto":
             return min(self.tile, whole)
         if self._max_memory is not None:

@@ -12,11 +12,18 @@ from .pictures import read_picture
 from .pixels import full_scale
 from .tasks import Guidance
 
+# Maps are converted in so many rows at a time: temporaries of large ones would exceed them.
+_ROWS = 256
+
 
 def encode_map(guidance: np.ndarray, meaning: Guidance) -> np.ndarray:
     """A map, shape (H, W), as 16 bits from the range's minimum to its maximum."""
-    share = (guidance - meaning.minimum) / (meaning.maximum - meaning.minimum)
-    return np.rint(share.clip(0, 1) * 65535).astype(np.uint16)
+    levels = np.empty(guidance.shape, np.uint16)
+    for first in range(0, len(guidance), _ROWS):
+        rows = guidance[first : first + _ROWS]
+        share = (rows - meaning.minimum) / (meaning.maximum - meaning.minimum)
+        levels[first : first + _ROWS] = np.rint(share.clip(0, 1) * 65535)
+    return levels
 
 
 def decode_map(picture: np.ndarray, meaning: Guidance, where: str) -> np.ndarray:
@@ -57,22 +64,26 @@ def false_color(guidance: np.ndarray, meaning: Guidance, legend: bool = True) ->
 
     With `legend` a strip below shows the scale with its ends, the quantity and the unit.
     """
-    colors = _colorize(encode_map(guidance, meaning) >> 8)
-    if not legend:
-        return colors
-    width = max(colors.shape[1], 240)
-    if width > colors.shape[1]:
-        colors = cv2.copyMakeBorder(
-            colors, 0, 0, 0, width - colors.shape[1], cv2.BORDER_CONSTANT, value=(255, 255, 255)
-        )
-    strip = np.full((56, width, 3), 255, np.uint8)
+    rows, columns = guidance.shape
+    width = max(columns, 240) if legend else columns
+    picture = np.full((rows + (56 if legend else 0), width, 3), 255, np.uint8)
+    for first in range(0, rows, _ROWS):
+        part = encode_map(guidance[first : first + _ROWS], meaning)
+        picture[first : first + len(part), :columns] = _colorize(part >> 8)
+    if legend:
+        _draw_legend(picture[rows:], meaning)
+    return picture
+
+
+def _draw_legend(strip: np.ndarray, meaning: Guidance) -> None:
+    """Draw scale, quantity and unit into a white RGB picture of 56 rows."""
+    width = strip.shape[1]
     bar = np.linspace(0, 255, width - 16).astype(np.uint8)
     strip[6:20, 8:-8] = _colorize(np.tile(bar, (14, 1)))
     low, high = f"{meaning.minimum:g}", f"{meaning.maximum:.3g}"
     label(strip, low, 8, 34)
     label(strip, high, width - 8 - _text_width(high), 34)
     label(strip, f"{meaning.name} [{meaning.unit}]", 8, 50)
-    return np.vstack([colors, strip])
 
 
 def label(picture: np.ndarray, text: str, x: int, y: int, size: float = 0.4) -> None:

@@ -260,6 +260,8 @@ def _with_level(
     size: height and width of the part. level: the mean square of each map, shape (N,).
     """
     outer = seen.rows.near_seams(_LEVELED)[:, None] | seen.columns.near_seams(_LEVELED)
+    if not outer.any():  # it sees the whole picture
+        return feeds
     outer = np.pad(outer, [(0, s - have) for s, have in zip(size, outer.shape, strict=True)])
     maps = feeds["guidance_in"].copy()
     lacking = level * outer.size - np.square(maps[:, 0, ~outer], dtype=np.float64).sum(1)

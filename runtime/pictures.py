@@ -88,9 +88,6 @@ def write_picture(path: Path, picture: np.ndarray, metadata: Metadata = NO_METAD
     suffix = check_suffix(path)
     check_size(path, picture.shape)
     picture, metadata, lost = _as_held(path, picture, metadata)
-    if picture.ndim == 3:
-        code = cv2.COLOR_RGBA2BGRA if picture.shape[2] == 4 else cv2.COLOR_RGB2BGR
-        picture = cv2.cvtColor(picture, code)
     data = add_metadata(suffix, _encode(path, suffix, picture), metadata, picture.shape)
     write_atomically(path, lambda temporary: _write(temporary, data))
     return lost
@@ -214,6 +211,9 @@ def _as_held(
 
 
 def _encode(path: Path, suffix: str, picture: np.ndarray) -> bytes:
+    if picture.ndim == 3:
+        code = cv2.COLOR_RGBA2BGRA if picture.shape[2] == 4 else cv2.COLOR_RGB2BGR
+        picture = cv2.cvtColor(picture, code)
     quality = [cv2.IMWRITE_JPEG_QUALITY, 95] if suffix in (".jpg", ".jpeg") else []
     try:
         encoded, data = cv2.imencode(suffix, picture, quality)
@@ -221,6 +221,7 @@ def _encode(path: Path, suffix: str, picture: np.ndarray) -> bytes:
         encoded = False
     if not encoded:
         raise HyperguideError(f"OpenCV cannot encode {path}: choose another format, .png say.")
+    del picture  # of a large one every copy counts
     return data.tobytes()
 
 

@@ -223,18 +223,25 @@ def test_the_cameras_orientation_is_applied(tmp_path: Path, astronaut: np.ndarra
 def test_maps_survive_16_bits() -> None:
     for task in hyperguide.TASKS.values():
         meaning = task.guidance
-        values = np.linspace(meaning.minimum, meaning.maximum, 999, dtype=np.float32)[None]
+        values = np.linspace(meaning.minimum, meaning.maximum, 1998, dtype=np.float32)
+        values = values.reshape(666, 3)
         back = decode_map(encode_map(values, meaning), meaning, "map")
         np.testing.assert_allclose(back, values, atol=meaning.maximum / 65535)
 
 
 def test_false_color_shows_the_range_and_has_a_legend() -> None:
     meaning = hyperguide.TASKS["denoise"].guidance
-    ramp = np.linspace(0, meaning.maximum, 300, dtype=np.float32) * np.ones((20, 1), np.float32)
+    ramp = np.linspace(0, meaning.maximum, 300, dtype=np.float32) * np.ones((520, 1), np.float32)
     picture = false_color(ramp, meaning)
-    assert picture.shape == (76, 300, 3)
+    assert picture.shape == (576, 300, 3)
+    assert (picture[:520] == picture[0]).all()
     first, last = picture[0, 0].astype(int), picture[0, -1].astype(int)
     assert first[2] > first[1]  # bluish
     assert last[0] > 200  # yellow
     assert last[1] > 200
-    assert (picture[20:] < 100).any()  # the legend's text
+    assert (picture[520:] < 100).any()  # the legend's text
+    np.testing.assert_array_equal(false_color(ramp, meaning, legend=False), picture[:520])
+    narrow = false_color(ramp[:, :30], meaning)
+    np.testing.assert_array_equal(narrow[:520, :30], picture[:520, :30])
+    assert narrow.shape[1] >= 200  # has room for the legend
+    assert (narrow[:520, 30:] == 255).all()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Literal
@@ -267,6 +268,31 @@ def test_a_blurred_picture_in_parts_is_that_of_the_whole(
         assert reports.pop() == 1
         assert len(reports) >= 6
         reports.clear()
+
+
+def test_a_blurred_picture_is_cut_where_memory_is_short(
+    deblur_file: Path, astronaut: np.ndarray
+) -> None:
+    rows, kernel = np.tile(astronaut[:24, :500], (1, 2, 1)), _kernel(5, 5)
+    for limit, cut in ((None, False), (1, True)):
+        reports: list[float] = []
+        enhancer = hyperguide.load(deblur_file, device="cpu", threads=1, max_memory=limit)
+        enhancer(rows, kernel=kernel, report=reports.append)
+        assert (len(reports) > 2) == cut
+
+
+def test_parts_that_see_the_whole_blurred_picture_give_it(
+    deblur_file: Path, astronaut: np.ndarray
+) -> None:
+    picture, kernel = astronaut[:40, :200], _kernel(9, 7)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        whole, parts = (
+            hyperguide.load(deblur_file, device="cpu", threads=1, tile=tile)(picture, kernel=kernel)
+            for tile in (None, 120)
+        )
+    assert np.abs(parts.image.astype(int) - whole.image).max() <= 1
+    np.testing.assert_allclose(parts.guidance, whole.guidance, atol=1e-5)
 
 
 def test_without_a_kernel_the_picture_counts_as_sharp(deblur_file: Path) -> None:

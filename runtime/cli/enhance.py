@@ -180,9 +180,8 @@ def _enhance_one(enhancer: Enhancer, job: Job, dials: Dials, force: bool, resume
         click.echo(f"{job.output} is there already: skipped.", err=True)
         return
     work = Work(enhancer, dials, lambda job: force or (resume and not in_place(job)))
-    picture = work.read(job)
     with share_bar(enhancer.info.task) as report:
-        enhanced = work.enhance(picture, report)
+        enhanced = work.enhance(work.read(job), report)  # which lets go of what was read
     for note in work.write(job, enhanced):
         click.echo(note, err=True)
 

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from pathlib import Path
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -40,7 +39,7 @@ class Dials:
 class Picture:
     """A picture as it was read, with what its file carries beside the pixels."""
 
-    source: Path
+    job: Job
     pixels: np.ndarray
     metadata: Metadata
 
@@ -77,7 +76,7 @@ class Work:
             refuse_existing(path, replace)
         pixels, metadata = read_with_metadata(job.source)
         check_size(job.output, pixels.shape)
-        return Picture(job.source, pixels, metadata)
+        return Picture(job, pixels, metadata)
 
     def enhance(self, picture: Picture, report: Callable[[float], object]) -> Enhanced:
         """Enhance a picture; `report` is that of `Enhancer.__call__`."""
@@ -99,7 +98,9 @@ class Work:
                 report=report,
             )
         except HyperguideError as error:  # which does not know of files
-            raise HyperguideError(f"{picture.source}: {error}") from error
+            raise HyperguideError(f"{picture.job.source}: {error}") from error
+        if not picture.job.maps:  # of large pictures it takes more than the picture itself
+            result = replace(result, guidance=None)
         return Enhanced(result, picture.metadata, notes)
 
     def write(self, job: Job, enhanced: Enhanced) -> list[str]:

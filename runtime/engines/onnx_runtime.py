@@ -25,6 +25,9 @@ _CPU = "CPUExecutionProvider"
 # Where in its sources something failed, which some of its messages begin with.
 _PLACE = re.compile(r"^\S+\.(cc|h):\d+ .*?\) (?=\S)")
 
+# Bytes of a picture above which the memory for it is given back after the call, and not kept.
+_LARGE = 1 << 25
+
 Options = dict[str, str]
 
 
@@ -51,6 +54,8 @@ class _OnnxRuntime:
         onnxruntime = import_library("onnxruntime")
         self.name = name
         self._path = model.path
+        self._give_back: Any = onnxruntime.RunOptions()
+        self._give_back.add_run_config_entry("memory.enable_memory_arena_shrinkage", "cpu:0")
         options = onnxruntime.SessionOptions()
         options.log_severity_level = 4  # failures become exceptions; nothing else to print
         options.intra_op_num_threads = threads
@@ -83,7 +88,9 @@ class _OnnxRuntime:
         """Run once; see `Engine.run`."""
         session = self._opened()
         try:
-            enhanced, guidance = session.run([ENHANCED, GUIDANCE], dict(feeds))
+            large = feeds[IMAGE].nbytes > _LARGE
+            options = self._give_back if large else None
+            enhanced, guidance = session.run([ENHANCED, GUIDANCE], dict(feeds), options)
         except Exception as error:
             raise failure(f"{self.name} failed on this picture", error) from error
         return {ENHANCED: enhanced, GUIDANCE: guidance}

@@ -1,0 +1,89 @@
+"""Large pictures in parts against the same pictures whole, for every bundled file of floats.
+
+    python benchmarks/tiled_against_whole.py
+    python benchmarks/tiled_against_whole.py --model deblur-fast --size 1080x1920 --tile 512
+
+Files that look no farther than their receptive field must give the same to 1e-5, those that deblur,
+whose Fourier transforms see everything, 60 dB; of those that look at the whole picture the PSNR is
+told. Exit code 1 if one does not.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from typing import Any
+
+import cv2
+import numpy as np
+import skimage.data
+
+import hyperguide
+from hyperguide.bundled import bundled_models, model_path
+from hyperguide.engines import why_absent
+from hyperguide.model_file import KERNEL, read_model_file
+
+MOST = 1e-5
+LEAST_PSNR = 60.0
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    names = [path.stem for path in bundled_models() if "int8" not in path.stem]
+    parser.add_argument("--model", nargs="+", default=names, choices=names)
+    parser.add_argument("--size", nargs="+", default=["333x517", "1080x1920"], help="HxW")
+    parser.add_argument("--tile", type=int, default=300, help="longest side of a part, pixels")
+    chosen = parser.parse_args()
+    right = True
+    for name in chosen.model:
+        for device in ("cpu", "openvino"):
+            for size in chosen.size if why_absent(device) is None else ():
+                right &= _compare(name, device, size, chosen.tile)
+    print("all as the whole" if right else "FAILED")
+    return int(not right)
+
+
+def _compare(name: str, device: str, size: str, tile: int) -> bool:
+    """Print how far parts are from the whole; whether that is near enough."""
+    info = read_model_file(model_path(name)).info
+    picture, dials = _picture(size, name, info.channels)
+    whole, parts = (hyperguide.load(model_path(name), device=device, tile=t) for t in (None, tile))
+    count: list[float] = []
+    one, other = whole(picture, **dials), parts(picture, **dials, report=count.append)
+    assert one.guidance is not None
+    assert other.guidance is not None
+    worst = float(np.abs(one.image - other.image).max())
+    of_map = float(np.abs(one.guidance - other.guidance).max())
+    error = float(np.mean((one.image.astype(np.float64) - other.image) ** 2))
+    psnr = float("inf") if error == 0 else -10 * float(np.log10(error))
+    same = info.context == "global" or max(worst, of_map) <= MOST
+    near = psnr >= LEAST_PSNR if dials else same
+    print(
+        f"{name:<18} {parts.engine:<18} {size:>10} in {len(count):3} reports: enhanced off by "
+        f"{worst:.1e}, {psnr:6.1f} dB, map by {of_map:.1e}  {'ok' if near else 'FAILED'}",
+        flush=True,
+    )
+    return near
+
+
+def _picture(size: str, name: str, channels: int) -> tuple[np.ndarray, dict[str, Any]]:
+    """A noisy photo in [0, 1], blurred and with its kernel for those that deblur."""
+    height, width = map(int, size.split("x"))
+    photo = cv2.resize(skimage.data.coffee(), (width, height), interpolation=cv2.INTER_CUBIC)
+    if channels == 1:
+        photo = cv2.cvtColor(photo, cv2.COLOR_RGB2GRAY)
+    clean = photo.astype(np.float32) / 255
+    dials: dict[str, Any] = {}
+    if KERNEL in read_model_file(model_path(name)).inputs:
+        line = np.zeros((15, 15), np.float32)
+        cv2.line(line, (1, 3), (13, 11), 1.0)
+        dials["kernel"] = line / line.sum()
+        clean = cv2.filter2D(clean, -1, dials["kernel"][::-1, ::-1])
+    noise = np.random.default_rng(0).normal(0, 0.02, clean.shape)
+    return (clean + noise).clip(0, 1).astype(np.float32), dials
+
+
+if __name__ == "__main__":
+    sys.exit(main())
