@@ -154,7 +154,8 @@ class Parts:
             _, height, width = layout.size(image)
             predicted = sample(glance, seen.rows.main, seen.columns.main, (height, width))
             feeds |= _with_prediction(feeds, pad_to_multiple(predicted, multiple))
-        return self._runner.run(part, layout, feeds)
+        is_part = part.size < image.size
+        return self._runner.run(part, layout, feeds, is_part)
 
     def _overlap(self, dials: Dials) -> int:
         """How far beyond a part the network must see."""

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 import numpy as np
 
 from .engine_file import EngineFile
-from .engines import Engine, TakesBytes
+from .engines import Engine, KeepsMemory, TakesBytes
 from .errors import HyperguideError
 from .model_file import ENHANCED, GUIDANCE, IMAGE, KERNEL, ModelFile
 from .pixels import (
@@ -22,6 +22,7 @@ from .result import Result
 
 # From bytes of shape (N, H, W, C) to the outputs of a file that takes them.
 RunBytes = Callable[[np.ndarray], dict[str, np.ndarray]]
+Run = Callable[[Mapping[str, np.ndarray]], dict[str, np.ndarray]]
 
 
 class Runner:
@@ -37,11 +38,7 @@ class Runner:
         self.takes_kernel = KERNEL in model.inputs
         self.steerable = "guidance_in" in model.inputs
         self._takes_only_bytes = self.info.io == "uint8"
-        self._run_bytes: RunBytes | None = None
-        if self._takes_only_bytes:
-            self._run_bytes = lambda pixels: engine.run({IMAGE: pixels})
-        elif isinstance(engine, TakesBytes):
-            self._run_bytes = engine.run_bytes
+        self._takes_bytes = self._takes_only_bytes or isinstance(engine, TakesBytes)
 
     def check(self, layout: Layout) -> None:
         """Raise HyperguideError for kinds of pictures that the file does not take."""
@@ -51,17 +48,28 @@ class Runner:
                 "to uint8, or use a file exported with --io float."
             )
 
-    def run(self, image: np.ndarray, layout: Layout, dials: Mapping[str, np.ndarray]) -> Result:
+    def run(
+        self,
+        image: np.ndarray,
+        layout: Layout,
+        dials: Mapping[str, np.ndarray],
+        is_part: bool = False,
+    ) -> Result:
         """Enhance a picture of any size.
 
         dials: those that are not at their defaults, padded as `pad_to_multiple` pads the picture.
+        is_part: of a larger one, after which the engine is to keep no memory.
         """
-        if not dials and self._run_bytes is not None and layout.is_bytes(self.info.channels):
-            return self._enhance_bytes(self._run_bytes, image, layout)
+        engine = self.engine
+        run = engine.run_once if is_part and isinstance(engine, KeepsMemory) else engine.run
+        if not dials and self._takes_bytes and layout.is_bytes(self.info.channels):
+            if isinstance(engine, TakesBytes):
+                return self._enhance_bytes(engine.run_bytes, image, layout)
+            return self._enhance_bytes(lambda pixels: run({IMAGE: pixels}), image, layout)
         tensor, _ = to_tensor(image, self.info.channels)
         height, width = tensor.shape[2:]
         padded = pad_to_multiple(tensor, self.info.size_multiple)
-        outputs = self._run_planes({IMAGE: padded, **dials})
+        outputs = self._run_planes(run, {IMAGE: padded, **dials})
         enhanced = outputs[ENHANCED][..., :height, :width]
         used = outputs[GUIDANCE][:, 0, :height, :width]
         try:
@@ -70,11 +78,11 @@ class Runner:
             raise self._infinite() from None
         return Result(picture, np.ascontiguousarray(used if layout.batched else used[0]))
 
-    def _run_planes(self, feeds: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    def _run_planes(self, run: Run, feeds: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
         """Run a file of floats or of bytes on floats."""
         if not self._takes_only_bytes:
-            return self.engine.run(feeds)
-        outputs = self.engine.run({**feeds, IMAGE: planes_to_pixels(feeds[IMAGE])})
+            return run(feeds)
+        outputs = run({**feeds, IMAGE: planes_to_pixels(feeds[IMAGE])})
         return {**outputs, ENHANCED: pixels_to_planes(outputs[ENHANCED])}
 
     def _enhance_bytes(self, run: RunBytes, image: np.ndarray, layout: Layout) -> Result:

@@ -73,6 +73,18 @@ class TakesBytes(Protocol):
 
 
 @runtime_checkable
+class KeepsMemory(Protocol):
+    """What an engine offers beside `Engine` if it keeps the memory of a call for the next one."""
+
+    def run_once(self, feeds: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+        """Run as `Engine.run` does, and keep no memory.
+
+        For parts of large pictures, whose sizes differ: what is kept of one does not fit another.
+        """
+        ...
+
+
+@runtime_checkable
 class TakesGpuArrays(Protocol):
     """What an engine offers beside `Engine` if pictures may stay in the GPU's memory."""
 

@@ -25,9 +25,6 @@ _CPU = "CPUExecutionProvider"
 # Where in its sources something failed, which some of its messages begin with.
 _PLACE = re.compile(r"^\S+\.(cc|h):\d+ .*?\) (?=\S)")
 
-# Bytes of a picture above which the memory for it is given back after the call, and not kept.
-_LARGE = 1 << 25
-
 Options = dict[str, str]
 
 
@@ -86,10 +83,15 @@ class _OnnxRuntime:
 
     def run(self, feeds: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         """Run once; see `Engine.run`."""
+        return self._run(feeds)
+
+    def run_once(self, feeds: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+        """Run and give memory back; see `KeepsMemory.run_once`."""
+        return self._run(feeds, self._give_back)
+
+    def _run(self, feeds: Mapping[str, np.ndarray], options: Any = None) -> dict[str, np.ndarray]:
         session = self._opened()
         try:
-            large = feeds[IMAGE].nbytes > _LARGE
-            options = self._give_back if large else None
             enhanced, guidance = session.run([ENHANCED, GUIDANCE], dict(feeds), options)
         except Exception as error:
             raise failure(f"{self.name} failed on this picture", error) from error
