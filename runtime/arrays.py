@@ -87,6 +87,11 @@ def as_numpy(image: Any) -> np.ndarray:
         ) from None
 
 
+def in_native_order(image: np.ndarray) -> np.ndarray:
+    """The array itself, or a copy of one whose bytes are in the other machine's order."""
+    return image if image.dtype.isnative else image.astype(image.dtype.newbyteorder("="))
+
+
 def _strides(shape: tuple[int, ...], kind: np.dtype) -> tuple[int, ...]:
     """Bytes from one element to the next along each axis of a contiguous array."""
     steps = [kind.itemsize]

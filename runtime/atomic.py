@@ -52,7 +52,7 @@ def write_together(files: Mapping[Path, Callable[[Path], object]]) -> None:
     temporaries: dict[Path, Path] = {}
     at = next(iter(files))
     try:
-        for at, write in files.items():
+        for at, write in ((_target(path), write) for path, write in files.items()):
             temporaries[at] = _temporary(at)
             write(temporaries[at])
             os.chmod(temporaries[at], 0o666 & ~_UMASK)  # mkstemp makes files private
@@ -67,6 +67,11 @@ def write_together(files: Mapping[Path, Callable[[Path], object]]) -> None:
     finally:
         for temporary in temporaries.values():
             temporary.unlink(missing_ok=True)
+
+
+def _target(path: Path) -> Path:
+    """What a link leads to, which is what is written, as if it were opened."""
+    return Path(os.path.realpath(path)) if path.is_symlink() else path
 
 
 def _temporary(path: Path) -> Path:

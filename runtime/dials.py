@@ -46,14 +46,21 @@ class Dials:
 
     @property
     def maps_are_even(self) -> bool:
-        """Whether the guidance is given, and the same everywhere."""
+        """Whether the map that the reconstruction sees is given, and the same everywhere."""
         given, mix = self.values.get("guidance_in"), self.values.get("guidance_mix")
-        return given is not None and given.size == 1 and mix is not None and mix.min() == 1
+        scale = self.values.get("guidance_scale")
+        even = given is not None and given.size == 1 and (scale is None or scale.size == 1)
+        return even and mix is not None and mix.min() == 1
 
     def with_maps(self, maps: np.ndarray) -> Dials:
-        """These dials with maps in the place of what is predicted or given; shape (N, 1, H, W)."""
+        """These dials with maps in the place of what is predicted, given and scaled.
+
+        maps: shape (N, 1, H, W), before the scale.
+        """
+        values = dict(self.values)
+        scaled = maps * values.pop("guidance_scale", np.float32(1))
         whole = np.ones((1, 1, 1, 1), np.float32)
-        return Dials({**self.values, "guidance_in": maps, "guidance_mix": whole})
+        return Dials(values | {"guidance_in": scaled, "guidance_mix": whole})
 
     def pictures(self, first: int, end: int) -> Dials:
         """The dials of some pictures of the batch."""
@@ -133,9 +140,10 @@ def _guidance(guidance: Dial, meaning: Guidance, size: Size) -> np.ndarray:
             f"({meaning.name}, {meaning.unit}): give values in that range."
         )
     values = values.clip(low, high)
-    if values.ndim == 3 and values.shape[-1] == 1 and values.shape[:2] == size[1:]:
-        values = values[..., 0]
-    if values.ndim in (2, 3) and values.shape[-2:] != size[1:]:
+    if values.ndim == 3 and values.shape[-1] == 1 and values.shape[1:] != size[1:]:
+        values = values[..., 0]  # of a picture with one plane
+    fits = values.ndim == 2 or (values.ndim == 3 and len(values) in (1, size[0]))
+    if fits and values.shape[-2:] != size[1:]:
         values, note = resized("guidance map", values, size[1:])
         warnings.warn(note, stacklevel=5)  # of the call of the enhancer
     return _fit(values, "guidance", size)
@@ -144,7 +152,8 @@ def _guidance(guidance: Dial, meaning: Guidance, size: Size) -> np.ndarray:
 def _numbers(value: Dial, what: str) -> np.ndarray:
     """The value as float32. Raises HyperguideError unless it is one or more finite numbers."""
     try:
-        values = np.asarray(value, np.float32)
+        with np.errstate(over="ignore"):  # told below
+            values = np.asarray(value, np.float32)
     except (TypeError, ValueError):
         raise HyperguideError(f"The {what} must be a number or an array of numbers.") from None
     if values.size == 0:

@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from .arrays import as_numpy, gpu_array
+from .arrays import as_numpy, gpu_array, in_native_order
 from .bundled import gray_path, model_path
 from .cut import Cut
 from .dials import Dial, Dials, Size, check_dials
@@ -23,6 +23,7 @@ from .engines import (
     Engine,
     Settings,
     TakesGpuArrays,
+    closed,
     fastest,
     open_device,
     open_engine,
@@ -75,6 +76,7 @@ class Enhancer:
         self._parts = Parts(self._runner, Cut(self._runner, tile, max_memory, at_once))
         self._open_gray = for_gray
         self._opening = threading.Lock()
+        self._closed = False
 
     @property
     def engine(self) -> str:
@@ -99,7 +101,8 @@ class Enhancer:
             DLPack on the CPU.
         strength: 0 returns the input bit for bit, without running the engine; 1 is the trained
             result; in between blends; above 1 exaggerates. A number, or an array of shape (H, W)
-            or (N, H, W) to vary it over the picture.
+            or (N, H, W) to vary it over the picture; where that is 0, floats may come back rounded,
+            and within [0, 1].
         guidance: a map to use instead of the predicted one, in the unit of `info.guidance`:
             a number or an array as above. An array of another size is resized, with a warning.
         guidance_mix: how much of `guidance` is used, the rest is predicted. Ignored without it.
@@ -107,11 +110,12 @@ class Enhancer:
         kernel: of the blur, shape (kh, kw), odd sides, sum 1; for deblurring, which without it
             takes the picture for sharp.
         report: called after each part of a large picture with how much is done, in [0, 1]; what it
-            raises ends the call.
+            raises ends the call. It must not call the enhancer, which would wait for itself.
 
         Raises HyperguideError for unusable pictures, dials and kernels.
         """
-        image = as_numpy(image)
+        given = as_numpy(image)
+        image = in_native_order(given)
         layout = layout_of(image)
         turned: dict[str, Any] = {
             "strength": strength,
@@ -122,13 +126,20 @@ class Enhancer:
         }
         if self._open_gray is not None and layout.color == 1:
             with self._opening:  # threads that come together open one
+                if self._closed:
+                    raise closed(self.path)
                 gray = self._gray
-            return gray(image, **turned, report=report)
+            return gray(given, **turned, report=report)
         self._runner.check(layout)
         dials = self._dials(layout.size(image), turned)
+        if self._closed:
+            raise closed(self.path)
         if dials.off:
-            return Result(image.copy(), None)
-        return self._parts.run(image, layout, dials, report or (lambda share: None))
+            return Result(given.copy(), None)
+        result = self._parts.run(image, layout, dials, report or (lambda share: None))
+        if image is given:
+            return result
+        return Result(result.image.astype(given.dtype), result.guidance)
 
     def on_gpu(self, image: Any, **dials: Any) -> GpuResult:
         """Enhance a picture in a GPU's memory, where the result stays.
@@ -151,14 +162,25 @@ class Enhancer:
         """
         pending: list[Future[Result]] = []
         source = iter(images)
+        broken: Exception | None = None
         with ThreadPoolExecutor(max_workers=max(ahead, 1)) as pool:
+
+            def begin(count: int) -> Exception | None:
+                try:
+                    for image in islice(source, count):
+                        pending.append(pool.submit(self, image, **dials))
+                except Exception as error:  # of whoever makes the pictures
+                    return error
+                return None
+
             try:
-                for image in islice(source, max(ahead, 1)):
-                    pending.append(pool.submit(self, image, **dials))
+                broken = begin(max(ahead, 1))
                 while pending:
                     result = pending.pop(0).result()
-                    pending += [pool.submit(self, image, **dials) for image in islice(source, 1)]
+                    broken = broken or begin(1)
                     yield result
+                if broken is not None:  # what came before is done
+                    raise broken
             finally:
                 for future in pending:
                     future.cancel()
@@ -189,9 +211,11 @@ class Enhancer:
 
     def close(self) -> None:
         """Free what the engine holds. Afterwards calls raise HyperguideError."""
+        with self._opening:
+            self._closed = True
+            if "_gray" in vars(self):
+                self._gray.close()
         self._runner.engine.close()
-        if "_gray" in vars(self):
-            self._gray.close()
 
     def __enter__(self) -> Enhancer:
         return self

@@ -3,7 +3,13 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+
+import cv2
+
+from .errors import OutOfMemoryError
 
 _CGROUP = Path("/sys/fs/cgroup")
 _UNITS = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30}
@@ -48,6 +54,19 @@ def _field(path: Path, name: str) -> int | None:
     except OSError:
         return None
     return next((1024 * int(line.split()[1]) for line in lines if line.startswith(name)), None)
+
+
+@contextmanager
+def memory_for(what: str) -> Iterator[None]:
+    """Raise OutOfMemoryError, naming what it was for, where numpy or OpenCV get no memory."""
+    try:
+        yield
+    except (MemoryError, cv2.error) as error:
+        if isinstance(error, cv2.error) and getattr(error, "code", None) != cv2.Error.StsNoMem:
+            raise
+        raise OutOfMemoryError(
+            f"There is not enough memory for {what}: close other programs or cut the picture."
+        ) from error
 
 
 class PeakMemory:

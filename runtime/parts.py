@@ -14,6 +14,7 @@ import numpy as np
 from .cut import Cut
 from .dials import Dials
 from .errors import HyperguideError, OutOfMemoryError
+from .memory import memory_for
 from .model_file import DIALS, KERNEL
 from .pixels import (
     Layout,
@@ -77,10 +78,10 @@ class Parts:
         if not cut:
             return result
         assert result.guidance is not None
-        maps = result.guidance.reshape(-1, 1, *result.guidance.shape[-2:])
-        known = dials.with_maps(maps)
-        level = np.square(maps, dtype=np.float64).mean((1, 2, 3))
-        return self._in_parts(image, layout, known, lambda s: report((1 + s) / 2), level)[0]
+        known = dials.with_maps(result.guidance.reshape(-1, 1, *result.guidance.shape[-2:]))
+        level = np.square(known.values["guidance_in"], dtype=np.float64).mean((1, 2, 3))
+        again, _ = self._in_parts(image, layout, known, lambda s: report((1 + s) / 2), level)
+        return Result(again.image, result.guidance)
 
     def _in_parts(
         self,
@@ -110,8 +111,9 @@ class Parts:
                 todo += halves[::-1]  # so much did not fit before
                 continue
             try:
-                part = self._run_tile(image, layout, dials, seen, glance, level)
-            except (OutOfMemoryError, MemoryError) as error:
+                with memory_for("a part of the picture"):
+                    part = self._run_tile(image, layout, dials, seen, glance, level)
+            except OutOfMemoryError as error:
                 if len(halves) == 1 or self._cut.tile is None:
                     self._most_pixels = None  # there may be more another time
                     raise HyperguideError(
@@ -124,7 +126,10 @@ class Parts:
             if tile.pixels == height * width:
                 return part, False
             if target is None:
-                target = Result(np.empty_like(image), _empty_map(layout, height, width, count))
+                with memory_for(f"the result of {width}x{height} pixels"):
+                    target = Result(
+                        np.empty_like(image, order="C"), _empty_map(layout, height, width, count)
+                    )
             _paste(target, part, tile, seen, layout)
             done += tile.pixels
             report(done / (height * width))
@@ -191,15 +196,23 @@ class Parts:
             if self._largest is not None:
                 factor = min(factor, self._largest[1] / height, self._largest[2] / width)
             try:
-                rows, columns = max(round(height * factor), 1), max(round(width * factor), 1)
-                small = _reduced(image, layout, rows, columns)
-                if self._info.whole_picture:
-                    return self._enhance_small(small, layout, dials, (height, width))
-                return self._predict(small, layout)
-            except (OutOfMemoryError, MemoryError):
+                with memory_for("a look at the whole picture"):
+                    return self._look(image, layout, dials, factor)
+            except OutOfMemoryError:
                 if most <= _LEAST_GLANCE:
                     raise
                 most //= 2
+
+    def _look(
+        self, image: np.ndarray, layout: Layout, dials: Dials, factor: float
+    ) -> np.ndarray | Transfer:
+        """What `_glance` finds out at a size, as a share of the picture's."""
+        _, height, width = layout.size(image)
+        rows, columns = max(round(height * factor), 1), max(round(width * factor), 1)
+        small = _reduced(image, layout, rows, columns)
+        if self._info.whole_picture:
+            return self._enhance_small(small, layout, dials, (height, width))
+        return self._predict(small, layout)
 
     def _predict(self, small: np.ndarray, layout: Layout) -> np.ndarray:
         """The map of pictures, shape (N, 1, h, w)."""

@@ -20,7 +20,7 @@ def is_folder(path: Path) -> bool:
 def exists(path: Path) -> bool:
     """Whether there is anything at `path`. Raises HyperguideError where the system does not say."""
     try:
-        return path.exists()
+        return path.exists() or path.is_symlink()
     except OSError as error:
         raise HyperguideError(f"Cannot look at {path}: {error.strerror}.") from None
 
@@ -38,7 +38,8 @@ def find_files(
 ) -> list[Path]:
     """The files with one of the suffixes below a folder, sorted.
 
-    Hidden files and folders, and whatever lies below an excluded folder, are left out.
+    Hidden files and folders, links to folders, and whatever lies below an excluded folder are left
+    out.
     Raises HyperguideError if a folder cannot be read.
     """
 

@@ -14,6 +14,7 @@ import numpy as np
 
 from .atomic import write_atomically
 from .errors import HyperguideError
+from .memory import memory_for
 from .paths import find_files
 from .picture_header import check_header, picture_size
 from .picture_metadata import NO_METADATA, Metadata, add_metadata, read_metadata
@@ -66,14 +67,15 @@ def read_with_metadata(path: Path) -> tuple[np.ndarray, Metadata]:
     """Read a picture as `read_picture` does, and what else the file carries."""
     content = _read(path)
     check_header(content, path)
-    picture = _decode(content, path)
-    if picture.ndim == 2:
-        picture = with_transparent_level(picture, content)
-    else:
-        code = cv2.COLOR_BGRA2RGBA if picture.shape[2] == 4 else cv2.COLOR_BGR2RGB
-        picture = with_straight_alpha(cv2.cvtColor(picture, code), content)
-    metadata = read_metadata(content)
-    return np.ascontiguousarray(_upright(picture, metadata.orientation)), metadata
+    with memory_for(f"reading {path}"):
+        picture = _decode(content, path)
+        if picture.ndim == 2:
+            picture = with_transparent_level(picture, content)
+        else:
+            code = cv2.COLOR_BGRA2RGBA if picture.shape[2] == 4 else cv2.COLOR_BGR2RGB
+            picture = with_straight_alpha(cv2.cvtColor(picture, code), content)
+        metadata = read_metadata(content)
+        return np.ascontiguousarray(_upright(picture, metadata.orientation)), metadata
 
 
 def write_picture(path: Path, picture: np.ndarray, metadata: Metadata = NO_METADATA) -> list[str]:
@@ -87,8 +89,9 @@ def write_picture(path: Path, picture: np.ndarray, metadata: Metadata = NO_METAD
     """
     suffix = check_suffix(path)
     check_size(path, picture.shape)
-    picture, metadata, lost = _as_held(path, picture, metadata)
-    data = add_metadata(suffix, _encode(path, suffix, picture), metadata, picture.shape)
+    with memory_for(f"writing {path}"):
+        picture, metadata, lost = _as_held(path, picture, metadata)
+        data = add_metadata(suffix, _encode(path, suffix, picture), metadata, picture.shape)
     write_atomically(path, lambda temporary: _write(temporary, data))
     return lost
 
@@ -150,9 +153,7 @@ def _decode(content: bytes, path: Path) -> np.ndarray:
         if limit is not None:
             raise HyperguideError(_too_large(content, path, limit[1])) from None
         if getattr(error, "code", None) == cv2.Error.StsNoMem:
-            raise HyperguideError(
-                f"There is not enough memory to read {path}: free some, or cut the picture."
-            ) from None
+            raise
     if picture is None or picture.shape[2:] not in ((), (1,), (3,), (4,)):
         known = ", ".join(sorted(SUFFIXES))
         raise HyperguideError(
@@ -216,7 +217,8 @@ def _encode(path: Path, suffix: str, picture: np.ndarray) -> bytes:
         picture = cv2.cvtColor(picture, code)
     quality = [cv2.IMWRITE_JPEG_QUALITY, 95] if suffix in (".jpg", ".jpeg") else []
     try:
-        encoded, data = cv2.imencode(suffix, picture, quality)
+        with memory_for(f"writing {path}"):
+            encoded, data = cv2.imencode(suffix, picture, quality)
     except cv2.error:
         encoded = False
     if not encoded:

@@ -104,6 +104,6 @@ class Runner:
 
     def _infinite(self) -> HyperguideError:
         return HyperguideError(
-            f"{self.engine.name} computed NaN or infinity for this picture: "
-            "run 'hyperguide verify' on the model file."
+            f"{self.engine.name} computed NaN or infinity for this picture: turn its dials less, "
+            "or run 'hyperguide verify' on the model file."
         )

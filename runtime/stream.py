@@ -8,7 +8,7 @@ from typing import Any
 import cv2
 import numpy as np
 
-from .arrays import as_numpy
+from .arrays import as_numpy, in_native_order
 from .errors import HyperguideError
 from .pixels import layout_of
 from .result import Result
@@ -87,6 +87,7 @@ class Stream:
 
 def _glance(frame: np.ndarray) -> np.ndarray:
     """A frame in a small size, full scale = 1."""
+    frame = in_native_order(frame)
     scale = np.iinfo(frame.dtype).max if frame.dtype.kind == "u" else 1
     picture = frame if frame.dtype.kind == "u" else frame.astype(np.float32)
     return cv2.resize(picture, _GLANCE, interpolation=cv2.INTER_AREA).astype(np.float32) / scale

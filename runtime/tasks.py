@@ -91,5 +91,5 @@ def find_task(name: str) -> Task:
         return task
     known = ", ".join(TASKS)
     near = difflib.get_close_matches(name.lower(), TASKS, n=1, cutoff=0.5)
-    mend = f"did you mean '{near[0]}'" if near else "choose one of them"
-    raise HyperguideError(f"Unknown task '{name}': {mend}? The tasks are {known}.")
+    mend = f"did you mean '{near[0]}'? The" if near else "the"
+    raise HyperguideError(f"Unknown task '{name}': {mend} tasks are {known}.")

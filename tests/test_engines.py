@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import importlib.util
 import re
+import subprocess
 import sys
 import tomllib
 from collections.abc import Mapping
@@ -329,8 +330,33 @@ def test_a_closed_enhancer_says_so(device: str) -> None:
         gray = enhancer(_pixels(16, 16))
     assert gray.image.shape == (16, 16)
     for picture in (_pixels(16, 16, 3), _pixels(16, 16)):
-        with pytest.raises(HyperguideError, match="was closed: load it again"):
-            enhancer(picture)
+        for strength in (1, 0):
+            with pytest.raises(HyperguideError, match="was closed: load it again"):
+                enhancer(picture, strength=strength)
+    unused = hyperguide.load("denoise", device=device, threads=1)
+    unused.close()
+    with pytest.raises(HyperguideError, match="was closed: load it again"):
+        unused(_pixels(16, 16))  # for which it would have opened another engine
+
+
+_SIZES = """
+import numpy as np, hyperguide
+from hyperguide.memory import used_bytes
+enhancer = hyperguide.load("denoise", device="openvino", threads=1)
+rng = np.random.default_rng(0)
+for count in (40, 120):
+    for _ in range(count):
+        enhancer(np.zeros((*rng.integers(16, 200, 2), 3), np.uint8))
+    print(used_bytes())
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads Linux's tables")
+def test_openvino_does_not_keep_something_for_every_size() -> None:
+    words = [sys.executable, "-c", _SIZES]
+    result = subprocess.run(words, capture_output=True, text=True, check=True)
+    before, after = map(int, result.stdout.split())
+    assert after - before < 60 << 20, (before, after)
 
 
 def test_tensors_of_the_host_are_taken_by_dlpack() -> None:

@@ -223,6 +223,9 @@ def test_maps_with_a_channel_axis_or_a_rounding_beyond_the_range_are_accepted(
     plain = enhancers["denoise"](image, guidance=np.full((48, 64), 0.1)).image
     axis = enhancers["denoise"](image, guidance=np.full((48, 64, 1), 0.1)).image
     np.testing.assert_array_equal(plain, axis)
+    with pytest.warns(UserWarning, match="map of 32x24 pixels was resized"):
+        axis = enhancers["denoise"](image, guidance=np.full((24, 32, 1), 0.1)).image
+    np.testing.assert_array_equal(plain, axis)
     enhancers["denoise"](image, guidance=-5e-7)
     enhancers["denoise"](image, guidance=np.float32(80 / 255) + 1e-6)
 
@@ -245,6 +248,8 @@ def test_a_map_of_another_size_is_resized_and_said_so(
         ({"guidance": float("inf")}, "contains NaN or infinity"),
         ({"guidance": 25}, r"outside 0\.\.0\.314 \(noise_level"),
         ({"guidance": np.zeros(7)}, "does not fit"),
+        ({"guidance": np.zeros((24, 32, 3))}, r"shape \(24, 32, 3\) does not fit"),
+        ({"strength": 1e300}, "contains NaN or infinity"),
         ({"guidance": np.zeros((0, 5))}, "is empty"),
         ({"guidance": "map.png"}, "must be a number"),
         ({"guidance": 0.1, "strength": 0, "guidance_scale": np.inf}, "contains NaN or infinity"),
@@ -302,6 +307,24 @@ def test_an_engine_that_computes_nan_is_an_error_not_a_black_picture(
     broken = hyperguide.Enhancer(read_model_file(enhancers["denoise"].path), Broken())
     with pytest.raises(HyperguideError, match="broken engine computed NaN"):
         broken(astronaut)
+
+
+@pytest.mark.parametrize("task", ["denoise", "dehaze"])
+@pytest.mark.parametrize("kind", [">u2", ">f4"])
+def test_the_order_of_bytes_changes_nothing(task: str, kind: str, astronaut: np.ndarray) -> None:
+    native = astronaut[:64, :96].astype(np.uint16) * 257
+    picture = native if kind == ">u2" else (native / 65535).astype(np.float32)
+    enhancer = hyperguide.load(task, device="cpu", threads=1, tile=32)
+    expected, result = enhancer(picture), enhancer(picture.astype(kind))
+    assert result.image.dtype == np.dtype(kind)
+    np.testing.assert_array_equal(result.image, expected.image)
+    np.testing.assert_array_equal(result.guidance, expected.guidance)
+    with enhancer.stream() as stream:
+        stream(picture)
+        expected = stream(picture)
+    with enhancer.stream() as stream:
+        stream(picture.astype(kind))
+        np.testing.assert_array_equal(stream(picture.astype(kind)).image, expected.image)
 
 
 def test_a_wrong_task_suggests_the_nearest() -> None:

@@ -276,6 +276,19 @@ def test_resuming_makes_again_a_picture_without_its_maps(
     assert _contents(tmp_path) == expected
 
 
+def test_maps_that_nobody_computes_are_not_missed(
+    quick_cli: Cli, source: Path, tmp_path: Path
+) -> None:
+    words = ("enhance", "-i", source, "-o", tmp_path / "out", "-t", "denoise", "-s", 0)
+    words = (*words, "--save-guidance", tmp_path / "maps")
+    first = quick_cli(*words)
+    assert "at strength 0 none are computed" in first.err
+    again = quick_cli(*words, "--resume")
+    assert (first.code, again.code) == (0, 0)
+    assert " 0 done" in again.err
+    assert not (tmp_path / "maps").exists()
+
+
 def test_maps_are_written_before_their_picture(
     quick_cli: Cli, photo: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

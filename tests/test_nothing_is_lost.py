@@ -43,6 +43,30 @@ def test_maps_never_replace_pictures(cli: Cli, tmp_path: Path, photo: Path) -> N
     assert map_name.read_bytes() == before
 
 
+def test_maps_need_a_folder_before_anything_is_computed(
+    cli: Cli, photo: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "file").write_text("mine")
+    out = tmp_path / "out.png"
+    result = cli(
+        *("enhance", "-i", photo, "-o", out, "-t", "denoise", "--save-guidance", tmp_path / "file")
+    )
+    fails(result, "file is a file")
+    assert not out.exists()
+
+
+def test_a_link_is_written_through_and_counts_as_a_file(
+    cli: Cli, photo: Path, tmp_path: Path
+) -> None:
+    target, link = tmp_path / "target.png", tmp_path / "link.png"
+    link.symlink_to(target)  # which is not there yet
+    words = ("enhance", "-i", photo, "-o", link, "-t", "denoise")
+    fails(cli(*words), "link.png exists")
+    assert cli(*words, "--force").code == 0
+    assert link.is_symlink()
+    assert read_picture(target).shape == read_picture(photo).shape
+
+
 def test_existing_output_needs_force(cli: Cli, photo: Path, tmp_path: Path) -> None:
     out = tmp_path / "out.png"
     out.write_bytes(b"precious")

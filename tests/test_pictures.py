@@ -9,13 +9,14 @@ import zlib
 from collections.abc import Callable
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 import tifffile
 from PIL import ExifTags, Image, ImageCms, ImageOps
 
 from conftest import Cli
-from hyperguide.errors import HyperguideError
+from hyperguide.errors import HyperguideError, OutOfMemoryError
 from hyperguide.pictures import read_picture, read_with_metadata, write_picture
 
 ARTIST, ORIENTATION = 315, 274
@@ -279,6 +280,28 @@ def test_a_picture_with_nan_is_named(quick_cli: Cli, photo: Path, tmp_path: Path
     assert result.code == 1
     assert "holes.tif: The picture contains NaN" in result.out + result.err
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["good.png"]
+
+
+@pytest.mark.parametrize("step", ["cvtColor", "imdecode", "imencode"])
+def test_too_little_memory_is_called_that(
+    step: str, rgba: Image.Image, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rgba.convert("RGB").save(tmp_path / "in.png")
+    picture = read_picture(tmp_path / "in.png")
+
+    def refuse(*_: object) -> None:
+        error = cv2.error("Insufficient memory")
+        error.code = cv2.Error.StsNoMem
+        raise error
+
+    monkeypatch.setattr(cv2, step, refuse)
+    if step != "imencode":
+        with pytest.raises(OutOfMemoryError, match=r"not enough memory for reading .*in\.png"):
+            read_picture(tmp_path / "in.png")
+    if step != "imdecode":
+        with pytest.raises(OutOfMemoryError, match=r"not enough memory for writing .*out\.png"):
+            write_picture(tmp_path / "out.png", picture)
+    assert not (tmp_path / "out.png").exists()
 
 
 def test_too_many_pixels_are_called_that(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -185,6 +186,23 @@ def test_pictures_in_a_row_come_in_their_order(
     assert len(taken) <= 3  # no more than was asked for
     for result, picture in zip([first, *results], pictures, strict=True):
         np.testing.assert_array_equal(result.image, denoiser(picture, strength=0.5).image)
+
+
+@pytest.mark.parametrize("ahead", [1, 2, 5])
+def test_pictures_before_a_broken_one_come_out(
+    ahead: int, denoiser: hyperguide.Enhancer, astronaut: np.ndarray
+) -> None:
+    def pictures() -> Iterator[np.ndarray]:
+        for row in range(3):
+            yield astronaut[row : row + 16, :16]
+        raise OSError("the camera is gone")
+
+    results = denoiser.map(pictures(), ahead=ahead)
+    for row in range(3):
+        expected = denoiser(astronaut[row : row + 16, :16])
+        np.testing.assert_array_equal(next(results).image, expected.image)
+    with pytest.raises(OSError, match="camera is gone"):
+        next(results)
 
 
 def test_an_enhancer_is_a_context_and_warms_up() -> None:

@@ -14,6 +14,7 @@ import numpy as np
 from hyperguide.bundled import PRECISIONS
 from hyperguide.engines import Device
 from hyperguide.enhancer import Enhancer, load
+from hyperguide.errors import HyperguideError
 from hyperguide.guidance_files import gray_plane, read_map
 from hyperguide.kernel_files import read_kernel
 from hyperguide.pictures import read_picture
@@ -138,6 +139,9 @@ def enhance(
     if resume and force:
         raise click.UsageError("Give either --resume, to go on, or --force, to begin anew.")
     _silence_opencv()
+    if strength == 0 and save_guidance is not None:
+        click.echo("No maps are written: at strength 0 none are computed.", err=True)
+        save_guidance = None
     jobs = plan_jobs(sources, output, save_guidance)
     with building_bar() as building:
         loaded = load(
@@ -188,4 +192,6 @@ def _enhance_one(enhancer: Enhancer, job: Job, dials: Dials, force: bool, resume
 
 def _read_mask(path: Path) -> np.ndarray:
     picture = gray_plane(read_picture(path), f"The mask {path}")
+    if not (np.isfinite(picture).all() and (picture >= 0).all()):
+        raise HyperguideError(f"The mask {path} has values below 0 or NaN: mend or replace it.")
     return picture.astype(np.float32) / np.float32(full_scale(picture.dtype))

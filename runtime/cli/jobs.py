@@ -38,6 +38,8 @@ def plan_jobs(sources: list[Path], output: str, maps: Path | None) -> list[Job]:
     Raises HyperguideError if two files would coincide or a map would replace a source.
     """
     target = Path(output)
+    if maps is not None and exists(maps) and not is_folder(maps):
+        raise HyperguideError(f"The maps need a folder, but {maps} is a file: give another DIR.")
     one = len(sources) == 1 and not is_folder(sources[0])
     if one and not output.endswith(("/", os.sep)) and not is_folder(target):
         check_suffix(target)

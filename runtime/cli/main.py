@@ -109,6 +109,8 @@ def _sentence(error: Exception) -> str:
     """What to tell the user of an error."""
     if isinstance(error, HyperguideError):
         return str(error)
+    if isinstance(error, MemoryError):
+        return "There is not enough memory: close other programs, or give --max-memory."
     missing = (error.name or "").partition(".")[0] if isinstance(error, ModuleNotFoundError) else ""
     if missing in _EXTRAS:
         return f"This needs the package {missing}: pip install 'hyperguide[{_EXTRAS[missing]}]'."

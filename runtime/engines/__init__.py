@@ -7,7 +7,7 @@ from hyperguide.model_file import ModelFile
 
 from .auto import fastest
 from .devices import DEVICES, KINDS, Device, parse_device, why_absent
-from .engine import CALLS_ON_GPU, Engine, KeepsMemory, TakesBytes, TakesGpuArrays
+from .engine import CALLS_ON_GPU, Engine, KeepsMemory, TakesBytes, TakesGpuArrays, closed
 from .onnx_runtime import OnnxRuntimeCpu
 from .opening import Report, Settings, open_device, why_not
 from .openvino import OpenVino
@@ -27,6 +27,7 @@ __all__ = [
     "TakesBytes",
     "TakesGpuArrays",
     "TensorRtEngine",
+    "closed",
     "fastest",
     "open_device",
     "open_engine",

@@ -18,6 +18,9 @@ from .libraries import import_library
 
 T = TypeVar("T")
 
+# Shapes that OpenVINO stays prepared for.
+_SHAPES = 16
+
 
 class OpenVino:
     """OpenVINO's CPU plugin, in the precision of the file.
@@ -52,6 +55,8 @@ class OpenVino:
             # Unasked, OpenVINO takes bf16 where the processor has it.
             "INFERENCE_PRECISION_HINT": "bf16" if bf16 else "f32",
         }
+        # Unasked, it keeps something for each of thousands of shapes, a megabyte or more.
+        self._options["CPU_RUNTIME_CACHE_CAPACITY"] = _SHAPES
         if at_once == 1:
             self._options["PERFORMANCE_HINT"] = "LATENCY"
         else:
