@@ -51,8 +51,6 @@ class _OnnxRuntime:
         onnxruntime = import_library("onnxruntime")
         self.name = name
         self._path = model.path
-        self._give_back: Any = onnxruntime.RunOptions()
-        self._give_back.add_run_config_entry("memory.enable_memory_arena_shrinkage", "cpu:0")
         options = onnxruntime.SessionOptions()
         options.log_severity_level = 4  # failures become exceptions; nothing else to print
         options.intra_op_num_threads = threads
@@ -85,10 +83,6 @@ class _OnnxRuntime:
         """Run once; see `Engine.run`."""
         return self._run(feeds)
 
-    def run_once(self, feeds: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-        """Run and give memory back; see `KeepsMemory.run_once`."""
-        return self._run(feeds, self._give_back)
-
     def _run(self, feeds: Mapping[str, np.ndarray], options: Any = None) -> dict[str, np.ndarray]:
         session = self._opened()
         try:
@@ -114,6 +108,12 @@ class OnnxRuntimeCpu(_OnnxRuntime):
     def __init__(self, model: ModelFile, threads: int = 0) -> None:
         """Load a model; `threads` 0 takes one thread per core."""
         super().__init__(model, "ONNX Runtime, CPU", _CPU, {}, threads)
+        self._give_back: Any = import_library("onnxruntime").RunOptions()
+        self._give_back.add_run_config_entry("memory.enable_memory_arena_shrinkage", "cpu:0")
+
+    def run_once(self, feeds: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+        """Run and give memory back; see `KeepsMemory.run_once`."""
+        return self._run(feeds, self._give_back)
 
 
 class _OnnxRuntimeGpu(_OnnxRuntime):
