@@ -9,7 +9,6 @@ the ratio of both lower quartiles: other work on the machine only ever adds time
 from __future__ import annotations
 
 import os
-import time
 from collections.abc import Callable
 from typing import Any
 
@@ -17,6 +16,7 @@ import cv2
 import numpy as np
 import pytest
 from pytest_benchmark.fixture import BenchmarkFixture
+from turns import seconds_of
 
 from hyperguide.bench.statistics import percentile, summary
 from hyperguide.bench.subject import synthetic_frame
@@ -65,13 +65,13 @@ class InTurns:
             if reference is not None:
                 if warm:
                     reference()
-                others.append(_seconds(reference))
+                others.append(seconds_of(reference))
             if warm:
                 subject()
 
         before()
         cost = others[-1] if others else 0.0
-        cost = (1 + warm) * (cost + _seconds(subject))
+        cost = (1 + warm) * (cost + seconds_of(subject))
         others.clear()
         rounds = int(np.clip(_SECONDS / cost, *_ROUNDS))
         result = benchmark.pedantic(subject, setup=before, rounds=rounds)
@@ -102,9 +102,3 @@ def photo() -> np.ndarray:
 def resized(photo: np.ndarray, height: int, width: int, channels: int) -> np.ndarray:
     frame = cv2.resize(photo, (width, height), interpolation=cv2.INTER_AREA)
     return frame if channels == 3 else cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY)
-
-
-def _seconds(action: Action) -> float:
-    began = time.perf_counter()
-    action()
-    return time.perf_counter() - began

@@ -19,9 +19,10 @@ import numpy as np
 import skimage.data
 
 import hyperguide
-from hyperguide.bundled import bundled_models, model_path
+from hyperguide.bench.subject import psnr
+from hyperguide.bundled import bundled_models
 from hyperguide.engines import why_absent
-from hyperguide.model_file import KERNEL, read_model_file
+from hyperguide.model_file import ModelInfo
 
 MOST = 1e-5
 LEAST_PSNR = 60.0
@@ -47,36 +48,34 @@ def main() -> int:
 
 def _compare(name: str, device: str, size: str, tile: int) -> bool:
     """Print how far parts are from the whole; whether that is near enough."""
-    info = read_model_file(model_path(name)).info
-    picture, dials = _picture(size, name, info.channels)
-    whole, parts = (hyperguide.load(model_path(name), device=device, tile=t) for t in (None, tile))
+    whole, parts = (hyperguide.load(name, device=device, tile=side) for side in (None, tile))
+    picture, dials = _picture(size, parts.info)
     count: list[float] = []
     one, other = whole(picture, **dials), parts(picture, **dials, report=count.append)
     assert one.guidance is not None
     assert other.guidance is not None
     worst = float(np.abs(one.image - other.image).max())
     of_map = float(np.abs(one.guidance - other.guidance).max())
-    error = float(np.mean((one.image.astype(np.float64) - other.image) ** 2))
-    psnr = float("inf") if error == 0 else -10 * float(np.log10(error))
-    same = info.context == "global" or max(worst, of_map) <= MOST
-    near = psnr >= LEAST_PSNR if dials else same
+    agreement = psnr(one.image, other.image)
+    same = parts.info.context == "global" or max(worst, of_map) <= MOST
+    near = agreement >= LEAST_PSNR if dials else same
     print(
         f"{name:<18} {parts.engine:<18} {size:>10} in {len(count):3} reports: enhanced off by "
-        f"{worst:.1e}, {psnr:6.1f} dB, map by {of_map:.1e}  {'ok' if near else 'FAILED'}",
+        f"{worst:.1e}, {agreement:6.1f} dB, map by {of_map:.1e}  {'ok' if near else 'FAILED'}",
         flush=True,
     )
     return near
 
 
-def _picture(size: str, name: str, channels: int) -> tuple[np.ndarray, dict[str, Any]]:
+def _picture(size: str, info: ModelInfo) -> tuple[np.ndarray, dict[str, Any]]:
     """A noisy photo in [0, 1], blurred and with its kernel for those that deblur."""
     height, width = map(int, size.split("x"))
     photo = cv2.resize(skimage.data.coffee(), (width, height), interpolation=cv2.INTER_CUBIC)
-    if channels == 1:
+    if info.channels == 1:
         photo = cv2.cvtColor(photo, cv2.COLOR_RGB2GRAY)
     clean = photo.astype(np.float32) / 255
     dials: dict[str, Any] = {}
-    if KERNEL in read_model_file(model_path(name)).inputs:
+    if info.task == "deblur":
         line = np.zeros((15, 15), np.float32)
         cv2.line(line, (1, 3), (13, 11), 1.0)
         dials["kernel"] = line / line.sum()

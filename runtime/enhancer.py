@@ -162,7 +162,6 @@ class Enhancer:
         """
         pending: list[Future[Result]] = []
         source = iter(images)
-        broken: Exception | None = None
         with ThreadPoolExecutor(max_workers=max(ahead, 1)) as pool:
 
             def begin(count: int) -> Exception | None:

@@ -56,13 +56,18 @@ def _field(path: Path, name: str) -> int | None:
     return next((1024 * int(line.split()[1]) for line in lines if line.startswith(name)), None)
 
 
+def lacks_memory(error: Exception) -> bool:
+    """Whether numpy or OpenCV raised an error because they got no memory."""
+    return isinstance(error, MemoryError) or getattr(error, "code", None) == cv2.Error.StsNoMem
+
+
 @contextmanager
 def memory_for(what: str) -> Iterator[None]:
     """Raise OutOfMemoryError, naming what it was for, where numpy or OpenCV get no memory."""
     try:
         yield
     except (MemoryError, cv2.error) as error:
-        if isinstance(error, cv2.error) and getattr(error, "code", None) != cv2.Error.StsNoMem:
+        if not lacks_memory(error):
             raise
         raise OutOfMemoryError(
             f"There is not enough memory for {what}: close other programs or cut the picture."

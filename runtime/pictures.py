@@ -14,7 +14,7 @@ import numpy as np
 
 from .atomic import write_atomically
 from .errors import HyperguideError
-from .memory import memory_for
+from .memory import lacks_memory, memory_for
 from .paths import find_files
 from .picture_header import check_header, picture_size
 from .picture_metadata import NO_METADATA, Metadata, add_metadata, read_metadata
@@ -152,7 +152,7 @@ def _decode(content: bytes, path: Path) -> np.ndarray:
         limit = re.search(r"CV_IO_MAX_IMAGE_(PIXELS|WIDTH|HEIGHT)", str(error))
         if limit is not None:
             raise HyperguideError(_too_large(content, path, limit[1])) from None
-        if getattr(error, "code", None) == cv2.Error.StsNoMem:
+        if lacks_memory(error):
             raise
     if picture is None or picture.shape[2:] not in ((), (1,), (3,), (4,)):
         known = ", ".join(sorted(SUFFIXES))
@@ -217,9 +217,10 @@ def _encode(path: Path, suffix: str, picture: np.ndarray) -> bytes:
         picture = cv2.cvtColor(picture, code)
     quality = [cv2.IMWRITE_JPEG_QUALITY, 95] if suffix in (".jpg", ".jpeg") else []
     try:
-        with memory_for(f"writing {path}"):
-            encoded, data = cv2.imencode(suffix, picture, quality)
-    except cv2.error:
+        encoded, data = cv2.imencode(suffix, picture, quality)
+    except cv2.error as error:
+        if lacks_memory(error):
+            raise
         encoded = False
     if not encoded:
         raise HyperguideError(f"OpenCV cannot encode {path}: choose another format, .png say.")

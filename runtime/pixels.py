@@ -95,9 +95,9 @@ def from_tensor(tensor: np.ndarray, image: np.ndarray, layout: Layout) -> np.nda
         tensor = tensor.mean(1, keepdims=True)
     if layout.dtype == np.uint8:
         pixels = planes_to_pixels(tensor)
-    elif not np.isfinite(tensor).all():
-        raise FloatingPointError("NaN or infinity")
     else:
+        if not np.isfinite(tensor).all():
+            raise FloatingPointError("NaN or infinity")
         pixels = tensor.transpose(0, 2, 3, 1)
         if layout.dtype.kind == "u":
             pixels = np.rint(pixels * np.float32(full_scale(layout.dtype)))
@@ -159,7 +159,7 @@ def merge_planes(pictures: Sequence[Sequence[np.ndarray]] | np.ndarray) -> np.nd
 
 
 def _scaled_planes(planes: np.ndarray, factor: float) -> np.ndarray:
-    """Float32, multiplied, of a contiguous array of any shape."""
+    """Float32, multiplied; block by block, which stays in the processor's cache."""
     floats = np.empty(planes.shape, np.float32)
     source, target = planes.reshape(-1), floats.reshape(-1)
     for first in range(0, source.size, _BLOCK):

@@ -63,6 +63,12 @@ def nothing_left(folder: Path, *kept: str) -> None:
     assert sorted(p.name for p in folder.iterdir()) == sorted(kept)
 
 
+def printed_by(script: str) -> str:
+    """What a script prints in a process of its own."""
+    words = [sys.executable, "-c", script]
+    return subprocess.run(words, capture_output=True, text=True, check=True).stdout
+
+
 def psnr(a: np.ndarray, b: np.ndarray) -> float:
     """PSNR in dB of a picture, clipped to [0, 1], against its clean one; peak 1."""
     return float(-10 * np.log10(np.mean((a.clip(0, 1).astype(np.float64) - b) ** 2)))

@@ -5,7 +5,6 @@ from __future__ import annotations
 import ctypes
 import importlib.util
 import re
-import subprocess
 import sys
 import tomllib
 from collections.abc import Mapping
@@ -21,7 +20,7 @@ import pytest
 import torch
 
 import hyperguide
-from conftest import TASKS, Cli, fails
+from conftest import TASKS, Cli, fails, printed_by
 from hyperguide.arrays import GpuArray
 from hyperguide.bundled import bundled_models, bundled_path
 from hyperguide.engines import Engine, OpenVino, Settings, devices, open_engine, opening
@@ -353,9 +352,7 @@ for count in (40, 120):
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads Linux's tables")
 def test_openvino_does_not_keep_something_for_every_size() -> None:
-    words = [sys.executable, "-c", _SIZES]
-    result = subprocess.run(words, capture_output=True, text=True, check=True)
-    before, after = map(int, result.stdout.split())
+    before, after = map(int, printed_by(_SIZES).split())
     assert after - before < 60 << 20, (before, after)
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import replace
@@ -14,7 +13,7 @@ import pytest
 from small_engine import SmallEngine
 
 import hyperguide
-from conftest import TASKS, Cli, fails
+from conftest import TASKS, Cli, fails, printed_by
 from hyperguide.bundled import bundled_path
 from hyperguide.engines import OnnxRuntimeCpu
 from hyperguide.enhancer import Enhancer
@@ -267,9 +266,7 @@ print(int(open("/proc/self/status").read().split("VmHWM:")[1].split()[0]) * 1024
 def test_memory_stays_under_the_limit() -> None:
     """Six megapixels in 400 MB; the process itself and both pictures take half of that."""
     limit = 400 << 20
-    words = [sys.executable, "-c", _PEAK.format(limit=limit)]
-    result = subprocess.run(words, capture_output=True, text=True, check=True)
-    assert int(result.stdout) < limit
+    assert int(printed_by(_PEAK.format(limit=limit))) < limit
 
 
 _LEFT = """
@@ -286,9 +283,7 @@ print(used_bytes() - before)
 @pytest.mark.skipif(sys.platform != "linux", reason="reads Linux's tables")
 def test_pictures_in_parts_leave_no_memory_taken() -> None:
     """ONNX Runtime would keep the most that it ever took, here 220 MB."""
-    words = [sys.executable, "-c", _LEFT]
-    result = subprocess.run(words, capture_output=True, text=True, check=True)
-    assert int(result.stdout) < 110 << 20
+    assert int(printed_by(_LEFT)) < 110 << 20
 
 
 def test_the_command_line_cuts_too(

@@ -136,12 +136,12 @@ class Subject:
         if other is None:
             return Verdict(tuple(checked))
         checked.append("the frame on ONNX Runtime, CPU")
-        psnr = _psnr(self._first.image, other)
+        found = psnr(self._first.image, other)
         least = _AGREES.get(self.file.info.precision, _AGREES_LOWER)
         if self.spec.precision == "bf16":
             least = _AGREES_LOWER
-        if not psnr >= least:
-            return Verdict(tuple(checked), f"the frame differs from ONNX Runtime's, {psnr:.1f} dB")
+        if not found >= least:
+            return Verdict(tuple(checked), f"the frame differs from ONNX Runtime's, {found:.1f} dB")
         return Verdict(tuple(checked))
 
     def still_right(self) -> Verdict:
@@ -242,6 +242,7 @@ def synthetic_frame() -> np.ndarray:
     return np.rint(noisy.clip(0, 255)).astype(np.uint8)
 
 
-def _psnr(one: np.ndarray, other: np.ndarray) -> float:
+def psnr(one: np.ndarray, other: np.ndarray) -> float:
+    """PSNR of two pictures of one type in dB, at its full scale; infinite if they are equal."""
     error = np.mean((one.astype(np.float64) - other) ** 2) / full_scale(one.dtype) ** 2
     return float("inf") if error == 0 else float(-10 * np.log10(error))

@@ -17,7 +17,7 @@ OLDEST = {
     "tensorrt_rtx": "1.2",
 }
 # Module -> extra that installs it.
-_EXTRAS = {
+EXTRAS = {
     "onnxruntime": "cpu",
     "openvino": "openvino",
     "tensorrt": "tensorrt",
@@ -51,7 +51,7 @@ def _extra(module: str) -> str:
     """The extra that installed a package: ONNX Runtime comes in two wheels."""
     if module == "onnxruntime" and any(importlib.metadata.distributions(name="onnxruntime-gpu")):
         return "gpu"
-    return _EXTRAS[module]
+    return EXTRAS[module]
 
 
 def _numbers(version: str) -> tuple[int, ...]:

@@ -10,11 +10,10 @@ import importlib.util
 from dataclasses import dataclass
 from typing import Any
 
-from hyperguide.engines.libraries import import_library
+from hyperguide.engines.libraries import EXTRAS, import_library
 from hyperguide.errors import HyperguideError
 
-# Module -> extra that installs it.
-BUILDERS = {"tensorrt": "tensorrt", "tensorrt_rtx": "rtx"}
+BUILDERS = ("tensorrt", "tensorrt_rtx")
 
 
 @dataclass(frozen=True)
@@ -86,5 +85,5 @@ def open_tensorrt(name: str = "auto") -> TensorRt:
         if importlib.util.find_spec(module) is None:
             continue
         return TensorRt(module, import_library(module))
-    lines = " or ".join(f"pip install 'hyperguide[{BUILDERS[module]}]'" for module in wanted)
+    lines = " or ".join(f"pip install 'hyperguide[{EXTRAS[module]}]'" for module in wanted)
     raise HyperguideError(f"No TensorRT is installed: {lines}.")
