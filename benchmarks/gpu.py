@@ -2,6 +2,7 @@
 
     make bench-gpu                                 # installs first, in .venv-gpu
     python benchmarks/gpu.py --out gpu [--list]
+    python benchmarks/gpu.py --device cuda:0 --seconds 1   # without TensorRT, in two minutes
 
 Goes on behind a step that fails, tells at the end which did, and exits with 1 if one did. OUT holds
 what each step printed, the engines, and the pages: `index.html` one call after the other, with
@@ -15,6 +16,7 @@ import shlex
 import subprocess
 import sys
 import time
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -37,9 +39,13 @@ def main() -> int:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--out", type=Path, default=Path("gpu"))
+    parser.add_argument("--device", action="append", help=f"[{', '.join(_DEVICES)}]")
+    parser.add_argument("--model", action="append", help="a file; may be repeated [all bundled]")
+    parser.add_argument("--seconds", type=float, default=5.0, help="of work for each subject")
     parser.add_argument("--list", action="store_true", help="print the commands and run none")
     given = parser.parse_args()
-    planned = steps(given.out)
+    models = list(map(Path, given.model or bundled_models()))
+    planned = steps(given.out, models, given.device or _DEVICES, given.seconds)
     if given.list:
         print("\n".join(shlex.join(("hyperguide", *step.words)) for step in planned))
         return 0
@@ -50,34 +56,36 @@ def main() -> int:
     return int(bool(failed))
 
 
-def steps(out: Path) -> list[Step]:
-    """All commands in their order."""
+def steps(out: Path, models: Sequence[Path], devices: Sequence[str], seconds: float) -> list[Step]:
+    """All commands in their order; engines are built if `tensorrt` is among the devices."""
+    files = tuple(map(str, models))
     found = [Step("doctor", ("doctor",))]
-    for model in bundled_models():
-        engine = str(out / f"{model.stem}.engine")
-        sizes = "64x64,720x1280,1080x1920"
-        found += [
-            Step(f"verify-{model.stem}", ("verify", str(model))),
-            Step(
-                f"build-{model.stem}",
-                ("build", str(model), "-o", engine, "--shapes", sizes, "--force"),
-            ),
-            Step(f"verify-engine-{model.stem}", ("verify", engine)),
-        ]
-    files = tuple(map(str, bundled_models()))
-    devices = tuple(word for device in _DEVICES for word in ("--device", device))
+    found += [Step(f"verify-{Path(file).stem}", ("verify", file)) for file in files]
+    if any(device.startswith("tensorrt") for device in devices):
+        found += _engines(out, models)
+    every = tuple(word for device in devices for word in ("--device", device))
     shapes = tuple(word for size in _SIZES for word in ("--shape", size))
     batches = tuple(word for batch in (1, 2, 4, 8) for word in ("--batch", str(batch)))
-    first = ("--device", _DEVICES[0])
+    first = ("--device", devices[0])
     plans = {
-        "index": ("--scenario", "single", *devices, *shapes),
+        "index": ("--scenario", "single", *every, *shapes),
         "rate": ("--scenario", "rate", "--fps", "60", *first, "--shape", _SIZES[1]),
         "offline": ("--scenario", "offline", *first, *batches, "--shape", _SIZES[0]),
     }
     for name, plan in plans.items():
         written = ("--html", str(out / f"{name}.html"), "--json", str(out / f"{name}.json"))
-        found.append(Step(f"bench-{name}", ("bench", *files, *plan, *written, "--force")))
+        words = ("bench", *files, *plan, "--seconds", str(seconds), *written, "--force")
+        found.append(Step(f"bench-{name}", words))
     return found
+
+
+def _engines(out: Path, models: Sequence[Path]) -> Iterator[Step]:
+    """Build and verify TensorRT's engine of each file."""
+    for model in models:
+        engine = str(out / f"{model.stem}.engine")
+        build = ("build", str(model), "-o", engine, "--shapes", "64x64,720x1280,1080x1920")
+        yield Step(f"build-{model.stem}", (*build, "--force"))
+        yield Step(f"verify-engine-{model.stem}", ("verify", engine))
 
 
 def run(step: Step, out: Path) -> bool:

@@ -20,11 +20,11 @@ def fields(message: memoryview) -> Iterator[tuple[int, int | memoryview]]:
 
     Raises MalformedError where the bytes end early or are no message.
     """
-    for number, value, _, _ in _spans(message):
+    for number, value, _, _ in spans(message):
         yield number, value
 
 
-def _spans(message: memoryview) -> Iterator[tuple[int, int | memoryview, int, int]]:
+def spans(message: memoryview) -> Iterator[tuple[int, int | memoryview, int, int]]:
     """As `fields`, with where each field starts and ends."""
     position = 0
     while position < len(message):
@@ -54,20 +54,28 @@ def without(message: memoryview, unwanted: Callable[[int, memoryview], bool]) ->
     """
     return b"".join(
         bytes(message[start:end])
-        for number, value, start, end in _spans(message)
+        for number, value, start, end in spans(message)
         if isinstance(value, int) or not unwanted(number, value)
     )
 
 
 def submessage(number: int, content: bytes) -> bytes:
     """A sub-message or string as a field of a message."""
-    encoded = bytearray()
-    for value in (number << 3 | _BYTES, len(content)):
-        while value > 0x7F:
-            encoded.append(value & 0x7F | 0x80)
-            value >>= 7
-        encoded.append(value)
-    return bytes(encoded) + content
+    return _encoded(number << 3 | _BYTES) + _encoded(len(content)) + content
+
+
+def varint_field(number: int, value: int) -> bytes:
+    """A number from 0 on as a field of a message."""
+    return _encoded(number << 3 | _VARINT) + _encoded(value)
+
+
+def _encoded(value: int) -> bytes:
+    found = bytearray()
+    while value > 0x7F:
+        found.append(value & 0x7F | 0x80)
+        value >>= 7
+    found.append(value)
+    return bytes(found)
 
 
 def _varint(message: memoryview, position: int) -> tuple[int, int]:

@@ -43,7 +43,7 @@ class _Fake:
         self.breaks = breaks
         self.file = read_model_file(spec.model)
         self.load_seconds = self.first_seconds = 0.0
-        self.peak_memory = None
+        self.peak_memory = self.gpu = self.gpu_memory = None
         self.engine = SimpleNamespace(name="fake")
         self.calls: list[float] = []
 
@@ -52,6 +52,9 @@ class _Fake:
         if len(self.calls) == self.breaks:
             raise HyperguideError("The engine ran out of memory: close other programs.")
         time.sleep(self.seconds)
+
+    def gpu_clock(self) -> None:
+        return None
 
     def verify(self) -> Verdict:
         return Verdict(("golden samples",), self.wrong)
@@ -136,6 +139,17 @@ def test_medians_that_are_not_sure_are_measured_longer(specs: list[Spec]) -> Non
     assert sure < 0.7
     assert not_sure > 1.2
     assert told["rows"][0]["uncertainty"] < 0.3
+
+
+def test_slow_calls_end_with_the_time_they_may_take(specs: list[Spec]) -> None:
+    """Four times the seconds asked for, though two calls bound no median; none warms up."""
+    fake = _Fake(specs[0], 0.6)
+    fake.first_seconds = 0.6
+    told = _run({"one": fake}, specs[:1], seconds=0.3)
+    assert len(fake.calls) == told["rows"][0]["latency_ms"]["count"] == 2
+    assert told["rows"][0]["uncertainty"] is None
+    assert "?" in table(told)
+    json.loads(json.dumps(told), parse_constant=pytest.fail)
 
 
 @pytest.mark.parametrize(

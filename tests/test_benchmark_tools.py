@@ -44,7 +44,7 @@ def test_the_gpu_recipe_goes_on_behind_a_failure_and_tells(
     import gpu
 
     wrong, right = gpu.Step("wrong", ("info", "nothing")), gpu.Step("right", ("models",))
-    monkeypatch.setattr(gpu, "steps", lambda out: [wrong, right])
+    monkeypatch.setattr(gpu, "steps", lambda *given: [wrong, right])
     monkeypatch.setattr(sys, "argv", ["gpu.py", "--out", str(tmp_path / "out")])
     assert gpu.main() == 1
     assert "failed: wrong\n" in capsys.readouterr().out

@@ -7,6 +7,7 @@ import sys
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,7 @@ from fake_gpu import FakeGpu
 import hyperguide
 from conftest import Cli, fails
 from hyperguide.engine_file import Profile
-from hyperguide.engines import devices
+from hyperguide.engines import TellsTimes, devices
 from hyperguide.engines.tensorrt import cache, engine
 from hyperguide.engines.tensorrt.bindings import TensorRt, open_tensorrt
 from hyperguide.engines.tensorrt.build import Plan
@@ -274,3 +275,15 @@ def test_a_pycuda_that_does_not_load_is_one_sentence(
     monkeypatch.setitem(sys.modules, "pycuda.driver", None)  # importing it raises ImportError
     with pytest.raises(UnavailableError, match=r"pycuda is installed but does not load, .*pip"):
         Gpu(0)
+
+
+def test_the_steps_of_a_call_are_told_through_the_cache_too(
+    exported: Path, gpu: FakeGpu, own_cache: Path
+) -> None:
+    file = read_model_file(exported)
+    image = np.random.default_rng(0).random((1, 3, 32, 48), np.float32)
+    with closing(cache.CachedTensorRt(file)) as engine:
+        assert isinstance(engine, TellsTimes)
+        outputs, times = engine.run_timed({"image": image})
+        assert times.copy_out == 2 * times.compute > 0  # the picture and the map
+        np.testing.assert_array_equal(outputs["enhanced"], engine.run({"image": image})["enhanced"])

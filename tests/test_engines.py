@@ -9,6 +9,7 @@ import sys
 import tomllib
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from importlib.machinery import ModuleSpec
 from itertools import repeat
 from pathlib import Path
@@ -22,8 +23,9 @@ import torch
 import hyperguide
 from conftest import TASKS, Cli, fails, printed_by
 from hyperguide.arrays import GpuArray
-from hyperguide.bundled import bundled_models, bundled_path
+from hyperguide.bundled import bundled_models, bundled_path, model_path
 from hyperguide.engines import Engine, OpenVino, Settings, devices, open_engine, opening
+from hyperguide.engines.byte_graph import of_bytes
 from hyperguide.engines.devices import PROVIDERS
 from hyperguide.engines.libraries import OLDEST
 from hyperguide.engines.onnx_runtime import OnnxRuntimeCuda
@@ -31,6 +33,7 @@ from hyperguide.errors import HyperguideError, UnavailableError
 from hyperguide.guidance_files import encode_map, read_map
 from hyperguide.model_file import DIALS, ModelFile, read_model_file
 from hyperguide.pictures import write_picture
+from hyperguide.pixels import from_tensor, to_tensor
 from hyperguide.training.data.batches import open_data
 from hyperguide.training.data.loader import Loader
 from made_data import STAGE, small_preset
@@ -240,6 +243,39 @@ def test_pictures_in_an_engines_own_memory_are_bound_without_copies(
             pointer = ctypes.cast(result.address, ctypes.POINTER(ctypes.c_float))
             held = np.ctypeslib.as_array(pointer, result.shape)
             np.testing.assert_array_equal(held, expected[name])
+        outputs, times = engine.run_timed({"image": image, **feeds})
+        for name, output in outputs.items():
+            np.testing.assert_array_equal(output, expected[name])
+        assert min(times.copy_in, times.compute, times.copy_out) > 0
+        assert times.compute == max(times.copy_in, times.compute, times.copy_out)
+
+
+@pytest.mark.parametrize("name", [path.stem for path in bundled_models()])
+def test_bytes_are_converted_on_the_gpu_as_the_runtime_does(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The graph is ONNX's own checker's, its result to the bit that of the runtime's conversions.
+
+    By the CPU in the place of a GPU.
+    """
+    monkeypatch.setattr(OnnxRuntimeCuda, "memory", "cpu")
+    monkeypatch.setitem(PROVIDERS, "cuda", "CPUExecutionProvider")
+    file = read_model_file(model_path(name))
+    graph = onnx.load_from_string(of_bytes(file))
+    onnx.checker.check_model(graph, full_check=True)
+    assert [value.name for value in graph.graph.input] == ["image"]
+    shape = (2, 64, 96, file.info.channels)
+    pixels = np.random.default_rng(0).integers(0, 256, shape, np.uint8)
+    tensor, layout = to_tensor(pixels, file.info.channels)
+    with closing(OnnxRuntimeCuda(file)) as engine:
+        expected = engine.run({"image": tensor})
+        timed, _ = engine.run_timed({"image": pixels})
+        for outputs in (engine.run_bytes(pixels), timed):
+            planes = from_tensor(expected["enhanced"], pixels, layout)
+            np.testing.assert_array_equal(outputs["enhanced"], planes)
+            np.testing.assert_allclose(outputs["guidance"], expected["guidance"], atol=1e-6)
+    with pytest.raises(HyperguideError, match="was closed"):
+        engine.run_bytes(pixels)
 
 
 def test_a_strict_gpu_leaves_nothing_to_the_cpu(monkeypatch: pytest.MonkeyPatch) -> None:

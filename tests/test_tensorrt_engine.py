@@ -19,7 +19,8 @@ import hyperguide
 from conftest import Cli, fails
 from hyperguide import engines
 from hyperguide.engine_file import EngineFile, read_engine, sidecar_path
-from hyperguide.engines import TensorRtEngine, devices, open_engine
+from hyperguide.engines import devices, open_engine
+from hyperguide.engines.tensorrt import TensorRtEngine
 from hyperguide.engines.tensorrt import engine as tensorrt_engine
 from hyperguide.engines.tensorrt.bindings import open_tensorrt
 from hyperguide.engines.tensorrt.build import Plan, build_engine

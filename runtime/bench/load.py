@@ -20,7 +20,8 @@ class Load:
     """What a stretch of work took.
 
     latencies: of each call in seconds, in the order in which the calls came.
-    seconds: from the first call to the end of the last one.
+    seconds: from the first call to the end of the last one; at a rate no less than the frames take
+        to come.
     """
 
     latencies: tuple[float, ...]
@@ -107,4 +108,6 @@ def at_rate(
         with ThreadPoolExecutor(servers) as pool:
             for future in [pool.submit(serve, server) for server in range(servers)]:
                 future.result()
-    return Load(tuple(latencies[frame] for frame in sorted(latencies)), max(ends) - began)
+    # Frames that end early come no sooner for that: no more are done in a second than come.
+    seconds = max(max(ends) - began, len(latencies) / fps)
+    return Load(tuple(latencies[frame] for frame in sorted(latencies)), seconds)

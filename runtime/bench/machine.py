@@ -8,13 +8,14 @@ import platform
 import shutil
 import subprocess
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from hyperguide import __version__
+from hyperguide.onnx_messages import INPUT, OUTPUT, described, model, node
 from hyperguide.protobuf import submessage
 
 _PACKAGES = (
@@ -26,7 +27,9 @@ _GPU = (
     *("name", "driver_version", "memory.total", "temperature.gpu", "power.limit"),
     *("clocks.sm", "clocks.max.sm", "clocks.mem", "clocks.max.mem"),
 )
-_SIDE = 1024  # of the matrices whose product is timed
+_SIDE, _SIDE_ON_GPU = 1024, 4096  # of the matrices whose product is timed
+
+Product = Callable[[], object]
 
 
 def describe() -> dict[str, Any]:
@@ -49,11 +52,14 @@ def describe() -> dict[str, Any]:
     }
 
 
-def peaks(seconds: float = 0.5) -> dict[str, float]:
-    """Giga-operations per second that the processor reaches in large matrix products.
+def peaks(seconds: float = 0.5, gpu: int | None = None) -> dict[str, float]:
+    """Giga-operations per second that the machine reaches in large matrix products.
 
     A multiply-accumulate counts as two. By ONNX Runtime on all cores, in `fp32` and in `int8`;
     without it by numpy, in `fp32`.
+
+    gpu: the number of one, for `gpu fp32` and `gpu fp16` by ONNX Runtime's CUDA provider, in the
+        GPU's own memory and without TF32.
     """
     rng = np.random.default_rng(0)
     floats = rng.random((2, _SIDE, _SIDE), np.float32)
@@ -62,15 +68,21 @@ def peaks(seconds: float = 0.5) -> dict[str, float]:
         rng.integers(-128, 128, (_SIDE, _SIDE), np.int8),
     )
     try:
-        return {
-            "fp32": _rate(_product("MatMul", *floats), seconds),
-            "int8": _rate(_product("MatMulInteger", *rounded), seconds),
+        found = {
+            "fp32": _rate(_product("MatMul", *floats), _SIDE, seconds),
+            "int8": _rate(_product("MatMulInteger", *rounded), _SIDE, seconds),
         }
     except ImportError:
-        return {"fp32": _rate(lambda: floats[0] @ floats[1], seconds)}
+        found = {"fp32": _rate(lambda: floats[0] @ floats[1], _SIDE, seconds)}
+    if gpu is not None:
+        large = rng.random((2, _SIDE_ON_GPU, _SIDE_ON_GPU), np.float32)
+        for name, kind in (("gpu fp32", np.float32), ("gpu fp16", np.float16)):
+            product = _product_on_gpu(gpu, *large.astype(kind))
+            found[name] = _rate(product, _SIDE_ON_GPU, seconds)
+    return found
 
 
-def _rate(product: Callable[[], object], seconds: float) -> float:
+def _rate(product: Product, side: int, seconds: float) -> float:
     """The best of several products, in 10^9 operations per second."""
     product()
     best = float("inf")
@@ -79,40 +91,54 @@ def _rate(product: Callable[[], object], seconds: float) -> float:
         began = time.perf_counter()
         product()
         best = min(best, time.perf_counter() - began)
-    return 2 * _SIDE**3 / best / 1e9
+    return 2 * side**3 / best / 1e9
 
 
-def _product(operator: str, one: np.ndarray, other: np.ndarray) -> Callable[[], object]:
+def _product(operator: str, one: np.ndarray, other: np.ndarray) -> Product:
     """ONNX Runtime's product of two matrices. Raises ImportError without it."""
+    session = _session(_product_model(operator, one.dtype, other.dtype), "CPUExecutionProvider")
+    return lambda: session.run(None, {"a": one, "b": other})
+
+
+def _product_on_gpu(index: int, one: np.ndarray, other: np.ndarray) -> Product:
+    """The same in the memory of a GPU."""
+    import onnxruntime
+
+    settings = {"device_id": str(index), "use_tf32": "0"}
+    provider = ("CUDAExecutionProvider", settings)
+    session = _session(_product_model("MatMul", one.dtype, other.dtype), provider)
+    binding = session.io_binding()
+    for name, value in (("a", one), ("b", other)):
+        held = onnxruntime.OrtValue.ortvalue_from_numpy(value, "cuda", index)
+        binding.bind_ortvalue_input(name, held)
+    binding.bind_output("c", "cuda", index)
+
+    def product() -> None:
+        session.run_with_iobinding(binding)
+        binding.synchronize_outputs()
+
+    return product
+
+
+def _session(content: bytes, provider: Any) -> Any:
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 4
-    content = _product_model(operator, one.dtype, other.dtype)
-    session = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
-    return lambda: session.run(None, {"a": one, "b": other})
+    return onnxruntime.InferenceSession(content, options, providers=[provider])
 
 
 def _product_model(operator: str, one: np.dtype, other: np.dtype) -> bytes:
-    """An ONNX file with one operator: https://github.com/onnx/onnx/blob/main/onnx/onnx.proto"""
-    kinds = {"float32": 1, "uint8": 2, "int8": 3}
-    result = kinds["float32"] if operator == "MatMul" else 6  # int32
-
-    def text(number: int, value: str) -> bytes:
-        return submessage(number, value.encode())
-
-    def varint(number: int, value: int) -> bytes:
-        return bytes([number << 3, value])
-
-    def tensor(number: int, name: str, kind: int) -> bytes:
-        sides = submessage(1, text(2, "n")) + submessage(1, text(2, "n"))
-        of_kind = submessage(1, varint(1, kind) + submessage(2, sides))
-        return submessage(number, text(1, name) + submessage(2, of_kind))
-
-    node = text(1, "a") + text(1, "b") + text(2, "c") + text(4, operator)
-    inputs = tensor(11, "a", kinds[one.name]) + tensor(11, "b", kinds[other.name])
-    graph = submessage(1, node) + text(2, "product") + inputs + tensor(12, "c", result)
-    return varint(1, 8) + submessage(7, graph) + submessage(8, varint(2, 13))
+    """An ONNX file with one operator."""
+    result = one.name if operator == "MatMul" else "int32"
+    return model(
+        node(operator, ["a", "b"], ["c"])
+        + submessage(2, b"product")
+        + described(INPUT, "a", one.name, "nn")
+        + described(INPUT, "b", other.name, "nn")
+        + described(OUTPUT, "c", result, "nn"),
+        opset=13,
+    )
 
 
 def _processor() -> str:
@@ -131,15 +157,40 @@ def _cores() -> int:
     return os.cpu_count() or 1
 
 
+def gpu_clock(index: int) -> float | None:
+    """The present clock of a GPU's processors in MHz; None where its driver does not say."""
+    return _asked("clocks.sm", index)
+
+
+def gpu_memory(index: int) -> float | None:
+    """Bytes of a GPU that are taken, by whomever; None where its driver does not say."""
+    mebibytes = _asked("memory.used", index)
+    return None if mebibytes is None else mebibytes * (1 << 20)
+
+
+def _asked(name: str, index: int) -> float | None:
+    values = _query((name,), index)
+    try:
+        return None if values is None else float(values[0])
+    except ValueError:  # "[N/A]"
+        return None
+
+
 def _gpu() -> dict[str, str] | None:
     """The first NVIDIA GPU; None without one."""
+    values = _query(_GPU, 0)
+    return None if values is None else dict(zip(_GPU, values, strict=False))
+
+
+def _query(names: Sequence[str], index: int) -> list[str] | None:
+    """What NVIDIA's tool says of a GPU; None without either."""
     tool = shutil.which("nvidia-smi")
     if tool is None:
         return None
-    words = [tool, f"--query-gpu={','.join(_GPU)}", "--format=csv,noheader,nounits"]
+    words = [tool, f"--id={index}", f"--query-gpu={','.join(names)}"]
+    words.append("--format=csv,noheader,nounits")
     try:
         answer = subprocess.run(words, capture_output=True, text=True, timeout=20, check=True)
     except (OSError, subprocess.SubprocessError):
         return None
-    values = [value.strip() for value in answer.stdout.splitlines()[0].split(",")]
-    return dict(zip(_GPU, values, strict=False))
+    return [value.strip() for value in answer.stdout.splitlines()[0].split(",")]

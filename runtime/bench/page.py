@@ -44,7 +44,12 @@ def page(told: dict[str, Any]) -> str:
 
 def _about(told: dict[str, Any]) -> str:
     machine, plan = told["machine"], told["plan"]
-    rates = {"fp32": "GFLOP/s in fp32", "int8": "GOP/s in int8"}
+    rates = {
+        "fp32": "GFLOP/s in fp32",
+        "int8": "GOP/s in int8",
+        "gpu fp32": "on the GPU GFLOP/s in fp32",
+        "gpu fp16": "in fp16",
+    }
     reached = [f"{value:.0f} {rates[kind]}" for kind, value in machine.get("peaks", {}).items()]
     what = _WHAT[plan["scenario"]].format(**plan)
     lines = [

@@ -5,6 +5,7 @@ from __future__ import annotations
 import tempfile
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 from hyperguide.engine_file import EngineFile
 from hyperguide.engines import Engine
@@ -12,15 +13,23 @@ from hyperguide.model_file import ModelFile
 from hyperguide.protobuf import fields
 
 # Fields of ONNX's messages, https://github.com/onnx/onnx/blob/main/onnx/onnx.proto
-_MODEL_GRAPH, _GRAPH_NODE, _NODE_OP_TYPE = 7, 1, 4
+_MODEL_GRAPH, _GRAPH_NODE, _GRAPH_INITIALIZER = 7, 1, 5
+_NODE_INPUT, _NODE_OUTPUT, _NODE_OP_TYPE = 1, 2, 4
+_TENSOR_TYPE, _TENSOR_NAME = 2, 8
 
-# What ONNX Runtime makes of convolutions.
+# What ONNX Runtime makes of convolutions; None computes in the type of its weights.
 _FUSED = {
-    "Conv": "fp32",
-    "FusedConv": "fp32",
+    "Conv": None,
+    "FusedConv": None,
+    "NhwcConv": None,
     "NhwcFusedConv": "fp16",
     "QLinearConv": "int8",
     "ConvInteger": "int8",
+}
+_TYPES = {1: "fp32", 10: "fp16", 16: "bf16"}
+_PROVIDERS = {
+    "ONNX Runtime, CPU": "CPUExecutionProvider",
+    "ONNX Runtime, CUDA": "CUDAExecutionProvider",
 }
 _OPENVINO = {"f32": "fp32", "f16": "fp16", "bf16": "bf16", "i8": "int8", "u8": "int8"}
 
@@ -37,9 +46,8 @@ def convolutions(
         return None
     if engine.name.startswith("OpenVINO"):
         return _of_openvino(file, precision == "bf16")
-    if engine.name == "ONNX Runtime, CPU":
-        return _of_onnx_runtime(file)
-    return None
+    provider = next((p for name, p in _PROVIDERS.items() if engine.name.startswith(name)), None)
+    return None if provider is None else _of_onnx_runtime(file, provider)
 
 
 def _of_openvino(file: ModelFile, bf16: bool) -> dict[str, int]:
@@ -57,7 +65,7 @@ def _of_openvino(file: ModelFile, bf16: bool) -> dict[str, int]:
     return dict(sorted(found.items()))
 
 
-def _of_onnx_runtime(file: ModelFile) -> dict[str, int]:
+def _of_onnx_runtime(file: ModelFile, provider: str) -> dict[str, int]:
     import onnxruntime
 
     with tempfile.TemporaryDirectory() as folder:
@@ -65,15 +73,34 @@ def _of_onnx_runtime(file: ModelFile) -> dict[str, int]:
         options = onnxruntime.SessionOptions()
         options.log_severity_level = 4
         options.optimized_model_filepath = str(path)
-        onnxruntime.InferenceSession(file.content, options, providers=["CPUExecutionProvider"])
+        onnxruntime.InferenceSession(file.content, options, providers=[provider])
         content = path.read_bytes()
     graph = next(value for number, value in fields(memoryview(content)) if number == _MODEL_GRAPH)
-    assert isinstance(graph, memoryview)
+    return _census(graph)
+
+
+def _census(graph: Any) -> dict[str, int]:
+    """The convolutions of an optimised graph by precision."""
+    types: dict[str, int] = {}
+    nodes: list[list[tuple[int, Any]]] = []
+    message: Any
+    for number, message in fields(graph):
+        if number == _GRAPH_INITIALIZER:
+            told: dict[int, Any] = dict(fields(message))
+            types[_text(told[_TENSOR_NAME])] = told[_TENSOR_TYPE]
+        elif number == _GRAPH_NODE:
+            nodes.append(list(fields(message)))
     found: Counter[str] = Counter()
-    for number, node in fields(graph):
-        if number == _GRAPH_NODE:
-            assert isinstance(node, memoryview)
-            kind = bytes(dict(fields(node))[_NODE_OP_TYPE]).decode()
-            if kind in _FUSED:
-                found[_FUSED[kind]] += 1
+    for node in nodes:
+        kind = next(_text(value) for number, value in node if number == _NODE_OP_TYPE)
+        inputs = [_text(value) for number, value in node if number == _NODE_INPUT]
+        if kind == "DequantizeLinear":  # what it makes is of its scale's type
+            output = next(_text(value) for number, value in node if number == _NODE_OUTPUT)
+            types[output] = types.get(inputs[1], 1)
+        elif kind in _FUSED:
+            found[_FUSED[kind] or _TYPES.get(types.get(inputs[1], 0), "unknown")] += 1
     return dict(sorted(found.items()))
+
+
+def _text(value: Any) -> str:
+    return bytes(value).decode()

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import math
+import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from statistics import fmean
@@ -20,8 +22,10 @@ Scenario = Literal["single", "streams", "rate", "offline"]
 
 # Above this growth of the latency with each second of frames an engine does not keep up.
 _BEHIND = 0.02
-# How many times the rounds asked for a run may take where the medians are not sure enough.
+# How many times the rounds and seconds asked for a run may take where medians are not sure enough.
 _MORE_ROUNDS = 4
+# A call of so many seconds has no other call before it to warm up, but a pause of so many.
+_SLOW, _PAUSE = 0.5, 0.3
 
 
 @dataclass(frozen=True)
@@ -93,7 +97,7 @@ def measure(
             _go_on(row, subjects[rows.index(row)], plan)
         for number, subject in subjects.items():
             if not rows[number].verdict.problem:
-                rows[number].stages = subject.stages()
+                _tell_stages(rows[number], subject)
     progress("done", steps, steps)
     return rows
 
@@ -104,9 +108,14 @@ def _turns(plan: Plan, rows: Sequence[Row]) -> Iterator[tuple[int, Row]]:
     for turn in range(plan.rounds * (_MORE_ROUNDS if asks else 1)):
         for i in range(len(rows)):
             row = rows[(turn + i) % len(rows)]
-            failed = bool(row.verdict.problem)
-            if not failed and (turn < plan.rounds or not _sure(plan, row)):
+            if row.verdict.problem or _spent(plan, row):
+                continue
+            if turn < plan.rounds or not _sure(plan, row):
                 yield turn, row
+
+
+def _spent(plan: Plan, row: Row) -> bool:
+    return sum(load.seconds for load in row.loads) >= _MORE_ROUNDS * plan.seconds
 
 
 def _sure(plan: Plan, row: Row) -> bool:
@@ -132,6 +141,8 @@ def _prepared(row: Row, plan: Plan, open_subject: Open) -> Subject | None:
         "load_seconds": subject.load_seconds,
         "first_call_seconds": subject.first_seconds,
         "peak_memory_bytes": subject.peak_memory,
+        "gpu": subject.gpu,
+        "gpu_memory_bytes": subject.gpu_memory,
         "giga_macs": None if work is None else work * row.spec.pixels / 1e6,
     }
     row.ran = convolutions(subject.file, subject.engine, row.spec.precision)
@@ -143,23 +154,40 @@ def _prepared(row: Row, plan: Plan, open_subject: Open) -> Subject | None:
     return subject
 
 
+def _tell_stages(row: Row, subject: Subject) -> None:
+    try:
+        row.stages = subject.stages()
+    except HyperguideError as error:
+        _fail(row, error)
+
+
 def _go_on(row: Row, subject: Subject, plan: Plan) -> None:
     """Another stretch of a subject; one that fails or computes wrong now was never fast."""
     try:
         row.loads.append(_stretch(subject, plan))
+        row.facts["gpu_clock_mhz"] = subject.gpu_clock()
     except HyperguideError as error:
-        row.verdict = Verdict(row.verdict.checked, str(error).rstrip("."))
+        _fail(row, error)
     if plan.verify and row.verdict.passed:
         still = subject.still_right()
         if still.problem:
             row.verdict = still
-    if row.verdict.problem:
-        row.loads.clear()
+            row.loads.clear()
+
+
+def _fail(row: Row, error: HyperguideError) -> None:
+    """What fails once was never fast."""
+    row.verdict = Verdict(row.verdict.checked, str(error).rstrip("."))
+    row.loads.clear()
 
 
 def _stretch(subject: Subject, plan: Plan) -> Load:
     seconds = plan.seconds / plan.rounds
-    subject.call()  # threads of the subject before may hold the cores for a moment yet
+    # Threads of the subject before may hold the cores for a moment yet.
+    if subject.first_seconds < _SLOW:
+        subject.call()
+    else:
+        time.sleep(_PAUSE)
     match plan.scenario:
         case "streams":
             return at_once(subject.call, plan.streams, seconds)
@@ -201,14 +229,17 @@ def _as_json(row: Row, plan: Plan, peaks: dict[str, float]) -> dict[str, Any]:
     latencies = load.latencies
     told["latency_ms"] = summary(latencies)
     told["latencies_ms"] = [round(1000 * value, 3) for value in latencies]
-    told["uncertainty"] = uncertainty(latencies)
+    unsure = uncertainty(latencies)
+    told["uncertainty"] = unsure if math.isfinite(unsure) else None  # JSON knows no infinity
     told["pictures_per_second"] = load.calls_per_second * spec.batch
     told["stages_ms"] = {name: 1000 * value for name, value in row.stages.items()}
     if row.facts["giga_macs"] is not None:
         told["giga_macs_per_second"] = row.facts["giga_macs"] * load.calls_per_second
-        ran = row.ran or {}  # empty for GPUs: they do not tell, and the peaks are the processor's
-        kind = "int8" if 2 * ran.get("int8", 0) > sum(ran.values()) else "fp32"
-        if ran and kind in peaks:
+        ran = row.ran or {}
+        kind = max(ran, key=lambda name: ran[name], default="")
+        if row.facts["gpu"] is not None:
+            kind = f"gpu {kind}"
+        if kind in peaks:
             share = 2 * told["giga_macs_per_second"] / peaks[kind]
             told["share_of_peak"] = {"of": kind, "share": share}
     if plan.scenario == "rate":

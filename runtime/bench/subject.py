@@ -19,7 +19,8 @@ from hyperguide.engines import (
     Engine,
     Settings,
     TakesBytes,
-    TensorRtEngine,
+    TakesGpuArrays,
+    TellsTimes,
     fastest,
     open_engine,
 )
@@ -30,6 +31,8 @@ from hyperguide.model_file import ENHANCED, IMAGE, KERNEL, ModelFile
 from hyperguide.pixels import from_tensor, full_scale, layout_of, pad_to_multiple, to_tensor
 from hyperguide.result import Result
 from hyperguide.verify import compare_golden
+
+from .machine import gpu_clock, gpu_memory
 
 # Least PSNR in dB against another engine, by precision. Engines round differently before they
 # quantise; what is wrong is much farther off.
@@ -81,8 +84,10 @@ class Subject:
 
     at_once: calls that may come at the same time. threads: of one; 0 takes one per core.
     load_seconds: until the file was loaded. first_seconds: of the first call after that.
+    gpu: the number of the GPU that it runs on; None for the CPU.
     peak_memory: bytes that loading and the first call took at most; None where the system does not
-        say.
+        say. gpu_memory: bytes of the GPU that they took, whoever else took some meanwhile; of the
+        first subject of a process with what CUDA itself takes, half a gigabyte.
     Raises HyperguideError where the file or its engine cannot be loaded or called.
     """
 
@@ -97,7 +102,7 @@ class Subject:
     ) -> None:
         self.spec = spec
         settings = Settings(threads, at_once, bf16=spec.precision == "bf16", report=building)
-        memory = PeakMemory()
+        memory, before = PeakMemory(), gpu_memory(spec.device.index)
         began = time.perf_counter()
         self.file = read_file(spec.model, trust)
         self.engine: Engine
@@ -107,6 +112,7 @@ class Subject:
             self.engine = open_engine(self.file, spec.device, settings)
         self._enhancer = Enhancer(self.file, self.engine, tile=None, at_once=at_once)
         self.load_seconds = time.perf_counter() - began
+        self.gpu = spec.device.index if isinstance(self.engine, TakesGpuArrays) else None
         self.frame = _shaped(frame, spec, self.file.info.channels)
         self.dials: dict[str, Any] = {}
         if KERNEL in self.file.inputs:  # without one it would have less to do
@@ -115,6 +121,8 @@ class Subject:
         self._first = self.call()
         self.first_seconds = time.perf_counter() - began
         self.peak_memory = memory.taken()
+        after = None if self.gpu is None else gpu_memory(self.gpu)
+        self.gpu_memory = None if before is None or after is None else after - before
         self._last = self._first
 
     def call(self) -> Result:
@@ -154,29 +162,42 @@ class Subject:
             f"calls on the same frame differ by {difference.max()} levels",
         )
 
+    def gpu_clock(self) -> float | None:
+        """The present clock of its GPU in MHz; None for those on the CPU."""
+        return None if self.gpu is None else gpu_clock(self.gpu)
+
     def stages(self, repeats: int = 5) -> dict[str, float]:
         """Where a call's time goes, medians in seconds.
 
         `pre` and `post` convert the picture's bytes to and from floats; `engine` is the engine's
-        call, which on a GPU of TensorRT's is told as `copy in`, `compute` and `copy out`. Engines
-        that convert bytes themselves have but one stage.
+        call, which on a GPU is told as `copy in`, `compute` and `copy out`. Engines
+        and files that convert bytes themselves have but one stage on a CPU.
         """
-        if not self.dials and isinstance(self.engine, TakesBytes):
+        converts = not self.dials and isinstance(self.engine, TakesBytes)
+        takes_bytes = converts or self.file.info.io == "uint8"
+        timed = self.engine if isinstance(self.engine, TellsTimes) else None
+        if takes_bytes and not timed:
             return {"engine": median(self._seconds(self.call) for _ in range(repeats))}
         layout = layout_of(self.frame)
         multiple = self.file.info.size_multiple
         whole = slice(None)
         dials = check_dials(layout.size(self.frame), self.file.info.guidance, **self.dials)
         feeds = dials.feeds(whole, whole, multiple)
+        _, height, width = layout.size(self.frame)
         found: dict[str, list[float]] = {}
         for _ in range(repeats):
             began = time.perf_counter()
-            tensor, _ = to_tensor(self.frame, self.file.info.channels)
-            feeds[IMAGE] = pad_to_multiple(tensor, multiple)
+            if takes_bytes:
+                pixels = self.frame if layout.batched else self.frame[None]
+                pixels = pixels if layout.planes else pixels[..., None]
+                feeds[IMAGE] = pad_to_multiple(pixels, multiple, rows_axis=1)
+            else:
+                tensor, _ = to_tensor(self.frame, self.file.info.channels)
+                feeds[IMAGE] = pad_to_multiple(tensor, multiple)
             ready = time.perf_counter()
             times: dict[str, float] = {}
-            if isinstance(self.engine, TensorRtEngine):
-                outputs, on_gpu = self.engine.run_timed(feeds)
+            if timed:
+                outputs, on_gpu = timed.run_timed(feeds)
                 times |= {
                     "copy in": on_gpu.copy_in / 1000,
                     "compute": on_gpu.compute / 1000,
@@ -186,8 +207,10 @@ class Subject:
                 outputs = self.engine.run(feeds)
                 times["engine"] = time.perf_counter() - ready
             computed = time.perf_counter()
-            _, height, width = layout.size(self.frame)
-            from_tensor(outputs[ENHANCED][..., :height, :width], self.frame, layout)
+            if takes_bytes:
+                np.ascontiguousarray(outputs[ENHANCED][:, :height, :width])
+            else:
+                from_tensor(outputs[ENHANCED][..., :height, :width], self.frame, layout)
             times |= {"pre": ready - began, "post": time.perf_counter() - computed}
             for name, value in times.items():
                 found.setdefault(name, []).append(value)

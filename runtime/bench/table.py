@@ -24,7 +24,7 @@ def table(told: dict[str, Any]) -> str:
 
 def head(scenario: str) -> list[str]:
     """The names of the columns; the first two are left-aligned words."""
-    names = ["model", "engine", "ran in", "size", "batch", "p50 ms", "p90 ms", "p99 ms"]
+    names = ["model", "engine", "ran in", "size", "batch", "p50 ms", "+-", "p90 ms", "p99 ms"]
     names += ["pictures/s", "GMAC/s", "of peak", "memory MB"]
     return [*names, *(["keeps up"] if scenario == "rate" else []), "checked"]
 
@@ -33,8 +33,11 @@ def cells(row: dict[str, Any], scenario: str) -> list[str]:
     """A subject that was timed, column by column."""
     height, width = row["size"]
     peak, memory = row.get("share_of_peak"), row["peak_memory_bytes"]
+    if row["gpu"] is not None:
+        memory = row["gpu_memory_bytes"]
     found = [row["model"], row["engine"], _ran_in(row), f"{width}x{height}", str(row["batch"])]
-    found += [f"{row['latency_ms'][name]:.1f}" for name in ("p50", "p90", "p99")]
+    p50, p90, p99 = (f"{row['latency_ms'][name]:.1f}" for name in ("p50", "p90", "p99"))
+    found += [p50, _sure_to(row["uncertainty"]), p90, p99]
     found.append(f"{row['pictures_per_second']:.1f}")
     work = row.get("giga_macs_per_second")
     found.append(f"{work:.1f}" if work is not None else "-")
@@ -44,6 +47,11 @@ def cells(row: dict[str, Any], scenario: str) -> list[str]:
         late = f"no, {row['latency_growth']:.2f} s later each second"
         found.append("yes" if row["keeps_up"] else late)
     return [*found, "yes" if row["verified"] else "FAILED" if row["problem"] else "NO"]
+
+
+def _sure_to(share: float | None) -> str:
+    """Half of the 95 % interval of a median; too few calls bound it by nothing."""
+    return "?" if share is None else f"{100 * share:.1f} %"
 
 
 def _ran_in(row: dict[str, Any]) -> str:

@@ -18,7 +18,7 @@ from hyperguide.bench.run import Plan, measure, record
 from hyperguide.bench.subject import Spec, Subject, synthetic_frame
 from hyperguide.bench.table import table
 from hyperguide.bundled import model_path
-from hyperguide.engines import Device
+from hyperguide.engines import Device, why_absent
 from hyperguide.errors import HyperguideError
 from hyperguide.pictures import read_picture
 from hyperguide.pixels import full_scale
@@ -166,7 +166,9 @@ def bench(
                 task, description=what, completed=done, total=steps
             ),
         )
-    told = record(rows, plan, describe() | {"peaks": peaks()})
+    gpus = [row.facts["gpu"] for row in rows if row.facts.get("gpu") is not None]
+    gpu = gpus[0] if gpus and why_absent("cuda") is None else None
+    told = record(rows, plan, describe() | {"peaks": peaks(gpu=gpu)})
     told["made"] = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
     told["command"] = ["hyperguide", *sys.argv[1:]]
     click.echo(table(told))

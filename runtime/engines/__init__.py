@@ -7,11 +7,18 @@ from hyperguide.model_file import ModelFile
 
 from .auto import fastest
 from .devices import DEVICES, KINDS, Device, parse_device, why_absent
-from .engine import CALLS_ON_GPU, Engine, KeepsMemory, TakesBytes, TakesGpuArrays, closed
+from .engine import (
+    CALLS_ON_GPU,
+    Engine,
+    KeepsMemory,
+    TakesBytes,
+    TakesGpuArrays,
+    TellsTimes,
+    closed,
+)
 from .onnx_runtime import OnnxRuntimeCpu
 from .opening import Report, Settings, open_device, why_not
 from .openvino import OpenVino
-from .tensorrt import TensorRtEngine
 
 __all__ = [
     "CALLS_ON_GPU",
@@ -26,7 +33,7 @@ __all__ = [
     "Settings",
     "TakesBytes",
     "TakesGpuArrays",
-    "TensorRtEngine",
+    "TellsTimes",
     "closed",
     "fastest",
     "open_device",

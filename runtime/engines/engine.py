@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 
@@ -94,4 +95,22 @@ class TakesGpuArrays(Protocol):
         image: as the file's input of that name; any dials are in the host's memory.
         Returns `enhanced` and `guidance`, computed when this returns.
         """
+        ...
+
+
+@dataclass(frozen=True)
+class Times:
+    """Of one call on a GPU, in milliseconds."""
+
+    copy_in: float
+    compute: float
+    copy_out: float
+
+
+@runtime_checkable
+class TellsTimes(Protocol):
+    """What an engine offers beside `Engine` if its copies can be told from what it computes."""
+
+    def run_timed(self, feeds: Mapping[str, np.ndarray]) -> tuple[dict[str, np.ndarray], Times]:
+        """Run as `Engine.run` does, one step after the other, and say how long each took."""
         ...

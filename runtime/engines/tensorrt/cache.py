@@ -21,6 +21,7 @@ from hyperguide.engine_file import (
     read_engine,
     write_engine,
 )
+from hyperguide.engines.engine import Times
 from hyperguide.errors import HyperguideError, UnavailableError
 from hyperguide.file_lock import file_lock
 from hyperguide.model_file import IMAGE, KERNEL, ModelFile
@@ -65,6 +66,10 @@ class CachedTensorRt:
     def run(self, feeds: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         """Run once; see `Engine.run`."""
         return self._engine(bool(feeds.keys() - {IMAGE, KERNEL})).run(feeds)
+
+    def run_timed(self, feeds: Mapping[str, np.ndarray]) -> tuple[dict[str, np.ndarray], Times]:
+        """Run once and say how long each step took; see `TellsTimes.run_timed`."""
+        return self._engine(bool(feeds.keys() - {IMAGE, KERNEL})).run_timed(feeds)
 
     def run_on_gpu(self, image: GpuArray, dials: Mapping[str, np.ndarray]) -> dict[str, GpuArray]:
         """Run once on the GPU's memory; see `TakesGpuArrays.run_on_gpu`."""

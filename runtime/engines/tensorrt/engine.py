@@ -11,13 +11,13 @@ import numpy as np
 
 from hyperguide.arrays import GpuArray
 from hyperguide.engine_file import EngineFile
-from hyperguide.engines.engine import CALLS_ON_GPU, closed, failure
+from hyperguide.engines.engine import CALLS_ON_GPU, Times, closed, failure
 from hyperguide.errors import HyperguideError
 from hyperguide.model_file import IMAGE, default_feeds
 
 from .bindings import Messages, open_tensorrt
 from .cuda import Gpu
-from .lane import Lane, Times
+from .lane import Lane
 
 T = TypeVar("T")
 

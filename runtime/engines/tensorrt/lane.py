@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from hyperguide.arrays import GpuArray
+from hyperguide.engines.engine import Times
 from hyperguide.model_file import IMAGE
 
 from .cuda import Gpu
@@ -18,15 +18,6 @@ Shapes = dict[str, tuple[int, ...]]
 
 # Called with the input whose shape the engine does not take; raises.
 Refuse = Callable[[str, tuple[int, ...]], None]
-
-
-@dataclass(frozen=True)
-class Times:
-    """Of one call, in milliseconds, as the GPU's own events measure them."""
-
-    copy_in: float
-    compute: float
-    copy_out: float
 
 
 class Lane:
@@ -62,7 +53,7 @@ class Lane:
         return self._results()
 
     def run_timed(self, values: Mapping[str, np.ndarray]) -> tuple[dict[str, np.ndarray], Times]:
-        """Run once, and say how long each step took."""
+        """Run once, and say how long each step took by the GPU's own events."""
         self._prepare(values)
         start, sent, computed, fetched = (self._gpu.event() for _ in range(4))
         start.record(self._stream)

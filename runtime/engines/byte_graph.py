@@ -1,0 +1,66 @@
+"""A file's graph between conversions of bytes, for engines that run what a file says.
+
+Without an ONNX library: see `hyperguide.export.byte_pictures` for the same with one.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from hyperguide.model_file import ENHANCED, IMAGE, ModelFile
+from hyperguide.onnx_messages import INPUT, NODE, OUTPUT, described, node, scalar
+from hyperguide.protobuf import fields, spans, submessage, without
+
+_MODEL_GRAPH = 7
+_NODE_INPUT, _NODE_OUTPUT = 1, 2
+
+_PLANES = {IMAGE: "image_planes", ENHANCED: "enhanced_planes"}
+
+
+def of_bytes(file: ModelFile) -> bytes:
+    """The file, but it takes `image` and gives `enhanced` as uint8 of shape (N, H, W, C).
+
+    Its only input, the dials are constants. To the bit what `pixels.to_tensor` and
+    `pixels.from_tensor` make of bytes.
+    """
+    content = memoryview(file.content)
+    graph: Any = next(value for number, value in fields(content) if number == _MODEL_GRAPH)
+    sides = ("N", "H", "W", file.info.channels)
+
+    def is_replaced(number: int, item: memoryview) -> bool:
+        return number in (NODE, INPUT) or (number == OUTPUT and _name(item) == ENHANCED)
+
+    parts = [
+        scalar("byte_to_share", 1 / 255),
+        scalar("share_to_byte", 255),
+        node("Cast", [IMAGE], ["image_levels"], to=1),
+        node("Mul", ["image_levels", "byte_to_share"], ["image_shares"]),
+        node("Transpose", ["image_shares"], [_PLANES[IMAGE]], perm=(0, 3, 1, 2)),
+        *(submessage(NODE, _renamed(item)) for number, item in fields(graph) if number == NODE),
+        node("Transpose", [_PLANES[ENHANCED]], ["enhanced_shares"], perm=(0, 2, 3, 1)),
+        node("Mul", ["enhanced_shares", "share_to_byte"], ["unrounded"]),
+        node("Round", ["unrounded"], ["levels"]),
+        node("Cast", ["levels"], [ENHANCED], to=2),
+        described(INPUT, IMAGE, "uint8", sides),
+        described(OUTPUT, ENHANCED, "uint8", sides),
+    ]
+    rest = without(content, lambda number, _: number == _MODEL_GRAPH)
+    return rest + submessage(_MODEL_GRAPH, without(graph, is_replaced) + b"".join(parts))
+
+
+def _renamed(message: Any) -> bytes:
+    """A node that reads and writes planes where it had the file's own pictures."""
+    return b"".join(
+        submessage(number, _PLANES.get(_text(value), _text(value)).encode())
+        if number in (_NODE_INPUT, _NODE_OUTPUT)
+        else bytes(message[start:end])
+        for number, value, start, end in spans(message)
+    )
+
+
+def _name(message: Any) -> str:
+    return _text(dict(fields(message)).get(1, b""))
+
+
+def _text(value: Any) -> str:
+    return bytes(value).decode()

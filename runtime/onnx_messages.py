@@ -1,0 +1,66 @@
+"""Parts of an ONNX file, written as protocol buffers without an ONNX library.
+
+Numbers of fields: https://github.com/onnx/onnx/blob/main/onnx/onnx.proto
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+
+from .protobuf import submessage, varint_field
+
+# Fields of a graph.
+NODE, INITIALIZER, INPUT, OUTPUT = 1, 5, 11, 12
+
+# ONNX's numbers of types.
+TYPES = {"float32": 1, "uint8": 2, "int8": 3, "int32": 6, "float16": 10}
+
+_INT, _INTS = 2, 7  # kinds of attributes
+
+
+def node(
+    operator: str,
+    inputs: Iterable[str],
+    outputs: Iterable[str],
+    **attributes: int | Sequence[int],
+) -> bytes:
+    """A node as a field of a graph."""
+    message = b"".join(_text(1, name) for name in inputs)
+    message += b"".join(_text(2, name) for name in outputs)
+    message += _text(4, operator)
+    message += b"".join(_attribute(name, value) for name, value in attributes.items())
+    return submessage(NODE, message)
+
+
+def described(field: int, name: str, kind: str, sides: Iterable[str | int]) -> bytes:
+    """An input or output as a field of a graph; sides are numbers or names of what varies."""
+    shape = b"".join(
+        submessage(1, varint_field(1, side) if isinstance(side, int) else _text(2, side))
+        for side in sides
+    )
+    tensor = varint_field(1, TYPES[kind]) + submessage(2, shape)
+    return submessage(field, _text(1, name) + submessage(2, submessage(1, tensor)))
+
+
+def scalar(name: str, value: float) -> bytes:
+    """A number of fp32 as a field of a graph."""
+    content = varint_field(2, TYPES["float32"]) + _text(8, name)
+    return submessage(INITIALIZER, content + submessage(9, np.array(value, "<f4").tobytes()))
+
+
+def model(graph: bytes, opset: int = 18) -> bytes:
+    """A file with the fields of a graph."""
+    return varint_field(1, 8) + submessage(7, graph) + submessage(8, varint_field(2, opset))
+
+
+def _attribute(name: str, value: int | Sequence[int]) -> bytes:
+    if isinstance(value, int):
+        return submessage(5, _text(1, name) + varint_field(3, value) + varint_field(20, _INT))
+    items = b"".join(varint_field(8, item) for item in value)
+    return submessage(5, _text(1, name) + items + varint_field(20, _INTS))
+
+
+def _text(number: int, value: str) -> bytes:
+    return submessage(number, value.encode())
