@@ -13,10 +13,13 @@ import argparse
 import tempfile
 import time
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
+from statistics import median
 
 import numpy as np
 import torch
+from turns import in_turns
 
 import hyperguide
 from hyperguide.export.cost import kilo_macs
@@ -98,13 +101,8 @@ def _run(preset: Preset, arguments: argparse.Namespace, folder: Path, steps: int
 def _milliseconds(enhancers: list[hyperguide.Enhancer]) -> list[float]:
     """Median time of each for a megapixel, in milliseconds."""
     image = np.random.default_rng(0).integers(0, 256, (1000, 1000, 3), np.uint8)
-    times: list[list[float]] = [[] for _ in enhancers]
-    for _ in range(7):
-        for enhancer, taken in zip(enhancers, times, strict=True):
-            began = time.perf_counter()
-            enhancer(image)
-            taken.append(time.perf_counter() - began)
-    return [1000 * float(np.median(taken[1:])) for taken in times]
+    taken = in_turns([partial(enhancer, image) for enhancer in enhancers], 0, fewest=8)
+    return [1000 * median(times) for times in taken]
 
 
 if __name__ == "__main__":

@@ -74,6 +74,23 @@ def test_batch(device: str, batch: int, photo: np.ndarray, in_turns: InTurns) ->
     assert result.image.shape == frames.shape
 
 
+@pytest.mark.parametrize("device", DEVICES)
+def test_stream(device: str, photo: np.ndarray, in_turns: InTurns) -> None:
+    """A frame of a video, whose map is mixed with that of the frame before."""
+    enhancer = _enhancer("denoise", device)
+    frame = resized(photo, 480, 640, 3)
+    stream = enhancer.stream()
+    result = in_turns(
+        lambda: stream(frame),
+        lambda: enhancer(frame),
+        group="denoise-fast, a frame of a video of 640x480",
+        against="the picture alone",
+        precision=enhancer.info.precision,
+        engine=enhancer.engine,
+    )
+    assert result.image.shape == frame.shape
+
+
 @pytest.mark.long
 @pytest.mark.parametrize("name", PAPER)
 @pytest.mark.parametrize("device", DEVICES)
