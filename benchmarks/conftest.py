@@ -22,7 +22,7 @@ from hyperguide.bench.statistics import percentile, summary
 from hyperguide.bench.subject import synthetic_frame
 
 # For each benchmark, of its subject's work and its reference's.
-_SECONDS = float(os.environ.get("HYPERGUIDE_BENCH_SECONDS", "6"))
+_SECONDS = float(os.environ.get("HYPERGUIDE_BENCH_SECONDS", "5"))
 _ROUNDS = 5, 200  # at least and at most
 
 Action = Callable[[], Any]

@@ -39,10 +39,19 @@ def _dials(enhancer: hyperguide.Enhancer) -> dict[str, Any]:
     return {"kernel": np.full((15, 15), 1 / 225, np.float32)}
 
 
-@pytest.mark.parametrize("size", SIZES)
+def _frames() -> list[object]:
+    """Every file in every size; in ten minutes one size of each, where deblurring takes seconds."""
+    return [
+        pytest.param(name, size, marks=() if size == quick else pytest.mark.long)
+        for name in FILES
+        for quick in ["640x480" if name.startswith("deblur") else "1280x720"]
+        for size in SIZES
+    ]
+
+
 @pytest.mark.parametrize("device", DEVICES)
-@pytest.mark.parametrize("name", FILES)
-def test_frame(name: str, device: str, size: str, photo: np.ndarray, in_turns: InTurns) -> None:
+@pytest.mark.parametrize(("name", "size"), _frames())
+def test_frame(name: str, size: str, device: str, photo: np.ndarray, in_turns: InTurns) -> None:
     enhancer = _enhancer(name, device)
     reference = _enhancer(name.removesuffix("-int8"), "cpu")
     frame = resized(photo, *SIZES[size], enhancer.info.channels)

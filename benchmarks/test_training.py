@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import skimage.data
 import torch
+from pytest_benchmark.fixture import BenchmarkFixture
 
 from conftest import InTurns
 from hyperguide.pictures import write_picture
@@ -30,7 +31,9 @@ def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.parametrize("task", list(TASKS))
-def test_step(task: str, photos: Path, tmp_path: Path, in_turns: InTurns) -> None:
+def test_step(
+    task: str, photos: Path, tmp_path: Path, in_turns: InTurns, benchmark: BenchmarkFixture
+) -> None:
     torch.set_num_threads(1)
     preset = load_preset(task, "fast")
     data = open_data(preset, [photos])
@@ -44,6 +47,8 @@ def test_step(task: str, photos: Path, tmp_path: Path, in_turns: InTurns) -> Non
         crop=preset.schedule.stages[0].crop,
     )
     assert torch.isfinite(loss)
+    if benchmark.enabled:
+        benchmark.extra_info["steps_per_second"] = 1000 / benchmark.extra_info["p50_ms"]
 
 
 def _step(

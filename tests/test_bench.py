@@ -111,12 +111,13 @@ def test_what_is_wrong_is_failed_not_fast(specs: list[Spec]) -> None:
     assert "Failed: one on cpu: enhanced is off by 1." in page(told)
 
 
+@pytest.mark.parametrize("breaks", [2, 9], ids=["warming up", "in the middle"])
 @pytest.mark.parametrize("scenario", ["single", "streams", "rate"])
-def test_a_call_that_fails_in_the_middle_costs_its_own_figures_only(
-    scenario: Scenario, specs: list[Spec]
+def test_a_call_that_fails_costs_its_own_figures_only(
+    scenario: Scenario, breaks: int, specs: list[Spec]
 ) -> None:
     fakes = {
-        "one": _Fake(specs[0], 0.005, breaks=3),
+        "one": _Fake(specs[0], 0.005, breaks=breaks),
         "two": _Fake(specs[1], 0.005),
         "three": _Fake(specs[2], 0.005),
     }

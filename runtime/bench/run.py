@@ -26,6 +26,8 @@ _BEHIND = 0.02
 _MORE_ROUNDS = 4
 # A call of so many seconds has no other call before it to warm up, but a pause of so many.
 _SLOW, _PAUSE = 0.5, 0.3
+# How many results are kept while a call computes its own: the first one and the latest.
+_RESULTS = 2
 
 
 @dataclass(frozen=True)
@@ -146,11 +148,16 @@ def _prepared(row: Row, plan: Plan, open_subject: Open) -> Subject | None:
         "giga_macs": None if work is None else work * row.spec.pixels / 1e6,
     }
     row.ran = convolutions(subject.file, subject.engine, row.spec.precision)
-    if plan.verify:
-        row.verdict = subject.verify()
-        if not row.verdict.passed:
-            subject.close()
-            return None
+    try:
+        for _ in range(_RESULTS):
+            _warm_up(subject, plan)
+        if plan.verify:
+            row.verdict = subject.verify()
+    except HyperguideError as error:
+        _fail(row, error)
+    if row.verdict.problem:
+        subject.close()
+        return None
     return subject
 
 
@@ -183,11 +190,7 @@ def _fail(row: Row, error: HyperguideError) -> None:
 
 def _stretch(subject: Subject, plan: Plan) -> Load:
     seconds = plan.seconds / plan.rounds
-    # Threads of the subject before may hold the cores for a moment yet.
-    if subject.first_seconds < _SLOW:
-        subject.call()
-    else:
-        time.sleep(_PAUSE)
+    _warm_up(subject, plan)
     match plan.scenario:
         case "streams":
             return at_once(subject.call, plan.streams, seconds)
@@ -195,6 +198,18 @@ def _stretch(subject: Subject, plan: Plan) -> Load:
             return at_rate(subject.call, plan.fps, seconds, plan.streams)
         case _:
             return one_by_one(subject.call, seconds)
+
+
+def _warm_up(subject: Subject, plan: Plan) -> None:
+    """Calls that do not count, as many at once as will come.
+
+    Threads of the subject before may hold the cores for a moment yet, and memory that a call is the
+    first to write comes from the system page by page.
+    """
+    if subject.first_seconds < _SLOW:
+        at_once(subject.call, plan.streams, 0)
+    else:
+        time.sleep(_PAUSE)
 
 
 def record(rows: Sequence[Row], plan: Plan, machine: dict[str, Any]) -> dict[str, Any]:
