@@ -23,7 +23,7 @@ from hyperguide.bench.subject import synthetic_frame
 
 # For each benchmark, of its subject's work and its reference's.
 _SECONDS = float(os.environ.get("HYPERGUIDE_BENCH_SECONDS", "5"))
-_ROUNDS = 5, 200  # at least and at most
+_MOST_ROUNDS = 200
 
 Action = Callable[[], Any]
 
@@ -46,6 +46,7 @@ class InTurns:
         group: str,
         against: str = "",
         warm: bool = True,
+        fewest: int = 5,
         **facts: object,
     ) -> Any:
         """Time `subject` and return its result.
@@ -53,6 +54,7 @@ class InTurns:
         group: of benchmarks that a page shows together. against: what the reference is.
         warm: whether a call right before the timed one is needed: idle threads of the reference
             hold the cores for a moment after its call.
+        fewest: rounds at least, however long they take.
         facts: for `extra_info`.
         """
         benchmark = self._benchmark
@@ -73,7 +75,7 @@ class InTurns:
         cost = others[-1] if others else 0.0
         cost = (1 + warm) * (cost + seconds_of(subject))
         others.clear()
-        rounds = int(np.clip(_SECONDS / cost, *_ROUNDS))
+        rounds = int(np.clip(_SECONDS / cost, fewest, _MOST_ROUNDS))
         result = benchmark.pedantic(subject, setup=before, rounds=rounds)
         assert benchmark.stats is not None
         taken = list(benchmark.stats.stats.data)
