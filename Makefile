@@ -52,7 +52,8 @@ bench: setup
 	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[dev,peers]' \
 		--config-settings editable_mode=strict
 	mkdir -p bench
-	$(BIN)/python -m pytest benchmarks --benchmark-enable -m "not long" \
+	HYPERGUIDE_BENCH_SITTINGS=2 HYPERGUIDE_BENCH_SECONDS=2.5 \
+		$(BIN)/python -m pytest benchmarks --benchmark-enable -m "not long" \
 		--benchmark-json bench/suites.json --benchmark-disable-gc --benchmark-sort=name \
 		--benchmark-columns=min,median,max,rounds -q; \
 	status=$$?; $(BIN)/python benchmarks/report.py bench/suites.json --html bench/index.html \

@@ -3,7 +3,9 @@
     python -m pytest benchmarks --benchmark-enable -m "not long"
 
 Each benchmark's `extra_info` holds p50, p90 and p99 in milliseconds and, where it has a reference,
-the ratio of both lower quartiles: other work on the machine only ever adds time.
+the ratio of what both take undisturbed. With HYPERGUIDE_BENCH_SITTINGS=2 all of them run twice, one
+time after the other: other work on the machine comes and goes within minutes, and slows some down
+more than others. `report.py` puts the sittings together.
 """
 
 from __future__ import annotations
@@ -16,13 +18,13 @@ import cv2
 import numpy as np
 import pytest
 from pytest_benchmark.fixture import BenchmarkFixture
-from turns import seconds_of
+from turns import figures_of, seconds_of
 
-from hyperguide.bench.statistics import percentile, summary
 from hyperguide.bench.subject import synthetic_frame
 
-# For each benchmark, of its subject's work and its reference's.
+# For each benchmark in each sitting, of its subject's work and its reference's.
 _SECONDS = float(os.environ.get("HYPERGUIDE_BENCH_SECONDS", "5"))
+_SITTINGS = int(os.environ.get("HYPERGUIDE_BENCH_SITTINGS", "1"))
 _MOST_ROUNDS = 200
 
 Action = Callable[[], Any]
@@ -30,6 +32,17 @@ Action = Callable[[], Any]
 
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "long: not part of the ten minutes of `make bench`")
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    if _SITTINGS > 1 and "sitting" in metafunc.fixturenames:
+        names = [f"sitting{number + 1}" for number in range(_SITTINGS)]
+        metafunc.parametrize("sitting", names, scope="session")  # all of one, then the next
+
+
+@pytest.fixture(scope="session")
+def sitting() -> str:
+    return "sitting1"
 
 
 class InTurns:
@@ -46,7 +59,7 @@ class InTurns:
         group: str,
         against: str = "",
         warm: bool = True,
-        fewest: int = 5,
+        fewest: int = 3,
         **facts: object,
     ) -> Any:
         """Time `subject` and return its result.
@@ -78,20 +91,14 @@ class InTurns:
         rounds = int(np.clip(_SECONDS / cost, fewest, _MOST_ROUNDS))
         result = benchmark.pedantic(subject, setup=before, rounds=rounds)
         assert benchmark.stats is not None
-        taken = list(benchmark.stats.stats.data)
-        benchmark.extra_info |= {f"{k}_ms": v for k, v in summary(taken).items() if k != "count"}
-        if others:
-            benchmark.extra_info |= {
-                "against": against,
-                "against_p50_ms": 1000 * percentile(others, 50),
-                "ratio": float(np.quantile(taken, 0.25) / np.quantile(others, 0.25)),
-            }
+        figures = figures_of(benchmark.stats.stats.data, others, against)
+        benchmark.extra_info |= figures
         benchmark.extra_info |= facts
         return result
 
 
 @pytest.fixture
-def in_turns(benchmark: BenchmarkFixture) -> InTurns:
+def in_turns(benchmark: BenchmarkFixture, sitting: str) -> InTurns:
     return InTurns(benchmark)
 
 

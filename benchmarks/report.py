@@ -12,10 +12,13 @@ from __future__ import annotations
 import argparse
 import html
 import json
+import re
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
+
+from turns import figures_of
 
 from hyperguide.atomic import write_atomically
 from hyperguide.bench.document import document, html_table
@@ -24,6 +27,8 @@ from hyperguide.bench.page import packages, place
 from hyperguide.bench.plots import Curve, plot
 
 _AGREE = 0.1
+# What the suites' ids say of the sitting, wherever it stands among them.
+_SITTING = re.compile(r"\[sitting\d+\]|-sitting\d+|sitting\d+-?")
 _HEAD = ("", "against", "ratio", "p50 ms", "p90 ms", "p99 ms", "rounds", "PSNR", "told")
 
 
@@ -35,13 +40,33 @@ def main() -> int:
     parser.add_argument("--html", type=Path)
     parser.add_argument("--compare", type=Path)
     given = parser.parse_args()
-    told = json.loads(given.suites.read_text())
+    told = joined(json.loads(given.suites.read_text()))
     if given.html is not None:
         text = page(told)
         write_atomically(given.html, lambda path: path.write_text(text))
     if given.compare is not None:
-        return compare(told, json.loads(given.compare.read_text()))
+        return compare(told, joined(json.loads(given.compare.read_text())))
     return 0
+
+
+def joined(told: dict[str, Any]) -> dict[str, Any]:
+    """The same with one member for all sittings of a benchmark, its figures those of all calls."""
+    found: dict[str, dict[str, Any]] = {}
+    for member in told["benchmarks"]:
+        member |= {
+            key: _SITTING.sub("", member[key] or "") for key in ("name", "fullname", "param")
+        }
+        first = found.setdefault(member["fullname"], member)
+        if first is not member:
+            first["stats"]["data"] += member["stats"]["data"]
+            more = member["extra_info"].get("against_data", [])
+            first["extra_info"].setdefault("against_data", []).extend(more)
+    for member in found.values():
+        taken, info = member["stats"]["data"], member["extra_info"]
+        member["stats"]["rounds"] = len(taken)
+        against = info.get("against_data", []), info.get("against", "")
+        info |= figures_of(taken, *against)
+    return told | {"benchmarks": list(found.values())}
 
 
 def page(told: dict[str, Any]) -> str:
@@ -49,8 +74,8 @@ def page(told: dict[str, Any]) -> str:
     machine = describe()
     where = f"{told['datetime'][:16]} on {place(machine)}"
     about = (
-        "Subjects take turns with what they are compared with; a ratio is that of both lower "
-        "quartiles, below 1 where the subject is faster. PSNR is in dB, on the same pictures."
+        "Subjects take turns with what they are compared with; a ratio is that of what both "
+        "take undisturbed, below 1 where the subject is faster. PSNR is in dB, on the same pictures."
     )
     parts = [f'<p class="soft">{html.escape(text)}</p>' for text in (where, about)]
     for group, members in groups(told).items():

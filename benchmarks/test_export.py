@@ -33,7 +33,7 @@ def test_export(task: str, tmp_path: Path, in_turns: InTurns) -> None:
         group="export of a pair to a proven file, tier fast",
         against="without fusion",
         warm=False,
-        fewest=3,
+        fewest=2,
     )
     assert read_model_file(path).info.task == task
 
@@ -57,5 +57,5 @@ def test_build(
         lambda: build_engine(file, tmp_path / "model.engine", plan, rtx, force=True),
         group="a TensorRT-RTX engine for compute capability 8.9, tier fast",
         warm=False,
-        fewest=3,
+        fewest=2,
     )

@@ -43,6 +43,7 @@ def test_step(
         twin,
         group="a step of training, tier fast, one core",
         against="the unguided twin's step",
+        warm=False,
         batch=preset.schedule.stages[0].batch,
         crop=preset.schedule.stages[0].crop,
     )

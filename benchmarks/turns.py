@@ -5,6 +5,11 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from statistics import median
+from typing import Any
+
+import numpy as np
+
+from hyperguide.bench.statistics import percentile, summary
 
 Action = Callable[[], object]
 
@@ -38,6 +43,27 @@ def ratio(one: Sequence[float], other: Sequence[float]) -> float:
     """
     turns = zip(_turns(one), _turns(other), strict=True)
     return median(median(a) / median(b) for a, b in turns)
+
+
+def undisturbed(taken: Sequence[float]) -> float:
+    """What a call takes where nothing else runs: other work on the machine only ever adds time.
+
+    Not the least one: a tenth of them may be lucky.
+    """
+    return float(np.quantile(taken, 0.1))
+
+
+def figures_of(taken: Sequence[float], others: Sequence[float], against: str) -> dict[str, Any]:
+    """What is told of calls in seconds, and of a reference's if there is one."""
+    told = {f"{name}_ms": value for name, value in summary(taken).items() if name != "count"}
+    if not others:
+        return told
+    return told | {
+        "against": against,
+        "against_p50_ms": 1000 * percentile(others, 50),
+        "ratio": undisturbed(taken) / undisturbed(others),
+        "against_data": list(others),
+    }
 
 
 def _turns(taken: Sequence[float]) -> list[Sequence[float]]:

@@ -83,6 +83,42 @@ def test_the_suites_page_shows_figures_and_plots(monkeypatch: pytest.MonkeyPatch
     assert "ms per megapixel" in page
 
 
+def test_sittings_are_put_together(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Their calls count alike: in one of them both sides were slowed down, one more."""
+    monkeypatch.syspath_prepend(BENCHMARKS)
+    import report
+
+    told = _told()
+    one = told["benchmarks"][1]
+    one["extra_info"]["against_data"] = [0.1, 0.11, 0.12]
+    other = copy.deepcopy(one)
+    other["stats"]["data"] = [0.8] * 7
+    other["extra_info"]["against_data"] = [0.3] * 7
+    for number, member in enumerate((one, other), 1):
+        for key in ("name", "fullname", "param"):
+            member[key] = member[key].replace("two", f"two-sitting{number}")
+    told["benchmarks"].append(other)
+    joined = report.joined(told)["benchmarks"]
+    assert [member["param"] for member in joined] == ["one", "two"]
+    assert joined[1]["stats"]["rounds"] == 10
+    assert joined[1]["extra_info"]["p50_ms"] == pytest.approx(800)
+    assert joined[1]["extra_info"]["ratio"] == pytest.approx(2, rel=0.05)
+
+
+@pytest.mark.parametrize("ids", ["sitting1", "a-sitting1", "sitting1-a", "a-sitting12-b"])
+def test_a_sitting_is_no_part_of_a_name(ids: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(BENCHMARKS)
+    import report
+
+    told = _told()
+    told["benchmarks"][0] |= {"param": ids, "name": f"test[{ids}]"}
+    member = report.joined(told)["benchmarks"][0]
+    assert member["param"] == (
+        "a-b" if ids.endswith("b") else "a" if "a" in ids[:1] + ids[-1:] else ""
+    )
+    assert "sitting" not in member["name"]
+
+
 @pytest.mark.parametrize(("second", "code"), [(2.18, 0), (2.22, 1), (1.78, 1)])
 def test_runs_that_differ_by_a_tenth_do_not_agree(
     second: float, code: int, monkeypatch: pytest.MonkeyPatch
