@@ -75,7 +75,8 @@ def page(told: dict[str, Any]) -> str:
     where = f"{told['datetime'][:16]} on {place(machine)}"
     about = (
         "Subjects take turns with what they are compared with; a ratio is that of what both "
-        "take undisturbed, below 1 where the subject is faster. PSNR is in dB, on the same pictures."
+        "take undisturbed, below 1 where the subject is faster. PSNR is in dB, on the same "
+        "pictures."
     )
     parts = [f'<p class="soft">{html.escape(text)}</p>' for text in (where, about)]
     for group, members in groups(told).items():

@@ -63,7 +63,7 @@ def test_peer(task: str, name: str, in_turns: InTurns) -> None:
         None if name == ours.name else call_of(reference, cases[0]),
         group=f"{task}, one picture of {suite.about}",
         against=ours.name,
-        warm=peer.kind not in ("filter", "network"),
+        warm=peer.kind != "network",
         psnr=psnr,
         pictures=len(cases),
         megapixels=cases[0].clean.shape[0] * cases[0].clean.shape[1] / 1e6,

@@ -149,10 +149,11 @@ def _prepared(row: Row, plan: Plan, open_subject: Open) -> Subject | None:
     }
     row.ran = convolutions(subject.file, subject.engine, row.spec.precision)
     try:
-        for _ in range(_RESULTS):
-            _warm_up(subject, plan)
         if plan.verify:
             row.verdict = subject.verify()
+        if not row.verdict.problem:
+            for _ in range(_RESULTS):
+                _warm_up(subject, plan)
     except HyperguideError as error:
         _fail(row, error)
     if row.verdict.problem:
