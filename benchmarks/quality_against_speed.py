@@ -53,12 +53,8 @@ _SETTINGS: dict[str, dict[str, Any]] = {
     "deblur": {"minimum": 0.01, "maximum": 0.01},
 }
 _COLORS = {"ours": "#0072b2", "engine": "#009e73", "network": "#d55e00", "filter": "#7f7f7f"}
-_WORDS = {
-    "ours": "hyperguide's files",
-    "engine": "the same network elsewhere",
-    "network": "as published",
-    "filter": "filters",
-}
+_MARKERS = "osD^vP*X<>"
+_SAME = 0.05  # dB, by which engines may differ on one network
 _QUICK = 1.0  # seconds, below which a call is repeated before it is timed
 _PATIENCE = 60.0  # seconds of repeating until two calls in a row take alike
 
@@ -149,15 +145,24 @@ def compare(task: str, suite: Suite, data: Path | None) -> list[Found]:
                 continue
             times[peer].append(1000 * seconds / megapixels)
             scores[peer].append(score(restored, case.clean, case.border).psnr)
-    rows += [
-        Found(
-            peer.name, peer.kind, peer.told,
-            float(np.quantile(times[peer], 0.25)), float(np.mean(scores[peer])),
-        )
-        for peer in opened
-    ]  # fmt: skip
+    ours = next(iter(opened))
+    for peer in opened:
+        psnr = float(np.mean(scores[peer]))
+        wrong = differs(peer, psnr, float(np.mean(scores[ours])))
+        if wrong:
+            rows.append(Found(peer.name, peer.kind, peer.told, absent=wrong))
+            continue
+        speed = float(np.quantile(times[peer], 0.25))
+        rows.append(Found(peer.name, peer.kind, peer.told, speed, psnr))
     order_of = {peer.name: number for number, peer in enumerate(peers(task, data))}
     return sorted(rows, key=lambda row: order_of[row.name])
+
+
+def differs(peer: Peer, psnr: float, ours: float) -> str:
+    """Why an engine does not compute the network that it is said to; empty if it does."""
+    if peer.kind != "engine" or abs(psnr - ours) <= _SAME:
+        return ""
+    return f"wrong, {psnr:.2f} dB where the network has {ours:.2f}"
 
 
 def call_of(target: Target, case: Case) -> Callable[[], np.ndarray]:
@@ -203,50 +208,28 @@ def table(found: list[Found]) -> str:
 
 
 def draw(tasks: dict[str, Any], path: Path) -> None:
-    """A panel for each task."""
+    """A panel for each task, two in a row, with the names beside it."""
     from matplotlib.figure import Figure
-    from matplotlib.lines import Line2D
 
-    figure = Figure(figsize=(5 * len(tasks), 4.2), layout="constrained")
-    panels = np.atleast_1d(figure.subplots(1, len(tasks)))
-    for axes, (task, told) in zip(panels, tasks.items(), strict=True):
-        rows = [row for row in told["peers"] if row["psnr"] is not None]
+    rows = -(-len(tasks) // 2)
+    figure = Figure(figsize=(13, 3.4 * rows), layout="constrained")
+    panels = figure.subplots(rows, 2, squeeze=False).flat
+    for axes, (task, told) in zip(panels, tasks.items(), strict=False):
+        shown = [row for row in told["peers"] if row["psnr"] is not None]
+        for row, marker in zip(shown, _MARKERS, strict=False):
+            label = row["name"] + f" (told {row['told']})" * bool(row["told"])
+            look = {"color": _COLORS[row["kind"]], "markersize": 8, "alpha": 0.85}
+            axes.plot(row["milliseconds"], row["psnr"], marker, label=label, linestyle="", **look)
         axes.set_xscale("log")
-        axes.margins(0.25, 0.15)
-        for row in rows:
-            at = row["milliseconds"], row["psnr"]
-            axes.plot(*at, "o", color=_COLORS[row["kind"]], markersize=7)
-        _label(axes, rows)
-        axes.set_title(task)
+        axes.margins(0.15, 0.15)
+        axes.set_title(f"{task}: {told['about']}", fontsize=9, loc="left")
         axes.set_xlabel("ms per megapixel")
+        axes.set_ylabel("PSNR [dB]")
         axes.grid(alpha=0.25)
-    panels[0].set_ylabel("PSNR [dB]")
-    keys = [
-        Line2D([], [], marker="o", linestyle="", color=_COLORS[kind], label=words)
-        for kind, words in _WORDS.items()
-    ]
-    figure.legend(handles=keys, loc="outside lower center", ncols=len(keys), frameon=False)
+        axes.legend(loc="center left", bbox_to_anchor=(1.02, 0.5), frameon=False, fontsize=9)
+    for axes in panels:  # one is left over for odd numbers of tasks
+        axes.set_axis_off()
     figure.savefig(path, dpi=110)
-
-
-def _label(axes: Any, rows: list[dict[str, Any]]) -> None:
-    """Names beside points; those of points at the same height stand one below the other."""
-    low, high = axes.get_ylim()
-    taken: list[tuple[float, float]] = []
-    for row in sorted(rows, key=lambda row: (-row["psnr"], row["milliseconds"])):
-        x, y = np.log10(row["milliseconds"]), (row["psnr"] - low) / (high - low)
-        while any(abs(y - other) < 0.055 and abs(x - across) < 1 for across, other in taken):
-            y -= 0.055
-        taken.append((x, y))
-        axes.annotate(
-            row["name"],
-            (row["milliseconds"], row["psnr"]),
-            (row["milliseconds"], low + y * (high - low)),
-            textcoords="data",
-            fontsize=8,
-            ha="left",
-            va="center",
-        )
 
 
 if __name__ == "__main__":

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 from peers import AbsentError, peers
-from quality_against_speed import call_of, open_material
+from quality_against_speed import call_of, differs, open_material
 
 from conftest import InTurns
 from hyperguide.tasks import TASKS
@@ -55,9 +55,10 @@ def test_peer(task: str, name: str, in_turns: InTurns) -> None:
     ours, peer = peers(task, DATA)[0], next(p for p in peers(task, DATA) if p.name == name)
     try:
         target, suite, cases, psnr = _prepared(task, name)
-        reference, *_ = _prepared(task, ours.name)
+        reference, _, _, expected = _prepared(task, ours.name)
     except AbsentError as error:
         pytest.skip(str(error))
+    assert not (wrong := differs(peer, psnr, expected)), wrong
     in_turns(
         call_of(target, cases[0]),
         None if name == ours.name else call_of(reference, cases[0]),

@@ -86,7 +86,8 @@ def subjects(task: str, device: str, height: int, width: int) -> dict[str, Call]
     if enhancer.info.task == "dehaze":
         frame = frame // 2 + 110  # a clear one comes back as it is
     image = torch.from_numpy(to_tensor(frame, enhancer.info.channels)[0]).cuda()
-    kernel = torch.full((15, 15), 1 / 225) if enhancer.info.task == "deblur" else None
+    ramp = torch.arange(15.0 * 15).reshape(15, 15)  # no kernel that is the same turned around
+    kernel = ramp / ramp.sum() if enhancer.info.task == "deblur" else None
     dials = {} if kernel is None else {"kernel": kernel.numpy()}
     blur = None if kernel is None else kernel.cuda()[None, None]
 

@@ -74,6 +74,10 @@ def root_mean_square_error(predicted: np.ndarray, true: np.ndarray) -> float:
 
 
 def _mean_square(a: np.ndarray, b: np.ndarray) -> float:
+    if a.shape != b.shape:  # numpy would repeat the one over the other
+        raise HyperguideError(
+            f"Pictures of shapes {a.shape} and {b.shape} cannot be compared: bring them to one."
+        )
     return float(np.mean((a.astype(np.float64) - b.astype(np.float64)) ** 2))
 
 

@@ -267,5 +267,6 @@ def synthetic_frame() -> np.ndarray:
 
 def psnr(one: np.ndarray, other: np.ndarray) -> float:
     """PSNR of two pictures of one type in dB, at its full scale; infinite if they are equal."""
+    assert one.shape == other.shape  # else numpy would repeat the one over the other
     error = np.mean((one.astype(np.float64) - other) ** 2) / full_scale(one.dtype) ** 2
     return float("inf") if error == 0 else float(-10 * np.log10(error))
