@@ -317,6 +317,8 @@ def test_points_are_drawn_where_their_values_are() -> None:
     }
     for value, (x, _) in zip(("1", "10", "100"), dots, strict=True):
         assert marks[value] == pytest.approx(x, abs=0.2)
+    many = plot([Curve(str(n), [1.0, 2.0], [n, n + 1.0]) for n in range(9)], "x", "y")
+    assert many.count("stroke-dasharray") == 1  # the ninth, whose colour is the first one's
     flat = plot([Curve("b", [2.0], [3.0])], "x", "y")  # one point has no range
     assert "<circle" in flat
 

@@ -12,12 +12,12 @@ _STYLE = """
   --paper: #16191c; --bad: #ff8a80; } }
 * { box-sizing: border-box }
 body { font: 16px/1.5 system-ui, sans-serif; color: var(--ink); background: var(--paper);
-  max-width: 68rem; margin: 0 auto; padding: 1.2rem; }
+  max-width: 80rem; margin: 0 auto; padding: 1.2rem; }
 h1 { font-size: 1.5rem; margin: 0 0 .3rem } h2 { font-size: 1.1rem; margin: 2rem 0 .5rem }
 p { margin: .3rem 0 } .soft { color: var(--soft) } .bad { color: var(--bad); font-weight: 600 }
 .wide { overflow-x: auto }
 table { border-collapse: collapse; font-variant-numeric: tabular-nums; font-size: .9rem }
-th, td { padding: .3rem .7rem; border-bottom: 1px solid var(--line); text-align: right;
+th, td { padding: .3rem .5rem; border-bottom: 1px solid var(--line); text-align: right;
   white-space: nowrap }
 th { font-weight: 600; color: var(--soft) }
 th:first-child, td:first-child, th:nth-child(2), td:nth-child(2) { text-align: left }

@@ -44,17 +44,18 @@ def page(told: dict[str, Any]) -> str:
 
 def _about(told: dict[str, Any]) -> str:
     machine, plan = told["machine"], told["plan"]
-    rates = {
-        "fp32": "GFLOP/s in fp32",
-        "int8": "GOP/s in int8",
-        "gpu fp32": "on the GPU GFLOP/s in fp32",
-        "gpu fp16": "in fp16",
+    reached = {
+        kind: f"{value:.0f} {'GOP/s' if kind == 'int8' else 'GFLOP/s'} in {kind.split()[-1]}"
+        for kind, value in machine.get("peaks", {}).items()
     }
-    reached = [f"{value:.0f} {rates[kind]}" for kind, value in machine.get("peaks", {}).items()]
+    whose = {
+        "matrix products": [text for kind, text in reached.items() if "gpu" not in kind],
+        "on the GPU": [text for kind, text in reached.items() if "gpu" in kind],
+    }
+    peaks = "; ".join(f"{name} {' and '.join(texts)}" for name, texts in whose.items() if texts)
     what = _WHAT[plan["scenario"]].format(**plan)
     lines = [
-        f"{told.get('made', '')} on {place(machine)}"
-        + (f", which reach {' and '.join(reached)}" * bool(reached)),
+        f"{told.get('made', '')} on {place(machine)}" + f" ({peaks})" * bool(peaks),
         f"{plan['scenario']}: {what}. Bytes in, bytes out; copies to and from a GPU are included.",
     ]
     return "".join(f'<p class="soft">{html.escape(line)}</p>' for line in lines)

@@ -14,6 +14,8 @@ _LEFT, _RIGHT, _TOP, _BOTTOM = 62, 18, 14, 46
 # Okabe and Ito's colours, which those who see colours differently tell apart; none is near black
 # or white, so that they serve on light and dark pages.
 _COLORS = ("#0072b2", "#e69f00", "#009e73", "#cc79a7", "#d55e00", "#56b4e9", "#b8a800", "#8c8c8c")
+# Where the colours begin anew, curves are dashed, in pixels of line and gap.
+_DASHES = ((1, 0), (7, 3), (2, 3))
 
 
 @dataclass(frozen=True)
@@ -83,17 +85,30 @@ def plot(
     parts = _axes(across, up, across.ticks() if x_ticks is None else x_ticks)
     parts += _labels(x_label, y_label)
     for number, curve in enumerate(curves):
-        parts += _drawn(curve, across, up, _COLORS[number % len(_COLORS)])
+        parts += _drawn(curve, across, up, *_look(number))
     label = html.escape(f"{y_label} over {x_label}")
     drawing = (
         f'<svg viewBox="0 0 {_WIDTH} {_HEIGHT}" role="img" aria-label="{label}">'
         f"{''.join(parts)}</svg>"
     )
     legend = "".join(
-        f'<span><i style="background:{_COLORS[i % len(_COLORS)]}"></i>{html.escape(c.name)}</span>'
+        f'<span><i style="background:{_swatch(i)}"></i>{html.escape(c.name)}</span>'
         for i, c in enumerate(curves)
     )
     return f'<div class="wide">{drawing}</div><div class="legend">{legend}</div>'
+
+
+def _look(number: int) -> tuple[str, tuple[int, int]]:
+    """Colour and dashes of a curve by its place."""
+    again, color = divmod(number, len(_COLORS))
+    return _COLORS[color], _DASHES[again % len(_DASHES)]
+
+
+def _swatch(number: int) -> str:
+    """The same as a background."""
+    color, (line, gap) = _look(number)
+    end = line + gap
+    return f"repeating-linear-gradient(90deg,{color} 0 {line}px,transparent {line}px {end}px)"
 
 
 def _range(values: Sequence[float], log: bool) -> tuple[float, float]:
@@ -130,16 +145,20 @@ def _labels(x_label: str, y_label: str) -> list[str]:
     ]
 
 
-def _drawn(curve: Curve, across: _Axis, up: _Axis, color: str) -> list[str]:
+def _drawn(
+    curve: Curve, across: _Axis, up: _Axis, color: str, dashes: tuple[int, int]
+) -> list[str]:
     points = [(across(x), up(y)) for x, y in zip(curve.x, curve.y, strict=True)]
     parts = []
     if len(points) > 1:
         path = f"M{points[0][0]:.1f} {points[0][1]:.1f}"
         for (_, before), (x, y) in pairwise(points):
             path += f"H{x:.1f}V{y:.1f}" if curve.steps and y != before else f"L{x:.1f} {y:.1f}"
-        parts.append(f'<path class="curve" d="{path}" stroke="{color}"/>')
+        dashed = f' stroke-dasharray="{dashes[0]} {dashes[1]}"' if dashes[1] else ""
+        parts.append(f'<path class="curve" d="{path}" stroke="{color}"{dashed}/>')
     if curve.dots or len(points) == 1:
-        parts += [f'<circle cx="{x:.1f}" cy="{y:.1f}" r="4.5" fill="{color}"/>' for x, y in points]
+        look = f'fill="none" stroke="{color}" stroke-width="2"' if dashes[1] else f'fill="{color}"'
+        parts += [f'<circle cx="{x:.1f}" cy="{y:.1f}" r="4.5" {look}/>' for x, y in points]
     return parts
 
 
