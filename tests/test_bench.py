@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 import onnx
+import onnx.helper
 import onnx.numpy_helper
 import pytest
 
@@ -21,6 +22,7 @@ from conftest import Cli, fails
 from hyperguide.bench.machine import describe, peaks
 from hyperguide.bench.page import page
 from hyperguide.bench.plots import Curve, plot
+from hyperguide.bench.precision import census
 from hyperguide.bench.run import Plan, Scenario, measure, record
 from hyperguide.bench.subject import Spec, Subject, Verdict, synthetic_frame
 from hyperguide.bench.table import table
@@ -321,6 +323,35 @@ def test_points_are_drawn_where_their_values_are() -> None:
     assert many.count("stroke-dasharray") == 1  # the ninth, whose colour is the first one's
     flat = plot([Curve("b", [2.0], [3.0])], "x", "y")  # one point has no range
     assert "<circle" in flat
+
+
+def test_convolutions_run_in_the_type_of_their_weights() -> None:
+    """As ONNX Runtime's optimised graphs hold them: constants, or int8 ones dequantised."""
+
+    def constant(name: str, kind: type) -> onnx.TensorProto:
+        return onnx.numpy_helper.from_array(np.ones((1, 1, 1, 1), kind), name)
+
+    node = onnx.helper.make_node
+    graph = onnx.helper.make_graph(
+        [
+            node("Conv", ["x", "single"], ["a"]),
+            node("Conv", ["a", "half"], ["b"]),
+            node("DequantizeLinear", ["q", "scale"], ["w"]),
+            node("Conv", ["b", "w"], ["c"]),
+            node("QLinearConv", ["c", *("s", "z", "q", "s", "z", "s", "z")], ["d"]),
+        ],
+        "convolutions",
+        [],
+        [],
+        [
+            constant("single", np.float32),
+            constant("half", np.float16),
+            constant("q", np.int8),
+            constant("scale", np.float16),
+        ],
+    )
+    content = memoryview(graph.SerializeToString())
+    assert census(content) == {"fp16": 2, "fp32": 1, "int8": 1}
 
 
 def test_what_the_machine_reaches_is_more_than_nothing() -> None:

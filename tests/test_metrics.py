@@ -117,3 +117,10 @@ def test_levin_leaves_the_spoilt_border_out(clean: np.ndarray, noisy: np.ndarray
     spoilt[:7] = spoilt[:, -7:] = 0
     assert PROTOCOLS["levin"].score(spoilt, true, 7).psnr == pytest.approx(expected, abs=1e-9)
     assert PROTOCOLS["levin"].score(spoilt, true, 6).psnr < expected
+
+
+def test_pictures_of_unlike_shapes_are_not_compared() -> None:
+    """numpy would repeat (H, W) over (H, W, 1), rows over pictures."""
+    picture = np.random.default_rng(0).random((32, 32))
+    with pytest.raises(HyperguideError, match=r"\(32, 32, 1\) and \(32, 32\) cannot be compared"):
+        picture_psnr(picture[..., None], picture)
