@@ -208,13 +208,13 @@ def _published(name: str, file: str, data: Path | None) -> Peer:
 def _filter(
     name: str, function: Callable[[np.ndarray, float], np.ndarray], informed: bool = False
 ) -> Target:
-    """A filter of (picture in [0, 1], noise level), float32."""
+    """A filter of (picture, noise level), float32; noise may leave [0, 1]."""
 
     def restore(
         degraded: np.ndarray, kernel: np.ndarray | None = None, guidance: np.ndarray | None = None
     ) -> Restored:
         level = 0.0 if guidance is None else float(np.mean(guidance))
-        return function(degraded.clip(0, 1), level), None
+        return function(degraded, level), None
 
     return Target(restore, name, "reference", None, None, name, informed)
 
@@ -224,7 +224,7 @@ def _non_local_means() -> Target:
 
     def apply(picture: np.ndarray, level: float) -> np.ndarray:
         strength = 0.55 * 255 * level
-        pixels = np.rint(picture * 255).astype(np.uint8)
+        pixels = np.rint(picture.clip(0, 1) * 255).astype(np.uint8)
         filtered = cv2.fastNlMeansDenoisingColored(pixels, None, strength, strength)
         return filtered.astype(np.float32) / 255
 

@@ -66,6 +66,8 @@ def joined(told: dict[str, Any]) -> dict[str, Any]:
         member["stats"]["rounds"] = len(taken)
         against = info.get("against_data", []), info.get("against", "")
         info |= figures_of(taken, *against)
+        if "steps_per_second" in info:
+            info["steps_per_second"] = 1000 / info["p50_ms"]
     return told | {"benchmarks": list(found.values())}
 
 
@@ -157,6 +159,8 @@ def compare(one: dict[str, Any], other: dict[str, Any]) -> int:
 
 def _ratios(told: dict[str, Any]) -> dict[str, float]:
     named = {member["fullname"]: member["extra_info"] for member in told["benchmarks"]}
+    if any("ratio" in info and not info.get("against_data") for info in named.values()):
+        sys.exit("One run is of an older version, whose ratios were others: run it again.")
     return {name: info["ratio"] for name, info in named.items() if "ratio" in info}
 
 

@@ -44,7 +44,7 @@ class _Fake:
         self.spec, self.seconds, self.wrong, self.later = spec, seconds, wrong, later
         self.breaks = breaks
         self.file = read_model_file(spec.model)
-        self.load_seconds = self.first_seconds = 0.0
+        self.load_seconds = self.first_seconds = self.call_seconds = 0.0
         self.peak_memory = self.gpu = self.gpu_memory = None
         self.engine = SimpleNamespace(name="fake")
         self.calls: list[float] = []
@@ -145,10 +145,46 @@ def test_medians_that_are_not_sure_are_measured_longer(specs: list[Spec]) -> Non
     assert told["rows"][0]["uncertainty"] < 0.3
 
 
+def test_a_slow_first_call_is_no_reason_not_to_warm_up(specs: list[Spec]) -> None:
+    fake = _Fake(specs[0], 0.001)
+    fake.first_seconds = 2.0
+    told = _run({"one": fake}, specs[:1])
+    rounds = told["plan"]["rounds"]
+    assert len(fake.calls) == told["rows"][0]["latency_ms"]["count"] + 2 + rounds
+
+
+def test_stages_that_cannot_be_told_cost_no_figures(specs: list[Spec]) -> None:
+    """Of a batch that the engine takes in parts only, say."""
+    fake = _Fake(specs[0], 0.001)
+
+    def refuse() -> dict[str, float]:
+        raise HyperguideError("The engine takes no image of this shape.")
+
+    fake.stages = refuse  # type: ignore[method-assign]
+    told = _run({"one": fake}, specs[:1])
+    assert told["rows"][0]["verified"]
+    assert told["rows"][0]["latency_ms"]["count"] > 10
+    assert told["rows"][0]["stages_ms"] == {}
+    assert "<svg" in page(told)
+
+
+def test_of_too_few_frames_nobody_can_tell_whether_they_are_kept_up_with(
+    specs: list[Spec],
+) -> None:
+    plan = {"scenario": "rate", "fps": 5.0, "seconds": 0.4, "rounds": 1}
+    told = _run({"one": _Fake(specs[0], 0.3)}, specs[:1], **plan)
+    assert told["rows"][0]["keeps_up"] is None
+    assert "too few frames to tell" in table(told)
+
+
+def test_peaks_of_a_gpu_that_does_not_start_are_left_out() -> None:
+    assert peaks(0.01, gpu=0).keys() == {"fp32", "int8"}
+
+
 def test_slow_calls_end_with_the_time_they_may_take(specs: list[Spec]) -> None:
     """Four times the seconds asked for, though two calls bound no median; none warms up."""
     fake = _Fake(specs[0], 0.6)
-    fake.first_seconds = 0.6
+    fake.call_seconds = 0.6
     told = _run({"one": fake}, specs[:1], seconds=0.3)
     assert len(fake.calls) == told["rows"][0]["latency_ms"]["count"] == 2
     assert told["rows"][0]["uncertainty"] is None

@@ -53,6 +53,7 @@ def test_the_gpu_recipe_goes_on_behind_a_failure_and_tells(
 
 def _told() -> dict[str, Any]:
     """What pytest-benchmark writes, as far as it is read."""
+    against = {"ratio": 2.0, "against": "one", "against_data": [0.1]}
     members = [
         {
             "group": "a < b",
@@ -63,7 +64,7 @@ def _told() -> dict[str, Any]:
             "extra_info": {
                 **{"p50_ms": 1.1e3 * seconds, "p90_ms": 1.3e3 * seconds, "p99_ms": 1.3e3 * seconds},
                 **{"psnr": 30.5, "megapixels": 0.5, "told": ""},
-                **({"ratio": 2.0, "against": "one"} if name == "two" else {}),
+                **(against if name == "two" else {}),
             },
         }
         for name, seconds in (("one", 0.1), ("two", 0.2))
@@ -132,3 +133,6 @@ def test_runs_that_differ_by_a_tenth_do_not_agree(
     other = copy.deepcopy(_told())
     other["benchmarks"][1]["extra_info"]["ratio"] = second
     assert report.compare(_told(), other) == code
+    del other["benchmarks"][1]["extra_info"]["against_data"]
+    with pytest.raises(SystemExit, match="older version"):
+        report.compare(_told(), other)

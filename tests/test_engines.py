@@ -10,6 +10,7 @@ import tomllib
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
+from dataclasses import replace
 from importlib.machinery import ModuleSpec
 from itertools import repeat
 from pathlib import Path
@@ -17,6 +18,7 @@ from typing import Any
 
 import numpy as np
 import onnx
+import onnx.numpy_helper
 import pytest
 import torch
 
@@ -29,6 +31,7 @@ from hyperguide.engines.byte_graph import of_bytes
 from hyperguide.engines.devices import PROVIDERS
 from hyperguide.engines.libraries import OLDEST
 from hyperguide.engines.onnx_runtime import OnnxRuntimeCuda
+from hyperguide.enhancer import Enhancer
 from hyperguide.errors import HyperguideError, UnavailableError
 from hyperguide.guidance_files import encode_map, read_map
 from hyperguide.model_file import DIALS, ModelFile, read_model_file
@@ -276,6 +279,26 @@ def test_bytes_are_converted_on_the_gpu_as_the_runtime_does(
             np.testing.assert_allclose(outputs["guidance"], expected["guidance"], atol=1e-6)
     with pytest.raises(HyperguideError, match="was closed"):
         engine.run_bytes(pixels)
+
+
+def test_pixels_that_are_no_numbers_are_told_though_bytes_know_none(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(OnnxRuntimeCuda, "memory", "cpu")
+    monkeypatch.setitem(PROVIDERS, "cuda", "CPUExecutionProvider")
+    file = read_model_file(bundled_path("denoise", "fast"))
+    graph = onnx.load_from_string(file.content)
+    bias = next(i for i in graph.graph.initializer if i.name == "reconstruction.tail.bias")
+    values = onnx.numpy_helper.to_array(bias).copy()
+    values[0] = np.nan
+    bias.CopyFrom(onnx.numpy_helper.from_array(values, bias.name))
+    spoilt = replace(file, content=graph.SerializeToString())
+    with closing(OnnxRuntimeCuda(spoilt)) as engine:
+        outputs = engine.run_bytes(np.zeros((1, 32, 48, 3), np.uint8))
+        assert np.isnan(outputs["guidance"]).any()
+        enhancer = Enhancer(spoilt, engine)
+        with pytest.raises(HyperguideError, match="computed NaN or infinity"):
+            enhancer(np.zeros((32, 48, 3), np.uint8))
 
 
 def test_a_strict_gpu_leaves_nothing_to_the_cpu(monkeypatch: pytest.MonkeyPatch) -> None:

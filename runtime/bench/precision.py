@@ -9,6 +9,7 @@ from typing import Any
 
 from hyperguide.engine_file import EngineFile
 from hyperguide.engines import Engine
+from hyperguide.engines.onnx_runtime import OnnxRuntimeCpu, OnnxRuntimeCuda
 from hyperguide.model_file import ModelFile
 from hyperguide.protobuf import fields
 
@@ -27,10 +28,6 @@ _FUSED = {
     "ConvInteger": "int8",
 }
 _TYPES = {1: "fp32", 10: "fp16", 16: "bf16"}
-_PROVIDERS = {
-    "ONNX Runtime, CPU": "CPUExecutionProvider",
-    "ONNX Runtime, CUDA": "CUDAExecutionProvider",
-}
 _OPENVINO = {"f32": "fp32", "f16": "fp16", "bf16": "bf16", "i8": "int8", "u8": "int8"}
 
 
@@ -46,8 +43,12 @@ def convolutions(
         return None
     if engine.name.startswith("OpenVINO"):
         return _of_openvino(file, precision == "bf16")
-    provider = next((p for name, p in _PROVIDERS.items() if engine.name.startswith(name)), None)
-    return None if provider is None else _of_onnx_runtime(file, provider)
+    if isinstance(engine, OnnxRuntimeCpu | OnnxRuntimeCuda):
+        try:
+            return _of_onnx_runtime(file, engine.providers)
+        except Exception:  # a second session finds no memory, or nowhere to write
+            return None
+    return None
 
 
 def _of_openvino(file: ModelFile, bf16: bool) -> dict[str, int]:
@@ -65,7 +66,7 @@ def _of_openvino(file: ModelFile, bf16: bool) -> dict[str, int]:
     return dict(sorted(found.items()))
 
 
-def _of_onnx_runtime(file: ModelFile, provider: str) -> dict[str, int]:
+def _of_onnx_runtime(file: ModelFile, providers: list[Any]) -> dict[str, int]:
     import onnxruntime
 
     with tempfile.TemporaryDirectory() as folder:
@@ -73,7 +74,7 @@ def _of_onnx_runtime(file: ModelFile, provider: str) -> dict[str, int]:
         options = onnxruntime.SessionOptions()
         options.log_severity_level = 4
         options.optimized_model_filepath = str(path)
-        onnxruntime.InferenceSession(file.content, options, providers=[provider])
+        onnxruntime.InferenceSession(file.content, options, providers=providers)
         content = path.read_bytes()
     graph = next(value for number, value in fields(memoryview(content)) if number == _MODEL_GRAPH)
     return census(graph)

@@ -22,6 +22,8 @@ Scenario = Literal["single", "streams", "rate", "offline"]
 
 # Above this growth of the latency with each second of frames an engine does not keep up.
 _BEHIND = 0.02
+# Of so many frames in each stretch one can tell.
+_FEWEST_FRAMES = 4
 # How many times the rounds and seconds asked for a run may take where medians are not sure enough.
 _MORE_ROUNDS = 4
 # A call of so many seconds has no other call before it to warm up, but a pause of so many.
@@ -154,6 +156,7 @@ def _prepared(row: Row, plan: Plan, open_subject: Open) -> Subject | None:
         if not row.verdict.problem:
             for _ in range(_RESULTS):
                 _warm_up(subject, plan)
+            row.facts["gpu_clock_mhz"] = subject.gpu_clock()
     except HyperguideError as error:
         _fail(row, error)
     if row.verdict.problem:
@@ -163,17 +166,15 @@ def _prepared(row: Row, plan: Plan, open_subject: Open) -> Subject | None:
 
 
 def _tell_stages(row: Row, subject: Subject) -> None:
-    try:
+    """Where the time goes; nothing of pictures that the engine takes only in parts."""
+    with contextlib.suppress(HyperguideError):
         row.stages = subject.stages()
-    except HyperguideError as error:
-        _fail(row, error)
 
 
 def _go_on(row: Row, subject: Subject, plan: Plan) -> None:
     """Another stretch of a subject; one that fails or computes wrong now was never fast."""
     try:
         row.loads.append(_stretch(subject, plan))
-        row.facts["gpu_clock_mhz"] = subject.gpu_clock()
     except HyperguideError as error:
         _fail(row, error)
     if plan.verify and row.verdict.passed:
@@ -207,7 +208,7 @@ def _warm_up(subject: Subject, plan: Plan) -> None:
     Threads of the subject before may hold the cores for a moment yet, and memory that a call is the
     first to write comes from the system page by page.
     """
-    if subject.first_seconds < _SLOW:
+    if subject.call_seconds < _SLOW or plan.streams > 1:
         at_once(subject.call, plan.streams, 0)
     else:
         time.sleep(_PAUSE)
@@ -254,11 +255,12 @@ def _as_json(row: Row, plan: Plan, peaks: dict[str, float]) -> dict[str, Any]:
         ran = row.ran or {}
         kind = max(ran, key=lambda name: ran[name], default="")
         if row.facts["gpu"] is not None:
-            kind = f"gpu {kind}"
+            kind = f"gpu {row.facts['gpu']} {kind}"
         if kind in peaks:
             share = 2 * told["giga_macs_per_second"] / peaks[kind]
             told["share_of_peak"] = {"of": kind, "share": share}
     if plan.scenario == "rate":
         told["latency_growth"] = row.growth(plan)
-        told["keeps_up"] = told["latency_growth"] < _BEHIND
+        enough = min(len(load.latencies) for load in row.loads) >= _FEWEST_FRAMES
+        told["keeps_up"] = told["latency_growth"] < _BEHIND if enough else None
     return told

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
@@ -84,6 +85,7 @@ class Subject:
 
     at_once: calls that may come at the same time. threads: of one; 0 takes one per core.
     load_seconds: until the file was loaded. first_seconds: of the first call after that.
+    call_seconds: of the second one.
     gpu: the number of the GPU that it runs on; None for the CPU.
     peak_memory: bytes that loading and the first call took at most; None where the system does not
         say. gpu_memory: bytes of the GPU that they took, whoever else took some meanwhile; of the
@@ -124,6 +126,8 @@ class Subject:
         after = None if self.gpu is None else gpu_memory(self.gpu)
         self.gpu_memory = None if before is None or after is None else after - before
         self._last = self._first
+        # The first one prepares what later ones find.
+        self.call_seconds = self._seconds(self.call)
 
     def call(self) -> Result:
         """Enhance the frame, or the batch."""
@@ -163,8 +167,14 @@ class Subject:
         )
 
     def gpu_clock(self) -> float | None:
-        """The present clock of its GPU in MHz; None for those on the CPU."""
-        return None if self.gpu is None else gpu_clock(self.gpu)
+        """The clock of its GPU in MHz while calls run; None for those on the CPU."""
+        if self.gpu is None:
+            return None
+        with ThreadPoolExecutor(1) as pool:
+            asked = pool.submit(gpu_clock, self.gpu)
+            while not asked.done():
+                self.call()
+            return asked.result()
 
     def stages(self, repeats: int = 5) -> dict[str, float]:
         """Where a call's time goes, medians in seconds.
@@ -173,10 +183,10 @@ class Subject:
         call, which on a GPU is told as `copy in`, `compute` and `copy out`. Engines
         and files that convert bytes themselves have but one stage on a CPU.
         """
-        converts = not self.dials and isinstance(self.engine, TakesBytes)
-        takes_bytes = converts or self.file.info.io == "uint8"
+        of_bytes = self.file.info.io == "uint8"
+        takes_bytes = not self.dials and (of_bytes or isinstance(self.engine, TakesBytes))
         timed = self.engine if isinstance(self.engine, TellsTimes) else None
-        if takes_bytes and not timed:
+        if (of_bytes and self.dials) or (takes_bytes and not timed):
             return {"engine": median(self._seconds(self.call) for _ in range(repeats))}
         layout = layout_of(self.frame)
         multiple = self.file.info.size_multiple

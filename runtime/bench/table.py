@@ -45,7 +45,8 @@ def cells(row: dict[str, Any], scenario: str) -> list[str]:
     found.append(f"{memory / 1e6:.0f}" if memory is not None else "-")
     if scenario == "rate":
         late = f"no, {row['latency_growth']:.2f} s later each second"
-        found.append("yes" if row["keeps_up"] else late)
+        told = "too few frames to tell" if row["keeps_up"] is None else late
+        found.append("yes" if row["keeps_up"] else told)
     return [*found, "yes" if row["verified"] else "FAILED" if row["problem"] else "NO"]
 
 

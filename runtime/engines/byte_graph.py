@@ -7,21 +7,21 @@ from __future__ import annotations
 
 from typing import Any
 
-from hyperguide.model_file import ENHANCED, IMAGE, ModelFile
+from hyperguide.model_file import ENHANCED, GUIDANCE, IMAGE, ModelFile
 from hyperguide.onnx_messages import INPUT, NODE, OUTPUT, described, node, scalar
 from hyperguide.protobuf import fields, spans, submessage, without
 
 _MODEL_GRAPH = 7
 _NODE_INPUT, _NODE_OUTPUT = 1, 2
 
-_PLANES = {IMAGE: "image_planes", ENHANCED: "enhanced_planes"}
+_RENAMED = {IMAGE: "image_planes", ENHANCED: "enhanced_planes", GUIDANCE: "guidance_map"}
 
 
 def of_bytes(file: ModelFile) -> bytes:
     """The file, but it takes `image` and gives `enhanced` as uint8 of shape (N, H, W, C).
 
     Its only input, the dials are constants. To the bit what `pixels.to_tensor` and
-    `pixels.from_tensor` make of bytes.
+    `pixels.from_tensor` make of bytes. As NaN is no byte, `guidance` is NaN where any pixel is.
     """
     content = memoryview(file.content)
     graph: Any = next(value for number, value in fields(content) if number == _MODEL_GRAPH)
@@ -33,14 +33,18 @@ def of_bytes(file: ModelFile) -> bytes:
     parts = [
         scalar("byte_to_share", 1 / 255),
         scalar("share_to_byte", 255),
+        scalar("nothing", 0),
         node("Cast", [IMAGE], ["image_levels"], to=1),
         node("Mul", ["image_levels", "byte_to_share"], ["image_shares"]),
-        node("Transpose", ["image_shares"], [_PLANES[IMAGE]], perm=(0, 3, 1, 2)),
+        node("Transpose", ["image_shares"], [_RENAMED[IMAGE]], perm=(0, 3, 1, 2)),
         *(submessage(NODE, _renamed(item)) for number, item in fields(graph) if number == NODE),
-        node("Transpose", [_PLANES[ENHANCED]], ["enhanced_shares"], perm=(0, 2, 3, 1)),
+        node("Transpose", [_RENAMED[ENHANCED]], ["enhanced_shares"], perm=(0, 2, 3, 1)),
         node("Mul", ["enhanced_shares", "share_to_byte"], ["unrounded"]),
         node("Round", ["unrounded"], ["levels"]),
         node("Cast", ["levels"], [ENHANCED], to=2),
+        node("ReduceSum", [_RENAMED[ENHANCED]], ["sum"]),
+        node("Mul", ["sum", "nothing"], ["nothing_or_nan"]),
+        node("Add", [_RENAMED[GUIDANCE], "nothing_or_nan"], [GUIDANCE]),
         described(INPUT, IMAGE, "uint8", sides),
         described(OUTPUT, ENHANCED, "uint8", sides),
     ]
@@ -49,9 +53,9 @@ def of_bytes(file: ModelFile) -> bytes:
 
 
 def _renamed(message: Any) -> bytes:
-    """A node that reads and writes planes where it had the file's own pictures."""
+    """A node that reads and writes planes where it had the file's own names."""
     return b"".join(
-        submessage(number, _PLANES.get(_text(value), _text(value)).encode())
+        submessage(number, _RENAMED.get(_text(value), _text(value)).encode())
         if number in (_NODE_INPUT, _NODE_OUTPUT)
         else bytes(message[start:end])
         for number, value, start, end in spans(message)

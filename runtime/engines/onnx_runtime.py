@@ -8,7 +8,7 @@ import re
 import threading
 import time
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -29,10 +29,14 @@ _CPU = "CPUExecutionProvider"
 _PLACE = re.compile(r"^\S+\.(cc|h):\d+ .*?\) (?=\S)")
 
 Options = dict[str, str]
+T = TypeVar("T")
 
 
 class _OnnxRuntime:
-    """A session of ONNX Runtime with one provider."""
+    """A session of ONNX Runtime with one provider.
+
+    providers: with their settings, as ONNX Runtime is given them.
+    """
 
     largest = None
 
@@ -60,9 +64,9 @@ class _OnnxRuntime:
         options.intra_op_num_threads = threads
         # Else a GPU adds in any order, and two calls differ: by 2.5e-6 in deblurring on an H200.
         options.use_deterministic_compute = True
-        self._providers: list[Any] = [(provider, settings)]
+        self.providers: list[Any] = [(provider, settings)]
         if provider != _CPU and not strict:
-            self._providers.append(_CPU)  # for steps that the provider lacks
+            self.providers.append(_CPU)  # for steps that the provider lacks
         if provider != _CPU and strict:
             options.add_session_config_entry("session.disable_cpu_ep_fallback", "1")
         onnxruntime.set_default_logger_severity(4)  # of what it says before there is a session
@@ -73,7 +77,7 @@ class _OnnxRuntime:
         try:
             session = import_library("onnxruntime").InferenceSession(
                 # Else it prints why a provider does not start, and takes the next one.
-                *(content, self._options, self._providers),
+                *(content, self._options, self.providers),
                 enable_fallback=0,
             )
         except Exception as error:  # onnxruntime's own classes are private
@@ -96,15 +100,20 @@ class _OnnxRuntime:
         self, feeds: Mapping[str, np.ndarray], options: Any = None, session: Any = None
     ) -> dict[str, np.ndarray]:
         opened = self._opened() if session is None else session
-        try:
-            enhanced, guidance = opened.run([ENHANCED, GUIDANCE], dict(feeds), options)
-        except Exception as error:
-            raise failure(f"{self.name} failed on this picture", error) from error
+        outputs = [ENHANCED, GUIDANCE]
+        enhanced, guidance = self._guarded(lambda: opened.run(outputs, dict(feeds), options))
         return {ENHANCED: enhanced, GUIDANCE: guidance}
 
     def close(self) -> None:
         """Free the session."""
         self._session = None
+
+    def _guarded(self, action: Callable[[], T]) -> T:
+        """Run an action of ONNX Runtime; what it raises becomes one sentence."""
+        try:
+            return action()
+        except Exception as error:  # onnxruntime's own classes are private
+            raise failure(f"{self.name} failed on this picture", error) from error
 
     def _opened(self) -> Any:
         session = self._session
@@ -146,7 +155,7 @@ class _OnnxRuntimeGpu(_OnnxRuntime):
     ) -> None:
         self._index = index
         settings = {"device_id": str(index)} | settings
-        _load_cuda()
+        load_cuda()
         super().__init__(model, f"{name} {index}", provider, settings, strict=strict)
 
     def run_on_gpu(self, image: GpuArray, dials: Mapping[str, np.ndarray]) -> dict[str, GpuArray]:
@@ -166,11 +175,11 @@ class _OnnxRuntimeGpu(_OnnxRuntime):
         pixels = dials.pop(IMAGE)
         session = self._session_for(pixels)
         began = time.perf_counter()
-        image = _ortvalue(pixels, self.memory, self._index)
+        image = self._guarded(lambda: _ortvalue(pixels, self.memory, self._index))
         sent = time.perf_counter()
         binding = self._run_bound(session, lambda to: to.bind_ortvalue_input(IMAGE, image), dials)
         computed = time.perf_counter()
-        enhanced, guidance = (value.numpy() for value in binding.get_outputs())
+        enhanced, guidance = self._guarded(lambda: [v.numpy() for v in binding.get_outputs()])
         fetched = time.perf_counter()
         steps = sent - began, computed - sent, fetched - computed
         return {ENHANCED: enhanced, GUIDANCE: guidance}, Times(*(1000 * step for step in steps))
@@ -183,7 +192,8 @@ class _OnnxRuntimeGpu(_OnnxRuntime):
         self, session: Any, bind_image: Callable[[Any], None], dials: Mapping[str, np.ndarray]
     ) -> Any:
         """Run once from and to the GPU's memory. Returns what holds the outputs."""
-        try:
+
+        def run() -> Any:
             binding = session.io_binding()
             bind_image(binding)
             for name, value in dials.items():  # bind_cpu_input knows no inputs with defaults
@@ -193,9 +203,9 @@ class _OnnxRuntimeGpu(_OnnxRuntime):
             binding.synchronize_inputs()
             session.run_with_iobinding(binding)
             binding.synchronize_outputs()
-        except Exception as error:
-            raise failure(f"{self.name} failed on this picture", error) from error
-        return binding
+            return binding
+
+        return self._guarded(run)
 
 
 class OnnxRuntimeCuda(_OnnxRuntimeGpu):
@@ -255,7 +265,7 @@ class OnnxRuntimeTensorRt(_OnnxRuntimeGpu):
         )
 
 
-def _load_cuda() -> None:
+def load_cuda() -> None:
     """Load CUDA's libraries out of their packages, where the system's loader does not look."""
     load = getattr(import_library("onnxruntime"), "preload_dlls", None)  # from 1.21 on
     if load is not None:
