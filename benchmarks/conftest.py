@@ -91,9 +91,7 @@ class InTurns:
         rounds = int(np.clip(_SECONDS / cost, fewest, _MOST_ROUNDS))
         result = benchmark.pedantic(subject, setup=before, rounds=rounds)
         assert benchmark.stats is not None
-        figures = figures_of(benchmark.stats.stats.data, others, against)
-        benchmark.extra_info |= figures
-        benchmark.extra_info |= facts
+        benchmark.extra_info |= figures_of(benchmark.stats.stats.data, others, against) | facts
         return result
 
 

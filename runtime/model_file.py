@@ -32,7 +32,8 @@ import numpy as np
 
 from .atomic import write_atomically
 from .errors import HyperguideError
-from .protobuf import MalformedError, fields, submessage, without
+from .onnx_messages import MODEL_GRAPH, graph_of, with_graph
+from .protobuf import MalformedError, fields, message, submessage, text, without
 from .tasks import TASKS, Guidance
 
 IMAGE = "image"
@@ -52,7 +53,7 @@ PREFIX = "hyperguide."
 FORMAT = 1
 
 # Field numbers of onnx.proto.
-_MODEL_GRAPH, _MODEL_METADATA = 7, 14
+_MODEL_METADATA = 14
 _GRAPH_INITIALIZER, _GRAPH_INPUT, _GRAPH_OUTPUT = 5, 11, 12
 _TENSOR_DIMENSION, _TENSOR_TYPE, _TENSOR_NAME, _TENSOR_RAW = 1, 2, 8, 9
 _FLOAT = 1  # the type of a tensor
@@ -191,12 +192,9 @@ class ModelFile:
         def is_default(part: int, item: memoryview) -> bool:
             if part != _GRAPH_INITIALIZER:
                 return False
-            return _text(dict(fields(item)).get(_TENSOR_NAME, b"")) in names
+            return text(dict(fields(item)).get(_TENSOR_NAME, b"")) in names
 
-        content = memoryview(self.content)
-        graph = next(value for number, value in fields(content) if number == _MODEL_GRAPH)
-        rest = without(content, lambda number, _: number == _MODEL_GRAPH)
-        return rest + submessage(_MODEL_GRAPH, without(_message(graph), is_default))
+        return with_graph(self.content, without(graph_of(self.content), is_default))
 
     def frozen(self) -> bytes:
         """The file with the dials as constants, so that the picture is its only input.
@@ -206,12 +204,11 @@ class ModelFile:
         """
 
         def is_dial(part: int, item: memoryview) -> bool:
-            return part == _GRAPH_INPUT and _text(dict(fields(item)).get(1, b"")) in DIALS
+            return part == _GRAPH_INPUT and text(dict(fields(item)).get(1, b"")) in DIALS
 
-        content = memoryview(self.with_inputs([KERNEL]))
-        graph = next(value for number, value in fields(content) if number == _MODEL_GRAPH)
-        rest = without(content, lambda number, _: number in (_MODEL_GRAPH, _MODEL_METADATA))
-        return rest + submessage(_MODEL_GRAPH, without(_message(graph), is_dial))
+        content = self.with_inputs([KERNEL])
+        frozen = with_graph(content, without(graph_of(content), is_dial))
+        return without(memoryview(frozen), lambda number, _: number == _MODEL_METADATA)
 
     def with_info(self, info: ModelInfo) -> bytes:
         """The file with this description in the place of its own, and the digests to it."""
@@ -226,17 +223,16 @@ class ModelFile:
 
     def weights(self) -> dict[str, np.ndarray]:
         """The initializers in float32 that are stored as raw bytes, by name."""
-        graph = next(v for n, v in fields(memoryview(self.content)) if n == _MODEL_GRAPH)
         found = {}
-        for part, item in fields(_message(graph)):
+        for part, item in fields(graph_of(self.content)):
             if part != _GRAPH_INITIALIZER:
                 continue
-            values = list(fields(_message(item)))
+            values = list(fields(message(item)))
             tensor = dict(values)
             if tensor.get(_TENSOR_TYPE) == _FLOAT and _TENSOR_RAW in tensor:
                 shape = [v for n, v in values if n == _TENSOR_DIMENSION and isinstance(v, int)]
-                array = np.frombuffer(_message(tensor[_TENSOR_RAW]), "<f4")
-                found[_text(tensor.get(_TENSOR_NAME, b""))] = array.reshape(shape).copy()
+                array = np.frombuffer(message(tensor[_TENSOR_RAW]), "<f4")
+                found[text(tensor.get(_TENSOR_NAME, b""))] = array.reshape(shape).copy()
         return found
 
     def changes(self) -> list[str]:
@@ -280,12 +276,12 @@ def read_model_file(path: Path) -> ModelFile:
     graphs = 0
     try:
         for number, value in fields(memoryview(content)):
-            if number != _MODEL_GRAPH:
+            if number != MODEL_GRAPH:
                 continue
             graphs += 1
-            for part, item in fields(_message(value)):
+            for part, item in fields(message(value)):
                 if part in (_GRAPH_INPUT, _GRAPH_OUTPUT):
-                    name = _text(dict(fields(_message(item))).get(1, b""))
+                    name = text(dict(fields(message(item))).get(1, b""))
                     (inputs if part == _GRAPH_INPUT else outputs).append(name)
         entries = _metadata(content)
     except (MalformedError, UnicodeDecodeError):
@@ -309,8 +305,8 @@ def digests(content: bytes) -> dict[str, str]:
     """SHA-256 of a serialized model's weights, graph and metadata, as hexadecimal strings."""
     weights, graph = hashlib.sha256(), hashlib.sha256()
     for number, value in fields(memoryview(content)):
-        if number == _MODEL_GRAPH:
-            for part, item in fields(_message(value)):
+        if number == MODEL_GRAPH:
+            for part, item in fields(message(value)):
                 _update(weights if part == _GRAPH_INITIALIZER else graph, part, item)
         elif number != _MODEL_METADATA:
             _update(graph, number, value)
@@ -337,8 +333,8 @@ def _metadata(content: bytes) -> list[tuple[str, str]]:
     entries = []
     for number, value in fields(memoryview(content)):
         if number == _MODEL_METADATA:
-            entry = dict(fields(_message(value)))
-            entries.append((_text(entry.get(1, b"")), _text(entry.get(2, b""))))
+            entry = dict(fields(message(value)))
+            entries.append((text(entry.get(1, b"")), text(entry.get(2, b""))))
     return entries
 
 
@@ -368,13 +364,3 @@ def _update(digest: Any, number: int, value: int | memoryview) -> None:
     else:
         digest.update(b"%d:%d;" % (number, len(value)))
         digest.update(value)
-
-
-def _message(value: int | memoryview | bytes) -> memoryview:
-    if isinstance(value, int):
-        raise MalformedError("a number where a message belongs")
-    return memoryview(value)
-
-
-def _text(value: int | memoryview | bytes) -> str:
-    return bytes(_message(value)).decode("utf-8")

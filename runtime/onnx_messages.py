@@ -1,4 +1,4 @@
-"""Parts of an ONNX file, written as protocol buffers without an ONNX library.
+"""Parts of an ONNX file, read and written as protocol buffers without an ONNX library.
 
 Numbers of fields: https://github.com/onnx/onnx/blob/main/onnx/onnx.proto
 """
@@ -9,7 +9,9 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 
-from .protobuf import submessage, varint_field
+from .protobuf import fields, message, submessage, varint_field, without
+
+MODEL_GRAPH = 7  # field of a file
 
 # Fields of a graph.
 NODE, INITIALIZER, INPUT, OUTPUT = 1, 5, 11, 12
@@ -27,11 +29,11 @@ def node(
     **attributes: int | Sequence[int],
 ) -> bytes:
     """A node as a field of a graph."""
-    message = b"".join(_text(1, name) for name in inputs)
-    message += b"".join(_text(2, name) for name in outputs)
-    message += _text(4, operator)
-    message += b"".join(_attribute(name, value) for name, value in attributes.items())
-    return submessage(NODE, message)
+    content = b"".join(_text(1, name) for name in inputs)
+    content += b"".join(_text(2, name) for name in outputs)
+    content += _text(4, operator)
+    content += b"".join(_attribute(name, value) for name, value in attributes.items())
+    return submessage(NODE, content)
 
 
 def described(field: int, name: str, kind: str, sides: Iterable[str | int]) -> bytes:
@@ -52,7 +54,21 @@ def scalar(name: str, value: float) -> bytes:
 
 def model(graph: bytes, opset: int = 18) -> bytes:
     """A file with the fields of a graph."""
-    return varint_field(1, 8) + submessage(7, graph) + submessage(8, varint_field(2, opset))
+    return (
+        varint_field(1, 8) + submessage(MODEL_GRAPH, graph) + submessage(8, varint_field(2, opset))
+    )
+
+
+def graph_of(content: bytes) -> memoryview:
+    """The graph of a file."""
+    found = fields(memoryview(content))
+    return message(next(value for number, value in found if number == MODEL_GRAPH))
+
+
+def with_graph(content: bytes, graph: bytes) -> bytes:
+    """The file with another graph."""
+    rest = without(memoryview(content), lambda number, _: number == MODEL_GRAPH)
+    return rest + submessage(MODEL_GRAPH, graph)
 
 
 def _attribute(name: str, value: int | Sequence[int]) -> bytes:

@@ -53,6 +53,11 @@ class Layout:
         """Whether a picture is nothing but bytes, of as many planes as a network takes."""
         return self.dtype == np.uint8 and not self.alpha and self.color == channels
 
+    def pixels(self, image: np.ndarray) -> np.ndarray:
+        """The picture as (N, H, W, C)."""
+        image = image if self.batched else image[None]
+        return image if self.planes else image[..., None]
+
     def size(self, image: np.ndarray) -> tuple[int, int, int]:
         """Number of pictures, height, width."""
         height, width = image.shape[1:3] if self.batched else image.shape[:2]
@@ -72,9 +77,7 @@ def to_tensor(image: np.ndarray, channels: int) -> tuple[np.ndarray, Layout]:
     layout = layout_of(image)
     if channels == 1 and layout.color == 3:
         raise HyperguideError("This model takes gray pictures: convert the picture to gray first.")
-    pictures = image if layout.batched else image[None]
-    if not layout.planes:
-        pictures = pictures[..., None]
+    pictures = layout.pixels(image)
     if layout.dtype.kind == "f":
         _check_range(pictures[..., : layout.color])
     planes = split_pixels(pictures)[:, : layout.color]

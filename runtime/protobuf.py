@@ -59,6 +59,18 @@ def without(message: memoryview, unwanted: Callable[[int, memoryview], bool]) ->
     )
 
 
+def message(value: int | memoryview | bytes) -> memoryview:
+    """A field that holds a message. Raises MalformedError for a number."""
+    if isinstance(value, int):
+        raise MalformedError("a number where a message belongs")
+    return memoryview(value)
+
+
+def text(value: int | memoryview | bytes) -> str:
+    """A field that holds a string."""
+    return bytes(message(value)).decode("utf-8")
+
+
 def submessage(number: int, content: bytes) -> bytes:
     """A sub-message or string as a field of a message."""
     return _encoded(number << 3 | _BYTES) + _encoded(len(content)) + content

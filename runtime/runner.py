@@ -87,9 +87,7 @@ class Runner:
 
     def _enhance_bytes(self, run: RunBytes, image: np.ndarray, layout: Layout) -> Result:
         """Enhance bytes where the engine or the file itself converts them."""
-        pixels = image if layout.batched else image[None]
-        if not layout.planes:
-            pixels = pixels[..., None]
+        pixels = layout.pixels(image)
         height, width = pixels.shape[1:3]
         multiple = self.info.size_multiple
         outputs = run(pad_to_multiple(pixels, multiple, rows_axis=1))

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from hyperguide import __version__
+from hyperguide.engines.devices import PROVIDERS
 from hyperguide.engines.onnx_runtime import load_cuda
 from hyperguide.onnx_messages import INPUT, OUTPUT, described, model, node
 from hyperguide.protobuf import submessage
@@ -116,7 +117,7 @@ def _product_on_gpu(index: int, one: np.ndarray, other: np.ndarray) -> Product:
 
     load_cuda()
     settings = {"device_id": str(index), "use_tf32": "0"}
-    provider = ("CUDAExecutionProvider", settings)
+    provider = (PROVIDERS["cuda"], settings)
     session = _session(_product_model("MatMul", one.dtype, other.dtype), provider)
     binding = session.io_binding()
     for name, value in (("a", one), ("b", other)):

@@ -11,10 +11,10 @@ from hyperguide.engine_file import EngineFile
 from hyperguide.engines import Engine
 from hyperguide.engines.onnx_runtime import OnnxRuntimeCpu, OnnxRuntimeCuda
 from hyperguide.model_file import ModelFile
-from hyperguide.protobuf import fields
+from hyperguide.onnx_messages import INITIALIZER, NODE, graph_of
+from hyperguide.protobuf import fields, text
 
 # Fields of ONNX's messages, https://github.com/onnx/onnx/blob/main/onnx/onnx.proto
-_MODEL_GRAPH, _GRAPH_NODE, _GRAPH_INITIALIZER = 7, 1, 5
 _NODE_INPUT, _NODE_OUTPUT, _NODE_OP_TYPE = 1, 2, 4
 _TENSOR_TYPE, _TENSOR_NAME = 2, 8
 
@@ -76,8 +76,7 @@ def _of_onnx_runtime(file: ModelFile, providers: list[Any]) -> dict[str, int]:
         options.optimized_model_filepath = str(path)
         onnxruntime.InferenceSession(file.content, options, providers=providers)
         content = path.read_bytes()
-    graph = next(value for number, value in fields(memoryview(content)) if number == _MODEL_GRAPH)
-    return census(graph)
+    return census(graph_of(content))
 
 
 def census(graph: Any) -> dict[str, int]:
@@ -89,22 +88,18 @@ def census(graph: Any) -> dict[str, int]:
     nodes: list[list[tuple[int, Any]]] = []
     message: Any
     for number, message in fields(graph):
-        if number == _GRAPH_INITIALIZER:
+        if number == INITIALIZER:
             told: dict[int, Any] = dict(fields(message))
-            types[_text(told[_TENSOR_NAME])] = told[_TENSOR_TYPE]
-        elif number == _GRAPH_NODE:
+            types[text(told[_TENSOR_NAME])] = told[_TENSOR_TYPE]
+        elif number == NODE:
             nodes.append(list(fields(message)))
     found: Counter[str] = Counter()
     for node in nodes:
-        kind = next(_text(value) for number, value in node if number == _NODE_OP_TYPE)
-        inputs = [_text(value) for number, value in node if number == _NODE_INPUT]
+        kind = next(text(value) for number, value in node if number == _NODE_OP_TYPE)
+        inputs = [text(value) for number, value in node if number == _NODE_INPUT]
         if kind == "DequantizeLinear":  # what it makes is of its scale's type
-            output = next(_text(value) for number, value in node if number == _NODE_OUTPUT)
+            output = next(text(value) for number, value in node if number == _NODE_OUTPUT)
             types[output] = types.get(inputs[1], 1)
         elif kind in _FUSED:
             found[_FUSED[kind] or _TYPES.get(types.get(inputs[1], 0), "unknown")] += 1
     return dict(sorted(found.items()))
-
-
-def _text(value: Any) -> str:
-    return bytes(value).decode()

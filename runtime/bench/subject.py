@@ -198,9 +198,7 @@ class Subject:
         for _ in range(repeats):
             began = time.perf_counter()
             if takes_bytes:
-                pixels = self.frame if layout.batched else self.frame[None]
-                pixels = pixels if layout.planes else pixels[..., None]
-                feeds[IMAGE] = pad_to_multiple(pixels, multiple, rows_axis=1)
+                feeds[IMAGE] = pad_to_multiple(layout.pixels(self.frame), multiple, rows_axis=1)
             else:
                 tensor, _ = to_tensor(self.frame, self.file.info.channels)
                 feeds[IMAGE] = pad_to_multiple(tensor, multiple)

@@ -5,13 +5,19 @@ Without an ONNX library: see `hyperguide.export.byte_pictures` for the same with
 
 from __future__ import annotations
 
-from typing import Any
-
 from hyperguide.model_file import ENHANCED, GUIDANCE, IMAGE, ModelFile
-from hyperguide.onnx_messages import INPUT, NODE, OUTPUT, described, node, scalar
-from hyperguide.protobuf import fields, spans, submessage, without
+from hyperguide.onnx_messages import (
+    INPUT,
+    NODE,
+    OUTPUT,
+    described,
+    graph_of,
+    node,
+    scalar,
+    with_graph,
+)
+from hyperguide.protobuf import fields, message, spans, submessage, text, without
 
-_MODEL_GRAPH = 7
 _NODE_INPUT, _NODE_OUTPUT = 1, 2
 
 _RENAMED = {IMAGE: "image_planes", ENHANCED: "enhanced_planes", GUIDANCE: "guidance_map"}
@@ -23,8 +29,7 @@ def of_bytes(file: ModelFile) -> bytes:
     Its only input, the dials are constants. To the bit what `pixels.to_tensor` and
     `pixels.from_tensor` make of bytes. As NaN is no byte, `guidance` is NaN where any pixel is.
     """
-    content = memoryview(file.content)
-    graph: Any = next(value for number, value in fields(content) if number == _MODEL_GRAPH)
+    graph = graph_of(file.content)
     sides = ("N", "H", "W", file.info.channels)
 
     def is_replaced(number: int, item: memoryview) -> bool:
@@ -37,7 +42,11 @@ def of_bytes(file: ModelFile) -> bytes:
         node("Cast", [IMAGE], ["image_levels"], to=1),
         node("Mul", ["image_levels", "byte_to_share"], ["image_shares"]),
         node("Transpose", ["image_shares"], [_RENAMED[IMAGE]], perm=(0, 3, 1, 2)),
-        *(submessage(NODE, _renamed(item)) for number, item in fields(graph) if number == NODE),
+        *(
+            submessage(NODE, _renamed(message(item)))
+            for number, item in fields(graph)
+            if number == NODE
+        ),
         node("Transpose", [_RENAMED[ENHANCED]], ["enhanced_shares"], perm=(0, 2, 3, 1)),
         node("Mul", ["enhanced_shares", "share_to_byte"], ["unrounded"]),
         node("Round", ["unrounded"], ["levels"]),
@@ -48,23 +57,18 @@ def of_bytes(file: ModelFile) -> bytes:
         described(INPUT, IMAGE, "uint8", sides),
         described(OUTPUT, ENHANCED, "uint8", sides),
     ]
-    rest = without(content, lambda number, _: number == _MODEL_GRAPH)
-    return rest + submessage(_MODEL_GRAPH, without(graph, is_replaced) + b"".join(parts))
+    return with_graph(file.content, without(graph, is_replaced) + b"".join(parts))
 
 
-def _renamed(message: Any) -> bytes:
+def _renamed(content: memoryview) -> bytes:
     """A node that reads and writes planes where it had the file's own names."""
     return b"".join(
-        submessage(number, _RENAMED.get(_text(value), _text(value)).encode())
+        submessage(number, _RENAMED.get(text(value), text(value)).encode())
         if number in (_NODE_INPUT, _NODE_OUTPUT)
-        else bytes(message[start:end])
-        for number, value, start, end in spans(message)
+        else bytes(content[start:end])
+        for number, value, start, end in spans(content)
     )
 
 
-def _name(message: Any) -> str:
-    return _text(dict(fields(message)).get(1, b""))
-
-
-def _text(value: Any) -> str:
-    return bytes(value).decode()
+def _name(content: memoryview) -> str:
+    return text(dict(fields(content)).get(1, b""))
