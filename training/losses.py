@@ -15,11 +15,16 @@ from .perceptual import load_perceptual_distance
 Loss = Callable[[Tensor, Tensor], Tensor]
 
 
-def guidance_loss(maximum: float) -> Loss:
-    """Make g = ||sigma - sigma_gt||^2, the mean over pixels, in units of the map's range."""
+def guidance_loss(maximum: float, floor: float = 0.0) -> Loss:
+    """Make g = ||sigma - sigma_gt||^2, the mean over pixels, in units of the map's range.
+
+    floor: in the map's unit. Above 0, errors count in proportion to the true value plus this
+        floor, so that weak noise is told as exactly as strong noise.
+    """
 
     def loss(predicted: Tensor, true: Tensor) -> Tensor:
-        return ((predicted.float() - true) / maximum).square().mean()
+        unit = true + floor if floor else maximum
+        return ((predicted.float() - true) / unit).square().mean()
 
     return loss
 

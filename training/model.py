@@ -216,9 +216,9 @@ def build_model(preset: Preset, guided: bool = True, level: float | None = None)
 
 def _proxy(settings: Proxy, channels: int, maximum: float) -> HyperNetwork | PlainHyperNetwork:
     match settings:
-        case CompactProxySettings(view, width, unshuffle, dilations, smooth, texture):
+        case CompactProxySettings(view, width, unshuffle, dilations, smooth, texture, _, coarse):
             return HyperNetwork(
-                channels, width, unshuffle, dilations, view, smooth, maximum, texture
+                channels, width, unshuffle, dilations, view, smooth, maximum, texture, coarse
             )
         case PlainProxySettings(width=width):
             return PlainHyperNetwork(channels, width, maximum)

@@ -41,7 +41,10 @@ def _check_texture(width: int) -> None:
 
 @dataclass(frozen=True)
 class CompactProxySettings:
-    """Arguments of `networks.hyper.HyperNetwork`; `texture` is for the view `scene`."""
+    """Arguments of `networks.hyper.HyperNetwork`.
+
+    `texture` is for the view `scene`, `coarse` for the others.
+    """
 
     view: View
     width: int
@@ -50,10 +53,15 @@ class CompactProxySettings:
     smooth: bool = False
     texture: int = 0
     network: Literal["compact"] = "compact"
+    coarse: bool = False
 
     def __post_init__(self) -> None:
         _check_sizes(self, "width", "unshuffle", "dilations")
         _check_texture(self.texture)
+        if self.coarse and self.view == "scene":
+            raise HyperguideError(
+                "The proxy's view: scene is coarse already: leave coarse out in the preset."
+            )
         if self.texture and self.view != "scene":
             raise HyperguideError(
                 "The proxy's texture needs view: scene: leave it out in the preset."
@@ -295,6 +303,7 @@ class Preset:
     border: pixels at each side of a crop that f counts by `border_weight` only, and validation not
         at all: within half a kernel of it, what was blurred into the crop is not to be seen.
     border_weight: of f on whole crops, relative to that on what the border leaves.
+    guidance_floor: of g, see `losses.guidance_loss`; 0 counts every error alike.
     degradation: fields of the task's class in `degradations` that differ from their defaults.
     channels: 3 for RGB, 1 for gray pictures.
     """
@@ -311,6 +320,7 @@ class Preset:
     haze_weight: float = 0.0
     border: int = 0
     border_weight: float = 0.25
+    guidance_floor: float = 0.0
 
     def __post_init__(self) -> None:
         least = min(stage.crop for stage in self.schedule.stages)
@@ -319,7 +329,7 @@ class Preset:
                 f"The border must be at least 0 and less than half a crop of {least} pixels in the "
                 "preset."
             )
-        for name in ("stage_weight", "haze_weight", "border_weight"):
+        for name in ("stage_weight", "haze_weight", "border_weight", "guidance_floor"):
             if not 0 <= getattr(self, name) < math.inf:
                 raise HyperguideError(f"The {name} must be at least 0 in the preset.")
         if isinstance(self.reconstruction, UnfoldedSettings) and self.channels != 1:
