@@ -193,10 +193,12 @@ def test_drawn_pictures_are_repeatable_and_differ() -> None:
 
 def test_with_a_floor_weak_noise_counts_as_strong_noise_does() -> None:
     loss = guidance_loss(0.3, floor=0.01)
-    weak = loss(torch.tensor([0.02]), torch.tensor([0.01]))
-    strong = loss(torch.tensor([0.29]), torch.tensor([0.19]))
-    torch.testing.assert_close(weak, torch.tensor(0.25))
-    torch.testing.assert_close(strong, torch.tensor(0.25))
+    weak = loss(torch.tensor([0.03]), torch.tensor([0.01]))
+    strong = loss(torch.tensor([0.29]), torch.tensor([0.14]))
+    torch.testing.assert_close(weak, torch.tensor(np.log(2.0) ** 2, dtype=torch.float32))
+    torch.testing.assert_close(strong, weak)
+    too_low = loss(torch.tensor([0.01]), torch.tensor([0.03]))  # as bad as too high
+    torch.testing.assert_close(too_low, weak)
     plain = guidance_loss(0.5)(torch.tensor([0.29]), torch.tensor([0.19]))
     torch.testing.assert_close(plain, torch.tensor(0.04))
 

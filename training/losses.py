@@ -18,13 +18,16 @@ Loss = Callable[[Tensor, Tensor], Tensor]
 def guidance_loss(maximum: float, floor: float = 0.0) -> Loss:
     """Make g = ||sigma - sigma_gt||^2, the mean over pixels, in units of the map's range.
 
-    floor: in the map's unit. Above 0, errors count in proportion to the true value plus this
-        floor, so that weak noise is told as exactly as strong noise.
+    floor: in the map's unit. Above 0, g compares log(sigma + floor) instead, so that weak noise is
+        told as exactly, in proportion, as strong noise; what lies below the floor hardly counts.
+        (Errors divided by the true value would do so too, but there 0 is never far off.)
     """
 
     def loss(predicted: Tensor, true: Tensor) -> Tensor:
-        unit = true + floor if floor else maximum
-        return ((predicted.float() - true) / unit).square().mean()
+        predicted = predicted.float()
+        if floor:
+            return ((predicted + floor) / (true + floor)).log().square().mean()
+        return ((predicted - true) / maximum).square().mean()
 
     return loss
 
