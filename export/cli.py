@@ -100,7 +100,14 @@ def export(
     with progress_bar("step") as bar:
         job = bar.add_task("int8", total=lower.steps if lower else 0, visible=learning)
         exported = export_model(
-            trained, output, force, lower, lambda step: bar.update(job, completed=step), plain, io
+            trained,
+            output,
+            force,
+            lower,
+            lambda step: bar.update(job, completed=step),
+            plain,
+            io,
+            click.echo,
         )
     for d in exported.differences:
         click.echo(

@@ -489,7 +489,7 @@ def test_the_verb_prints_the_table_and_fails_in_one_sentence(
     assert result.code == 0, result.err
     assert "25/255         2" in result.out
     (pairs / "other" / "input").mkdir(parents=True)
-    fails(cli("eval", "input", "--suite", f"pairs:{pairs / 'other'}"), "other/target", "create it")
+    fails(cli("eval", "input", "--suite", f"pairs:{pairs / 'other'}"), "no pairs", "other/target")
 
 
 @pytest.mark.skipif(

@@ -23,6 +23,7 @@ from hyperguide.tasks import find_task
 from .bilevel import Strategy
 from .checkpoint import BEST, LAST, STATE
 from .data.batches import open_data
+from .data.sources import silent
 from .distributed import World, join
 from .model_weights import find_model_file
 from .precision import fastest_precision
@@ -49,8 +50,8 @@ Examples:
     multiple=True,
     required=True,
     type=Path,
-    help="Folder of clean photos, with rgb/ and depth/, or with input/ and target/ [and "
-    "guidance/]; may be repeated.",
+    help="Folder of clean photos, with rgb/ and depth/, or with pairs, as input/ and target/ [and "
+    "guidance/] or other names that say which is which; may be repeated.",
 )
 @click.option("--out", required=True, type=Path, help="Run folder for checkpoints and the log.")
 @click.option(
@@ -217,6 +218,7 @@ def _open_run(given: _Options, world: World) -> Run:
         given.describe_data,
         given.kernels,
         round(given.cache * 2**30),
+        tell=click.echo if world.leads else silent,
     )
     start, origin = None, ""
     if given.init_from is not None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -34,7 +34,7 @@ from .kernels import on_canvas, read_kernels
 from .photos import Photos
 from .sample import Sample
 from .scenes import Scene, split_held_out
-from .sources import find_scenes
+from .sources import find_scenes, silent
 
 Stream = Literal["hyper", "train", "held_out", "probe"]
 
@@ -167,7 +167,8 @@ class Data:
         pool = pools.get(stream, self._mapped)
         if not pool:
             raise HyperguideError(
-                "None of the pictures to train on has a map: add some in guidance/ of --data."
+                "None of the pictures to train on has a map: add some in a folder 'guidance' "
+                "beside them."
             )
         while True:
             scene = pool[int(torch.randint(len(pool), (), generator=rng))]
@@ -252,6 +253,8 @@ def open_data(
     description: str = "",
     kernels: Path | None = None,
     cache_bytes: int = CACHE_BYTES,
+    option: str = "--data",
+    tell: Callable[[str], object] = silent,
 ) -> Data:
     """Find the pictures, split off the held-out ones, and set up the task's degradation.
 
@@ -259,6 +262,7 @@ def open_data(
     streaks: gray rain streak layers, for derain. kernels: blur kernels, for deblur.
     description: the folders' own names serve where it is empty.
     cache_bytes: how much of the decoded pictures is kept in memory.
+    option, tell: see `sources.find_scenes`.
     Raises HyperguideError where any of these or the preset's degradation cannot be used.
     """
     if streaks is not None and preset.task != "derain":
@@ -269,14 +273,14 @@ def open_data(
         raise HyperguideError(f"Training of {preset.task} is not part of this version.")
     where = "The preset's degradation"
     degradation = build(DEGRADATIONS[preset.task], preset.degradation, where)
-    scenes = find_scenes(folders, preset.task)
+    scenes = find_scenes(folders, preset.task, option, tell)
     bank: dict[str, np.ndarray] = {}
     if isinstance(degradation, Blur):
         bank = read_kernels(kernels) if kernels is not None else {}
         _check_blur(degradation, preset, scenes, bank)
     elif streaks is not None:
         bank = read_streaks(streaks)
-    train, held_out = split_held_out(scenes, HELD_OUT_SHARE)
+    train, held_out = split_held_out(scenes, HELD_OUT_SHARE, option)
     train_degradation, held_out_degradation = _split_bank(degradation, list(bank.values()))
     threshold = degradation.threshold if isinstance(degradation, Rain) else 0.0
     decoder = Decoder(preset.task, preset.channels, threshold, degradation.margin + 1)

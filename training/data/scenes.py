@@ -60,11 +60,15 @@ def list_pictures(folder: Path) -> list[Path]:
     return sorted(find_pictures(folder), key=lambda p: (p.parent, len(p.stem), p.stem))
 
 
-def split_held_out(scenes: Sequence[Scene], share: float) -> tuple[list[Scene], list[Scene]]:
+def split_held_out(
+    scenes: Sequence[Scene], share: float, option: str = "--data"
+) -> tuple[list[Scene], list[Scene]]:
     """Split off the last `share` of the photos (at least one) of each folder for validation.
 
     The last ones rather than random ones: where neighbouring files show the same place, a
-    random choice would leak. Photos are held out with all their observations.
+    random choice would leak. Photos are held out with all their observations. Where every photo has
+    a folder of its own, the last share of these folders is held out.
+    option: that named the folders, for errors.
     Raises HyperguideError where one part would be empty.
     """
     # Sources can name one file by several paths.
@@ -72,6 +76,8 @@ def split_held_out(scenes: Sequence[Scene], share: float) -> tuple[list[Scene], 
     by_folder: dict[Path, list[Path]] = {}
     for photo in dict.fromkeys(photos):
         by_folder.setdefault(photo.parent, []).append(photo)
+    if all(len(members) == 1 for members in by_folder.values()):
+        by_folder = {Path(): [photo for members in by_folder.values() for photo in members]}
     chosen: set[Path] = set()
     for members in by_folder.values():
         count = min(max(1, round(share * len(members))), len(members) - 1)
@@ -80,7 +86,7 @@ def split_held_out(scenes: Sequence[Scene], share: float) -> tuple[list[Scene], 
     held_out = [scene for scene, photo in zip(scenes, photos, strict=True) if photo in chosen]
     if not train or not held_out:
         raise HyperguideError(
-            "Training needs at least two photos in a folder, one of them to validate on: "
-            "give a --data folder with more."
+            "At least two photos are needed, one of them to validate on: "
+            f"give {option} a folder with more."
         )
     return train, held_out
