@@ -433,7 +433,7 @@ def test_the_sheet_shows_four_squares_in_the_true_and_the_predicted_map(
         (("deblur", "--suite", "set12", "--tier", "none"), "No deblur model of the tier 'none'"),
         (("input", "--suite", "no"), "no suite 'no'"),
         (("derain", "--suite", "set12", "--told-noise", "5"), "derain takes no noise level"),
-        (("denoise", "--suite", "pairs:DATA", "--told-noise", "5"), "needs the folder"),
+        (("denoise", "--suite", "pairs:DATA", "--told-noise", "5"), "of pairs does not exist"),
         (("denoise", "--suite", "levin", "--boundary", "valid"), "this target gets none"),
         (("input", "--suite", "set12", "--json", "no/f.json"), "The folder no for the output"),
         (("input", "--suite", "set12", "--sheet", "f.txt"), "no picture's suffix"),

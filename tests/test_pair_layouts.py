@@ -197,9 +197,15 @@ def _two_targets(folder: Path) -> None:
     fill(folder, ["hazy/1_hazy.png", "gt/1_gt.png", "gt/1.png"])
 
 
+def _pairs_and_photos(folder: Path) -> None:
+    make_pairs(folder / "mine")
+    fill(folder, ["photos/1.png", "photos/2.png"])
+
+
 @pytest.mark.parametrize(
     ("make", "words"),
     [
+        (_pairs_and_photos, ["pairs in mine and 2 pictures that are none", "photos/1.png"]),
         (_siblings, ["first and", "second hold pictures of equal names", "input and target"]),
         (_siblings_deep_inside, ["some/where/first", "equal names", "--data of its own"]),
         (_most_names_equal, ["equal names"]),

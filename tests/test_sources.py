@@ -75,7 +75,7 @@ def test_the_frame_of_photos_with_depth_is_never_seen(tmp_path: Path) -> None:
         nearest = max(float(sample.guidance.min()) for sample in samples)
         assert nearest == pytest.approx(1 if frame else 0.5, abs=0.003)
     assert seen == {0: 1, 3: pytest.approx(50 / 255)}
-    with pytest.raises(HyperguideError, match="a frame of -1 pixels: give 0 or more"):
+    with pytest.raises(HyperguideError, match="frame must be from 0 to 4096, not -1"):
         open_data(small_preset("dehaze", degradation={"frame": -1}), [tmp_path])
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -49,7 +49,10 @@ def find_halves(folder: Path, option: str) -> list[Halves]:
         return here
     inside = [child for child in subfolders(folder) if not child.is_symlink()]
     _refuse_splits(folder, [c for c in inside if c.name.lower() in _SPLITS], option)
-    return [halves for child in inside for halves in find_halves(child, option)]
+    found = {child: find_halves(child, option) for child in inside}
+    if any(found.values()):
+        _refuse_mixture(folder, found, option)
+    return [halves for part in found.values() for halves in part]
 
 
 def subfolders(folder: Path) -> list[Path]:
@@ -67,6 +70,20 @@ def _refuse_splits(folder: Path, parts: Sequence[Path], option: str) -> None:
         names = " and ".join(part.name for part in filled)
         raise HyperguideError(
             f"{folder} holds pairs in {names}: give one of these folders with {option}."
+        )
+
+
+def _refuse_mixture(folder: Path, found: Mapping[Path, list[Halves]], option: str) -> None:
+    """Refuse photos beside folders of pairs: what becomes of them is for the user to say."""
+    photos = list(_pictures_in(folder))
+    for child, halves in found.items():
+        photos += [] if halves else list_pictures(child)
+    if photos:
+        pairs = next(child for child, halves in found.items() if halves)
+        raise HyperguideError(
+            f"{folder} holds pairs in {pairs.relative_to(folder)} and {len(photos)} pictures that "
+            f"are none, the first is {photos[0].relative_to(folder)}: give the folders of pairs "
+            f"and those of photos each with a {option} of its own."
         )
 
 

@@ -29,7 +29,7 @@ def pairs(folder: Path, options: Options) -> Suite:
     Raises HyperguideError where there are no pairs or a partner is missing.
     """
     if not is_folder(folder):
-        raise HyperguideError(f"The folder {folder} of pairs: does not exist: give another one.")
+        raise HyperguideError(f"The folder {folder} of pairs does not exist: give another one.")
     found = find_pairs(folder, None, "--suite pairs:")
     if found is None or not found.scenes:
         raise HyperguideError(
