@@ -17,17 +17,17 @@ import torch
 
 from hyperguide.cli.progress import progress_bar
 from hyperguide.errors import HyperguideError
-from hyperguide.paths import exists, make_folder
+from hyperguide.paths import make_folder
 from hyperguide.tasks import find_task
 
 from .bilevel import Strategy
-from .checkpoint import BEST, LAST, STATE
 from .data.batches import open_data
 from .data.sources import silent
 from .distributed import World, join
 from .model_weights import find_model_file
 from .precision import fastest_precision
 from .preset import Preset, load_preset
+from .run_folder import refuse_run_folder
 from .starting_weights import describe_origin, start_from
 from .trainer import Progress, Run, Settings
 
@@ -145,7 +145,7 @@ Examples:
     help="Steps between two lines of the log.",
 )
 @click.option("--resume", is_flag=True, help="Go on where the run folder stands.")
-@click.option("--force", is_flag=True, help="Start anew in a folder that holds a run.")
+@click.option("--force", is_flag=True, help="Replace the run that the folder holds.")
 def train(**options: Any) -> None:
     """Train a guided pair for TASK on photos, degraded on the fly, or on pairs of pictures.
 
@@ -155,7 +155,7 @@ def train(**options: Any) -> None:
     given = _Options(**options)
     if given.threads is not None:
         torch.set_num_threads(given.threads)
-    _refuse_wrong_folder(given.out, given.resume, given.force)
+    refuse_run_folder(given.out, given.data, given.resume, given.force)
     with join(given.device) as world:
         run = _open_run(given, world)
         make_folder(given.out)  # an old run in it stays until the first checkpoint replaces it
@@ -265,34 +265,27 @@ def _naive_weight(given: _Options) -> float:
     return given.naive_weight
 
 
-def _refuse_wrong_folder(out: Path, resume: bool, force: bool) -> None:
-    holds_run = any(exists(out / name) for name in (BEST, LAST, STATE))
-    if resume and not holds_run:
-        raise HyperguideError(f"{out} holds no run to resume: leave out --resume.")
-    if holds_run and not resume and not force:
-        raise HyperguideError(
-            f"{out} holds a run: go on with --resume, start anew with --force, "
-            "or choose another --out."
-        )
-
-
 @contextmanager
 def _stops(run: Run) -> Iterator[None]:
-    """Let Ctrl-C end the run behind its present step, saved; a second one ends it at once."""
+    """Let Ctrl-C and SIGTERM end the run behind its present step, saved; a second one at once.
+
+    SIGTERM is what `kill`, schedulers and torchrun send.
+    """
 
     def stop(number: int, frame: FrameType | None) -> None:
         if run.stop:
             raise KeyboardInterrupt
         run.stop = True
 
-    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # nohup, background jobs
-        yield
-        return
-    before = signal.signal(signal.SIGINT, stop)
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    obeyed = [number for number, action in before.items() if action is not signal.SIG_IGN]  # nohup
+    for number in obeyed:
+        signal.signal(number, stop)
     try:
         yield
     finally:
-        signal.signal(signal.SIGINT, before)
+        for number in obeyed:
+            signal.signal(number, before[number])
 
 
 @contextmanager

@@ -8,6 +8,7 @@ without a change.
 from __future__ import annotations
 
 import hashlib
+import os
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -26,6 +27,7 @@ from hyperguide.tasks import Guidance, find_task
 
 from ..losses import luma
 from ..preset import Preset, Stage, build
+from .contents import digest_files
 from .crops import draw_window, to_tensor
 from .decoding import Decoder, MisfitError, Planes, read_streaks
 from .degradations import DEGRADATIONS, Blur, Degradation, Haze, Rain
@@ -67,6 +69,7 @@ class Data:
     threshold: of the rain region, full scale = 1.
     description: what the data is, in words; it ends up in the model file.
     fingerprint: changes when pictures, streak layers or kernels come or go; a resume compares it.
+    files: of the pictures, streak layers and kernels.
     """
 
     task: str
@@ -79,6 +82,12 @@ class Data:
     threshold: float
     description: str
     fingerprint: str
+    files: tuple[Path, ...] = ()
+
+    @cached_property
+    def contents(self) -> str:
+        """Changes when a file is replaced under its name, see `contents.digest_files`."""
+        return digest_files(self.files)
 
     def draw(
         self,
@@ -141,6 +150,7 @@ class Data:
             "kernels": bank if self.task == "deblur" else 0,
             "guidance": self._describe_guidance(),
             "fingerprint": self.fingerprint,
+            "contents": self.contents,
         }
 
     def _describe_guidance(self) -> dict[str, Any]:
@@ -286,6 +296,8 @@ def open_data(
     decoder = Decoder(preset.task, preset.channels, threshold, degradation.margin + 1)
     _check_first(scenes, decoder)
     names = ["|".join(path.name for path in scene.files) for scene in scenes]
+    files = [path for scene in scenes for path in scene.files]
+    banks = [folder / name for folder in (streaks, kernels) if folder for name in bank]
     return Data(
         task=preset.task,
         train=train,
@@ -296,7 +308,8 @@ def open_data(
         channels=preset.channels,
         threshold=threshold,
         description=description or ", ".join(folder.resolve().name for folder in folders),
-        fingerprint=hashlib.sha256("\n".join([*names, *bank]).encode()).hexdigest(),
+        fingerprint=hashlib.sha256(os.fsencode("\n".join([*names, *bank]))).hexdigest(),
+        files=(*files, *banks),
     )
 
 
