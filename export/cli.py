@@ -88,6 +88,8 @@ def export(
     """
     if threads is not None:
         torch.set_num_threads(threads)
+    if output.suffix != ".onnx":
+        raise HyperguideError(f"The output {output} is no model file: give a name with .onnx.")
     lower = _lower(precision, calib, steps, accept_loss)
     if plain and lower is not None:
         raise HyperguideError("--plain is for comparisons in fp32: leave out --precision.")

@@ -438,6 +438,8 @@ def test_the_sheet_shows_four_squares_in_the_true_and_the_predicted_map(
         (("input", "--suite", "set12", "--json", "no/f.json"), "The folder no for the output"),
         (("input", "--suite", "set12", "--sheet", "f.txt"), "no picture's suffix"),
         (("input", "--suite", "set12", "--json", "."), "is a folder"),
+        (("input", "--suite", "set12", "--json", "a.png", "--sheet", "./a.png"), "give them two"),
+        (("new.json", "--suite", "set12", "--json", "new.json"), "is what is measured"),
     ],
 )
 def test_wrong_words_are_refused_in_a_sentence(

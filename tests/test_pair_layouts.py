@@ -116,6 +116,14 @@ def test_sequences_and_scenes_bring_pairs_each_and_others_are_told(tmp_path: Pat
     assert sentence.endswith("; 6 other pictures are left out (in s1/noisy_gamma, s2/noisy_gamma)")
 
 
+def test_what_is_told_is_one_line_that_any_terminal_shows(tmp_path: Path) -> None:
+    odd = os.fsdecode(os.fsencode(tmp_path) + b"/a\nb\x1b[31m\xe9")
+    fill(Path(odd), numbers(2))
+    told = _found(Path(odd))[1]
+    assert told.endswith(r"/a\nb\x1b[31m\udce9, degraded on the fly")
+    told.encode()
+
+
 def test_photos_are_counted_in_a_sentence(tmp_path: Path) -> None:
     fill(tmp_path, ["a/1.png", "b/2.png"])
     assert _found(tmp_path) == ([], f"2 photos in {tmp_path}, degraded on the fly")

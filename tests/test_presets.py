@@ -120,9 +120,9 @@ def test_networks_that_no_machine_holds_are_refused_before_they_are_built() -> N
         ("a: 0x" + "f" * 5000, "more than 20 digits"),
         ("a: " + "1" * 5000, "limit"),
         ("a: 0b_", "invalid literal"),
-        ("a: [1", "not YAML in line 1"),
-        ("\x00", "not YAML"),
-        ("{[a]: b}", "not YAML"),
+        ("a: [1", "no YAML in line 1"),
+        ("\x00", "no YAML"),
+        ("{[a]: b}", "no YAML"),
     ],
 )
 def test_yaml_is_read_within_bounds(text: str, told: str, tmp_path: Path) -> None:

@@ -173,8 +173,8 @@ def restore_optimizer(
         if key.startswith(prefix + "."):
             index, _, name = key.removeprefix(prefix + ".").partition(".")
             state.setdefault(int(index) if index.isdecimal() else -1, {})[name] = tensor
-    for index, kept in state.items():
-        if not 0 <= index < len(weights) or not _fits(kept, *weights[index]):
+    for number, kept in state.items():
+        if not 0 <= number < len(weights) or not _fits(kept, *weights[number]):
             raise HyperguideError(
                 f"{path} is damaged or of another version: its optimizer's state does not fit the "
                 "networks; start in another folder, with --init-from for its weights."

@@ -27,6 +27,7 @@ from .distributed import World, join
 from .model_weights import find_model_file
 from .precision import fastest_precision
 from .preset import Preset, load_preset
+from .printable import printable
 from .run_folder import refuse_run_folder
 from .starting_weights import describe_origin, start_from
 from .trainer import Progress, Run, Settings
@@ -164,7 +165,7 @@ def train(**options: Any) -> None:
         with _stops(run), _reporting(run, given.task) as report:
             run.train(report, given.checkpoint_seconds, given.log_steps)
         if world.leads:
-            click.echo(_summary(run, given.out))
+            click.echo(printable(_summary(run, given.out)))
     world.leave()
 
 
@@ -273,7 +274,9 @@ def _stops(run: Run) -> Iterator[None]:
     """
 
     def stop(number: int, frame: FrameType | None) -> None:
-        if run.stop:
+        # torchrun passes on a Ctrl-C that its processes have seen already, and ends them itself
+        # where they take too long.
+        if run.stop and run.world.size == 1:
             raise KeyboardInterrupt
         run.stop = True
 
@@ -304,7 +307,7 @@ def _reporting(run: Run, task: str) -> Iterator[Callable[[Progress], None]]:
                 if value is not None
             ]
             for note in progress.notes:
-                bar.console.print(f"Skipped: {note}", markup=False, soft_wrap=True)
+                bar.console.print(printable(f"Skipped: {note}"), markup=False, soft_wrap=True)
             bar.update(
                 row,
                 completed=progress.step,

@@ -8,11 +8,11 @@ from __future__ import annotations
 import dataclasses
 import difflib
 import reprlib
-from collections.abc import Iterator
+from collections.abc import Hashable, Iterator
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache
 from types import UnionType
-from typing import Annotated, Any, Literal, TypeVar, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, Literal, TypeVar, cast, get_args, get_origin, get_type_hints
 
 from hyperguide.errors import HyperguideError
 
@@ -43,8 +43,9 @@ Share = Annotated[float, Range(0, 1)]
 """Of samples, of steps, of a picture's side, or a value with full scale = 1."""
 
 
-@lru_cache
-def _hints(kind: type) -> dict[str, Any]:
+@cache
+def _hints(kind: Hashable) -> dict[str, Any]:
+    """The types of a class's fields, with their ranges."""
     return get_type_hints(kind, include_extras=True)
 
 
@@ -52,7 +53,7 @@ class Checked:
     """A dataclass that refuses numbers out of their ranges, whoever gives them."""
 
     def __post_init__(self) -> None:
-        for name, hint in _hints(type(self)).items():
+        for name, hint in _hints(cast(Hashable, type(self))).items():
             for range_, value in _ranged(hint, getattr(self, name)):
                 _refuse_outside(range_, value, f"The preset's {name}")
 
@@ -89,7 +90,7 @@ def build(kind: type[T], fields: object, where: str) -> T:
     """
     if not isinstance(fields, dict):
         raise HyperguideError(f"{where}: expected a mapping with the fields of a {kind.__name__}.")
-    hints = _hints(kind)
+    hints = _hints(cast(Hashable, kind))
     known = {
         f.name: f
         for f in dataclasses.fields(kind)  # type: ignore[arg-type]
@@ -111,7 +112,7 @@ def build(kind: type[T], fields: object, where: str) -> T:
 
 def _one_of(kinds: tuple[Any, ...], value: Any, where: str) -> Any:
     """Build the dataclass whose `network` is that of the mapping; the first one without it."""
-    by_name = {get_args(get_type_hints(kind)["network"])[0]: kind for kind in kinds}
+    by_name = {get_args(get_type_hints(cast(Hashable, kind))["network"])[0]: kind for kind in kinds}
     name = value.get("network", next(iter(by_name))) if isinstance(value, dict) else None
     if name is not None and (not isinstance(name, str) or name not in by_name):
         raise HyperguideError(f"{where}: the network must be one of {', '.join(by_name)}.")

@@ -22,8 +22,7 @@ def parse_yaml(text: str) -> Any:
         _check(text)
         value = yaml.safe_load(text)
     except yaml.YAMLError as error:
-        place = getattr(error, "problem_mark", None)
-        raise ValueError("not YAML" + (f" in line {place.line + 1}" if place else "")) from None
+        raise ValueError(f"no YAML {_line(error)}".strip()) from None
     except ValueError as error:  # also of what looks like a date or a number, but is none
         raise ValueError(str(error)[:100]) from None
     _refuse_huge(value)
@@ -47,12 +46,18 @@ def _check(text: str) -> None:
     depth = 0
     for event in yaml.parse(text, yaml.SafeLoader):
         if isinstance(event, yaml.AliasEvent) or getattr(event, "anchor", None) is not None:
-            raise ValueError(f"an alias in line {event.start_mark.line + 1}")
+            raise ValueError(f"an alias {_line(event)}")
         if getattr(event, "tag", None) is not None:
-            raise ValueError(f"a tag in line {event.start_mark.line + 1}")
+            raise ValueError(f"a tag {_line(event)}")
         if isinstance(event, yaml.CollectionStartEvent):
             depth += 1
         elif isinstance(event, yaml.CollectionEndEvent):
             depth -= 1
         if depth > _DEEPEST:
-            raise ValueError(f"nested too deeply in line {event.start_mark.line + 1}")
+            raise ValueError(f"nested too deeply {_line(event)}")
+
+
+def _line(place: Any) -> str:
+    """Where an event of the parser, or an error, stands."""
+    mark = getattr(place, "start_mark", None) or getattr(place, "problem_mark", None)
+    return "" if mark is None else f"in line {mark.line + 1}"

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Iterable
 from pathlib import Path
-from typing import BinaryIO
 
 _WHOLE = 1 << 20  # bytes up to which all of a file counts
 _PARTS, _PART = 4, 64 << 10  # of longer ones, spread evenly, the first and the last included
@@ -20,20 +20,22 @@ def digest_files(paths: Iterable[Path]) -> str:
     digest = hashlib.sha256()
     for path in dict.fromkeys(paths):
         try:
-            with path.open("rb") as file:
-                digest.update(_digest(file))
+            # A pipe would be waited for.
+            part = _digest(path) if path.is_file() else b"no file"
         except OSError:
-            digest.update(b"unreadable")
+            part = b"unreadable"
+        digest.update(part)
     return digest.hexdigest()
 
 
-def _digest(file: BinaryIO) -> bytes:
-    size = file.seek(0, 2)
-    digest = hashlib.sha256(str(size).encode())
-    parts = [(0, size)]
-    if size > _WHOLE:
-        parts = [((size - _PART) * part // (_PARTS - 1), _PART) for part in range(_PARTS)]
-    for start, length in parts:
-        file.seek(start)
-        digest.update(file.read(length))
+def _digest(path: Path) -> bytes:
+    with path.open("rb") as file:
+        size = file.seek(0, os.SEEK_END)
+        digest = hashlib.sha256(str(size).encode())
+        parts = [(0, size)]
+        if size > _WHOLE:
+            parts = [((size - _PART) * part // (_PARTS - 1), _PART) for part in range(_PARTS)]
+        for start, length in parts:
+            file.seek(start)
+            digest.update(file.read(length))
     return digest.digest()

@@ -138,7 +138,7 @@ def _refuse_lonely(folder: Path, child: Path) -> None:
 
 def _of_folders(degraded: Path, clean: Path, children: Sequence[Path], task: str | None) -> Halves:
     named = {child.name.lower(): child for child in children}
-    maps = {source: by_stem(named.get(name)) for name, source in _MAPS.items()}
+    maps: dict[MapSource, Files] = {s: by_stem(named.get(name)) for name, s in _MAPS.items()}
     kernels = by_stem(named.get("kernel") or named.get("kernels"), KERNEL_SUFFIXES)
     return Halves(by_stem(degraded), by_stem(clean), maps, kernels, task)
 

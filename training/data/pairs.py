@@ -11,7 +11,7 @@ from hyperguide.errors import HyperguideError
 from .halves import Halves, find_halves
 from .partners import Files, key_of, partners
 from .rain_layers import find_rain_layers
-from .scenes import MapSource, Scene, list_pictures
+from .scenes import MapSource, Scene, list_pictures, real_path
 
 
 @dataclass(frozen=True)
@@ -147,8 +147,8 @@ def example(folder: Path, scenes: list[Scene]) -> str:
 
 def left_out(folder: Path, scenes: list[Scene]) -> str:
     """Other pictures of the folder, in words; empty where there are none."""
-    used = {path.resolve() for scene in scenes for path in scene.files}
-    others = [path for path in list_pictures(folder) if path.resolve() not in used]
+    used = {real_path(path) for scene in scenes for path in scene.files}
+    others = [path for path in list_pictures(folder) if real_path(path) not in used]
     if not others:
         return ""
     places = list(dict.fromkeys(str(path.parent.relative_to(folder)) for path in others))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -60,6 +61,11 @@ def list_pictures(folder: Path) -> list[Path]:
     return sorted(find_pictures(folder), key=lambda p: (p.parent, len(p.stem), p.stem))
 
 
+def real_path(path: Path) -> Path:
+    """Where links lead; a link that leads to itself is left as it is."""
+    return Path(os.path.realpath(path))
+
+
 def split_held_out(
     scenes: Sequence[Scene], share: float, option: str = "--data"
 ) -> tuple[list[Scene], list[Scene]]:
@@ -72,7 +78,7 @@ def split_held_out(
     Raises HyperguideError where one part would be empty.
     """
     # Sources can name one file by several paths.
-    photos = [scene.photo.resolve() for scene in scenes]
+    photos = [real_path(scene.photo) for scene in scenes]
     by_folder: dict[Path, list[Path]] = {}
     for photo in dict.fromkeys(photos):
         by_folder.setdefault(photo.parent, []).append(photo)

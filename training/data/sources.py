@@ -8,11 +8,12 @@ from pathlib import Path
 from hyperguide.errors import HyperguideError
 from hyperguide.paths import exists, is_folder
 
+from ..printable import printable
 from .halves import subfolders
 from .look_alikes import refuse_look_alikes
 from .pairs import example, find_pairs, left_out
 from .roles import role_of
-from .scenes import Scene, list_pictures
+from .scenes import Scene, list_pictures, real_path
 
 
 def silent(sentence: str) -> None:
@@ -48,7 +49,7 @@ def find_scenes(
         new = [scene for identity, scene in unique.items() if identity not in seen]
         if len(new) < len(found):
             sentence += f"; {len(found) - len(new)} of them are there already and count once"
-        tell(sentence)
+        tell(printable(sentence))
         scenes += new
         seen |= unique.keys()
     return scenes
@@ -116,4 +117,4 @@ def _refuse_clean_half(
 
 def _identity(scene: Scene) -> tuple[Path, ...]:
     observation = scene.degraded or scene.layer
-    return tuple(path.resolve() for path in (scene.photo, observation) if path is not None)
+    return tuple(real_path(path) for path in (scene.photo, observation) if path is not None)

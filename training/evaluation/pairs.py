@@ -17,6 +17,7 @@ from hyperguide.tasks import Guidance
 
 from ..data.pairs import example, find_pairs, left_out
 from ..data.scenes import Scene
+from ..printable import printable
 from .suites import Case, Options, Suite, read_float
 
 
@@ -58,8 +59,10 @@ def pairs(folder: Path, options: Options) -> Suite:
         raise HyperguideError(f"{folder} holds streak layers: measure them by the suite rain100l.")
     others = left_out(folder, found.scenes)
     return Suite(
-        about=f"{len(cases)} pairs in {folder}: {example(folder, found.scenes)}"
-        + (f"; {others}" if others else ""),
+        about=printable(
+            f"{len(cases)} pairs in {folder}: {example(folder, found.scenes)}"
+            + (f"; {others}" if others else "")
+        ),
         protocol="rgb",
         guidance=meaning,
         cases=tuple(cases),
