@@ -6,14 +6,26 @@ import json
 import os
 from dataclasses import replace
 from pathlib import Path
+from typing import ClassVar, get_args, get_origin, get_type_hints
 
 import pytest
 import yaml
 
 from hyperguide.errors import HyperguideError
 from hyperguide.training.data.batches import open_data
+from hyperguide.training.data.degradations import DEGRADATIONS
 from hyperguide.training.model import build_model
-from hyperguide.training.preset import Preset, Stage, load_preset, preset_from_dict
+from hyperguide.training.preset import (
+    DilatedSettings,
+    Preset,
+    Proxy,
+    Reconstruction,
+    Schedule,
+    Stage,
+    UNetShape,
+    load_preset,
+    preset_from_dict,
+)
 from hyperguide.training.yaml_text import parse_yaml
 from made_data import small_preset
 
@@ -64,6 +76,24 @@ def test_numbers_out_of_their_range_are_told_with_key_value_and_range(
     with pytest.raises(HyperguideError, match=told) as error:
         preset_from_dict(_changed(*path, to=value), "mine.yaml")
     assert len(str(error.value)) < 300
+
+
+def _numbers_without_range(kind: type) -> list[str]:
+    return [
+        f"{kind.__name__}.{name}"
+        for name, hint in get_type_hints(kind, include_extras=True).items()
+        if get_origin(hint) is not ClassVar
+        for item in (get_args(hint) if get_origin(hint) is tuple else (hint,))
+        if item in (int, float)
+    ]
+
+
+def test_every_number_of_a_preset_has_a_range() -> None:
+    kinds = [
+        *(Preset, Schedule, Stage, UNetShape, DilatedSettings, *DEGRADATIONS.values()),
+        *(*get_args(Proxy), *get_args(Reconstruction)),
+    ]
+    assert [name for kind in kinds for name in _numbers_without_range(kind)] == []
 
 
 def test_code_that_gives_a_number_itself_is_held_to_the_ranges_too() -> None:

@@ -19,7 +19,7 @@ from hyperguide.training import cli as train_cli
 from hyperguide.training.checkpoint import load_run, load_tensors, save_tensors
 from hyperguide.training.logbook import Logbook, read_log
 from hyperguide.training.mean_of_runs import write_mean
-from hyperguide.training.run_folder import refuse_run_folder
+from hyperguide.training.run_folder import refuse_among_photos, refuse_run_folder
 from hyperguide.training.trainer import Progress
 from made_data import fill, numbers
 from made_runs import make_run, same, silent, weights
@@ -29,7 +29,7 @@ _CASES = Path(os.environ.get("HYPERGUIDE_DATA", "nowhere")).parent / "cases"
 
 def _refuses(out: Path, told: str, *, resume: bool = False, force: bool = False) -> None:
     with pytest.raises(HyperguideError, match=told):
-        refuse_run_folder(out, [], resume, force)
+        refuse_run_folder(out, resume, force)
 
 
 def _content(folder: Path) -> dict[str, bytes]:
@@ -102,8 +102,8 @@ def test_a_mean_of_runs_does_not_follow_links(tmp_path: Path, photos: Path) -> N
 def test_a_run_does_not_put_its_curves_among_the_photos(tmp_path: Path) -> None:
     for out in (tmp_path, tmp_path / "runs" / "mine"):
         with pytest.raises(HyperguideError, match=r"lies in the data folder .* count as a photo"):
-            refuse_run_folder(out, [tmp_path], False, False)
-    refuse_run_folder(tmp_path / "out", [tmp_path / "photos"], False, False)
+            refuse_among_photos(out, [tmp_path])
+    refuse_among_photos(tmp_path / "out", [tmp_path / "photos"])
 
 
 def test_a_file_is_no_run_folder(tmp_path: Path) -> None:

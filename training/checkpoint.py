@@ -38,7 +38,7 @@ BEST = "best.safetensors"
 LAST = "last.safetensors"
 STATE = "state.safetensors"
 
-_MOST_BYTES = 8 << 30  # of the largest networks that a preset builds, with their optimizers'
+MOST_BYTES = 8 << 30  # of the largest networks that a preset builds, with their optimizers'
 # Rule of a parameter group -> what the optimizer keeps for each weight; torch's Adam has no rule.
 _KEPT = {
     "muon": {"momentum"},
@@ -83,7 +83,7 @@ def load_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
         raise HyperguideError(
             f"There is no {path}: give the folder of a finished or running training."
         )
-    data = read_input(path, "checkpoint", _MOST_BYTES)
+    data = read_input(path, "checkpoint", MOST_BYTES)
     try:
         header = parse_json(data[8 : 8 + int.from_bytes(data[:8], "little")])
         record = parse_json(header["__metadata__"]["hyperguide"])

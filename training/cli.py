@@ -28,7 +28,7 @@ from .model_weights import find_model_file
 from .precision import fastest_precision
 from .preset import Preset, load_preset
 from .printable import printable
-from .run_folder import refuse_run_folder
+from .run_folder import refuse_among_photos, refuse_run_folder
 from .starting_weights import describe_origin, start_from
 from .trainer import Progress, Run, Settings
 
@@ -156,7 +156,7 @@ def train(**options: Any) -> None:
     given = _Options(**options)
     if given.threads is not None:
         torch.set_num_threads(given.threads)
-    refuse_run_folder(given.out, given.data, given.resume, given.force)
+    refuse_run_folder(given.out, given.resume, given.force)
     with join(given.device) as world:
         run = _open_run(given, world)
         make_folder(given.out)  # an old run in it stays until the first checkpoint replaces it
@@ -221,6 +221,8 @@ def _open_run(given: _Options, world: World) -> Run:
         round(given.cache * 2**30),
         tell=click.echo if world.leads else silent,
     )
+    if not given.resume:
+        refuse_among_photos(given.out, given.data)
     start, origin = None, ""
     if given.init_from is not None:
         path = find_model_file(given.init_from) or given.init_from

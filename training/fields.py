@@ -125,6 +125,8 @@ def _value(hint: Any, value: Any, where: str) -> Any:
         number = _number(plain, value, where)
         _refuse_outside(range_, number, where)
         return plain(number)
+    if hint in (int, float):
+        raise TypeError(f"{where}: the type of this number has no range")
     if isinstance(hint, UnionType):
         return _one_of(get_args(hint), value, where)
     if dataclasses.is_dataclass(hint):

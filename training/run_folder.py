@@ -6,6 +6,7 @@ RUN/log.jsonl, curves.png, tensorboard/                     see `logbook`
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -19,22 +20,15 @@ _CHECKPOINTS = (BEST, LAST, STATE)
 _RECORD = (LOG, CURVES, EVENTS)
 
 
-def refuse_run_folder(out: Path, data: Sequence[Path], resume: bool, force: bool) -> None:
+def refuse_run_folder(out: Path, resume: bool, force: bool) -> None:
     """Raise HyperguideError if a run may not write into `out`.
 
     Without `resume` or `force` it must hold nothing of the names that a run writes. With `force`
     a run replaces files of these names, and event files in tensorboard/, nothing else. Links of
     these names are never followed.
-    data: folders of the photos, in which curves.png would count as one.
     """
     if exists(out) and not is_folder(out):
         raise HyperguideError(f"{out} is not a folder: choose another --out.")
-    for folder in data:
-        if out.resolve().is_relative_to(folder.resolve()):
-            raise HyperguideError(
-                f"{out} lies in the data folder {folder}, where curves.png would count as a photo: "
-                "choose another --out."
-            )
     holds_run = any(exists(out / name) for name in _CHECKPOINTS)
     if resume and not holds_run:
         raise HyperguideError(f"{out} holds no run to resume: leave out --resume.")
@@ -50,6 +44,16 @@ def refuse_run_folder(out: Path, data: Sequence[Path], resume: bool, force: bool
             "replace it with --force."
         )
     refuse_strangers(out)
+
+
+def refuse_among_photos(out: Path, data: Sequence[Path]) -> None:
+    """Raise HyperguideError if a new run in `out` lay in a data folder."""
+    for folder in data:
+        if Path(os.path.realpath(out)).is_relative_to(os.path.realpath(folder)):
+            raise HyperguideError(
+                f"{out} lies in the data folder {folder}, where curves.png would count as a photo: "
+                "choose another --out."
+            )
 
 
 def refuse_strangers(out: Path) -> None:
