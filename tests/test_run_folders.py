@@ -214,6 +214,7 @@ def short_run(photos: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
         ("step", "3"),
         ("step", -1),
         ("step", 10**15),
+        ("step", 1000),
         ("origin", None),
         ("running", [1]),
         ("window", {"f": 3}),

@@ -108,6 +108,8 @@ def resume(run: Run) -> None:
             "the same ones, or start in another folder."
         )
     path = run.folder / STATE
+    if record["step"] > run.total:
+        raise HyperguideError(f"{path} is damaged: it is of a step behind the run's end.")
     load_weights(run.model, _part(tensors, "average."), path)  # of the same shapes?
     load_weights(run.model, _part(tensors, "model."), path)
     run.average.values = _part(tensors, "average.", run.world.device)

@@ -9,6 +9,7 @@ import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from functools import partial
+from multiprocessing.connection import wait
 from multiprocessing.process import BaseProcess
 from types import TracebackType
 from typing import Any
@@ -26,6 +27,7 @@ Draw = tuple[Stream, int, Stage]
 """What `Data.draw` needs to know of one batch: stream, number, stage."""
 
 _STOPS = (signal.SIGINT, signal.SIGTERM)
+_DEATH_SECONDS = 5.0  # longest that a killed process takes to be gone
 _AHEAD = 2  # batches that each worker prepares in advance
 
 
@@ -87,10 +89,13 @@ class Loader:
 
     def _end(self, error: BaseException | None) -> None:
         """Close; raise HyperguideError where the error is that a worker was killed."""
+        # DataLoader finds out in the middle of whatever it does; what it raises depends on that.
+        if isinstance(error, EOFError | OSError):  # its end of the pipe is closed before it is dead
+            wait([process.sentinel for process in self._processes], _DEATH_SECONDS)
         codes = [process.exitcode for process in self._processes]  # unless asked, they only wait
         self.close()
         killed = [code for code in codes if code]
-        if killed and isinstance(error, RuntimeError):  # DataLoader's
+        if killed and isinstance(error, RuntimeError | EOFError | OSError):
             cause = signal.Signals(-killed[0]).name if killed[0] < 0 else f"code {killed[0]}"
             raise HyperguideError(
                 f"A background process that prepares batches was ended ({cause}), as systems do "
