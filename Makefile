@@ -56,7 +56,7 @@ bench: setup
 		$(BIN)/python -m pytest benchmarks --benchmark-enable -m "not long" \
 		--benchmark-json bench/suites.json --benchmark-disable-gc --benchmark-sort=name \
 		--benchmark-columns=min,median,max,rounds -q; \
-	status=$$?; $(BIN)/python benchmarks/report.py bench/suites.json --html bench/index.html \
+	status=$$?; $(BIN)/python benchmarks/report.py bench/suites.json --html bench/index.html --force \
 		&& echo "Look at bench/index.html." && exit $$status
 
 # An environment of its own: ONNX Runtime's wheels for CPU and GPU overwrite each other.

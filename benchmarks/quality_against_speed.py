@@ -1,6 +1,6 @@
 """Quality against speed: our files, the same network elsewhere, published networks and filters.
 
-    python benchmarks/quality_against_speed.py --data data/ --out benchmarks/quality_against_speed
+    python benchmarks/quality_against_speed.py --data data/ --out compared
     python benchmarks/quality_against_speed.py --task derain --pictures 4
 
 Everyone restores the same degraded pictures, in turns: BSD68 in colour with noise of 25/255,
@@ -25,6 +25,7 @@ from typing import Any
 import numpy as np
 import skimage
 import torch
+from outputs import add_force, check_outputs
 from peers import AbsentError, Peer, peers
 
 from hyperguide.atomic import write_atomically
@@ -80,7 +81,10 @@ def main() -> None:
     parser.add_argument("--task", choices=list(TASKS), action="append", help="may be repeated")
     parser.add_argument("--pictures", type=int, default=10)
     parser.add_argument("--out", type=Path, help="without suffix")
+    add_force(parser)
     given = parser.parse_args()
+    written = [given.out.with_suffix(s) for s in (".json", ".png")] if given.out else []
+    check_outputs(parser, written, given.force)
     torch.set_num_threads(describe()["cores"])
     told: dict[str, Any] = {"machine": describe(), "tasks": {}}
     for task in given.task or TASKS:

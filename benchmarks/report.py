@@ -18,6 +18,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from outputs import add_force, check_outputs
 from turns import figures_of
 
 from hyperguide.atomic import write_atomically
@@ -39,7 +40,9 @@ def main() -> int:
     parser.add_argument("suites", type=Path, help="what pytest-benchmark wrote")
     parser.add_argument("--html", type=Path)
     parser.add_argument("--compare", type=Path)
+    add_force(parser)
     given = parser.parse_args()
+    check_outputs(parser, [given.html], given.force)
     told = joined(json.loads(given.suites.read_text()))
     if given.html is not None:
         text = page(told)

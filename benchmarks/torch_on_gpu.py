@@ -20,6 +20,7 @@ from typing import Any
 
 import cv2
 import torch
+from outputs import add_force, check_outputs
 from peers import torch_twin
 from turns import in_turns, ratio
 
@@ -45,7 +46,9 @@ def main() -> int:
     parser.add_argument("--size", default="720x1280", metavar="HxW")
     parser.add_argument("--seconds", type=float, default=6.0, help="for each task")
     parser.add_argument("--json", type=Path)
+    add_force(parser)
     given = parser.parse_args()
+    check_outputs(parser, [given.json], given.force)
     torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = False
     height, width = map(int, given.size.split("x"))
     told: dict[str, Any] = {"machine": describe(), "size": given.size, "tasks": {}}

@@ -16,6 +16,7 @@ from hyperguide.training.bilevel import Strategy
 from hyperguide.training.checkpoint import TrainedModel
 from hyperguide.training.data.batches import Data, open_data
 from hyperguide.training.data.sample import Sample
+from hyperguide.training.data.sources import silent
 from hyperguide.training.metrics import MOST_PSNR, psnr
 from hyperguide.training.model import GuidedModel
 from hyperguide.training.preset import Preset
@@ -80,13 +81,16 @@ class Loss:
 
 
 def open_calibration(
-    trained: TrainedModel, folders: Sequence[Path], model: GuidedModel
+    trained: TrainedModel,
+    folders: Sequence[Path],
+    model: GuidedModel,
+    tell: Callable[[str], object] = silent,
 ) -> Calibration:
-    """Photos or pairs, see `sources.find_scenes`, and for the errors."""
+    """Photos or pairs of --calib, see `sources.find_scenes`, and for `tell` and the errors."""
     preset = trained.preset
     return Calibration(
         preset,
-        open_data(preset, folders),
+        open_data(preset, folders, option="--calib", tell=tell),
         trained.strategy,
         model.size_multiple,
         model.channels,

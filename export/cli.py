@@ -88,6 +88,8 @@ def export(
     """
     if threads is not None:
         torch.set_num_threads(threads)
+    if output.suffix != ".onnx":
+        raise HyperguideError(f"The output {output} is no model file: give a name with .onnx.")
     lower = _lower(precision, calib, steps, accept_loss)
     if plain and lower is not None:
         raise HyperguideError("--plain is for comparisons in fp32: leave out --precision.")
@@ -100,7 +102,14 @@ def export(
     with progress_bar("step") as bar:
         job = bar.add_task("int8", total=lower.steps if lower else 0, visible=learning)
         exported = export_model(
-            trained, output, force, lower, lambda step: bar.update(job, completed=step), plain, io
+            trained,
+            output,
+            force,
+            lower,
+            lambda step: bar.update(job, completed=step),
+            plain,
+            io,
+            click.echo,
         )
     for d in exported.differences:
         click.echo(

@@ -18,6 +18,9 @@ from hyperguide.training.networks.unfolded import UnfoldedDeconvolution
 
 from .probe import receptive_field
 
+# What a model file keeps of a run's record.
+_KEPT = ("preset", "settings", "origin", "step", "seconds", "data")
+
 
 def describe(trained: TrainedModel) -> ModelInfo:
     """The description of a run's guided pair, in fp32.
@@ -26,6 +29,10 @@ def describe(trained: TrainedModel) -> ModelInfo:
     looks at all of it.
     """
     model, preset, record = trained.model, trained.preset, trained.record
+    if missing := [name for name in (*_KEPT, "validation") if name not in record]:
+        raise HyperguideError(
+            f"The checkpoint does not say its {' and '.join(missing)}: export the run's own file."
+        )
     whole_picture = isinstance(model.reconstruction, ScatteringUNet)
     reach, is_global = (0, True) if whole_picture else _reach(model, preset.task == "deblur")
     return ModelInfo(
@@ -86,5 +93,4 @@ class _Function(nn.Module):
 
 
 def _training_record(record: dict[str, Any]) -> dict[str, Any]:
-    kept = ("preset", "settings", "origin", "step", "seconds", "data")
-    return {name: record[name] for name in kept}
+    return {name: record[name] for name in _KEPT}

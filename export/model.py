@@ -25,6 +25,7 @@ from hyperguide.model_file import (
     read_model_file,
 )
 from hyperguide.training.checkpoint import TrainedModel
+from hyperguide.training.data.sources import silent
 from hyperguide.training.model import GuidedModel
 from hyperguide.training.networks.folding import fold_layers
 from hyperguide.verify import compare_golden, seal_breaks
@@ -94,6 +95,7 @@ def export_model(
     report: Callable[[int], None] = lambda step: None,
     plain: bool = False,
     io: Literal["float", "uint8"] = "float",
+    tell: Callable[[str], object] = silent,
 ) -> Exported:
     """Export a trained pair to `path`, in fp32 unless `lower` is given.
 
@@ -101,6 +103,7 @@ def export_model(
     file appears under its name.
 
     report: called with the number of steps done for int8.
+    tell: called with a sentence for each folder of calibration: what was found there.
     plain: fuse and split nothing, to compare with; fp32 only.
     io: of the pictures, see `ModelInfo`.
     Raises HyperguideError if the pair is unguided, the output exists, a difference exceeds the
@@ -121,7 +124,7 @@ def export_model(
         proto, differences = _proven_graph(model, path, blurs, plain)
         exported = Exported(differences)
     else:
-        calibration = open_calibration(trained, lower.calibration, model)
+        calibration = open_calibration(trained, lower.calibration, model, tell)
         proto, exported = _lower(model, path, blurs, lower, calibration, report)
         engine = OnnxRuntimeCpu(_as_file(proto, path))
         loss = measure_loss(lambda feeds: run_torch(model, feeds), engine.run, calibration)

@@ -136,3 +136,14 @@ def test_runs_that_differ_by_a_tenth_do_not_agree(
     del other["benchmarks"][1]["extra_info"]["against_data"]
     with pytest.raises(SystemExit, match="older version"):
         report.compare(_told(), other)
+
+
+def test_a_tool_replaces_no_file_unless_told(tmp_path: Path) -> None:
+    page = tmp_path / "page.html"
+    page.write_text("precious")
+    (tmp_path / "suites.json").write_text("{}")
+    result = _tool("report.py", str(tmp_path / "suites.json"), "--html", str(page))
+    assert result.returncode == 1
+    assert "exists: choose another name or add --force" in result.stderr
+    assert "Traceback" not in result.stderr
+    assert page.read_text() == "precious"

@@ -433,11 +433,13 @@ def test_the_sheet_shows_four_squares_in_the_true_and_the_predicted_map(
         (("deblur", "--suite", "set12", "--tier", "none"), "No deblur model of the tier 'none'"),
         (("input", "--suite", "no"), "no suite 'no'"),
         (("derain", "--suite", "set12", "--told-noise", "5"), "derain takes no noise level"),
-        (("denoise", "--suite", "pairs:DATA", "--told-noise", "5"), "needs the folder"),
+        (("denoise", "--suite", "pairs:DATA", "--told-noise", "5"), "of pairs does not exist"),
         (("denoise", "--suite", "levin", "--boundary", "valid"), "this target gets none"),
         (("input", "--suite", "set12", "--json", "no/f.json"), "The folder no for the output"),
         (("input", "--suite", "set12", "--sheet", "f.txt"), "no picture's suffix"),
         (("input", "--suite", "set12", "--json", "."), "is a folder"),
+        (("input", "--suite", "set12", "--json", "a.png", "--sheet", "./a.png"), "give them two"),
+        (("new.json", "--suite", "set12", "--json", "new.json"), "is what is measured"),
     ],
 )
 def test_wrong_words_are_refused_in_a_sentence(
@@ -489,7 +491,7 @@ def test_the_verb_prints_the_table_and_fails_in_one_sentence(
     assert result.code == 0, result.err
     assert "25/255         2" in result.out
     (pairs / "other" / "input").mkdir(parents=True)
-    fails(cli("eval", "input", "--suite", f"pairs:{pairs / 'other'}"), "other/target", "create it")
+    fails(cli("eval", "input", "--suite", f"pairs:{pairs / 'other'}"), "no pairs", "other/target")
 
 
 @pytest.mark.skipif(

@@ -21,6 +21,7 @@ from hyperguide.model_file import DIALS, read_model_file
 from hyperguide.training.checkpoint import load_run
 from hyperguide.training.model import GuidedModel
 from hyperguide.training.networks.folding import fold_layers
+from made_data import fill
 
 pytestmark = pytest.mark.usefixtures("few_crops")
 
@@ -152,3 +153,35 @@ def test_fp16_needs_pictures(run_folder: Path, tmp_path: Path, quick_cli: Cli) -
     words = ("--precision", "fp16", "--calib", tmp_path, "--steps", 3)
     fails(quick_cli("export", run_folder, *out, *words), "--steps belong to --precision int8")
     assert not list(tmp_path.iterdir())
+
+
+def test_what_calib_holds_is_told_and_errors_name_it(
+    run_folder: Path, tmp_path: Path, quick_cli: Cli
+) -> None:
+    words = ("export", run_folder, "-o", tmp_path / "a.onnx", "--precision", "fp16", "--calib")
+    alike = fill(tmp_path / "alike", ["a/1.png", "b/1.png"])
+    one = fill(tmp_path / "one", ["1.png"])
+    (tmp_path / "empty").mkdir()
+    for folder, told in (
+        (tmp_path / "none", "does not exist"),
+        (tmp_path / "empty", "holds no photos"),
+        (one, "At least two photos"),
+        (alike, "equal names"),
+    ):
+        result = quick_cli(*words, folder)
+        fails(result, told, "--calib")
+        assert "--data" not in result.err
+    pairs = fill(tmp_path / "mine", ["lq/1.png", "lq/2.png", "gt/1.png", "gt/2.png"], 64, 64)
+    result = quick_cli(*words, pairs, "--accept-loss")
+    assert result.code == 0, result.err
+    told = f"2 pairs in {pairs}: degraded lq/1.png, clean gt/1.png and so on"
+    assert told in result.out.splitlines()
+
+
+def test_a_model_file_is_written_to_no_other_name(
+    run_folder: Path, tmp_path: Path, quick_cli: Cli
+) -> None:
+    run = tmp_path / "best.safetensors"
+    run.write_bytes((run_folder / "best.safetensors").read_bytes())
+    fails(quick_cli("export", run, "-o", run, "--force"), "give a name with .onnx")
+    assert run.read_bytes() == (run_folder / "best.safetensors").read_bytes()

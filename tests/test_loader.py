@@ -131,3 +131,29 @@ def _runs(pid: int) -> bool:
     except OSError:
         return False
     return status.rsplit(")", 1)[1].split()[0] != "Z"
+
+
+def test_a_killed_worker_is_told_in_a_sentence(photos: Path) -> None:
+    data = open_data(small_preset(), [photos])
+    told = r"process that prepares batches was ended \(SIGKILL\).*go on with --resume"
+    with pytest.raises(HyperguideError, match=told):
+        _draw_after_a_kill(loader := Loader(data, plan(), 2, seed=0))
+    assert not any(process.is_alive() for process in loader._processes)
+
+
+def _draw_after_a_kill(loader: Loader) -> None:
+    with loader:
+        next(loader)
+        loader._processes[0].kill()
+        for _ in loader:
+            pass
+
+
+def test_sigterm_leaves_the_workers_to_their_parent(photos: Path) -> None:
+    with Loader(open_data(small_preset(), [photos]), plan(), 2, seed=0) as loader:
+        next(loader)
+        for process in loader._processes:
+            process.terminate()
+        for _ in range(12):  # more than were drawn ahead
+            next(loader)
+    assert not any(process.is_alive() for process in loader._processes)

@@ -75,7 +75,7 @@ def test_the_frame_of_photos_with_depth_is_never_seen(tmp_path: Path) -> None:
         nearest = max(float(sample.guidance.min()) for sample in samples)
         assert nearest == pytest.approx(1 if frame else 0.5, abs=0.003)
     assert seen == {0: 1, 3: pytest.approx(50 / 255)}
-    with pytest.raises(HyperguideError, match="a frame of -1 pixels: give 0 or more"):
+    with pytest.raises(HyperguideError, match="frame must be from 0 to 4096, not -1"):
         open_data(small_preset("dehaze", degradation={"frame": -1}), [tmp_path])
 
 
@@ -241,12 +241,17 @@ def test_held_out_photos_are_the_last_and_never_in_training() -> None:
     assert len(train) + len(held_out) == len(scenes)
 
 
-def test_repeated_and_nested_folders_count_once(photos: Path) -> None:
-    once = find_scenes([photos], "denoise")
-    again = find_scenes([photos, photos, photos.parent / photos.name], "denoise")
+def test_repeated_and_nested_folders_count_once(tmp_path: Path) -> None:
+    inner = fill(tmp_path / "all" / "inner", numbers(3))
+    fill(tmp_path / "all", ["other.png"])
+    once = find_scenes([inner], "denoise")
+    told: list[str] = []
+    again = find_scenes([inner, inner, inner.parent / "inner"], "denoise", tell=told.append)
     assert again == once
-    nested = find_scenes([photos, photos.parent], "denoise")
-    assert len({scene.photo.resolve() for scene in nested}) == len(nested) >= 4
+    assert told[0] == f"3 photos in {inner}, degraded on the fly"
+    assert told[1].endswith("; 3 of them are there already and count once")
+    nested = find_scenes([inner, inner.parent], "denoise")
+    assert len({scene.photo.resolve() for scene in nested}) == len(nested) == 4
 
 
 def test_sources_mix_in_proportion_to_their_pictures(tmp_path: Path) -> None:

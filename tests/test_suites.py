@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import json
 import struct
+import tracemalloc
+import warnings
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +18,7 @@ from hyperguide.errors import HyperguideError
 from hyperguide.guidance_files import encode_map
 from hyperguide.pictures import read_picture, write_picture
 from hyperguide.tasks import TASKS
+from hyperguide.training.data.sources import find_scenes
 from hyperguide.training.evaluation.catalog import open_suite
 from hyperguide.training.evaluation.mat_file import read_mat
 from hyperguide.training.evaluation.suites import Case, Options
@@ -108,6 +112,112 @@ def test_mat_files_that_cannot_be_read_are_refused(tmp_path: Path) -> None:
             read_mat(path)
     with pytest.raises(HyperguideError, match="Cannot read"):
         read_mat(tmp_path / "none.mat")
+
+
+def _mat(*elements: bytes) -> bytes:
+    return b"MATLAB 5.0 MAT-file".ljust(124) + b"\x00\x01IM" + b"".join(elements)
+
+
+def _element(kind: int, data: bytes, size: int | None = None) -> bytes:
+    size = len(data) if size is None else size
+    return struct.pack("<II", kind, size) + data + (bytes(-len(data) % 8) if kind != 15 else b"")
+
+
+def _matrix(shape: bytes, data: bytes = bytes(16), stored: int = 9, kind: int = 6) -> bytes:
+    flags = _element(6, struct.pack("<II", kind, 0))
+    return _element(14, flags + _element(5, shape) + _element(1, b"x") + _element(stored, data))
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        _mat(_element(15, zlib.compress(bytes(65 << 20)))),  # 65 MiB of 64 kB
+        _mat(*[_element(15, zlib.compress(_matrix(struct.pack("<ii", 1, 2)))[:-3])] * 2),
+        _mat(_element(15, zlib.compress(_element(15, zlib.compress(b"x"))))),
+        _mat(bytes(1 << 20)),  # elements of nothing
+        _mat(_matrix(struct.pack("<ii", -1, 2))),
+        _mat(_matrix(struct.pack("<ii", 1 << 30, 1 << 30))),
+        _mat(_matrix(b"")),
+        _mat(_matrix(b"abc")),
+        _mat(_matrix(struct.pack("<ii", 1, 2), stored=99)),
+        _mat(_matrix(struct.pack("<ii", 1, 2), data=bytes(7))),
+        _mat(_element(14, b"")),
+        _mat(_element(14, bytes(8), size=1 << 31)),
+        _mat(b"\x0e\x00"),
+        _mat(*[_matrix(struct.pack("<ii", 1, 2))[:-8]] * 3),
+    ],
+)
+def test_mat_files_that_ask_for_more_than_they_hold_are_refused(
+    content: bytes, tmp_path: Path
+) -> None:
+    path = tmp_path / "x.mat"
+    path.write_bytes(content)
+    tracemalloc.start()
+    try:
+        with pytest.raises(HyperguideError, match="is damaged"):
+            read_mat(path)
+        assert tracemalloc.get_traced_memory()[1] < 256 << 20
+    finally:
+        tracemalloc.stop()
+
+
+def test_nan_among_whole_numbers_of_a_mat_file_is_no_warning(tmp_path: Path) -> None:
+    path = tmp_path / "x.mat"
+    nan = struct.pack("<dd", float("nan"), 7.0)
+    path.write_bytes(_mat(_matrix(struct.pack("<ii", 1, 2), data=nan, kind=9)))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert read_mat(path)["x"][0, 1] == 7
+
+
+@pytest.mark.parametrize(
+    ("listed", "told"),
+    [
+        (b"\xbb", "not a text in UTF-8"),
+        (b"", "no list of names"),
+        (b"../../secret", "no list of names"),
+        (b"/etc/secret", "no list of names"),
+        (b"x" * (2 << 20), "more than 1 MiB"),
+    ],
+)
+def test_a_list_of_originals_names_pictures_of_its_folder_only(
+    listed: bytes, told: str, tmp_path: Path
+) -> None:
+    (tmp_path / "denoise_test").mkdir()
+    (tmp_path / "bsds500" / "val").mkdir(parents=True)
+    (tmp_path / "denoise_test" / "cbsd68.txt").write_bytes(listed)
+    with pytest.raises(HyperguideError, match=told):
+        open_suite("bsd68", Options(data=tmp_path, color=True))
+
+
+@pytest.mark.parametrize(
+    "listing",
+    [
+        b"\xbb",
+        b"[",
+        b"[" * 10**5,
+        b"3",
+        b"[]",
+        b"{}",
+        b'{"test": 3, "train": 3}',
+        b'{"test": {"1": 3}, "train": {"1": 3}}',
+        b'{"test": {"1": null}, "train": {"1": ["a"]}}',
+        b'{"test": {"1": "../x.png"}, "train": {"1": "/x.png"}}',
+        b'{"test": {"1": "a\\u0000b"}, "train": {"1": ""}}',
+    ],
+)
+def test_a_list_of_backgrounds_names_photos_of_its_folder_only(
+    listing: bytes, tmp_path: Path
+) -> None:
+    rain = tmp_path / "rain100l"
+    for part in ("train", "test"):
+        _write(rain / part / "streak-1.png", _photo(planes=1))
+    (tmp_path / "bsds500").mkdir()
+    (rain / "backgrounds.json").write_bytes(listing)
+    with pytest.raises(HyperguideError, match=r"backgrounds\.json"):
+        open_suite("rain100l", Options(data=tmp_path))
+    with pytest.raises(HyperguideError, match=r"backgrounds\.json"):
+        find_scenes([rain], "derain")
 
 
 def test_denoising_pictures_carry_the_noise_of_the_public_test_code(tmp_path: Path) -> None:
@@ -306,7 +416,9 @@ def test_pairs_bring_maps_over_the_range_of_the_task(pairs_folder: Path) -> None
 
 def test_pairs_that_do_not_match_are_refused_in_a_sentence(pairs_folder: Path) -> None:
     (pairs_folder / "input" / "sub" / "b.tif").unlink()
-    with pytest.raises(HyperguideError, match=r"target/sub/b\.png has no partner in .*input"):
+    with pytest.raises(
+        HyperguideError, match=r"target/sub/b\.png has no partner among the degraded"
+    ):
         _cases(f"pairs:{pairs_folder}")
     _write(pairs_folder / "input" / "sub" / "b.png", _photo(40, 61))
     with pytest.raises(HyperguideError, match=r"is 61x40 colour, but .* is 60x40 colour"):
@@ -314,7 +426,7 @@ def test_pairs_that_do_not_match_are_refused_in_a_sentence(pairs_folder: Path) -
     _write(pairs_folder / "input" / "sub" / "b.jpg", _photo())
     with pytest.raises(HyperguideError, match="have the same name"):
         _cases(f"pairs:{pairs_folder}")
-    with pytest.raises(HyperguideError, match="needs the folder"):
+    with pytest.raises(HyperguideError, match=r"no pairs in .*input: name the folders"):
         _cases(f"pairs:{pairs_folder / 'input'}")
 
 

@@ -92,9 +92,9 @@ _STACK = {"network": "stack", "unshuffle": 2, "width": 16, "depth": 1}
         ({"channels": 2}, "channels must be one of 1, 3"),
         ({"channels": True}, "channels must be one of 1, 3"),
         ({"degradation": 5}, "degradation must be a mapping"),
-        ({"stage_weight": float("nan")}, "stage_weight must be at least 0"),
-        ({"haze_weight": -1.0}, "haze_weight must be at least 0"),
-        ({"border_weight": -1.0}, "border_weight must be at least 0"),
+        ({"stage_weight": float("nan")}, "stage_weight must be from 0 to 1000000, not nan"),
+        ({"haze_weight": -1.0}, "haze_weight must be from 0 to"),
+        ({"border_weight": -1.0}, "border_weight must be from 0 to"),
         ({"border": 4, "schedule": _SCHEDULE}, "less than half a crop of 8 pixels"),
         (
             {
@@ -105,11 +105,11 @@ _STACK = {"network": "stack", "unshuffle": 2, "width": 16, "depth": 1}
                     "clip": 0,
                 }
             },
-            "clip must be above 0",
+            "clip must be above 0 and at most 1000000000, not 0",
         ),
         (
             {"reconstruction": {"network": "stack", "unshuffle": 2, "width": 0, "depth": 1}},
-            "width must be at least 1",
+            "width must be from 1 to 1024, not 0",
         ),
         ({"tier": 3}, "tier must be of type str"),
         ({"proxy": {"view": "detail", "width": 8, "unshuffle": 2, "dilations": [1]}}, "4 items"),

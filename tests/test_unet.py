@@ -29,7 +29,11 @@ def test_more_blocks_look_further_by_two_convolutions_each_on_their_level() -> N
 
 
 @pytest.mark.parametrize(
-    ("blocks", "words"), [([1, 1, 1], "takes 2 numbers of blocks or one"), ([0, 1], "at least 1")]
+    ("blocks", "words"),
+    [
+        ([1, 1, 1], "takes 2 numbers of blocks or one"),
+        ([0, 1], "blocks must be from 1 to 32, not 0"),
+    ],
 )
 def test_blocks_that_do_not_fit_the_levels_are_refused(blocks: list[int], words: str) -> None:
     fields = json.loads(load_preset("denoise", "fast").to_json())

@@ -220,7 +220,7 @@ def test_settings_that_contradict_each_other_are_refused() -> None:
     with pytest.raises(HyperguideError, match="maps: image"):
         preset_from_dict(wrong, "mine.yaml")
     fields |= {"maps": "image", "padding": -1}
-    with pytest.raises(HyperguideError, match="padding must be at least 0"):
+    with pytest.raises(HyperguideError, match="padding must be from 0 to 512"):
         preset_from_dict(wrong, "mine.yaml")
     with pytest.raises(HyperguideError, match="channels: 1"):
         preset_from_dict(dataclasses.asdict(preset) | {"channels": 3}, "mine.yaml")

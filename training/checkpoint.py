@@ -24,16 +24,27 @@ from torch import Tensor
 from torch.optim import Optimizer
 
 from hyperguide.atomic import write_together
+from hyperguide.bounded_json import parse_json
 from hyperguide.errors import HyperguideError
 from hyperguide.paths import exists, is_folder
 
 from .bilevel import Strategy
+from .input_file import read_input
 from .model import GuidedModel, build_model
 from .preset import Preset, preset_from_dict
+from .run_record import check_weights_record
 
 BEST = "best.safetensors"
 LAST = "last.safetensors"
 STATE = "state.safetensors"
+
+MOST_BYTES = 8 << 30  # of the largest networks that a preset builds, with their optimizers'
+# Rule of a parameter group -> what the optimizer keeps for each weight; torch's Adam has no rule.
+_KEPT = {
+    "muon": {"momentum"},
+    "adam": {"step", "mean", "square"},
+    None: {"step", "exp_avg", "exp_avg_sq"},
+}
 
 
 @dataclass(frozen=True)
@@ -68,16 +79,20 @@ def _write_bytes(temporary: Path, data: bytes) -> None:
 
 def load_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """Read what `save_tensors` wrote. Raises HyperguideError if the file is missing or damaged."""
-    try:
-        data = path.read_bytes()
-        header = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])
-        return load(data), json.loads(header["__metadata__"]["hyperguide"])
-    except FileNotFoundError:
+    if not exists(path):
         raise HyperguideError(
             f"There is no {path}: give the folder of a finished or running training."
+        )
+    data = read_input(path, "checkpoint", MOST_BYTES)
+    try:
+        header = parse_json(data[8 : 8 + int.from_bytes(data[:8], "little")])
+        record = parse_json(header["__metadata__"]["hyperguide"])
+        tensors = load(data)
+    except (SafetensorError, KeyError, TypeError, ValueError, RuntimeError) as error:
+        raise HyperguideError(
+            f"{path} is damaged or not a checkpoint of ours ({str(error)[:100]}): copy it again."
         ) from None
-    except (SafetensorError, KeyError, TypeError, ValueError, OSError) as error:
-        raise HyperguideError(f"{path} is damaged or not a checkpoint of ours: {error}.") from None
+    return tensors, check_weights_record(record, path)
 
 
 def weights_path(run: Path) -> Path:
@@ -106,13 +121,18 @@ def load_run(run: Path) -> TrainedModel:
 
 
 def load_weights(model: torch.nn.Module, tensors: dict[str, Tensor], path: Path) -> None:
-    """Load tensors into a model. Raises HyperguideError where they are of another architecture."""
+    """Load tensors into a model.
+
+    Raises HyperguideError where they are of another architecture, or not finite.
+    """
     own = model.state_dict()
     for name in sorted(own.keys() | tensors.keys()):
         if name not in tensors or name not in own:
             lacks = f"{path} lacks" if name not in tensors else "the preset's networks lack"
         elif own[name].shape != tensors[name].shape:
             lacks = f"another shape, {tuple(own[name].shape)}, is expected for"
+        elif not bool(tensors[name].isfinite().all()):
+            raise HyperguideError(f"{path} holds weights that are not finite: copy it again.")
         else:
             continue
         raise HyperguideError(
@@ -140,12 +160,31 @@ def optimizer_tensors(optimizer: Optimizer, prefix: str) -> dict[str, Tensor]:
     return {f"{prefix}.{i}.{name}": t for i, entry in state.items() for name, t in entry.items()}
 
 
-def restore_optimizer(optimizer: Optimizer, prefix: str, tensors: dict[str, Tensor]) -> None:
-    """Put back what `optimizer_tensors` returned."""
+def restore_optimizer(
+    optimizer: Optimizer, prefix: str, tensors: dict[str, Tensor], path: Path
+) -> None:
+    """Put back what `optimizer_tensors` returned.
+
+    Raises HyperguideError, naming the file that they are from, where they do not fit.
+    """
     state: dict[int, dict[str, Tensor]] = {}
+    weights = [(w, group.get("rule")) for group in optimizer.param_groups for w in group["params"]]
     for key, tensor in tensors.items():
         if key.startswith(prefix + "."):
-            index, name = key[len(prefix) + 1 :].split(".")
-            state.setdefault(int(index), {})[name] = tensor
+            index, _, name = key.removeprefix(prefix + ".").partition(".")
+            state.setdefault(int(index) if index.isdecimal() else -1, {})[name] = tensor
+    for number, kept in state.items():
+        if not 0 <= number < len(weights) or not _fits(kept, *weights[number]):
+            raise HyperguideError(
+                f"{path} is damaged or of another version: its optimizer's state does not fit the "
+                "networks; start in another folder, with --init-from for its weights."
+            )
     groups = optimizer.state_dict()["param_groups"]
     optimizer.load_state_dict({"state": state, "param_groups": groups})
+
+
+def _fits(kept: Mapping[str, Tensor], weight: Tensor, rule: str | None) -> bool:
+    shapes = {name: torch.Size() if name == "step" else weight.shape for name in _KEPT[rule]}
+    return {name: tensor.shape for name, tensor in kept.items()} == shapes and all(
+        bool(tensor.isfinite().all()) for tensor in kept.values()
+    )

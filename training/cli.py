@@ -17,16 +17,18 @@ import torch
 
 from hyperguide.cli.progress import progress_bar
 from hyperguide.errors import HyperguideError
-from hyperguide.paths import exists, make_folder
+from hyperguide.paths import make_folder
 from hyperguide.tasks import find_task
 
 from .bilevel import Strategy
-from .checkpoint import BEST, LAST, STATE
 from .data.batches import open_data
+from .data.sources import silent
 from .distributed import World, join
 from .model_weights import find_model_file
 from .precision import fastest_precision
 from .preset import Preset, load_preset
+from .printable import printable
+from .run_folder import refuse_among_photos, refuse_run_folder
 from .starting_weights import describe_origin, start_from
 from .trainer import Progress, Run, Settings
 
@@ -49,8 +51,8 @@ Examples:
     multiple=True,
     required=True,
     type=Path,
-    help="Folder of clean photos, with rgb/ and depth/, or with input/ and target/ [and "
-    "guidance/]; may be repeated.",
+    help="Folder of clean photos, with rgb/ and depth/, or with pairs, as input/ and target/ [and "
+    "guidance/] or other names that say which is which; may be repeated.",
 )
 @click.option("--out", required=True, type=Path, help="Run folder for checkpoints and the log.")
 @click.option(
@@ -144,7 +146,7 @@ Examples:
     help="Steps between two lines of the log.",
 )
 @click.option("--resume", is_flag=True, help="Go on where the run folder stands.")
-@click.option("--force", is_flag=True, help="Start anew in a folder that holds a run.")
+@click.option("--force", is_flag=True, help="Replace the run that the folder holds.")
 def train(**options: Any) -> None:
     """Train a guided pair for TASK on photos, degraded on the fly, or on pairs of pictures.
 
@@ -154,7 +156,7 @@ def train(**options: Any) -> None:
     given = _Options(**options)
     if given.threads is not None:
         torch.set_num_threads(given.threads)
-    _refuse_wrong_folder(given.out, given.resume, given.force)
+    refuse_run_folder(given.out, given.resume, given.force)
     with join(given.device) as world:
         run = _open_run(given, world)
         make_folder(given.out)  # an old run in it stays until the first checkpoint replaces it
@@ -163,7 +165,7 @@ def train(**options: Any) -> None:
         with _stops(run), _reporting(run, given.task) as report:
             run.train(report, given.checkpoint_seconds, given.log_steps)
         if world.leads:
-            click.echo(_summary(run, given.out))
+            click.echo(printable(_summary(run, given.out)))
     world.leave()
 
 
@@ -217,7 +219,10 @@ def _open_run(given: _Options, world: World) -> Run:
         given.describe_data,
         given.kernels,
         round(given.cache * 2**30),
+        tell=click.echo if world.leads else silent,
     )
+    if not given.resume:
+        refuse_among_photos(given.out, given.data)
     start, origin = None, ""
     if given.init_from is not None:
         path = find_model_file(given.init_from) or given.init_from
@@ -263,34 +268,29 @@ def _naive_weight(given: _Options) -> float:
     return given.naive_weight
 
 
-def _refuse_wrong_folder(out: Path, resume: bool, force: bool) -> None:
-    holds_run = any(exists(out / name) for name in (BEST, LAST, STATE))
-    if resume and not holds_run:
-        raise HyperguideError(f"{out} holds no run to resume: leave out --resume.")
-    if holds_run and not resume and not force:
-        raise HyperguideError(
-            f"{out} holds a run: go on with --resume, start anew with --force, "
-            "or choose another --out."
-        )
-
-
 @contextmanager
 def _stops(run: Run) -> Iterator[None]:
-    """Let Ctrl-C end the run behind its present step, saved; a second one ends it at once."""
+    """Let Ctrl-C and SIGTERM end the run behind its present step, saved; a second one at once.
+
+    SIGTERM is what `kill`, schedulers and torchrun send.
+    """
 
     def stop(number: int, frame: FrameType | None) -> None:
-        if run.stop:
+        # torchrun passes on a Ctrl-C that its processes have seen already, and ends them itself
+        # where they take too long.
+        if run.stop and run.world.size == 1:
             raise KeyboardInterrupt
         run.stop = True
 
-    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # nohup, background jobs
-        yield
-        return
-    before = signal.signal(signal.SIGINT, stop)
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    obeyed = [number for number, action in before.items() if action is not signal.SIG_IGN]  # nohup
+    for number in obeyed:
+        signal.signal(number, stop)
     try:
         yield
     finally:
-        signal.signal(signal.SIGINT, before)
+        for number in obeyed:
+            signal.signal(number, before[number])
 
 
 @contextmanager
@@ -309,7 +309,7 @@ def _reporting(run: Run, task: str) -> Iterator[Callable[[Progress], None]]:
                 if value is not None
             ]
             for note in progress.notes:
-                bar.console.print(f"Skipped: {note}", markup=False, soft_wrap=True)
+                bar.console.print(printable(f"Skipped: {note}"), markup=False, soft_wrap=True)
             bar.update(
                 row,
                 completed=progress.step,

@@ -7,17 +7,27 @@ before and the step sizes stand in every line, the figures of held-out photos in
 from __future__ import annotations
 
 import json
-import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from hyperguide.atomic import write_atomically
+from hyperguide.bounded_json import parse_json
 from hyperguide.errors import HyperguideError
+from hyperguide.paths import exists
+
+from .event_file import PATTERN, EventFile
+from .input_file import read_input
 
 LOG = "log.jsonl"
 CURVES = "curves.png"
 EVENTS = "tensorboard"
+
+_MOST_BYTES = 256 << 20  # of a log; a long run's has two million
+_MOST_STEPS = 1 << 53  # whole numbers that figures can be drawn over
+
+Line = dict[str, float | int]
+"""The figures of a step."""
 
 # What curves.png shows: title of a panel -> (key of the log, label).
 _PANELS: dict[str, tuple[tuple[str, str], ...]] = {
@@ -39,37 +49,33 @@ class Logbook:
     def __init__(self, folder: Path, step: int) -> None:
         self.folder = folder
         self._forget_after(step)
-        self._events: Any = None
+        self._events: EventFile | None = None
         self._step = step
 
     def _forget_after(self, step: int) -> None:
-        """Drop lines of steps that a kill undid."""
+        """Drop lines of steps that a kill undid; of an older run whatever it wrote here."""
         path = self.folder / LOG
-        lines = [line for line in read_log(self.folder) if line["step"] <= step]
-        if step == 0:  # a new run; what an older one left in the folder goes
-            shutil.rmtree(self.folder / EVENTS, ignore_errors=True)
+        if step == 0:
+            for events in (self.folder / EVENTS).glob(PATTERN):
+                events.unlink()
             (self.folder / CURVES).unlink(missing_ok=True)
-            lines = []
-        if not lines:
             path.unlink(missing_ok=True)
             return
+        lines = [line for line in read_log(self.folder) if line["step"] <= step]
         text = "".join(json.dumps(line) + "\n" for line in lines)
         write_atomically(path, lambda temporary: temporary.write_text(text))
 
     def add(self, figures: Mapping[str, float | int]) -> None:
-        """Append the figures of a step."""
+        """Append the figures of a step. Raises OSError where the file system refuses."""
         with (self.folder / LOG).open("a") as log:
             log.write(json.dumps(figures) + "\n")
         if self._events is None:
-            from torch.utils.tensorboard import SummaryWriter
-
-            self._events = SummaryWriter(str(self.folder / EVENTS), purge_step=self._step + 1)
-        for name, value in figures.items():
-            if name != "step":
-                self._events.add_scalar(name, value, figures["step"])
+            self._events = EventFile(self.folder / EVENTS, self._step + 1)
+        values = {name: value for name, value in figures.items() if name != "step"}
+        self._events.add(values, int(figures["step"]))
 
     def close(self) -> None:
-        """Write what is still in memory."""
+        """Close the file of events."""
         if self._events is not None:
             self._events.close()
             self._events = None
@@ -79,20 +85,41 @@ class Logbook:
         draw_curves(read_log(self.folder), self.folder / CURVES)
 
 
-def read_log(folder: Path) -> list[dict[str, Any]]:
-    """The lines of a run's log; empty if there is none. A last line cut by a kill is left out."""
+def read_log(folder: Path) -> list[Line]:
+    """The lines of a run's log; empty if there is none. A last line cut by a kill is left out.
+
+    Raises HyperguideError for any other line that does not hold the figures of a step.
+    """
     path = folder / LOG
-    if not path.exists():
+    if not exists(path):
         return []
-    lines = path.read_text().splitlines()
-    parsed: list[dict[str, Any]] = []
-    for number, text in enumerate(lines, 1):
-        try:
-            parsed.append(json.loads(text))
-        except ValueError:
-            if number < len(lines):
-                raise HyperguideError(f"Line {number} of {path} is damaged: delete it.") from None
-    return parsed
+    *whole, cut = read_input(path, "log", _MOST_BYTES).split(b"\n")
+    lines = [_line(text, number, path) for number, text in enumerate(whole, 1)]
+    try:
+        return [*lines, _figures(cut)]
+    except ValueError:
+        return lines
+
+
+def _line(text: bytes, number: int, path: Path) -> Line:
+    try:
+        return _figures(text)
+    except ValueError:
+        raise HyperguideError(f"Line {number} of {path} is damaged: delete it.") from None
+
+
+def _figures(text: bytes) -> Line:
+    values = parse_json(text)
+    if not isinstance(values, dict) or not all(map(_is_number, values.values())):
+        raise ValueError("no object of numbers")
+    step = values.get("step")
+    if not isinstance(step, int) or not 0 <= step < _MOST_STEPS:
+        raise ValueError("no step")
+    return values
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def draw_curves(lines: Sequence[Mapping[str, Any]], path: Path) -> None:

@@ -22,6 +22,8 @@ from hyperguide.paths import make_folder
 
 from .checkpoint import BEST, load_run, load_weights, save_tensors
 from .data.batches import open_data
+from .run_folder import refuse_strangers
+from .run_record import check_state_record
 from .validation import HeldOut
 
 
@@ -61,6 +63,7 @@ def write_mean(
     """
     path = out / BEST
     refuse_existing(path, force)
+    refuse_strangers(out)
     trained = load_run(runs[-1])
     states = [load_run(run).model.state_dict() for run in runs]
     for run, state in zip(runs, states, strict=True):
@@ -68,7 +71,8 @@ def write_mean(
     mean = {name: torch.stack([state[name] for state in states]).mean(0) for name in states[0]}
     trained.model.load_state_dict(mean)
     found = open_data(trained.preset, data, streaks, kernels=kernels)
-    if found.fingerprint != trained.record["data"]["fingerprint"]:
+    then = check_state_record(trained.record, runs[-1])["data"]
+    if found.fingerprint != then["fingerprint"]:
         raise HyperguideError(
             f"{runs[-1]} was trained on other data: give the same --data, --streaks and --kernels."
         )

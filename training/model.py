@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.func import functional_call
 from torch.nn.parallel import DistributedDataParallel
 
+from hyperguide.errors import HyperguideError
 from hyperguide.tasks import find_task
 
 from .networks.griddehazenet import GridDehazeNet
@@ -34,6 +35,9 @@ from .preset import (
     UNetSettings,
     UnfoldedSettings,
 )
+
+# Of both networks. The largest here has a million; the largest of the field about seventy.
+MOST_WEIGHTS = 100_000_000
 
 # What a reconstruction network asks for its map: (what H may read, stage) -> map. Both lie on the
 # grid of the image, (N, C, H, W) and (N, 1, H, W).
@@ -200,7 +204,19 @@ def build_model(preset: Preset, guided: bool = True, level: float | None = None)
 
     guided: False builds the unguided twin.
     level: of a constant map in place of a hyper-network.
+    Raises HyperguideError for networks of more than MOST_WEIGHTS weights.
     """
+    with torch.device("meta"):  # takes no memory, and no random numbers
+        weights = sum(p.numel() for p in _build(preset, guided, level).parameters())
+    if weights > MOST_WEIGHTS:
+        raise HyperguideError(
+            f"The preset's networks have {weights} weights, more than {MOST_WEIGHTS}: reduce their "
+            "widths or their number of blocks."
+        )
+    return _build(preset, guided, level)
+
+
+def _build(preset: Preset, guided: bool, level: float | None) -> GuidedModel:
     maximum = find_task(preset.task).guidance.maximum
     settings = preset.reconstruction
     reconstruction = _reconstruction(settings, preset.channels, guided, maximum)

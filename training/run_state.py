@@ -23,6 +23,7 @@ from .checkpoint import (
     save_tensors,
 )
 from .preset import preset_from_dict
+from .run_record import check_state_record
 
 if TYPE_CHECKING:
     from .trainer import Run
@@ -76,10 +77,16 @@ def resume(run: Run) -> None:
     Raises HyperguideError if anything that shapes the result was changed, and says what.
     """
     tensors, record = load_tensors(run.folder / STATE)
+    record = check_state_record(record, run.folder / STATE)
     if record["data"]["fingerprint"] != run.data.fingerprint:
         raise HyperguideError(
             f"{run.folder} was trained on other data: resume with the same --data, --streaks "
             "and --kernels, or start in another folder."
+        )
+    if record["data"].get("contents", run.data.contents) != run.data.contents:
+        raise HyperguideError(
+            f"{run.folder} was trained on other data: a file was replaced under its name; put back "
+            "the old one, or start in another folder."
         )
     now: dict[str, Any] = {"preset": asdict(run.preset), "settings": asdict(run.settings)}
     if run.origin:
@@ -89,12 +96,22 @@ def resume(run: Run) -> None:
     then["preset"] = asdict(preset_from_dict(record["preset"], str(run.folder / STATE)))
     now["description"], then["description"] = run.data.description, record["data"]["description"]
     changed = differences(*(json.loads(json.dumps(values)) for values in (then, now)))
+    if now["description"] != then["description"] and len(changed) == 1:
+        raise HyperguideError(
+            f"The data of {run.folder} was called '{then['description']}', now it is "
+            f"'{now['description']}': if only a folder was renamed, resume with --describe-data "
+            f"'{then['description']}'."
+        )
     if changed:
         raise HyperguideError(
             f"{run.folder} was trained with other settings, {'; '.join(changed)}: resume with "
             "the same ones, or start in another folder."
         )
-    load_weights(run.model, _part(tensors, "model."), run.folder / STATE)
+    path = run.folder / STATE
+    if record["step"] > run.total:
+        raise HyperguideError(f"{path} is damaged: it is of a step behind the run's end.")
+    load_weights(run.model, _part(tensors, "average."), path)  # of the same shapes?
+    load_weights(run.model, _part(tensors, "model."), path)
     run.average.values = _part(tensors, "average.", run.world.device)
     run.average.updates = run.step = run.saved_step = record["step"]
     run.origin = record["origin"]
@@ -102,9 +119,9 @@ def resume(run: Run) -> None:
         setattr(run, name, record[name])
     run.data.photos.skip_all(record["skipped"])
     run.told = len(run.data.photos.skipped)
-    restore_optimizer(run.reconstruction_optimizer, "omega", tensors)
+    restore_optimizer(run.reconstruction_optimizer, "omega", tensors, path)
     if run.proxy_optimizer is not None:
-        restore_optimizer(run.proxy_optimizer, "theta", tensors)
+        restore_optimizer(run.proxy_optimizer, "theta", tensors, path)
 
 
 def _part(

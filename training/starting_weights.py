@@ -4,20 +4,21 @@ from __future__ import annotations
 
 import hashlib
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor
 
-from hyperguide.errors import HyperguideError
 from hyperguide.paths import is_folder
 from hyperguide.tasks import find_task
 
-from .checkpoint import load_tensors, load_weights, weights_path
+from .checkpoint import MOST_BYTES, load_tensors, load_weights, weights_path
+from .input_file import read_input
 from .model import GuidedModel
 from .model_weights import load_model_weights
 from .networks.unfolded import UnfoldedDeconvolution
 from .official import append_zero_channels, initialise
+from .preset import Preset, UnfoldedSettings, preset_from_dict
+from .run_record import check_weights_record
 
 
 def start_from(model: GuidedModel, path: Path) -> None:
@@ -36,9 +37,12 @@ def start_from(model: GuidedModel, path: Path) -> None:
         return
     load = load_model_weights if file.suffix == ".onnx" else load_tensors
     tensors, record = load(file)
+    check_weights_record(record, file)
+    preset = preset_from_dict(record["preset"], str(file))
     own = model.state_dict()
-    if _is_for_stages(model, record):
-        tensors = own | _for_each_stage(model, tensors, record)
+    if _is_for_stages(model, preset):
+        guided = record["settings"]["strategy"] != "unguided"
+        tensors = own | _for_each_stage(model, tensors, preset, guided)
     elif not (proxy := _of_proxy(tensors)):
         tensors = {name: _widened(weights, own.get(name)) for name, weights in tensors.items()}
         tensors |= _of_proxy(own)
@@ -48,14 +52,14 @@ def start_from(model: GuidedModel, path: Path) -> None:
     load_weights(model, tensors, file)
 
 
-def _is_for_stages(model: GuidedModel, record: dict[str, Any]) -> bool:
+def _is_for_stages(model: GuidedModel, preset: Preset) -> bool:
     """Whether the weights are of a plain denoiser and the model is an unfolded network of them."""
     unfolded = isinstance(model.reconstruction, UnfoldedDeconvolution)
-    return unfolded and record["preset"]["reconstruction"].get("network") != "unfolded"
+    return unfolded and not isinstance(preset.reconstruction, UnfoldedSettings)
 
 
 def _for_each_stage(
-    model: GuidedModel, tensors: dict[str, Tensor], record: dict[str, Any]
+    model: GuidedModel, tensors: dict[str, Tensor], preset: Preset, guided: bool
 ) -> dict[str, Tensor]:
     """A denoiser's weights under the names of every stage's."""
     network = model.reconstruction
@@ -65,9 +69,9 @@ def _for_each_stage(
         for name, weights in tensors.items()
         if name.startswith("reconstruction.")
     }
-    if record["settings"]["strategy"] != "unguided":
+    if guided:
         # The map is the second half of what the first layer sees, over the range of its task.
-        scale = model.maximum / find_task(record["preset"]["task"]).guidance.maximum
+        scale = model.maximum / find_task(preset.task).guidance.maximum
         first = next(network.denoisers[0].named_parameters())[0]  # files have another order
         if first in of_denoiser:
             plane, guidance = of_denoiser[first].chunk(2, 1)
@@ -98,10 +102,5 @@ def _widened(weights: Tensor, own: Tensor | None) -> Tensor:
 def describe_origin(path: Path) -> str:
     """Name and digest of the weights that a run starts from, for its record; no path."""
     file = weights_path(path)
-    try:
-        digest = hashlib.sha256(file.read_bytes()).hexdigest()
-    except OSError as error:
-        raise HyperguideError(
-            f"Cannot read the weights {file} of --init-from: {error.strerror}."
-        ) from None
+    digest = hashlib.sha256(read_input(file, "file of --init-from", MOST_BYTES)).hexdigest()
     return f"{path.name}, sha256 {digest[:16]}"

@@ -184,7 +184,7 @@ class Run:
                 if logs:
                     self.seconds += now - began
                     began = now
-                    log.add(self._figures(validates))
+                    self._log(log, self._figures(validates))
                 if first or validates or stopping or now - saved > checkpoint_seconds:
                     self.save()
                     saved = perf_counter()
@@ -282,6 +282,16 @@ class Run:
         if validates:
             figures |= self._validate()
         return figures
+
+    def _log(self, log: Logbook, figures: dict[str, float | int]) -> None:
+        try:
+            log.add(figures)
+        except OSError as error:
+            self.save()
+            raise HyperguideError(
+                f"Writing the log of {self.folder} failed ({error.strerror or error}): step "
+                f"{self.step} is saved; make room and go on with --resume."
+            ) from error
 
     def _validate(self) -> dict[str, float]:
         """Measure the averaged weights on held-out crops, the same ones every time."""

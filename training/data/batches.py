@@ -8,8 +8,9 @@ without a change.
 from __future__ import annotations
 
 import hashlib
+import os
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -26,6 +27,7 @@ from hyperguide.tasks import Guidance, find_task
 
 from ..losses import luma
 from ..preset import Preset, Stage, build
+from .contents import digest_files
 from .crops import draw_window, to_tensor
 from .decoding import Decoder, MisfitError, Planes, read_streaks
 from .degradations import DEGRADATIONS, Blur, Degradation, Haze, Rain
@@ -34,7 +36,7 @@ from .kernels import on_canvas, read_kernels
 from .photos import Photos
 from .sample import Sample
 from .scenes import Scene, split_held_out
-from .sources import find_scenes
+from .sources import find_scenes, silent
 
 Stream = Literal["hyper", "train", "held_out", "probe"]
 
@@ -67,6 +69,7 @@ class Data:
     threshold: of the rain region, full scale = 1.
     description: what the data is, in words; it ends up in the model file.
     fingerprint: changes when pictures, streak layers or kernels come or go; a resume compares it.
+    files: of the pictures, streak layers and kernels.
     """
 
     task: str
@@ -79,6 +82,12 @@ class Data:
     threshold: float
     description: str
     fingerprint: str
+    files: tuple[Path, ...] = ()
+
+    @cached_property
+    def contents(self) -> str:
+        """Changes when a file is replaced under its name, see `contents.digest_files`."""
+        return digest_files(self.files)
 
     def draw(
         self,
@@ -141,6 +150,7 @@ class Data:
             "kernels": bank if self.task == "deblur" else 0,
             "guidance": self._describe_guidance(),
             "fingerprint": self.fingerprint,
+            "contents": self.contents,
         }
 
     def _describe_guidance(self) -> dict[str, Any]:
@@ -167,7 +177,8 @@ class Data:
         pool = pools.get(stream, self._mapped)
         if not pool:
             raise HyperguideError(
-                "None of the pictures to train on has a map: add some in guidance/ of --data."
+                "None of the pictures to train on has a map: add some in a folder 'guidance' "
+                "beside them."
             )
         while True:
             scene = pool[int(torch.randint(len(pool), (), generator=rng))]
@@ -252,6 +263,8 @@ def open_data(
     description: str = "",
     kernels: Path | None = None,
     cache_bytes: int = CACHE_BYTES,
+    option: str = "--data",
+    tell: Callable[[str], object] = silent,
 ) -> Data:
     """Find the pictures, split off the held-out ones, and set up the task's degradation.
 
@@ -259,6 +272,7 @@ def open_data(
     streaks: gray rain streak layers, for derain. kernels: blur kernels, for deblur.
     description: the folders' own names serve where it is empty.
     cache_bytes: how much of the decoded pictures is kept in memory.
+    option, tell: see `sources.find_scenes`.
     Raises HyperguideError where any of these or the preset's degradation cannot be used.
     """
     if streaks is not None and preset.task != "derain":
@@ -269,19 +283,21 @@ def open_data(
         raise HyperguideError(f"Training of {preset.task} is not part of this version.")
     where = "The preset's degradation"
     degradation = build(DEGRADATIONS[preset.task], preset.degradation, where)
-    scenes = find_scenes(folders, preset.task)
+    scenes = find_scenes(folders, preset.task, option, tell)
     bank: dict[str, np.ndarray] = {}
     if isinstance(degradation, Blur):
         bank = read_kernels(kernels) if kernels is not None else {}
         _check_blur(degradation, preset, scenes, bank)
     elif streaks is not None:
         bank = read_streaks(streaks)
-    train, held_out = split_held_out(scenes, HELD_OUT_SHARE)
+    train, held_out = split_held_out(scenes, HELD_OUT_SHARE, option)
     train_degradation, held_out_degradation = _split_bank(degradation, list(bank.values()))
     threshold = degradation.threshold if isinstance(degradation, Rain) else 0.0
     decoder = Decoder(preset.task, preset.channels, threshold, degradation.margin + 1)
     _check_first(scenes, decoder)
     names = ["|".join(path.name for path in scene.files) for scene in scenes]
+    files = [path for scene in scenes for path in scene.files]
+    banks = [folder / name for folder in (streaks, kernels) if folder for name in bank]
     return Data(
         task=preset.task,
         train=train,
@@ -292,7 +308,8 @@ def open_data(
         channels=preset.channels,
         threshold=threshold,
         description=description or ", ".join(folder.resolve().name for folder in folders),
-        fingerprint=hashlib.sha256("\n".join([*names, *bank]).encode()).hexdigest(),
+        fingerprint=hashlib.sha256(os.fsencode("\n".join([*names, *bank]))).hexdigest(),
+        files=(*files, *banks),
     )
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
-from typing import ClassVar
+from typing import Annotated, Any, ClassVar
 
 import cv2
 import numpy as np
@@ -20,6 +20,7 @@ from torch import Generator, Tensor
 
 from hyperguide.errors import HyperguideError
 
+from ..fields import Checked, Range, Share, check_ascending
 from .crops import random_window
 from .drawn_kernels import draw_kernel
 from .draws import happens, smooth_field, uniform
@@ -27,9 +28,17 @@ from .kernels import on_canvas
 from .noise import Noise
 from .sample import Sample
 
+Density = Annotated[float, Range(0, 100)]
+Light = Annotated[float, Range(0, 10)]  # what exceeds 1 is clipped
+
+
+def _bank() -> Any:
+    """A field that presets do not give: kernels or streak layers that lie in files."""
+    return field(default=(), repr=False, compare=False, metadata={"given": False})
+
 
 @dataclass(frozen=True)
-class Rain:
+class Rain(Checked):
     """Streak layers added to photos: min(x + S, 1), the model of Rain100L.
 
     synthetic: share of samples with drawn streaks; the rest take real layers from the bank.
@@ -39,11 +48,11 @@ class Rain:
     threshold: where the layer exceeds it there is a streak; 5/255 marks 21 % of Rain100L.
     """
 
-    synthetic: float = 0.3
-    veil: float = 0.25
-    clean: float = 0.05
-    threshold: float = 5 / 255
-    bank: tuple[np.ndarray, ...] = field(default=(), repr=False, compare=False)
+    synthetic: Share = 0.3
+    veil: Share = 0.25
+    clean: Share = 0.05
+    threshold: Share = 5 / 255
+    bank: tuple[np.ndarray, ...] = _bank()
 
     margin: ClassVar[int] = 0
 
@@ -104,7 +113,7 @@ def _draw_sheet(height: int, width: int, rng: Generator) -> np.ndarray:
 
 
 @dataclass(frozen=True)
-class Haze:
+class Haze(Checked):
     """Scattering with depth, I = J t + A (1 - t), t = exp(-beta d) (Sec. 4.3).
 
     beta: range of the scattering coefficient over relative depth (ITS: 0.6..1.8).
@@ -118,21 +127,19 @@ class Haze:
         a white frame, in which the light would show as nowhere else; RESIDE cuts 10 pixels off.
     """
 
-    beta: tuple[float, float] = (0.4, 1.8)
-    airlight: tuple[float, float] = (0.7, 1.0)
-    tint: float = 0.03
-    clean: float = 0.03
-    invented: float = 0.1
-    tone: float = 0.0
-    frame: int = 0
+    beta: tuple[Density, Density] = (0.4, 1.8)
+    airlight: tuple[Light, Light] = (0.7, 1.0)
+    tint: Share = 0.03
+    clean: Share = 0.03
+    invented: Share = 0.1
+    tone: Share = 0.0
+    frame: Annotated[int, Range(0, 4096)] = 0
 
     margin: ClassVar[int] = 0
 
     def __post_init__(self) -> None:
-        if self.frame < 0:
-            raise HyperguideError(
-                f"The preset's degradation has a frame of {self.frame} pixels: give 0 or more."
-            )
+        super().__post_init__()
+        check_ascending(self, "beta", "airlight")
 
     def degrade(self, clean: Tensor, depth: Tensor | None, rng: Generator) -> Sample:
         """Add haze; the map is the relative depth."""
@@ -186,7 +193,7 @@ def draw_depth(count: int, height: int, width: int, rng: Generator) -> Tensor:
 
 
 @dataclass(frozen=True)
-class Blur:
+class Blur(Checked):
     """Blur by a known kernel, then noise of unknown level: y = k * x + n.
 
     minimum, maximum, varying, clipped: of the noise, see `Noise`.
@@ -197,17 +204,18 @@ class Blur:
     bank: kernels of the user, shape (kh, kw); without them kernels are drawn.
     """
 
-    minimum: float = 0.0
-    maximum: float = 0.08
-    varying: float = 0.2
-    clipped: float = 0.5
-    impulse: float = 0.05
-    dark: float = 0.0
-    size: int = 37
-    bank: tuple[np.ndarray, ...] = field(default=(), repr=False, compare=False)
+    minimum: Share = 0.0
+    maximum: Share = 0.08
+    varying: Share = 0.2
+    clipped: Share = 0.5
+    impulse: Share = 0.05
+    dark: Share = 0.0
+    size: Annotated[int, Range(1, 511)] = 37
+    bank: tuple[np.ndarray, ...] = _bank()
 
     def __post_init__(self) -> None:
-        if self.size < 1 or self.size % 2 == 0:
+        super().__post_init__()
+        if self.size % 2 == 0:
             raise HyperguideError(
                 f"The preset's degradation has kernels of size {self.size}: give an odd one."
             )

@@ -9,6 +9,8 @@ import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from functools import partial
+from multiprocessing.connection import wait
+from multiprocessing.process import BaseProcess
 from types import TracebackType
 from typing import Any
 
@@ -24,14 +26,18 @@ from .batches import Batch, Data, Stream
 Draw = tuple[Stream, int, Stage]
 """What `Data.draw` needs to know of one batch: stream, number, stage."""
 
+_STOPS = (signal.SIGINT, signal.SIGTERM)
+_DEATH_SECONDS = 5.0  # longest that a killed process takes to be gone
 _AHEAD = 2  # batches that each worker prepares in advance
 
 
 class Loader:
-    """An iterator over the batches of a plan.
+    """An iterator over the batches of a plan, to be used in a `with`.
 
     The batches do not depend on `workers`. Closing, an exception, Ctrl-C and garbage collection
-    end the workers; those of a parent that was killed notice it and end by themselves.
+    end the workers; those of a parent that was killed notice it and end by themselves. A worker
+    that was killed is an error, which can come in the middle of anything that is done in the
+    `with`.
 
     plan: may be endless; workers are some batches ahead in it.
     workers: background processes; 0 draws in this one, as does a process that has used OpenVINO:
@@ -51,9 +57,11 @@ class Loader:
         self._data = data
         draws = _Draws(data, seed, shard)
         self._workers: Any = None  # Any: DataLoader's iterator closes by a private method
+        self._processes: list[BaseProcess] = []
         self._batches: Iterator[Batch | HyperguideError] = map(draws.__getitem__, plan)
         if workers and "openvino" not in sys.modules:
             self._workers = self._batches = _start(draws, plan, workers)
+            self._processes = list(self._workers._workers)
 
     def __iter__(self) -> Iterator[Batch]:
         return self
@@ -65,8 +73,8 @@ class Loader:
             if isinstance(drawn, HyperguideError):
                 raise drawn
             return self._data.absorb(drawn) if self._workers is not None else drawn
-        except BaseException:
-            self.close()
+        except BaseException as error:
+            self._end(error)
             raise
 
     def close(self) -> None:
@@ -74,7 +82,25 @@ class Loader:
         if self._workers is not None:
             # Its finalizer would do so, but not while a traceback refers to it.
             self._workers._shutdown_workers()
+            for process in self._processes:
+                if process.is_alive():
+                    process.kill()  # hangs, and ignores that it was asked to end
         self._batches = iter(())
+
+    def _end(self, error: BaseException | None) -> None:
+        """Close; raise HyperguideError where the error is that a worker was killed."""
+        # DataLoader finds out in the middle of whatever it does; what it raises depends on that.
+        if isinstance(error, EOFError | OSError):  # its end of the pipe is closed before it is dead
+            wait([process.sentinel for process in self._processes], _DEATH_SECONDS)
+        codes = [process.exitcode for process in self._processes]  # unless asked, they only wait
+        self.close()
+        killed = [code for code in codes if code]
+        if killed and isinstance(error, RuntimeError | EOFError | OSError):
+            cause = signal.Signals(-killed[0]).name if killed[0] < 0 else f"code {killed[0]}"
+            raise HyperguideError(
+                f"A background process that prepares batches was ended ({cause}), as systems do "
+                "where memory is short: go on with --resume, fewer --workers or a smaller --cache."
+            ) from error
 
     def __enter__(self) -> Loader:
         return self
@@ -85,7 +111,7 @@ class Loader:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self.close()
+        self._end(error)
 
 
 class _Draws(Dataset[Any]):
@@ -125,14 +151,14 @@ def _start(draws: _Draws, plan: Iterable[Draw], workers: int) -> Iterator[Any]:
 
 @contextmanager
 def _interrupts_held() -> Iterator[None]:
-    """Hold Ctrl-C back meanwhile; processes started in it hold it back for good.
+    """Hold Ctrl-C and SIGTERM back meanwhile; processes started in it hold them back for good.
 
-    Ctrl-C reaches the whole process group, but what it means is the parent's business.
+    They may reach the whole process group, but what they mean is the parent's business.
     """
     if not hasattr(signal, "pthread_sigmask"):  # Windows
         yield
         return
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, _STOPS)
     try:
         yield
     finally:
@@ -159,7 +185,8 @@ def _unchanged(batch: Any) -> Any:
 
 def _begin(parent: int, worker: int) -> None:
     """Set up a worker."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    for number in _STOPS:
+        signal.signal(number, signal.SIG_IGN)
     if os.getppid() != parent:
         os._exit(1)  # DataLoader's watch over the parent begins only now
     torch.set_num_threads(1)

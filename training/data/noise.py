@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Annotated
 
 import cv2
 import numpy as np
 import torch
 from torch import Generator, Tensor
 
+from ..fields import Checked, Range, Share, check_ascending
 from .camera_noise import add_camera_noise, draw_camera, local_deviation
 from .draws import happens, log_uniform, numpy_generator, smooth_field, uniform
 from .grain import draw_grain
@@ -22,8 +24,11 @@ _RESIZED = (0.6, 1.6)
 _OF_GRAIN = 0.5
 
 
+Quality = Annotated[int, Range(1, 100)]  # of JPEG files
+
+
 @dataclass(frozen=True)
-class Noise:
+class Noise(Checked):
     """Noise of unknown, possibly varying level.
 
     It is white and Gaussian, but for the shares that say otherwise. The map is the standard
@@ -47,20 +52,24 @@ class Noise:
         bits on: most noise that people have is weak.
     """
 
-    minimum: float = 0.0
-    maximum: float = 55 / 255
-    clean: float = 0.05
-    varying: float = 0.3
-    gray: float = 0.15
-    signal: float = 0.0
-    clipped: float = 0.5
-    recompressed: float = 0.0
-    quality: tuple[int, int] = (60, 95)
-    grain: float = 0.0
-    camera: float = 0.0
-    varied: float = 0.0
-    drawn: float = 0.0
-    low: float = 0.0
+    minimum: Share = 0.0
+    maximum: Share = 55 / 255
+    clean: Share = 0.05
+    varying: Share = 0.3
+    gray: Share = 0.15
+    signal: Share = 0.0
+    clipped: Share = 0.5
+    recompressed: Share = 0.0
+    quality: tuple[Quality, Quality] = (60, 95)
+    grain: Share = 0.0
+    camera: Share = 0.0
+    varied: Share = 0.0
+    drawn: Share = 0.0
+    low: Share = 0.0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_ascending(self, "quality")
 
     @property
     def margin(self) -> int:

@@ -1,189 +1,157 @@
-"""Folders of pairs {y, x} or {y, x, map}: their layouts, and which files belong together."""
+"""Folders of pairs {y, x} or {y, x, map}: the scenes that they hold."""
 
 from __future__ import annotations
 
-import json
-import re
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 from hyperguide.errors import HyperguideError
-from hyperguide.kernel_files import KERNEL_SUFFIXES
-from hyperguide.paths import exists, find_files, is_folder
-from hyperguide.pictures import SUFFIXES
 
-from .scenes import MapSource, Scene, list_pictures
-
-Files = Mapping[str, Path]
-"""Files by the part of the name that pairs have in common."""
+from .halves import Halves, find_halves
+from .partners import Files, key_of, partners
+from .rain_layers import find_rain_layers
+from .scenes import MapSource, Scene, list_pictures, real_path
 
 
-def find_pairs(folder: Path, task: str) -> list[Scene] | None:
-    """The pairs of a folder, or None where it is of no layout for pairs. The layouts:
+@dataclass(frozen=True)
+class Pairs:
+    """What a folder of pairs holds.
 
-    `input/` and `target/`, names alike but for the suffix, with `guidance/` for pictures of the
-        map over the task's range, and `kernel/`, which deblurring needs.
-    RESIDE: `hazy/` and `clear/` or `gt/`; hazy `ID_*.png` belongs to `ID.png`; with `depth/` for
-        depth pictures `ID.png`.
-    Rain100L and RainTrainL: `rain-N.png`, `norain-N.png` and `rainregion-N.png`, side by side or
-        in `rainy/`, `norain/` and `rainregion/`.
-    Streak layers of Rain100L: `backgrounds.json` names the photo, in the sibling folder
-        `bsds500`, for each number of `train/streak-N.png`.
+    unused: clean pictures without an input.
+    """
+
+    scenes: list[Scene]
+    unused: tuple[Path, ...] = ()
+
+
+def find_pairs(folder: Path, task: str | None, option: str = "--data") -> Pairs | None:
+    """The pairs of a folder, or None where its names promise none. The layouts:
+
+    Two folders side by side whose names say which half they are, in any case of letters: `input`
+        and `target`, `lq` and `gt`, `noisy` and `clean`, `train_blur` and `train_sharp`; see
+        `roles`. Their files match by `partners.partners`. Beside them may lie `guidance/` for
+        pictures of the map over the task's range, `depth/` for distances (dehazing), and
+        `kernel/`, which deblurring needs.
+    Files side by side whose names say so: `x_real.JPG` and `x_mean.JPG` as in PolyU, or
+        `rain-N.png`, `norain-N.png` and `rainregion-N.png` as in Rain100L.
+    Either of these in each of several subfolders, as in GoPro and SIDD.
+    Streak layers of Rain100L, see `rain_layers`.
 
     Where some pairs bring a map, those without have none; where no pair does, maps are derived.
+    task: None where any may be.
+    option: what named the folder, for errors.
     Raises HyperguideError for pairs that do not match, and for those of another task.
     """
-    for belongs_to, find in _LAYOUTS:
-        scenes = find(folder)
-        if scenes is None:
-            continue
-        if belongs_to not in ("any", task):
-            raise HyperguideError(
-                f"The data folder {folder} holds pairs to {belongs_to}, not to {task}: "
-                "give another --data."
-            )
-        without = [s.name for s in scenes if s.kernel is None]
-        if task == "deblur" and without:
-            raise HyperguideError(
-                f"{len(without)} of {len(scenes)} inputs in {folder} have no kernel, the first is "
-                f"{without[0]}: add kernels of the inputs' names in {folder / 'kernel'}."
-            )
-        return scenes
-    return None
-
-
-def _named_pairs(folder: Path) -> list[Scene] | None:
-    if not is_folder(folder / "input"):
+    if (layers := find_rain_layers(folder)) is not None:
+        _refuse_task(folder, "derain", task, option)
+        return Pairs(layers)
+    found = find_halves(folder, option)
+    if not found:
         return None
-    kernels = by_stem(folder / "kernel", KERNEL_SUFFIXES)
-    return _match(
-        folder,
-        by_stem(folder / "input"),
-        by_stem(folder / "target"),
-        by_stem(folder / "guidance"),
-        "picture",
-        kernels=kernels,
-    )
-
-
-def _reside(folder: Path) -> list[Scene] | None:
-    if not is_folder(folder / "hazy"):
-        return None
-    targets = by_stem(folder / "clear") or by_stem(folder / "gt")
-
-    def identity(stem: str) -> str:
-        return stem if stem in targets else stem.split("_")[0]
-
-    # By photo first: the split relies on the order of the photos.
-    hazy = sorted(by_stem(folder / "hazy").items(), key=lambda item: _number(identity(item[0])))
-    return _match(folder, dict(hazy), targets, by_stem(folder / "depth"), "depth", partner=identity)
-
-
-def _number(name: str) -> tuple[int, str]:
-    return len(name), name
-
-
-def _rain(folder: Path) -> list[Scene] | None:
-    kinds: dict[str, dict[str, Path]] = {"rain": {}, "norain": {}, "rainregion": {}}
-    for place in (folder, folder / "rainy", folder / "norain", folder / "rainregion"):
-        for path in list_pictures(place) if is_folder(place) else []:
-            name = re.fullmatch(r"(rain|norain|rainregion)-(\d+)", path.stem)
-            if name and path.parent == place:
-                kinds[name[1]][name[2]] = path
-    if not kinds["rain"] or not kinds["norain"]:
-        return None
-    return _match(folder, kinds["rain"], kinds["norain"], kinds["rainregion"], "region")
-
-
-def _rain_layers(folder: Path) -> list[Scene] | None:
-    listing = folder / "backgrounds.json"
-    if not exists(listing) or not is_folder(folder / "train"):
-        return None
-    photos = folder.resolve().parent / "bsds500"
-    try:
-        named = json.loads(listing.read_text())["train"]
-        backgrounds = {f"streak-{n}": name for n, name in named.items()}
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
-        backgrounds = {}
-    layers = by_stem(folder / "train")
-    missing = [
-        stem for stem in layers if stem not in backgrounds or not exists(photos / backgrounds[stem])
-    ]
-    if missing:
+    scenes: list[Scene] = []
+    unused: list[Path] = []
+    for halves in found:
+        _refuse_task(folder, halves.task, task, option)
+        matched = _match(folder, halves, task)
+        scenes += matched
+        used = {scene.photo for scene in matched}
+        unused += [path for path in halves.targets.values() if path not in used]
+    without = [s.name for s in scenes if s.kernel is None]
+    if task == "deblur" and without:
         raise HyperguideError(
-            f"{len(missing)} of {len(layers)} streak layers in {folder} have no photo, the first "
-            f"is {missing[0]}: give the photos that {listing.name} names in {photos}."
+            f"{len(without)} of {len(scenes)} inputs in {folder} have no kernel, the first is "
+            f"{without[0]}: add kernels of the inputs' names in a folder 'kernel' beside them."
         )
-    return [
-        Scene(photos / backgrounds[stem], layer=layer, map_source="layer")
-        for stem, layer in layers.items()
-    ]
+    return Pairs(scenes, tuple(unused))
 
 
-_LAYOUTS: tuple[tuple[str, Callable[[Path], list[Scene] | None]], ...] = (
-    ("any", _named_pairs),
-    ("dehaze", _reside),
-    ("derain", _rain),
-    ("derain", _rain_layers),
-)
+def _refuse_task(folder: Path, of_pairs: str | None, task: str | None, option: str) -> None:
+    if task is not None and of_pairs not in (None, task):
+        raise HyperguideError(
+            f"The folder {folder} of {option} holds pairs to {of_pairs}, not to {task}: "
+            "give another one."
+        )
 
 
-def _match(
-    folder: Path,
-    inputs: Files,
-    targets: Files,
-    maps: Files,
-    map_source: MapSource,
-    partner: Callable[[str], str] = str,
-    kernels: Files | None = None,
-) -> list[Scene]:
-    """Put together what has the same name.
-
-    partner: from an input's name to that of its target and map.
-    """
-    lonely = [path for name, path in inputs.items() if partner(name) not in targets]
+def _match(folder: Path, halves: Halves, task: str | None) -> list[Scene]:
+    """Put together what has the same name, in the order of the photos: the split relies on it."""
+    inputs, targets = halves.inputs, halves.targets
+    partner = partners(inputs, targets)
+    lonely = [path for name, path in inputs.items() if name not in partner]
     if lonely:
         raise HyperguideError(
             f"{len(lonely)} of {len(inputs)} inputs in {folder} have no target, the first is "
             f"{lonely[0].name}: add the targets or remove the inputs."
         )
-    partners = {partner(name) for name in inputs}
-    unknown = [path for name, path in maps.items() if name not in partners]
+    source, maps = _maps_for(halves, task)
+    find_map = _finder(maps, partner)
+    guidance = {name: find_map(name) for name in inputs}
+    known = set(guidance.values())
+    unknown = [path for path in maps.values() if path not in known]
     if unknown:
         raise HyperguideError(
             f"{len(unknown)} of {len(maps)} guidance pictures in {unknown[0].parent} belong to no "
             f"input, the first is {unknown[0].name}: rename or remove them."
         )
-
-    def source(name: str) -> MapSource:
-        if not maps:
-            return "pair"
-        return map_source if name in maps else "none"
-
-    return [
+    scenes = [
         Scene(
-            photo=targets[partner(name)],
+            photo=targets[partner[name]],
             degraded=path,
-            guidance=maps.get(partner(name)),
-            kernel=(kernels or {}).get(name),
-            map_source=source(partner(name)),
+            guidance=guidance[name],
+            kernel=halves.kernels.get(name),
+            map_source="pair" if not maps else source if guidance[name] else "none",
         )
         for name, path in inputs.items()
     ]
+    return sorted(scenes, key=lambda s: (_order(s.photo), _order(s.degraded or s.photo)))
 
 
-def by_stem(folder: Path, suffixes: Collection[str] = SUFFIXES) -> dict[str, Path]:
-    """The files of a folder by their path in it without the suffix; none if there is no folder."""
-    if not is_folder(folder):
-        return {}
-    paths = list_pictures(folder) if suffixes is SUFFIXES else find_files(folder, suffixes)
-    found: dict[str, Path] = {}
-    for path in paths:
-        name = path.relative_to(folder).with_suffix("").as_posix()
-        if name in found:
-            raise HyperguideError(
-                f"{found[name].name} and {path.name} in {path.parent} have the same name: "
-                "remove one of them."
-            )
-        found[name] = path
-    return found
+def _order(path: Path) -> tuple[Path, int, str]:
+    """As `scenes.list_pictures` sorts."""
+    return path.parent, len(path.stem), path.stem
+
+
+def _maps_for(halves: Halves, task: str | None) -> tuple[MapSource, Files]:
+    """The pictures of the map that mean something to the task."""
+    usual: dict[MapSource, str | None] = {"picture": None, "depth": "dehaze", "region": "derain"}
+    for source, of_task in usual.items():
+        maps = halves.maps.get(source, {})
+        if maps and of_task in (None, task):
+            return source, maps
+    return "pair", {}
+
+
+def _finder(maps: Files, partner: dict[str, str]) -> Callable[[str], Path | None]:
+    """From an input's name to its map, which has its name or its target's."""
+    by_key = {key_of(name): path for name, path in maps.items()}
+
+    def find(name: str) -> Path | None:
+        target = partner[name]
+        exact = maps.get(name) or maps.get(target)
+        return exact or by_key.get(key_of(name)) or by_key.get(key_of(target))
+
+    return find
+
+
+def example(folder: Path, scenes: list[Scene]) -> str:
+    """The first pair in words."""
+    first = scenes[0]
+    clean, degraded = (
+        path.relative_to(folder) if path.is_relative_to(folder) else path
+        for path in (first.photo, first.degraded or first.layer or first.photo)
+    )
+    more = " and so on" if len(scenes) > 1 else ""
+    return f"degraded {degraded}, clean {clean}{more}"
+
+
+def left_out(folder: Path, scenes: list[Scene]) -> str:
+    """Other pictures of the folder, in words; empty where there are none."""
+    used = {real_path(path) for scene in scenes for path in scene.files}
+    others = [path for path in list_pictures(folder) if real_path(path) not in used]
+    if not others:
+        return ""
+    places = list(dict.fromkeys(str(path.parent.relative_to(folder)) for path in others))
+    named = ", ".join("it itself" if place == "." else place for place in places[:3])
+    more = f" and {len(places) - 3} more folders" if len(places) > 3 else ""
+    return f"{len(others)} other pictures are left out (in {named}{more})"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -60,18 +61,29 @@ def list_pictures(folder: Path) -> list[Path]:
     return sorted(find_pictures(folder), key=lambda p: (p.parent, len(p.stem), p.stem))
 
 
-def split_held_out(scenes: Sequence[Scene], share: float) -> tuple[list[Scene], list[Scene]]:
+def real_path(path: Path) -> Path:
+    """Where links lead; a link that leads to itself is left as it is."""
+    return Path(os.path.realpath(path))
+
+
+def split_held_out(
+    scenes: Sequence[Scene], share: float, option: str = "--data"
+) -> tuple[list[Scene], list[Scene]]:
     """Split off the last `share` of the photos (at least one) of each folder for validation.
 
     The last ones rather than random ones: where neighbouring files show the same place, a
-    random choice would leak. Photos are held out with all their observations.
+    random choice would leak. Photos are held out with all their observations. Where every photo has
+    a folder of its own, the last share of these folders is held out.
+    option: that named the folders, for errors.
     Raises HyperguideError where one part would be empty.
     """
     # Sources can name one file by several paths.
-    photos = [scene.photo.resolve() for scene in scenes]
+    photos = [real_path(scene.photo) for scene in scenes]
     by_folder: dict[Path, list[Path]] = {}
     for photo in dict.fromkeys(photos):
         by_folder.setdefault(photo.parent, []).append(photo)
+    if all(len(members) == 1 for members in by_folder.values()):
+        by_folder = {Path(): [photo for members in by_folder.values() for photo in members]}
     chosen: set[Path] = set()
     for members in by_folder.values():
         count = min(max(1, round(share * len(members))), len(members) - 1)
@@ -80,7 +92,7 @@ def split_held_out(scenes: Sequence[Scene], share: float) -> tuple[list[Scene], 
     held_out = [scene for scene, photo in zip(scenes, photos, strict=True) if photo in chosen]
     if not train or not held_out:
         raise HyperguideError(
-            "Training needs at least two photos in a folder, one of them to validate on: "
-            "give a --data folder with more."
+            "At least two photos are needed, one of them to validate on: "
+            f"give {option} a folder with more."
         )
     return train, held_out

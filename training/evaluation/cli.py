@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -136,7 +137,7 @@ def evaluate(
     or a reference: 'input' scores the degraded pictures, 'wiener' is the Wiener filter that is
     told the noise level.
     """
-    _refuse_outputs(json_file, sheet_file, force)
+    _refuse_outputs(target, json_file, sheet_file, force)
     if into_file and (quadrants or told_noise is not None or limit):
         raise HyperguideError(
             "--record keeps what the model itself does on a whole suite: "
@@ -183,13 +184,23 @@ def evaluate(
     click.echo(table(suite, opened, name, measurements))
 
 
-def _refuse_outputs(json_file: Path | None, sheet_file: Path | None, force: bool) -> None:
+def _refuse_outputs(
+    target: str, json_file: Path | None, sheet_file: Path | None, force: bool
+) -> None:
     if sheet_file is not None:
         check_suffix(sheet_file)
+    if json_file is not None and sheet_file is not None and _same(json_file, sheet_file):
+        raise HyperguideError(f"--json and --sheet both name {json_file}: give them two names.")
     for path in (json_file, sheet_file):
         if path is not None:
             refuse_existing(path, force)
             refuse_missing_folder(path)
+            if _same(path, Path(target)):
+                raise HyperguideError(f"{path} is what is measured: choose another output.")
+
+
+def _same(a: Path, b: Path) -> bool:
+    return os.path.realpath(a) == os.path.realpath(b)
 
 
 def _told_level(told_noise: float | None, suite: Suite, target: Target) -> float | None:

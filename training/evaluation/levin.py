@@ -67,6 +67,8 @@ def _case(path: Path, level: NoiseLevel, seed: int, blur: bool, boundary: Bounda
     if not {"x", "f"} <= arrays.keys() or any(arrays[name].ndim != 2 for name in "xf"):
         raise HyperguideError(f"{path} lacks the picture x or the kernel f: download it again.")
     sharp, kernel = arrays["x"].astype(np.float64), arrays["f"].astype(np.float64)
+    if not (sharp.size and kernel.size and np.isfinite(sharp).all() and np.isfinite(kernel).all()):
+        raise HyperguideError(f"{path} holds NaN, infinity or nothing: download it again.")
     if not blur:
         true = level.map_of(*sharp.shape)
         noisy = add_noise(sharp, true, seed)

@@ -15,7 +15,11 @@ import numpy as np
 
 from hyperguide.errors import HyperguideError
 
+from ..input_file import read_input
+
 _HEADER = 128
+_MOST_BYTES = 64 << 20  # of a file, and of what it holds compressed; Levin's have 1 MB
+_MOST_ARRAYS = 1000
 _MATRIX, _COMPRESSED = 14, 15
 _COMPLEX = 0x0800
 
@@ -32,27 +36,36 @@ _CLASSES = {
 def read_mat(path: Path) -> dict[str, np.ndarray]:
     """Read the real numeric arrays of a file by name, in their MATLAB class and shape.
 
-    Raises HyperguideError if the file is missing, damaged or of another format.
+    Raises HyperguideError if the file is missing, damaged, too large or of another format.
     """
-    try:
-        content = path.read_bytes()
-    except OSError as error:
-        raise HyperguideError(f"Cannot read {path}: {error.strerror}.") from None
+    content = read_input(path, "MATLAB file", _MOST_BYTES)
     order = {b"IM": "<", b"MI": ">"}.get(content[126:128])
     if order is None or content[:10] != b"MATLAB 5.0":
         raise HyperguideError(
             f"{path} is no .mat file of level 5: save it with -v7 or older in MATLAB."
         )
-    arrays = {}
+    arrays: dict[str, np.ndarray] = {}
+    left = _MOST_BYTES
     try:
         for kind, data in _elements(content[_HEADER:], order):
             if kind == _COMPRESSED:
-                kind, data = next(_elements(zlib.decompress(data), order))
-            if kind == _MATRIX:
-                arrays.update(_array(data, order))
-    except (struct.error, zlib.error, ValueError, StopIteration):
+                unpacked = _decompress(data, left)
+                left -= len(unpacked)
+                kind, data = next(_elements(unpacked, order))
+            if kind != _MATRIX or len(arrays) == _MOST_ARRAYS:
+                raise ValueError("no array, or too many")
+            arrays |= _array(data, order)
+    except (struct.error, zlib.error, ValueError, StopIteration, OverflowError):
         raise HyperguideError(f"{path} is damaged: copy or download it again.") from None
     return arrays
+
+
+def _decompress(data: bytes, most_bytes: int) -> bytes:
+    unpacking = zlib.decompressobj()
+    unpacked = unpacking.decompress(data, most_bytes)
+    if not unpacking.eof:
+        raise ValueError("cut, or larger than any test picture")
+    return unpacked
 
 
 def _elements(content: bytes, order: str) -> Iterator[tuple[int, bytes]]:
@@ -81,9 +94,12 @@ def _array(matrix: bytes, order: str) -> dict[str, np.ndarray]:
     if type_of_class is None or flags & _COMPLEX:
         return {}
     shape = np.frombuffer(next(parts)[1], order + "i4")
+    if len(shape) < 2 or (shape < 0).any():
+        raise ValueError("no shape")
     name = next(parts)[1].decode("latin-1")
     stored, data = next(parts)
     if stored not in _STORED:
         raise ValueError("numbers of an unknown type")
     values = np.frombuffer(data, order + _STORED[stored])
-    return {name: values.reshape(shape, order="F").astype(type_of_class)}
+    with np.errstate(all="ignore"):  # NaN among whole numbers: zero or so
+        return {name: values.reshape(shape, order="F").astype(type_of_class)}

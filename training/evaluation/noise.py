@@ -19,9 +19,12 @@ from hyperguide.pictures import read_picture
 from hyperguide.pixels import full_scale
 from hyperguide.tasks import TASKS
 
+from ..input_file import read_text
 from .suites import Case, Options, Suite, data_folder, list_pictures, read_float
 
 GUIDANCE = TASKS["denoise"].guidance
+
+_MOST_BYTES = 1 << 20  # of a list
 
 QUADRANTS = ("upper left", "upper right", "lower left", "lower right")
 
@@ -76,10 +79,12 @@ def bsd68(options: Options) -> Suite:
         return _denoising("BSD68", options, list_pictures(_folder(options, "bsd68")))
     listed = data_folder(options, "denoise_test") / "cbsd68.txt"
     originals = data_folder(options, "bsds500", "val")
-    try:
-        names = listed.read_text().split()
-    except OSError as error:
-        raise HyperguideError(f"Cannot read the list {listed}: {error.strerror}.") from None
+    names = read_text(listed, "list", _MOST_BYTES).split()
+    strange = [name for name in names if Path(name).name != name or "\0" in name]
+    if strange or not names:
+        raise HyperguideError(
+            f"{listed} is no list of names of pictures in {originals}: copy or download it again."
+        )
     return _denoising("CBSD68", options, [originals / f"{name}.jpg" for name in names])
 
 

@@ -1,7 +1,9 @@
-"""Anybody's own pictures: DIR/input and DIR/target, with DIR/guidance where maps are known."""
+"""Anybody's own pairs, with DIR/guidance where maps are known."""
 
 from __future__ import annotations
 
+import os
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
@@ -13,45 +15,74 @@ from hyperguide.paths import is_folder
 from hyperguide.pictures import read_picture
 from hyperguide.tasks import Guidance
 
-from ..data.pairs import by_stem
+from ..data.pairs import example, find_pairs, left_out
+from ..data.scenes import Scene
+from ..printable import printable
 from .suites import Case, Options, Suite, read_float
 
 
 def pairs(folder: Path, options: Options) -> Suite:
-    """Pictures of the folders `input` and `target`, matched by name without suffix.
+    """The pairs of a folder in a layout that `data.pairs.find_pairs` knows.
 
-    `guidance`, if it exists, has a map for each, as `hyperguide enhance --save-guidance` writes
-    numbers: 16 bits over the range of the target's task. It is read only for targets with a task.
-    Raises HyperguideError where a partner is missing.
+    Pictures of the map in `guidance`, if that exists, are as `hyperguide enhance --save-guidance`
+    writes numbers: 16 bits over the range of the target's task. They are read only for targets with
+    a task.
+    Raises HyperguideError where there are no pairs or a partner is missing.
     """
-    for part in ("input", "target"):
-        if not is_folder(folder / part):
-            raise HyperguideError(f"pairs: needs the folder {folder / part}: create it.")
-    inputs, targets = (by_stem(folder / part) for part in ("input", "target"))
-    if not inputs:
-        raise HyperguideError(f"The folder {folder / 'input'} holds no pictures.")
-    maps: dict[str, Path] = {}
-    if options.guidance is not None and is_folder(folder / "guidance"):
-        maps = by_stem(folder / "guidance")
-        _refuse_missing(inputs, maps, folder / "guidance")
-    _refuse_missing(inputs, targets, folder / "target")
-    _refuse_missing(targets, inputs, folder / "input")
-    stems = sorted(inputs)[: options.limit]
+    if not is_folder(folder):
+        raise HyperguideError(f"The folder {folder} of pairs does not exist: give another one.")
+    found = find_pairs(folder, None, "--suite pairs:")
+    if found is None or not found.scenes:
+        raise HyperguideError(
+            f"There are no pairs in {folder}: name the folders of the degraded and the clean "
+            f"pictures {folder / 'input'} and {folder / 'target'}."
+        )
+    if found.unused:
+        raise HyperguideError(
+            f"{_first_of(found.unused)} has no partner among the degraded pictures of {folder}: "
+            "add or remove it."
+        )
+    scenes = _named(found.scenes)
+    maps = {name: scene.guidance for name, scene in scenes.items() if scene.map_source == "picture"}
     meaning = options.guidance if maps else None
-    cases = [partial(_pair, s, inputs[s], targets[s], maps.get(s), meaning) for s in stems]
+    if meaning is not None and (without := [s for n, s in scenes.items() if n not in maps]):
+        raise HyperguideError(
+            f"{_first_of([s.degraded or s.photo for s in without])} has no partner in the folder "
+            "guidance: add it."
+        )
+    cases = [
+        partial(_pair, name, scene.degraded, scene.photo, maps.get(name), meaning)
+        for name, scene in list(scenes.items())[: options.limit]
+        if scene.degraded is not None
+    ]
+    if not cases:
+        raise HyperguideError(f"{folder} holds streak layers: measure them by the suite rain100l.")
+    others = left_out(folder, found.scenes)
     return Suite(
-        about=f"pairs of {folder}",
+        about=printable(
+            f"{len(cases)} pairs in {folder}: {example(folder, found.scenes)}"
+            + (f"; {others}" if others else "")
+        ),
         protocol="rgb",
         guidance=meaning,
         cases=tuple(cases),
     )
 
 
-def _refuse_missing(have: dict[str, Path], partners: dict[str, Path], folder: Path) -> None:
-    missing = sorted(have.keys() - partners.keys())
-    if missing:
-        more = f" (and {len(missing) - 1} more)" if len(missing) > 1 else ""
-        raise HyperguideError(f"{have[missing[0]]}{more} has no partner in {folder}: add it.")
+def _named(scenes: Sequence[Scene]) -> dict[str, Scene]:
+    """The scenes, sorted, by their inputs' paths below the folder that all of these are in."""
+    inputs = [scene.degraded or scene.photo for scene in scenes]
+    top = Path(os.path.commonpath([path.parent for path in inputs]))
+    named = {
+        path.relative_to(top).with_suffix("").as_posix(): scene
+        for path, scene in zip(inputs, scenes, strict=True)
+    }
+    return dict(sorted(named.items()))
+
+
+def _first_of(paths: Sequence[Path]) -> str:
+    more = f" (and {len(paths) - 1} more)" if len(paths) > 1 else ""
+    return f"{min(paths)}{more}"
 
 
 def _pair(

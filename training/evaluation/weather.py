@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from functools import partial
 from pathlib import Path
 
@@ -14,6 +13,7 @@ from hyperguide.paths import exists, is_folder
 from hyperguide.pictures import read_picture
 from hyperguide.tasks import TASKS
 
+from ..data.rain_layers import LISTING, read_backgrounds
 from .suites import Case, Options, Suite, as_stored, data_folder, list_pictures, read_float
 
 # Streaks darker than this, of 255, cannot be seen; the map marks 21 % of Rain100L's pixels.
@@ -37,7 +37,7 @@ def rain100l(options: Options) -> Suite:
         pictures = list_pictures(folder / "rainy")[: options.limit]
         cases = [partial(_rainy, rainy, folder / f"no{rainy.name}") for rainy in pictures]
     else:
-        backgrounds = _backgrounds(folder / "backgrounds.json")
+        backgrounds = read_backgrounds(folder / LISTING, "test")
         photos = data_folder(options, "bsds500")
         layers = list_pictures(folder / "test")[: options.limit]
         cases = [partial(_composed, layer, photos, backgrounds) for layer in layers]
@@ -48,17 +48,6 @@ def rain100l(options: Options) -> Suite:
         cases=tuple(cases),
         settings={"threshold": _RAIN_THRESHOLD},
     )
-
-
-def _backgrounds(path: Path) -> dict[str, str]:
-    """Number of the test picture -> path of its background below bsds500."""
-    try:
-        test = json.loads(path.read_text())["test"]
-        return {str(number): str(name) for number, name in test.items()}
-    except OSError as error:
-        raise HyperguideError(f"Cannot read {path}: {error.strerror}.") from None
-    except (ValueError, KeyError, TypeError, AttributeError):
-        raise HyperguideError(f"{path} does not name the backgrounds of 'test': mend it.") from None
 
 
 def _rainy(rainy: Path, clean: Path) -> Case:

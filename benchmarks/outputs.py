@@ -1,0 +1,26 @@
+"""Files that a tool writes: those that are there stay, unless it is told otherwise."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+
+from hyperguide.atomic import refuse_existing
+from hyperguide.errors import HyperguideError
+
+
+def add_force(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--force", action="store_true", help="replace existing files")
+
+
+def check_outputs(
+    parser: argparse.ArgumentParser, paths: Sequence[Path | None], force: bool
+) -> None:
+    """End the program, before its work, where a file of that name is there."""
+    try:
+        for path in paths:
+            if path is not None:
+                refuse_existing(path, force)
+    except HyperguideError as error:
+        parser.exit(1, f"{error}\n")

@@ -1,0 +1,80 @@
+"""Which files of two folders belong together, by their names."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from pathlib import Path, PurePosixPath
+
+from hyperguide.errors import HyperguideError
+from hyperguide.paths import find_files, is_folder
+from hyperguide.pictures import SUFFIXES
+
+from .roles import role_of
+from .scenes import list_pictures
+
+Files = Mapping[str, Path]
+"""Files by their path in a folder, without the suffix."""
+
+Key = tuple[str, ...]
+
+
+def by_stem(folder: Path | None, suffixes: Collection[str] = SUFFIXES) -> dict[str, Path]:
+    """The files of a folder by their path in it without the suffix; none if there is no folder.
+
+    Raises HyperguideError where two files differ by the suffix only.
+    """
+    if folder is None or not is_folder(folder):
+        return {}
+    paths = list_pictures(folder) if suffixes is SUFFIXES else find_files(folder, suffixes)
+    found: dict[str, Path] = {}
+    for path in paths:
+        name = path.relative_to(folder).with_suffix("").as_posix()
+        if name in found:
+            raise HyperguideError(
+                f"{found[name].name} and {path.name} in {path.parent} have the same name: "
+                "remove one of them."
+            )
+        found[name] = path
+    return found
+
+
+def key_of(name: str) -> Key:
+    """The words of a file's path without those that tell the halves of pairs apart."""
+    return tuple(word for part in PurePosixPath(name).parts for word in role_of(part).rest)
+
+
+def partners(inputs: Files, targets: Files) -> dict[str, str]:
+    """The target's name for each input's name that has one.
+
+    The first of these rules by which any of them match holds for all, so that a missing target is
+    noticed instead of replaced by the next best:
+        equal names;
+        equal words but for those of a half: `01_hazy` and `01_GT`, `rain-7` and `norain-7`;
+        the target's words begin the input's: `0001_0.8_0.2` and `0001`, as in RESIDE.
+    Raises HyperguideError where the second or third rule finds two targets of the same words.
+    """
+    if equal := {name: name for name in inputs if name in targets}:
+        return equal
+    by_key: dict[Key, str] = {}
+    for name, path in targets.items():
+        other = by_key.setdefault(key_of(name), name)
+        if other != name:
+            raise HyperguideError(
+                f"{path} and {targets[other].name} are both the target of the same inputs by their "
+                "names: remove one of them."
+            )
+    for rule in (_same, _beginning):
+        found = {name: rule(key_of(name), by_key) for name in inputs}
+        if matched := {name: target for name, target in found.items() if target is not None}:
+            return matched
+    return {}
+
+
+def _same(key: Key, by_key: Mapping[Key, str]) -> str | None:
+    return by_key.get(key)
+
+
+def _beginning(key: Key, by_key: Mapping[Key, str]) -> str | None:
+    """The longest of the keys that begin this one."""
+    beginnings = (key[:length] for length in range(len(key) - 1, 0, -1))
+    return next((by_key[words] for words in beginnings if words in by_key), None)

@@ -1,0 +1,70 @@
+"""Rain100L as streak layers, and the list that says on which photo each of them lies."""
+
+from __future__ import annotations
+
+from pathlib import Path, PurePosixPath
+
+from hyperguide.bounded_json import parse_json
+from hyperguide.errors import HyperguideError
+from hyperguide.paths import exists, is_folder
+
+from ..input_file import read_input
+from .partners import by_stem
+from .scenes import Scene
+
+LISTING = "backgrounds.json"
+
+
+def read_backgrounds(path: Path, part: str) -> dict[str, str]:
+    """Number of a layer -> path of its photo below the folder of photos.
+
+    path: of a JSON object {"train": {"1": "test/100007.jpg", ...}, "test": {...}}.
+    part: of it, `train` or `test`.
+    Raises HyperguideError where the file says anything else, or names a photo outside the folder.
+    """
+    content = read_input(path, "list of backgrounds")
+    try:
+        listed = parse_json(content)
+    except ValueError as error:
+        raise HyperguideError(f"{path} is no list of backgrounds ({error}): mend it.") from None
+    named = listed.get(part) if isinstance(listed, dict) else None
+    if not isinstance(named, dict) or not all(map(_is_inside, named.values())):
+        raise HyperguideError(
+            f"{path} does not name the backgrounds of '{part}' by paths below the folder of "
+            "photos: mend it."
+        )
+    return named
+
+
+def _is_inside(name: object) -> bool:
+    if not isinstance(name, str) or not name or "\0" in name:
+        return False
+    path = PurePosixPath(name)
+    return not path.is_absolute() and ".." not in path.parts
+
+
+def find_rain_layers(folder: Path) -> list[Scene] | None:
+    """The scenes of `train/streak-N.png` on photos of the sibling folder `bsds500`.
+
+    None where the folder is of another layout. `backgrounds.json` names the photo of each N.
+    Raises HyperguideError for layers without a photo.
+    """
+    listing = folder / LISTING
+    if not exists(listing) or not is_folder(folder / "train"):
+        return None
+    photos = folder.resolve().parent / "bsds500"
+    named = read_backgrounds(listing, "train")
+    backgrounds = {f"streak-{number}": name for number, name in named.items()}
+    layers = by_stem(folder / "train")
+    missing = [
+        stem for stem in layers if stem not in backgrounds or not exists(photos / backgrounds[stem])
+    ]
+    if missing:
+        raise HyperguideError(
+            f"{len(missing)} of {len(layers)} streak layers in {folder} have no photo, the first "
+            f"is {missing[0]}: give the photos that {listing.name} names in {photos}."
+        )
+    return [
+        Scene(photos / backgrounds[stem], layer=layer, map_source="layer")
+        for stem, layer in layers.items()
+    ]

@@ -1,0 +1,80 @@
+"""Which half of a pair a name speaks of: `lq`, `GT`, `0001_NOISY_SRGB_010`, `norain-3`."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Literal
+
+Half = Literal["degraded", "clean"]
+
+# Words that say it by themselves: a folder of such a name without its other half is a mistake.
+_STRONG: dict[Half, str] = {
+    "degraded": "input inputs lq noisy degraded corrupted rainy hazy foggy blurry blurred",
+    "clean": "target targets gt gts hq clean groundtruth norain nohaze",
+}
+# Words that people use for other things too: they count beside the other half only. PolyU has
+# *_real and *_mean, LOL low and high, GoPro blur and sharp, RainDrop data and gt.
+_WEAK: dict[Half, str] = {
+    "degraded": "rain haze fog blur noise snow snowy low lr data real source raw observed",
+    "clean": "clear sharp high hr mean reference ref original label labels truth",
+}
+# Of a folder's name these say nothing: `rainy_image` and `ground_truth` belong together.
+_FILLERS = frozenset(
+    word + plural for word in ("image", "img", "picture", "photo", "frame") for plural in ("", "s")
+)
+_PHRASES = {("ground", "truth"): "groundtruth", ("no", "rain"): "norain", ("no", "haze"): "nohaze"}
+_TASKS = {
+    "dehaze": frozenset(["hazy", "haze", "foggy", "fog"]),
+    "derain": frozenset(["rainy", "rain"]),
+    "deblur": frozenset(["blurry", "blurred", "blur"]),
+}
+_HALVES = {
+    word: (half, strong)
+    for table, strong in ((_STRONG, True), (_WEAK, False))
+    for half, words in table.items()
+    for word in words.split()
+}
+
+
+@dataclass(frozen=True)
+class Role:
+    """What a name says.
+
+    half: of a pair; None where the name is of none, or of both.
+    rest: the other words of the name, in lower case: the halves of a pair have them in common.
+    strong: whether the name means nothing else.
+    task: that degrades so; None where any may.
+    """
+
+    half: Half | None
+    rest: tuple[str, ...]
+    strong: bool
+    task: str | None
+
+
+def words_of(name: str) -> tuple[str, ...]:
+    """The words and numbers of a name in lower case: `GroundTruth_01` is `ground truth 01`."""
+    found = re.findall(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+|[^\W\d_a-zA-Z]+", name)
+    return tuple(word.lower() for word in found)
+
+
+def role_of(name: str, folder: bool = False) -> Role:
+    """What the name of a file, without its suffix, or of a folder says."""
+    words = list(words_of(name))
+    for phrase, word in _PHRASES.items():
+        for at in range(len(words) - 1):
+            if tuple(words[at : at + 2]) == phrase:
+                words[at : at + 2] = [word]
+    told = [word for word in words if word in _HALVES]
+    halves = {_HALVES[word][0] for word in told}
+    ignored = set(told) | (_FILLERS if folder else set())
+    if len(halves) != 1:
+        return Role(None, tuple(words), False, None)
+    tasks = [task for task, known in _TASKS.items() if known.intersection(told)]
+    return Role(
+        half=halves.pop(),
+        rest=tuple(word for word in words if word not in ignored),
+        strong=any(_HALVES[word][1] for word in told),
+        task=tasks[0] if len(tasks) == 1 else None,
+    )

@@ -1,0 +1,190 @@
+"""The arguments of the networks, as presets give them, each number with its range.
+
+The ranges bound what a preset of a few lines can ask of a machine; the largest networks of the
+field are within them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated, Literal
+
+from hyperguide.errors import HyperguideError
+
+from .fields import Checked, Range
+
+View = Literal["image", "detail", "image+detail", "scene"]
+Output = Literal["residual", "affine"]
+
+Width = Annotated[int, Range(1, 1024)]  # feature channels
+Block = Annotated[int, Range(1, 16)]  # side of pixel blocks
+Depth = Annotated[int, Range(1, 32)]  # layers or blocks behind one another
+Stages = Annotated[int, Range(1, 12)]
+Dilation = Annotated[int, Range(1, 64)]
+Texture = Annotated[int, Range(0, 256)]
+
+_MOST_LEVELS = 8
+_MOST_BLOCKS = 96  # of a U-Net, both ways and in the middle
+
+
+@dataclass(frozen=True)
+class CompactProxySettings(Checked):
+    """Arguments of `networks.hyper.HyperNetwork`.
+
+    `texture` is for the view `scene`, `coarse` for the others.
+    """
+
+    view: View
+    width: Width
+    unshuffle: Block
+    dilations: tuple[Dilation, Dilation, Dilation, Dilation]
+    smooth: bool = False
+    texture: Texture = 0
+    network: Literal["compact"] = "compact"
+    coarse: bool = False
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.coarse and self.view == "scene":
+            raise HyperguideError(
+                "The proxy's view: scene is coarse already: leave coarse out in the preset."
+            )
+        if self.texture and self.view != "scene":
+            raise HyperguideError(
+                "The proxy's texture needs view: scene: leave it out in the preset."
+            )
+
+
+@dataclass(frozen=True)
+class PlainProxySettings(Checked):
+    """Arguments of `networks.hyper.PlainHyperNetwork`."""
+
+    network: Literal["plain"]
+    width: Width = 64
+
+
+@dataclass(frozen=True)
+class UNetShape(Checked):
+    """What every U-Net is made of.
+
+    unshuffle: side of the pixel blocks folded into channels.
+    widths: feature channels per level, finest first.
+    middle: residual blocks at the coarsest level.
+    blocks: residual blocks each way at the other levels, finest first; one number serves all.
+    """
+
+    unshuffle: Block
+    widths: tuple[Width, ...]
+    middle: Depth
+    blocks: tuple[Depth, ...] = (1,)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        widths, blocks = len(self.widths), len(self.blocks)
+        if widths > _MOST_LEVELS:
+            raise HyperguideError(
+                f"A U-Net has at most {_MOST_LEVELS} widths, not {widths}: mend widths in the "
+                "preset."
+            )
+        if blocks not in (1, widths - 1):
+            raise HyperguideError(
+                f"A U-Net of {widths} widths takes {widths - 1} numbers of blocks or one for all, "
+                f"not {blocks}: mend blocks in the preset."
+            )
+        each = self.blocks * (widths - 1) if blocks == 1 else self.blocks
+        if (count := 2 * sum(each) + self.middle) > _MOST_BLOCKS:
+            raise HyperguideError(
+                f"A U-Net has at most {_MOST_BLOCKS} blocks in all, not {count}: mend blocks or "
+                "middle in the preset."
+            )
+
+
+@dataclass(frozen=True, kw_only=True)
+class UNetSettings(UNetShape):
+    """`networks.unet.GuidedUNet`."""
+
+    output: Output
+    network: Literal["unet"] = "unet"
+
+
+@dataclass(frozen=True, kw_only=True)
+class ScatteringSettings(UNetShape):
+    """`networks.scattering.ScatteringUNet`.
+
+    texture: width of the learned features of what lies within a cell; 0 for none.
+    """
+
+    network: Literal["scattering"]
+    texture: Texture = 0
+
+
+@dataclass(frozen=True)
+class StackSettings(Checked):
+    """Arguments of `networks.stack.GuidedStack`."""
+
+    network: Literal["stack"]
+    unshuffle: Block
+    width: Width
+    depth: Depth
+
+
+@dataclass(frozen=True)
+class PReNetSettings(Checked):
+    """Arguments of `networks.prenet.PReNet`."""
+
+    network: Literal["prenet"]
+    stages: Stages = 6
+
+
+@dataclass(frozen=True)
+class GridDehazeNetSettings(Checked):
+    """`networks.griddehazenet.GridDehazeNet`, as published."""
+
+    network: Literal["griddehazenet"]
+
+
+@dataclass(frozen=True)
+class DilatedSettings(Checked):
+    """Arguments of `networks.unfolded.DilatedDenoiser`; one dilation for each convolution."""
+
+    dilations: tuple[Dilation, ...]
+    width: Width = 64
+    network: Literal["dilated"] = "dilated"
+
+
+@dataclass(frozen=True)
+class UnfoldedSettings(Checked):
+    """Arguments of `networks.unfolded.UnfoldedDeconvolution`.
+
+    rho: `schedule` takes the fixed weights of the paper's code, `predicted` derives them from the
+        predicted noise level with a learned factor for each stage.
+    maps: `stage` gives each stage a hyper-network that reads its iterate, `image` has a single
+        one that reads the observation.
+    padding: least padding on each side, in pixels. Training pads by half the canvas of its kernels,
+        the degradation's `size`; denoisers that never saw less spoil a border that gets less.
+    """
+
+    network: Literal["unfolded"]
+    stages: Stages
+    denoiser: DilatedSettings | UNetSettings
+    rho: Literal["schedule", "predicted"]
+    maps: Literal["stage", "image"]
+    padding: Annotated[int, Range(0, 512)] = 0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.rho == "predicted" and self.maps == "stage":
+            raise HyperguideError(
+                "rho: predicted needs a map before the first stage: set maps: image in the preset."
+            )
+
+
+Proxy = CompactProxySettings | PlainProxySettings
+Reconstruction = (
+    UNetSettings
+    | ScatteringSettings
+    | StackSettings
+    | PReNetSettings
+    | GridDehazeNetSettings
+    | UnfoldedSettings
+)
