@@ -9,6 +9,8 @@ from collections.abc import Iterator
 PNG = b"\x89PNG\r\n\x1a\n"
 JPEG = b"\xff\xd8"
 START_OF_SCAN = 0xDA
+# Markers without data: TEM, RST0 to RST7, SOI and EOI.
+_ALONE = (0x01, *range(0xD0, 0xDA))
 
 # Where a piece's data starts and stops: the data of large pictures is not copied.
 Span = tuple[int, int]
@@ -53,23 +55,42 @@ def webp_chunk(name: bytes, data: bytes) -> bytes:
     return name + struct.pack("<I", len(data)) + data + bytes(len(data) % 2)
 
 
-def jpeg_segments(content: bytes) -> Iterator[tuple[int, Span]]:
+def jpeg_segments(content: bytes, at: int = 0) -> Iterator[tuple[int, Span]]:
     """Marker and data of the segments of a JPEG's header, in order.
 
-    The last one is the first scan, START_OF_SCAN, whose data is the rest of the file.
+    at: where the JPEG starts.
+    The last one is the first scan, START_OF_SCAN, whose data is the rest of the file. Bytes between
+    segments that belong to none are passed over, as decoders do. Ends where a segment is not there
+    whole.
     """
-    position = len(JPEG)
-    while position + 4 <= len(content) and content[position] == 0xFF:
+    position = at + len(JPEG)
+    while True:
+        position = _jpeg_marker(content, position)
+        if position + 4 > len(content):
+            return
         marker = content[position + 1]
-        if marker == 0xFF:  # fill byte
-            position += 1
-            continue
         if marker == START_OF_SCAN:
             yield marker, (position, len(content))
             return
+        if marker in _ALONE:
+            position += 2
+            continue
         stop = position + 2 + int.from_bytes(content[position + 2 : position + 4], "big")
+        if stop > len(content):
+            return
         yield marker, (position + 4, stop)
-        position = stop
+        position = max(stop, position + 4)
+
+
+def _jpeg_marker(content: bytes, position: int) -> int:
+    """Where the next marker of a JPEG starts; the content's end if there is none."""
+    while True:
+        position = content.find(b"\xff", position)
+        if position < 0 or position + 1 >= len(content):
+            return len(content)
+        if content[position + 1] not in (0x00, 0xFF):  # a stuffed byte, fill bytes
+            return position
+        position += 1
 
 
 def jpeg_segment(marker: int, data: bytes) -> bytes:
