@@ -122,12 +122,10 @@ def decode_components(content: bytes, header: JpegHeader, path: Path) -> np.ndar
                 f"The picture {path} is truncated: copy or download it again."
             ) from None
         if "subsampling level" in reason:
-            sampling = ", ".join(f"{x}x{y}" for x, y in header.sampling)
-            raise HyperguideError(
-                f"{path} is a JPEG of an unusual chroma sampling ({sampling}), which is not "
-                "supported: save it as PNG."
-            ) from None
+            raise _unusual(header, path) from None
         raise _damaged(path, reason) from None
+    except KeyError:  # simplejpeg has no name for 4:4:1
+        raise _unusual(header, path) from None
 
 
 def _check_scans(content: bytes, header: JpegHeader, path: Path) -> None:
@@ -141,6 +139,14 @@ def _without_junk(content: bytes, header: JpegHeader) -> bytes:
     if len(JPEG) + sum(stop - start for start, stop in header.parts) == len(content):
         return content
     return b"".join([JPEG, *(content[start:stop] for start, stop in header.parts)])
+
+
+def _unusual(header: JpegHeader, path: Path) -> HyperguideError:
+    sampling = ", ".join(f"{x}x{y}" for x, y in header.sampling)
+    return HyperguideError(
+        f"{path} is a JPEG of an unusual chroma sampling ({sampling}), which is not supported: "
+        "save it as PNG."
+    )
 
 
 def _damaged(path: Path, reason: str) -> HyperguideError:

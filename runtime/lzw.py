@@ -89,16 +89,15 @@ def _texts(codes: np.ndarray) -> bytes:
     ends = np.cumsum(lengths, dtype=np.int32)
     starts = ends - lengths
     text = np.empty(int(ends[-1]), np.uint8)
-    # Each byte's source: the same distance back for all bytes of a code.
-    back = np.repeat(starts - starts[origin], lengths)
-    source = np.arange(len(text), dtype=np.int32) - back
     text[starts[~copies]] = codes[~copies]
-    while True:
-        further = source[source]
-        if np.array_equal(further, source):
-            break
-        source = further
-    return text[source].tobytes()
+    # Each byte's source: the same distance back for all bytes of a code. Then its source's source,
+    # two steps back, four, and so on, until all are bytes that stand for themselves.
+    source = np.arange(len(text), dtype=np.int32)
+    source -= np.repeat(starts - starts[origin], lengths)
+    further = source.take(source)
+    while (further != source).any():
+        source, further = further, further.take(further)
+    return text.take(source).tobytes()
 
 
 def _depths(origin: np.ndarray, copies: np.ndarray) -> np.ndarray:

@@ -65,9 +65,9 @@ _BRANDS = {
     b"hevx": "an HEIC picture",
     b"jpeg": "a JPEG picture in HEIF",
     b"j2ki": "a JPEG 2000 picture in HEIF",
-    b"mif1": "an HEIF picture",
-    b"msf1": "an HEIF picture",
     b"crx ": "a raw photo",
+    b"mif1": "an HEIF picture",  # what any of the above may be too
+    b"msf1": "an HEIF picture",
 }
 
 
@@ -104,8 +104,8 @@ def _other(content: bytes) -> str | None:
     """A format that is not read, with its article."""
     if content[4:8] == b"ftyp":
         size = min(max(int.from_bytes(content[:4], "big"), 16), 256)
-        brands = [content[at : at + 4] for at in (8, *range(16, size, 4))]
-        return next((_BRANDS[brand] for brand in brands if brand in _BRANDS), "a video")
+        brands = {content[at : at + 4] for at in (8, *range(16, size, 4))}
+        return next((name for brand, name in _BRANDS.items() if brand in brands), "a video")
     if content[:1] == b"P" and content[1:2] in b"1234567" and content[2:3].isspace():
         return "a PNM picture"
     if content[128:132] == b"DICM":
