@@ -72,9 +72,9 @@ def read_jpeg_header(content: bytes, path: Path) -> JpegHeader:
             break
     else:
         raise HyperguideError(f"The picture {path} is truncated: copy or download it again.")
-    if frame is None or len(frame[1]) < 6 + 3 * frame[1][5]:
+    marker, data = frame or (0, b"")
+    if len(data) < 6 or len(data) < 6 + 3 * data[5]:
         raise _damaged(path, "it has no frame before its first scan")
-    marker, data = frame
     if data[0] != 8:
         raise HyperguideError(
             f"{path} is a JPEG of {data[0]} bits, which is not supported: save it as a PNG of "

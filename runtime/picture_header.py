@@ -17,6 +17,7 @@ from .tiff_page import Page, read_page
 # Bytes that decoding takes at most, for one of the picture's: the picture, what the decoder holds
 # beside it (coefficients of progressive JPEGs are twice their pixels), and a copy turned upright.
 _DECODING = 3
+_IHDR = b"\0\0\0\x0dIHDR"  # the first chunk of a PNG, of 13 bytes
 _PNG_PLANES = {0: 1, 2: 3, 3: 3, 4: 4, 6: 4}  # decoded, by the colour type
 _PNG_SAMPLES = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}  # stored
 _DEFLATE = 1032  # bytes that a byte of Deflate becomes at most
@@ -95,8 +96,8 @@ def _read_png(content: bytes, path: Path) -> Header:
         raise _truncated(path)
     if b"acTL" in names:
         raise _animation(path)
-    depth, color = content[24], content[25]
-    if content[12:16] != b"IHDR" or depth not in _PNG_DEPTHS.get(color, ()):
+    depth, color = (content[24], content[25]) if content[8:16] == _IHDR else (0, 0)
+    if depth not in _PNG_DEPTHS.get(color, ()):
         raise HyperguideError(f"The picture {path} is damaged: copy or download it again.")
     width, height = picture_size(content) or (0, 0)
     if width * height * depth * _PNG_SAMPLES[color] > 8 * _DEFLATE * packed:
