@@ -216,8 +216,8 @@ def _page(page: Directory, path: Path) -> Page:
     color_map: tuple[int, ...] = ()
     if photometric == PALETTE:
         color_map = page.numbers(_COLOR_MAP)
-        if len(color_map) < 3 << bits:
-            raise HyperguideError(f"The picture {path} is damaged: its palette is missing.")
+        if len(color_map) != 3 << bits or max(color_map) > 65535:
+            raise HyperguideError(f"The picture {path} is damaged: its palette is not one.")
     return Page(
         order=page.order,
         width=width,

@@ -101,7 +101,7 @@ def _as_picture(stored: np.ndarray, page: Page) -> np.ndarray:
 
 def _colors(page: Page) -> np.ndarray:
     """A palette, shape (levels, 3), uint8."""
-    colors = np.array(page.color_map, np.uint16).reshape(3, -1)[:, : 1 << page.bits].T
+    colors = np.array(page.color_map, np.uint16).reshape(3, -1).T
     # Some writers store 8 bits rather than 16.
     return (colors if colors.max() < 256 else colors >> 8).astype(np.uint8)
 

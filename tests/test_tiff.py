@@ -254,6 +254,14 @@ def test_stacks_are_refused_as_pages_are(write: object, tmp_path: Path) -> None:
         read_picture(tmp_path / "stack.tif")
 
 
+@pytest.mark.parametrize("color_map", [(), (0,) * 5, (0,) * 7])
+def test_a_palette_of_another_length_is_damage(color_map: tuple[int, ...], tmp_path: Path) -> None:
+    fields = _gray(8, 8, bits=(1,), photometric=(3,))
+    path = _tiff(tmp_path / "a.tif", {**fields, 320: color_map} if color_map else fields, bytes(8))
+    with pytest.raises(HyperguideError, match="palette"):
+        read_picture(path)
+
+
 def _lzw(data: bytes) -> bytes:
     """An encoder of TIFF's LZW by its specification, section 13."""
     codes: list[tuple[int, int]] = [(256, 9)]
