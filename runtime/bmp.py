@@ -24,6 +24,7 @@ _OTHER = {_JPEG: "JPEG", _PNG: "PNG", 11: "CMYK", 12: "CMYK", 13: "CMYK"}
 _RUN_BITS = {_RLE8: 8, _RLE4: 4}
 # Runs of two bytes are 255 pixels long at most; so many more may be left open.
 _PIXELS_A_BYTE, _OPEN = 128, 1 << 24
+_PIXELS = 1 << 16  # whose channels are taken apart at a time
 # Of 16 and 32 bits a pixel without masks: red, green, blue, alpha.
 _MASKS = {16: (0x7C00, 0x3E0, 0x1F, 0), 32: (0xFF0000, 0xFF00, 0xFF, 0)}
 
@@ -135,8 +136,7 @@ def decode_bmp(content: bytes, header: BmpHeader, path: Path) -> np.ndarray:
         rows = np.frombuffer(content, np.uint8, size, header.start)
         rows = rows.reshape(header.height, header.row_bytes)
         if header.bits > 8:
-            picture = _channels(rows, header)
-            return picture if header.from_top else np.ascontiguousarray(picture[::-1])
+            return _channels(rows, header)
         levels = _levels(rows, header)
     if levels.max() >= len(header.palette):
         raise HyperguideError(f"The picture {path} is damaged: a colour is not in its palette.")
@@ -155,12 +155,13 @@ def _levels(rows: np.ndarray, header: BmpHeader) -> np.ndarray:
 
 def _channels(rows: np.ndarray, header: BmpHeader) -> np.ndarray:
     """RGB or RGBA of 16, 24 or 32 bits a pixel."""
-    if header.bits == 24:
-        return np.ascontiguousarray(
-            rows[:, : 3 * header.width].reshape(header.height, -1, 3)[..., ::-1]
-        )
-    pixels = rows.view(f"<u{header.bits // 8}")[:, : header.width]
     picture = np.empty((header.height, header.width, header.planes), np.uint8)
+    stored = picture if header.from_top else picture[::-1]
+    if header.bits == 24:
+        stored[...] = rows[:, : 3 * header.width].reshape(stored.shape)[..., ::-1]
+        return picture
+    pixels = rows.view(f"<u{header.bits // 8}")[:, : header.width]
+    step = max(1, _PIXELS // header.width)
     for plane in range(header.planes):
         mask = header.masks[plane]
         low = (mask & -mask).bit_length() - 1
@@ -169,7 +170,9 @@ def _channels(rows: np.ndarray, header: BmpHeader) -> np.ndarray:
             low, depth = low + depth - 8, 8
         steps = (1 << depth) - 1
         spread = np.array([(255 * i + steps // 2) // steps for i in range(steps + 1)], np.uint8)
-        picture[..., plane] = spread[(pixels >> low) & steps]
+        for first in range(0, header.height, step):
+            part = pixels[first : first + step]
+            stored[first : first + step, :, plane] = spread[(part >> low) & steps]
     return picture
 
 

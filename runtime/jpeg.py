@@ -17,6 +17,8 @@ from .containers import JPEG, START_OF_SCAN, jpeg_segments
 from .errors import HyperguideError
 from .inks import rgb_of_inks
 
+_APP0, _APP14 = 0xE0, 0xEE
+_WHOLE_SCAN = bytes([0, 63, 0])  # all coefficients of a block, at full precision
 # Starts of frames, ITU-T T.81, table B.1: those that are decoded, and those that are not.
 _BASELINE, _EXTENDED, _PROGRESSIVE = 0xC0, 0xC1, 0xC2
 _NOT_DECODED = {
@@ -52,8 +54,8 @@ class JpegHeader:
 
     @property
     def planes(self) -> int:
-        """Of the decoded picture, gray or RGB."""
-        return 1 if len(self.sampling) == 1 else 3
+        """That libjpeg decodes: gray 1, RGB 3, inks 4."""
+        return len(self.sampling)
 
 
 def read_jpeg_header(content: bytes, path: Path) -> JpegHeader:
@@ -105,7 +107,7 @@ def decode_components(content: bytes, header: JpegHeader, path: Path) -> np.ndar
     """The pixels of a JPEG as (H, W, 1) gray, (H, W, 3) RGB or (H, W, 4) inks as stored, uint8."""
     if header.progressive:
         _check_scans(content, header, path)
-    content = _without_junk(content, header)
+    content = _decodable(content, header)
     color = _COLORS[len(header.sampling)]
     try:
         try:
@@ -134,11 +136,28 @@ def _check_scans(content: bytes, header: JpegHeader, path: Path) -> None:
         raise _damaged(path, f"{scans} scans of {header.width}x{header.height} pixels")
 
 
-def _without_junk(content: bytes, header: JpegHeader) -> bytes:
-    """A JPEG whose header has nothing between its segments."""
-    if len(JPEG) + sum(stop - start for start, stop in header.parts) == len(content):
-        return content
-    return b"".join([JPEG, *(content[start:stop] for start, stop in header.parts)])
+def _decodable(content: bytes, header: JpegHeader) -> bytes:
+    """A JPEG without what libjpeg warns of though nothing of the picture is missing.
+
+    That is junk between the segments of the header, markers of JFIF and Adobe of unknown versions,
+    and wrong numbers in the scan of a baseline picture, whose only right ones are known.
+    """
+    pieces = [JPEG]
+    for start, stop in header.parts:
+        marker, data = content[start + 1], start + 4
+        if marker == _APP0 and content.startswith(b"JFIF\0", data) and content[data + 5] != 1:
+            continue
+        piece = content[start:stop]
+        if marker == _APP14 and content.startswith(b"Adobe", data) and stop - data >= 12:
+            transforms = (0, 2) if len(header.sampling) == 4 else (0, 1)
+            if piece[15] not in transforms:  # libjpeg takes the other one for it
+                piece = piece[:15] + bytes([transforms[1]]) + piece[16:]
+        if marker == START_OF_SCAN and not header.progressive:
+            end = 2 + int.from_bytes(piece[2:4], "big")
+            if piece[end - 3 : end] != _WHOLE_SCAN:
+                piece = piece[: end - 3] + _WHOLE_SCAN + piece[end:]
+        pieces.append(piece)
+    return b"".join(pieces)
 
 
 def _unusual(header: JpegHeader, path: Path) -> HyperguideError:

@@ -16,7 +16,9 @@ from .tiff_page import Page, read_page
 
 # Bytes that decoding takes at most, for one of the picture's: the picture, what the decoder holds
 # beside it (coefficients of progressive JPEGs are twice their pixels), and a copy turned upright.
-_DECODING = 3
+_DECODING = 4
+_UNPACKING = 4  # for each byte of a strip or tile of a TIFF, while its predictor is undone
+_ALWAYS = 1 << 25  # bytes, for which no limit is asked: most of a process is no picture
 _IHDR = b"\0\0\0\x0dIHDR"  # the first chunk of a PNG, of 13 bytes
 _PNG_PLANES = {0: 1, 2: 3, 3: 3, 4: 4, 6: 4}  # decoded, by the colour type
 _PNG_SAMPLES = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}  # stored
@@ -29,7 +31,7 @@ class Header:
     """What the start of a picture file says.
 
     width, height: in pixels, before the picture is turned.
-    planes, sample_bytes: of the decoded picture.
+    planes, sample_bytes: of the decoded picture, inks before they become RGB.
     stored: the header of formats that are decoded here.
     """
 
@@ -58,17 +60,16 @@ def read_header(content: bytes, path: Path) -> Header:
     return header
 
 
-def check_memory(header: Header, content: bytes, path: Path, max_memory: int | None) -> None:
+def check_memory(header: Header, path: Path, max_memory: int | None) -> None:
     """Raise OutOfMemoryError if a picture is too large to be decoded.
 
     A few bytes can promise any number of pixels, so this is asked before they are decoded.
     max_memory: bytes that the process may use; None half of what is free.
     """
-    blocks = 0
+    needed, usable = _DECODING * header.nbytes, usable_bytes(max_memory)
     if isinstance(header.stored, Page):
-        blocks = header.stored.row_bytes * header.stored.block_height
-    needed, usable = _DECODING * max(header.nbytes, blocks), usable_bytes(max_memory)
-    if usable is not None and needed > usable:
+        needed += _UNPACKING * header.stored.row_bytes * header.stored.block_height
+    if usable is not None and needed > max(usable, _ALWAYS):
         raise OutOfMemoryError(
             f"{path} has {header.width}x{header.height} pixels, which take {_mib(needed)} MiB of "
             f"memory to read, more than the {_mib(usable)} MiB that may be used: cut the picture "

@@ -70,7 +70,7 @@ def read_with_metadata(path: Path, max_memory: int | None = None) -> tuple[np.nd
     """Read a picture as `read_picture` does, and what else the file carries."""
     content = _read(path)
     header = read_header(content, path)
-    check_memory(header, content, path, max_memory)
+    check_memory(header, path, max_memory)
     with memory_for(f"reading {path}"):
         picture = decode(content, header, path)
         metadata = read_metadata(content)

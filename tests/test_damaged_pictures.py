@@ -105,6 +105,23 @@ def test_junk_between_the_segments_of_a_jpeg_is_passed_over(
     np.testing.assert_array_equal(read_picture(tmp_path / "tail.jpg"), expected)
 
 
+@pytest.mark.parametrize("options", [{}, {"subsampling": 0}, {"progressive": True}], ids=str)
+def test_odd_markers_of_a_whole_jpeg_are_no_damage(
+    options: dict[str, object], pixels: np.ndarray, tmp_path: Path
+) -> None:
+    whole = _jpeg(pixels, **options)
+    (tmp_path / "whole.jpg").write_bytes(whole)
+    expected = read_picture(tmp_path / "whole.jpg")
+    version = whole.replace(b"JFIF\0\1", b"JFIF\0\7")
+    adobe = whole[:2] + b"\xff\xee\0\x0eAdobe\0\x64\0\0\0\0\5" + whole[2:]
+    scan = bytearray(whole)
+    if not options.get("progressive"):
+        scan[_scan(whole) - 3 : _scan(whole)] = bytes(3)  # as some phones write it
+    for content in (version, adobe, bytes(scan)):
+        (tmp_path / "odd.jpg").write_bytes(content)
+        np.testing.assert_array_equal(read_picture(tmp_path / "odd.jpg"), expected)
+
+
 def test_flipped_bits_that_leave_a_rest_are_noticed(pixels: np.ndarray, tmp_path: Path) -> None:
     whole = _jpeg(pixels)
     (tmp_path / "a.jpg").write_bytes(whole)

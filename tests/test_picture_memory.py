@@ -80,7 +80,7 @@ def test_decoding_keeps_to_what_was_asked_for(suffix: str, tmp_path: Path) -> No
         "planes = 4 if sys.argv[1].endswith('.webp') else 1 if picture.ndim == 2 else 3\n"
         "del picture\n"
         "peak = PeakMemory()\n"
-        "room = 3 * 3000 * 3000 * planes + path.stat().st_size + (1 << 20)\n"
+        "room = 4 * 3000 * 3000 * planes + path.stat().st_size + (1 << 20)\n"
         "read_picture(path, used_bytes() + room)\n"
         "print(peak.taken() or 0, room)\n"
     )
