@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import struct
 import zlib
 from collections.abc import Iterator
@@ -9,8 +10,8 @@ from collections.abc import Iterator
 PNG = b"\x89PNG\r\n\x1a\n"
 JPEG = b"\xff\xd8"
 START_OF_SCAN = 0xDA
-# Markers without data: TEM, RST0 to RST7, SOI and EOI.
-_ALONE = (0x01, *range(0xD0, 0xDA))
+# A marker that data follows: none of a stuffed byte, TEM, RST0 to RST7, SOI, EOI and a fill byte.
+_JPEG_MARKER = re.compile(rb"\xff[\x02-\xcf\xda-\xfe]")
 
 # Where a piece's data starts and stops: the data of large pictures is not copied.
 Span = tuple[int, int]
@@ -63,34 +64,18 @@ def jpeg_segments(content: bytes, at: int = 0) -> Iterator[tuple[int, Span]]:
     segments that belong to none are passed over, as decoders do. Ends where a segment is not there
     whole.
     """
-    position = at + len(JPEG)
-    while True:
-        position = _jpeg_marker(content, position)
-        if position + 4 > len(content):
-            return
+    found = _JPEG_MARKER.search(content, at + len(JPEG))
+    while found is not None:
+        position = found.start()
         marker = content[position + 1]
         if marker == START_OF_SCAN:
             yield marker, (position, len(content))
             return
-        if marker in _ALONE:
-            position += 2
-            continue
         stop = position + 2 + int.from_bytes(content[position + 2 : position + 4], "big")
         if stop > len(content):
             return
         yield marker, (position + 4, stop)
-        position = max(stop, position + 4)
-
-
-def _jpeg_marker(content: bytes, position: int) -> int:
-    """Where the next marker of a JPEG starts; the content's end if there is none."""
-    while True:
-        position = content.find(b"\xff", position)
-        if position < 0 or position + 1 >= len(content):
-            return len(content)
-        if content[position + 1] not in (0x00, 0xFF):  # a stuffed byte, fill bytes
-            return position
-        position += 1
+        found = _JPEG_MARKER.search(content, max(stop, position + 4))
 
 
 def jpeg_segment(marker: int, data: bytes) -> bytes:

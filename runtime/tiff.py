@@ -99,10 +99,9 @@ def read_directories(content: bytes) -> list[Directory]:
             if at in seen:
                 break
             seen.add(at)
-            directory, entries = _read_directory(content, order, big, at, room)
-            room -= entries + 1
-            found.append(directory)
-            link = directory.link
+            found.append(_read_directory(content, order, big, at, room))
+            link = found[-1].link
+            room -= 1 + (link - at) // _ENTRY
     except (struct.error, OverflowError):  # the content ends before the structure does
         pass
     return found
@@ -139,9 +138,9 @@ def with_fields(content: bytes, fields: Mapping[int, tuple[int, int, bytes]]) ->
 
 
 def _read_directory(
-    content: bytes, order: str, big: bool, at: int, room: int
-) -> tuple[Directory, int]:
-    """A directory and how many entries it has, at most `room`; struct.error if it is damaged."""
+    content: bytes, order: str, big: bool, at: int, room: int = 1 << 16
+) -> Directory:
+    """A directory of at most `room` entries; struct.error if it is damaged."""
     (count,) = struct.unpack_from(order + ("Q" if big else "H"), content, at)
     entry, layout, inside = (20, "HHQ", 8) if big else (_ENTRY, "HHI", 4)
     first = at + (8 if big else 2)
@@ -157,4 +156,4 @@ def _read_directory(
             (start,) = struct.unpack_from(order + ("Q" if big else "I"), content, start)
         if type_ in _BYTES:
             fields.setdefault(number, Field(type_, values, start))
-    return Directory(content, order, fields, link), count
+    return Directory(content, order, fields, link)

@@ -21,7 +21,16 @@ _JPEG_TABLES, _METAMORPH_PLANES, _DNG_VERSION = 347, 33629, 50706
 
 WHITE_IS_ZERO, BLACK_IS_ZERO, RGB, PALETTE, INKS, YCBCR = 0, 1, 2, 3, 5, 6
 _COLOR_PLANES = {WHITE_IS_ZERO: 1, BLACK_IS_ZERO: 1, RGB: 3, PALETTE: 1, INKS: 4, YCBCR: 3}
-_SPACES = {4: "mask", 8: "CIE Lab", 9: "ICC Lab", 10: "ITU Lab", 32844: "LogL", 32845: "LogLuv"}
+_SPACES = {
+    -1: "unknown",
+    YCBCR: "YCbCr",
+    4: "mask",
+    8: "CIE Lab",
+    9: "ICC Lab",
+    10: "ITU Lab",
+    32844: "LogL",
+    32845: "LogLuv",
+}
 _UNSIGNED, _FLOAT, _UNDEFINED = 1, 3, 4
 
 NONE, LZW, JPEG, DEFLATE, OLD_DEFLATE, PACK_BITS, LZMA = 1, 5, 7, 8, 32946, 32773, 34925
@@ -160,7 +169,7 @@ def _problem(page: Directory) -> str:
             f"is a TIFF compressed by {name}, which is not supported: save it with LZW or Deflate"
         )
     if photometric not in _COLOR_PLANES or (photometric == YCBCR and compression != JPEG):
-        space = "YCbCr" if photometric == YCBCR else _SPACES.get(photometric, str(photometric))
+        space = _SPACES.get(photometric, str(photometric))
         return f"is a TIFF of colour space {space}, neither gray nor RGB: convert it to RGB"
     if photometric == INKS and page.number(_INK_SET, 1) != 1:
         return "is a TIFF of inks other than CMYK: convert it to RGB"
