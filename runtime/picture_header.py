@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -89,22 +90,33 @@ def _mib(amount: int) -> int:
 
 
 def _read_png(content: bytes, path: Path) -> Header:
+    if content[8:16] != _IHDR or len(content) < 33:
+        raise _damaged(path)
+    depth, color = content[24], content[25]
+    if depth not in _PNG_DEPTHS.get(color, ()):
+        raise _damaged(path)
     names, packed = set(), 0
     for name, (start, stop) in png_chunks(content):
         names.add(name)
         packed += stop - start if name == b"IDAT" else 0
+        if name == b"tRNS" and not _is_transparency(content, start, stop):
+            raise _damaged(path)
     if b"IEND" not in names:
         raise _truncated(path)
     if b"acTL" in names:
         raise _animation(path)
-    depth, color = (content[24], content[25]) if content[8:16] == _IHDR else (0, 0)
-    if depth not in _PNG_DEPTHS.get(color, ()):
-        raise HyperguideError(f"The picture {path} is damaged: copy or download it again.")
     width, height = picture_size(content) or (0, 0)
     if width * height * depth * _PNG_SAMPLES[color] > 8 * _DEFLATE * packed:
         raise _truncated(path)
     planes = 4 if b"tRNS" in names else _PNG_PLANES[color]
     return Header("PNG", width, height, planes, 2 if depth == 16 else 1)
+
+
+def _is_transparency(content: bytes, start: int, stop: int) -> bool:
+    """Whether a chunk tRNS is whole: libpng drops one that is not, and the transparency with it."""
+    lengths = {0: (2,), 2: (6,), 3: range(1, 257)}.get(content[25], range(1 << 31))
+    checksum = int.from_bytes(content[stop : stop + 4], "big")
+    return stop - start in lengths and zlib.crc32(content[start - 4 : stop]) == checksum
 
 
 def _read_jpeg(content: bytes, path: Path) -> Header:
@@ -151,6 +163,10 @@ def _read_tiff(content: bytes, path: Path) -> Header:
 def _read_bmp(content: bytes, path: Path) -> Header:
     stored = read_bmp_header(content, path)
     return Header("BMP", stored.width, stored.height, stored.planes, 1, stored)
+
+
+def _damaged(path: Path) -> HyperguideError:
+    return HyperguideError(f"The picture {path} is damaged: copy or download it again.")
 
 
 def _truncated(path: Path) -> HyperguideError:

@@ -206,6 +206,22 @@ def test_png_whose_checksums_do_not_fit_is_damaged(pixels: np.ndarray, tmp_path:
     _is_damaged(path, head + _chunk(b"IDAT", rows[: len(rows) // 2]) + end)
 
 
+@pytest.mark.parametrize("mode", ["L", "RGB", "P"])
+def test_damaged_transparency_of_png_is_not_dropped(
+    mode: str, pixels: np.ndarray, tmp_path: Path
+) -> None:
+    picture, path = Image.fromarray(pixels).convert(mode), tmp_path / "a.png"
+    picture.save(path, transparency=bytes(9) if mode == "P" else picture.getpixel((0, 0)))
+    assert read_picture(path).shape[2] == 4
+    whole = path.read_bytes()
+    at = whole.index(b"tRNS")
+    length = int.from_bytes(whole[at - 4 : at], "big")
+    _is_damaged(path, whole[: at + 4] + b"\7" + whole[at + 5 :])
+    if mode != "P":
+        short = _chunk(b"tRNS", whole[at + 4 : at + 3 + length])
+        _is_damaged(path, whole[: at - 4] + short + whole[at + 8 + length :])
+
+
 @pytest.mark.parametrize("lossless", [True, False])
 def test_half_a_webp_is_no_picture(lossless: bool, pixels: np.ndarray, tmp_path: Path) -> None:
     data = io.BytesIO()
