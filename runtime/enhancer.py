@@ -72,6 +72,7 @@ class Enhancer:
         self.info: ModelInfo = model.info
         self.why = why
         self.at_once = at_once
+        self.max_memory = max_memory
         self._runner = Runner(model, engine)
         self._parts = Parts(self._runner, Cut(self._runner, tile, max_memory, at_once))
         self._open_gray = for_gray

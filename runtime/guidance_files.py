@@ -38,12 +38,15 @@ def decode_map(picture: np.ndarray, meaning: Guidance, where: str) -> np.ndarray
     return meaning.minimum + share * np.float32(meaning.maximum - meaning.minimum)
 
 
-def read_map(text: str, meaning: Guidance) -> float | np.ndarray:
-    """What the user gave as map: a number in the unit, or the name of a picture."""
+def read_map(text: str, meaning: Guidance, max_memory: int | None = None) -> float | np.ndarray:
+    """What the user gave as map: a number in the unit, or the name of a picture.
+
+    max_memory: see `pictures.read_picture`.
+    """
     try:
         return float(text)
     except ValueError:
-        return decode_map(read_picture(Path(text)), meaning, text)
+        return decode_map(read_picture(Path(text), max_memory), meaning, text)
 
 
 def gray_plane(picture: np.ndarray, what: str) -> np.ndarray:

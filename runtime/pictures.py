@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import os
-import re
 from collections.abc import Collection
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -15,10 +14,11 @@ import numpy as np
 from .atomic import write_atomically
 from .errors import HyperguideError
 from .memory import lacks_memory, memory_for
+from .orientation import upright
 from .paths import find_files
-from .picture_header import check_header, picture_size
+from .picture_decoding import decode
+from .picture_header import check_memory, read_header
 from .picture_metadata import NO_METADATA, Metadata, add_metadata, read_metadata
-from .transparency import decodable, with_straight_alpha, with_transparent_level
 
 
 @dataclass(frozen=True)
@@ -53,29 +53,28 @@ SUFFIXES = frozenset(_FORMATS)
 _MAX_BYTES = (1 << 31) - 1
 
 
-def read_picture(path: Path) -> np.ndarray:
+def read_picture(path: Path, max_memory: int | None = None) -> np.ndarray:
     """Read a picture as gray (H, W), RGB (H, W, 3) or RGBA (H, W, 4), in the file's bit depth.
 
     The orientation that cameras note in EXIF is applied; palettes and inks (CMYK) become RGB, gray
-    with transparency becomes RGBA. Raises HyperguideError if the file is missing, a folder, empty,
-    truncated, not a picture, several pictures in one, too large, or not readable.
+    with transparency becomes RGBA, samples of less than 8 or 16 bits are spread over these.
+    max_memory: bytes that the process may use; None half of what is free.
+    Raises HyperguideError if the file is missing, a folder, empty, truncated or damaged as far as
+    its format lets this be seen, no PNG, JPEG, WebP, TIFF or BMP, several pictures in one, of a
+    kind that is not supported, or larger than the memory.
     """
-    return read_with_metadata(path)[0]
+    return read_with_metadata(path, max_memory)[0]
 
 
-def read_with_metadata(path: Path) -> tuple[np.ndarray, Metadata]:
+def read_with_metadata(path: Path, max_memory: int | None = None) -> tuple[np.ndarray, Metadata]:
     """Read a picture as `read_picture` does, and what else the file carries."""
     content = _read(path)
-    check_header(content, path)
+    header = read_header(content, path)
+    check_memory(header, path, max_memory)
     with memory_for(f"reading {path}"):
-        picture = _decode(content, path)
-        if picture.ndim == 2:
-            picture = with_transparent_level(picture, content)
-        else:
-            code = cv2.COLOR_BGRA2RGBA if picture.shape[2] == 4 else cv2.COLOR_BGR2RGB
-            picture = with_straight_alpha(cv2.cvtColor(picture, code), content)
+        picture = decode(content, header, path)
         metadata = read_metadata(content)
-        return np.ascontiguousarray(_upright(picture, metadata.orientation)), metadata
+        return np.ascontiguousarray(upright(picture, metadata.orientation)), metadata
 
 
 def write_picture(path: Path, picture: np.ndarray, metadata: Metadata = NO_METADATA) -> list[str]:
@@ -141,50 +140,6 @@ def _read(path: Path) -> bytes:
     if len(content) > _MAX_BYTES:
         raise HyperguideError(f"{path} is a file of more than 2 GiB: compress or cut the picture.")
     return content
-
-
-def _decode(content: bytes, path: Path) -> np.ndarray:
-    """The stored pixels, shape (H, W), (H, W, 3) BGR or (H, W, 4) BGRA; TIFF's turned upright."""
-    picture: np.ndarray | None = None
-    try:
-        picture = cv2.imdecode(decodable(content), cv2.IMREAD_UNCHANGED)
-    except cv2.error as error:
-        limit = re.search(r"CV_IO_MAX_IMAGE_(PIXELS|WIDTH|HEIGHT)", str(error))
-        if limit is not None:
-            raise HyperguideError(_too_large(content, path, limit[1])) from None
-        if lacks_memory(error):
-            raise
-    if picture is None or picture.shape[2:] not in ((), (1,), (3,), (4,)):
-        known = ", ".join(sorted(SUFFIXES))
-        raise HyperguideError(
-            f"{path} is not a picture that can be read, or is damaged: give a file of {known}."
-        )
-    if picture.dtype.name not in ("uint8", "uint16", "float32"):
-        raise HyperguideError(
-            f"{path} has samples of type {picture.dtype}: convert it to 8 or 16 bits, or float32."
-        )
-    return picture[..., 0] if picture.shape[2:] == (1,) else picture
-
-
-def _too_large(content: bytes, path: Path, limit: str) -> str:
-    width, height = picture_size(content) or (0, 0)
-    needed = {"PIXELS": width * height, "WIDTH": width, "HEIGHT": height}[limit]
-    size = f"{width}x{height}" if needed else "too many"
-    return (
-        f"{path} has {size} pixels, more than OpenCV reads unless told: cut the picture, or set "
-        f"the variable OPENCV_IO_MAX_IMAGE_{limit}" + (f" to {needed}." if needed else " higher.")
-    )
-
-
-def _upright(picture: np.ndarray, orientation: int) -> np.ndarray:
-    """A stored picture as it is to be seen, by EXIF's orientation of 1 to 8."""
-    if orientation in (5, 6, 7, 8):
-        picture = picture.swapaxes(0, 1)
-    if orientation in (2, 3, 6, 7):
-        picture = picture[:, ::-1]
-    if orientation in (3, 4, 7, 8):
-        picture = picture[::-1]
-    return picture
 
 
 def _as_held(

@@ -53,6 +53,21 @@ def _png(path: Path, pixels: np.ndarray, color: int, *chunks: tuple[bytes, bytes
     )
 
 
+def _promise(path: Path, width: int, height: int, packed: int) -> None:
+    """A PNG of 1 bit whose header promises a size; of its pixels there are `packed` bytes."""
+    _png(path, np.zeros((1, 1), np.uint16), 0)
+    content = path.read_bytes()
+    header = b"IHDR" + struct.pack(">2I5B", width, height, 1, 0, 0, 0, 0)
+    pixels = b"IDAT" + zlib.compress(bytes(packed), 0)[:packed]
+    path.write_bytes(
+        content[:8]
+        + b"".join(
+            struct.pack(">I", len(piece) - 4) + piece + struct.pack(">I", zlib.crc32(piece))
+            for piece in (header, pixels, b"IEND")
+        )
+    )
+
+
 @pytest.mark.parametrize("bits", [1, 2, 4, 8])
 @pytest.mark.parametrize("transparent", [False, True])
 def test_palette_png_becomes_colour(
@@ -225,10 +240,7 @@ def _animation(path: Path, rgba: Image.Image) -> None:
 
 def _odd_tiff(**options: object) -> Callable[[Path, Image.Image], None]:
     def write(path: Path, rgba: Image.Image) -> None:
-        pixels = _sixteen(rgba)[..., : {"rgb": 3, "minisblack": 2}.get(options["photometric"], 1)]
-        if options.get("planarconfig") == "separate":
-            pixels = np.moveaxis(pixels, -1, 0)
-        tifffile.imwrite(path, np.squeeze(pixels), **options)
+        tifffile.imwrite(path, _sixteen(rgba)[..., 0], **options)
 
     return write
 
@@ -240,11 +252,8 @@ def _odd_tiff(**options: object) -> Callable[[Path, Image.Image], None]:
         ("moving.webp", _animation, "is an animation"),
         ("moving.gif", _animation, "is a GIF"),
         ("pages.tif", _animation, "holds 2 pages"),
-        ("planes.tif", _odd_tiff(photometric="rgb", planarconfig="separate"), "interleaved"),
-        ("white.tif", _odd_tiff(photometric="miniswhite"), "white is 0"),
-        ("alpha.tif", _odd_tiff(photometric="minisblack", extrasamples=[2]), "of 2 planes"),
         ("raw.tif", _odd_tiff(photometric="miniswhite", subfiletype=1), "is a raw photo"),
-        ("lab.tif", lambda p, i: i.convert("RGB").convert("LAB").save(p), "colour space 8"),
+        ("lab.tif", lambda p, i: i.convert("RGB").convert("LAB").save(p), "colour space CIE Lab"),
         ("int.tif", lambda p, i: tifffile.imwrite(p, np.zeros((9, 9), np.int16)), "type int16"),
         ("half.tif", lambda p, i: tifffile.imwrite(p, np.zeros((9, 9), "f2")), "type float16"),
         ("double.tif", lambda p, i: tifffile.imwrite(p, np.zeros((9, 9))), "type float64"),
@@ -304,18 +313,13 @@ def test_too_little_memory_is_called_that(
     assert not (tmp_path / "out.png").exists()
 
 
-def test_too_many_pixels_are_called_that(tmp_path: Path) -> None:
-    _png(tmp_path / "giant.png", np.zeros((1, 1), np.uint16), 0)
-    content = (tmp_path / "giant.png").read_bytes()
-    header = b"IHDR" + struct.pack(">2I5B", 40000, 30000, 16, 0, 0, 0, 0)
-    start = content.index(b"IHDR")
-    header += struct.pack(">I", zlib.crc32(header))
-    (tmp_path / "giant.png").write_bytes(content[:start] + header + content[start + 21 :])
+def test_more_pixels_than_opencv_reads_are_called_that(tmp_path: Path) -> None:
+    _promise(tmp_path / "giant.png", 40000, 30000, packed=200_000)
     with pytest.raises(HyperguideError, match=r"40000x30000 pixels.*PIXELS to 1200000000"):
-        read_picture(tmp_path / "giant.png")
+        read_picture(tmp_path / "giant.png", max_memory=1 << 40)
 
 
-@pytest.mark.parametrize("suffix", [".png", ".jpg", ".bmp", ".tif", ".webp"])
+@pytest.mark.parametrize("suffix", [".png", ".webp"])
 def test_the_limit_named_is_the_one_that_helps(
     suffix: str, rgba: Image.Image, tmp_path: Path
 ) -> None:
@@ -337,9 +341,8 @@ def test_the_limit_named_is_the_one_that_helps(
     _, error = read(63)
     assert "pixels, more than OpenCV reads unless told" in error
     assert "OPENCV_IO_MAX_IMAGE_WIDTH" in error
-    if suffix != ".webp":
-        assert "64x48 pixels" in error
-        assert "to 64." in error
+    assert "64x48 pixels" in error
+    assert "to 64." in error
     assert read(64)[0] == "(48, 64, 3)\n"
 
 

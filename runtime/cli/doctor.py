@@ -25,6 +25,7 @@ from .progress import building_bar
 _PACKAGES = {
     "numpy": ("arrays", None),
     "opencv-python": ("picture files", None),
+    "simplejpeg": ("JPEG files", None),
     "onnxruntime": ("CPU engine", "cpu"),
     "onnxruntime-gpu": ("CUDA and TensorRT engines", "gpu"),
     "openvino": ("CPU engine", "openvino"),

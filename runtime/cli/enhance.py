@@ -162,8 +162,8 @@ def enhance(
     with loaded as enhancer:
         dials = Dials(
             strength,
-            None if mask is None else _read_mask(mask),
-            None if guidance is None else read_map(guidance, enhancer.info.guidance),
+            None if mask is None else _read_mask(mask, max_memory),
+            None if guidance is None else read_map(guidance, enhancer.info.guidance, max_memory),
             guidance_scale,
             None if kernel is None else read_kernel(kernel),
         )
@@ -190,8 +190,8 @@ def _enhance_one(enhancer: Enhancer, job: Job, dials: Dials, force: bool, resume
         click.echo(note, err=True)
 
 
-def _read_mask(path: Path) -> np.ndarray:
-    picture = gray_plane(read_picture(path), f"The mask {path}")
+def _read_mask(path: Path, max_memory: int | None) -> np.ndarray:
+    picture = gray_plane(read_picture(path, max_memory), f"The mask {path}")
     if not (np.isfinite(picture).all() and (picture >= 0).all()):
         raise HyperguideError(f"The mask {path} has values below 0 or NaN: mend or replace it.")
     return picture.astype(np.float32) / np.float32(full_scale(picture.dtype))

@@ -74,7 +74,7 @@ class Work:
         replace = self.may_replace(job)
         for path in job.writes:
             refuse_existing(path, replace)
-        pixels, metadata = read_with_metadata(job.source)
+        pixels, metadata = read_with_metadata(job.source, self.enhancer.max_memory)
         check_size(job.output, pixels.shape)
         return Picture(job, pixels, metadata)
 
