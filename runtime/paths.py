@@ -93,14 +93,26 @@ def walk(folder: Path, excluded: Collection[Path] = ()) -> Iterator[tuple[list[P
     Raises HyperguideError if a folder cannot be read.
     """
 
-    def refuse(error: OSError) -> None:
-        raise HyperguideError(f"Cannot read the folder {error.filename}: {error.strerror}.")
+    outside = [_status(path) for path in excluded]
+    todo = [folder]
+    while todo:  # folders can nest deeper than calls may
+        parent = todo.pop()
+        try:
+            shown = [entry for entry in os.scandir(parent) if not entry.name.startswith(".")]
+        except OSError as error:
+            raise HyperguideError(f"Cannot read the folder {parent}: {error.strerror}.") from None
+        files, links = [], []
+        for path, entry in ((parent / entry.name, entry) for entry in shown):
+            status = _status(path) if entry.is_symlink() or entry.is_dir() else None
+            if status is None or not stat.S_ISDIR(status.st_mode):
+                files.append(path)
+            elif not any(other and os.path.samestat(status, other) for other in outside):
+                (links if entry.is_symlink() else todo).append(path)
+        yield files, links
 
-    outside = {real(path) for path in excluded}
-    for parent, folders, files in os.walk(folder, onerror=refuse):
-        shown = [name for name in folders if not name.startswith(".")]
-        folders[:] = [name for name in shown if real(Path(parent, name)) not in outside]
-        yield (
-            [Path(parent, name) for name in files if not name.startswith(".")],
-            [Path(parent, name) for name in folders if os.path.islink(os.path.join(parent, name))],
-        )
+
+def _status(path: Path) -> os.stat_result | None:
+    try:
+        return path.stat()
+    except OSError:  # nothing there, or links that lead in a circle
+        return None

@@ -24,7 +24,7 @@ from hyperguide.cli.picture import Picture, Work
 from hyperguide.cli.resume import NAME
 from hyperguide.errors import DiskFullError, HyperguideError
 from hyperguide.file_lock import passing_lock
-from hyperguide.paths import extended_name
+from hyperguide.paths import extended_name, find_files
 from hyperguide.pictures import read_picture, write_picture
 
 PICTURES = 5
@@ -284,6 +284,24 @@ def test_links_among_the_outputs_of_a_folder_are_replaced_not_followed(
     nothing_left(tmp_path / "elsewhere", "a.png")
 
 
+def test_a_link_in_the_place_of_a_single_picture_or_map_is_replaced_unless_it_was_named(
+    quick_cli: Cli, photo: Path, tmp_path: Path
+) -> None:
+    out, target = tmp_path / "out", _elsewhere(tmp_path, "b.png")
+    out.mkdir()
+    names = [f"photo.png{end}" for end in ("", ".guidance.png", ".guidance-color.png")]
+    for name in names:
+        (out / name).symlink_to(target)
+    words = ("enhance", "-i", photo, "-t", "denoise", "--force", "--save-guidance", out, "-o")
+    assert quick_cli(*words, out).code == 0
+    assert target.read_bytes() == b"precious"
+    assert not any((out / name).is_symlink() for name in names)
+    (out / "link.png").symlink_to(target)
+    assert quick_cli(*words, out / "link.png").code == 0
+    assert (out / "link.png").is_symlink()
+    assert read_picture(target).shape == (64, 96, 3)
+
+
 def test_a_folder_of_links_to_the_sources_never_replaces_them(
     quick_cli: Cli, source: Path, tmp_path: Path
 ) -> None:
@@ -410,6 +428,50 @@ def test_names_that_are_one_on_this_file_system_are_refused(
     monkeypatch.setattr(claims, "exists", folds)
     fails(enhance(quick_cli, source, tmp_path / "new"), "A/x.png", "the same file")
     assert not _pictures(tmp_path / "new")
+
+
+def test_links_that_lead_in_a_circle_are_told_of(
+    quick_cli: Cli, source: Path, tmp_path: Path
+) -> None:
+    circle = tmp_path / "circle"
+    circle.symlink_to(circle)
+    for words in (
+        ("-i", circle, "-o", tmp_path / "out.png"),
+        ("-i", circle, "-o", f"{tmp_path}/out/"),
+        ("-i", source, "-o", circle),
+        ("-i", source, "-o", circle / "out"),
+        ("-i", source, "-o", tmp_path / "out", "--save-guidance", circle),
+        ("-i", source, "-o", tmp_path / "out", "--save-guidance", circle / "maps"),
+    ):
+        fails(quick_cli("enhance", "-t", "denoise", *words), "circle")
+
+
+def test_folders_may_nest_deeper_than_calls(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for _ in range(1100):
+        os.mkdir("d")
+        os.chdir("d")
+    Path("a.png").touch()
+    os.chdir(tmp_path)
+    (found,) = find_files(Path("d"), {".png"})
+    assert len(found.parts) == 1101
+    os.chdir(found.parent)
+    os.unlink("a.png")
+    for _ in range(1100):  # which pytest cannot do
+        os.chdir("..")
+        os.rmdir("d")
+
+
+@pytest.mark.parametrize("words", [("-i", ""), ("",), ("--save-guidance", ""), ("-o", "")])
+def test_empty_names_are_wrong_usage(
+    words: tuple[str, ...], quick_cli: Cli, photo: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(photo.parent)
+    result = quick_cli("enhance", "-i", photo, "-o", "a.png", "-t", "denoise", *words)
+    assert (result.code, Path("a.png").exists()) == (2, False)
+    assert "empty" in result.err
 
 
 def test_names_as_long_as_they_can_be_have_maps(

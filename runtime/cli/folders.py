@@ -49,6 +49,8 @@ def enhance_folder(
         for place in {path.parent for job in jobs for path in job.writes}:
             remove_leftovers(place)
         refuse_coinciding((job.output for job in jobs), folder)
+        if maps is not None:
+            refuse_coinciding((path for job in jobs for path in job.maps), maps)
         settings = settings_of(enhancer.path, vars(dials))
         journal, notes = stack.enter_context(keep_journal(folder, settings, resume, force))
         for note in notes:
@@ -58,7 +60,7 @@ def enhance_folder(
         def may_replace(job: Job) -> bool:
             return force or journal.replaces or (resume and not in_place(job))
 
-        work = Work(enhancer, dials, may_replace, claims, journal)
+        work = Work(enhancer, dials, may_replace, claims=claims, journal=journal)
         count = _Count(len(jobs), len(jobs) - len(todo))
         room = int(_SHARE * (max_memory or free_bytes() or 1 << 32))
         with _stops() as stop:

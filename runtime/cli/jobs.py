@@ -122,19 +122,28 @@ def _refuse_links(jobs: list[Job], target: Path, maps: Path | None) -> None:
 
 def _refuse_clashes(jobs: list[Job]) -> None:
     """Raise HyperguideError if a file has two writers, or is a source of another picture."""
-    sources = {real(job.source): job.source for job in jobs}
+    folders = {path.parent for job in jobs for path in (job.source, *job.writes)}
+    real_folders = {folder: real(folder) for folder in folders}
+
+    def place(path: Path) -> Path:  # the name itself, wherever a link there leads
+        return real_folders[path.parent] / path.name
+
+    def leads_to(path: Path) -> Path:
+        return real(path) if path.is_symlink() else place(path)
+
+    sources = {at(job.source): job.source for job in jobs for at in (place, leads_to)}
     writers: dict[Path, Path] = {}
     for job in jobs:
+        own = {place(job.source), leads_to(job.source)}
         for path in job.writes:
-            place = real(path.parent) / path.name  # the name itself, wherever a link there leads
-            if place in writers:
+            if place(path) in writers:
                 raise HyperguideError(
-                    f"{writers[place]} and {job.source} would both write {path}: "
+                    f"{writers[place(path)]} and {job.source} would both write {path}: "
                     "enhance them into different folders."
                 )
-            writers[place] = job.source
-            for taken in (place, real(path)):
-                if taken in sources and (path != job.output or taken != real(job.source)):
+            writers[place(path)] = job.source
+            for taken in {place(path), leads_to(path)} & sources.keys():
+                if path != job.output or taken not in own:
                     what = "output" if path == job.output else "map"
                     raise HyperguideError(
                         f"The {what} {path} would replace a picture that is to be read, "

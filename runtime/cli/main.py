@@ -94,8 +94,8 @@ def _run(arguments: list[str], debug: bool) -> int:
         result: Any = program.main(arguments, prog_name="hyperguide", standalone_mode=False)
         return result if isinstance(result, int) else 0
     except click.UsageError as error:
-        error.message = printable(error.message, kept="\n\t")
-        error.show()
+        words = printable(error.format_message(), kept="\n\t")
+        click.UsageError(words, error.ctx).show()
         return 2
     except (click.Abort, KeyboardInterrupt):
         say("hyperguide: Interrupted.")

@@ -71,14 +71,16 @@ class Work:
     """What is done to each picture, in three steps. Threads may share it.
 
     may_replace: whether the files of a job may be overwritten.
-    claims: the folders that the files go into, if they are this run's alone. What links there lead
-        to is not touched; a file that the user named outright may be a link.
+    named: a file that the user named outright. If it is a link, what it leads to is written; links
+        in the place of others are replaced, and what they lead to is not touched.
+    claims: the folders that the files go into, if they are this run's alone.
     journal: takes down each picture that was written.
     """
 
     enhancer: Enhancer
     dials: Dials
     may_replace: Callable[[Job], bool]
+    named: Path | None = None
     claims: tuple[Claim, ...] = ()
     journal: Journal | None = None
 
@@ -153,7 +155,7 @@ class Work:
     def _write(
         self, path: Path, picture: np.ndarray, metadata: Metadata = NO_METADATA
     ) -> list[str]:
-        return write_picture(path, picture, metadata, through_links=not self.claims)
+        return write_picture(path, picture, metadata, through_links=path == self.named)
 
 
 def _fit(what: str, values: np.ndarray, size: tuple[int, int], notes: list[str]) -> np.ndarray:

@@ -6,7 +6,7 @@ import codecs
 import io
 import os
 import sys
-from typing import Any
+from typing import Any, TypeGuard
 
 from .messages import printable
 
@@ -18,18 +18,17 @@ def prepare() -> None:
     takes no more, and that is all. Standard output shows escapes in place of what terminals obey.
     """
     _fill_gaps()
-    if sys.stderr is sys.__stderr__ and _is_of_a_file(sys.stderr):
-        log = io.BufferedWriter(_Log(sys.stderr.fileno(), "wb", closefd=False))
-        sys.stderr = io.TextIOWrapper(log, **_settings(sys.stderr), line_buffering=True)
-    if sys.stdout is sys.__stdout__ and _is_of_a_file(sys.stdout):
-        settings = _settings(sys.stdout) | {
-            "line_buffering": sys.stdout.line_buffering,
-            "write_through": sys.stdout.write_through,
-        }
-        sys.stdout = _Plain(sys.stdout.detach(), **settings)
+    log, output = sys.stderr, sys.stdout
+    if log is sys.__stderr__ and _is_of_a_file(log):
+        lossy = io.BufferedWriter(_Log(log.fileno(), "wb", closefd=False))
+        sys.stderr = io.TextIOWrapper(lossy, **_settings(log), line_buffering=True)
+    if output is sys.__stdout__ and _is_of_a_file(output):
+        settings = _settings(output)
+        settings |= {"line_buffering": output.line_buffering, "write_through": output.write_through}
+        sys.stdout = _Plain(output.detach(), **settings)
 
 
-def _settings(stream: io.TextIOWrapper) -> dict[str, Any]:
+def _settings(stream: io.TextIOWrapper[Any]) -> dict[str, Any]:
     """How characters become bytes. Where a locale knows ASCII alone, click would write UTF-8."""
     ascii_only = codecs.lookup(stream.encoding).name == "ascii"
     return {"encoding": "utf-8" if ascii_only else stream.encoding, "errors": "backslashreplace"}
@@ -57,7 +56,7 @@ class _Plain(io.TextIOWrapper):
         return len(text)
 
 
-def _is_of_a_file(stream: object) -> bool:
+def _is_of_a_file(stream: object) -> TypeGuard[io.TextIOWrapper[Any]]:
     """Whether a stream writes to what the system calls a file; Windows' consoles are none."""
     if not isinstance(stream, io.TextIOWrapper):
         return False
