@@ -101,7 +101,8 @@ def walk(folder: Path, excluded: Collection[Path] = ()) -> Iterator[tuple[list[P
             shown = [entry for entry in os.scandir(parent) if not entry.name.startswith(".")]
         except OSError as error:
             raise HyperguideError(f"Cannot read the folder {parent}: {error.strerror}.") from None
-        files, links = [], []
+        files: list[Path] = []
+        links: list[Path] = []
         for path, entry in ((parent / entry.name, entry) for entry in shown):
             status = _status(path) if entry.is_symlink() or entry.is_dir() else None
             if status is None or not stat.S_ISDIR(status.st_mode):
