@@ -16,5 +16,13 @@ class UnavailableError(HyperguideError):
     """A device that is not here or does not start; whether the file is right nobody knows."""
 
 
-class DiskFullError(HyperguideError):
-    """There is no room for a file, and so none for the next."""
+class StorageError(HyperguideError):
+    """Nothing can be written any more: neither this file nor the next."""
+
+
+class DiskFullError(StorageError):
+    """There is no room for a file."""
+
+
+class FolderLostError(StorageError):
+    """The folder that a run writes into is another one by now, or none."""

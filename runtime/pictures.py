@@ -13,6 +13,7 @@ import numpy as np
 
 from .atomic import write_atomically
 from .errors import HyperguideError
+from .file_content import read_content
 from .memory import lacks_memory, memory_for
 from .orientation import upright
 from .paths import find_files
@@ -46,7 +47,9 @@ _FORMATS = {
     ".jpg": _Format(("uint8",), False, longest=65500),
     ".jpeg": _Format(("uint8",), False, longest=65500),
 }
-SUFFIXES = frozenset(_FORMATS)
+# Other suffixes of the same formats: Windows and browsers save JPEG files as .jfif.
+_ALIASES = dict.fromkeys((".jfif", ".jfi", ".jif", ".jpe"), ".jpg")
+SUFFIXES = frozenset([*_FORMATS, *_ALIASES])
 
 
 # OpenCV counts the bytes of a file in 32 bits.
@@ -77,11 +80,17 @@ def read_with_metadata(path: Path, max_memory: int | None = None) -> tuple[np.nd
         return np.ascontiguousarray(upright(picture, metadata.orientation)), metadata
 
 
-def write_picture(path: Path, picture: np.ndarray, metadata: Metadata = NO_METADATA) -> list[str]:
+def write_picture(
+    path: Path,
+    picture: np.ndarray,
+    metadata: Metadata = NO_METADATA,
+    through_links: bool = True,
+) -> list[str]:
     """Write a picture atomically in the format of the name's suffix.
 
     picture: gray (H, W), RGB or RGBA; what the format cannot hold is converted.
     metadata: written as far as the format holds it.
+    through_links: see `write_atomically`.
     Returns a sentence for each thing that was lost on the way: bit depth, transparency, colour
     profile. Raises HyperguideError if the format cannot hold the picture or the file cannot be
     written.
@@ -91,13 +100,17 @@ def write_picture(path: Path, picture: np.ndarray, metadata: Metadata = NO_METAD
     with memory_for(f"writing {path}"):
         picture, metadata, lost = _as_held(path, picture, metadata)
         data = add_metadata(suffix, _encode(path, suffix, picture), metadata, picture.shape)
-    write_atomically(path, lambda temporary: _write(temporary, data))
+    write_atomically(path, lambda temporary: _write(temporary, data), through_links)
     return lost
 
 
 def check_suffix(path: Path) -> str:
-    """The lower-case suffix of a picture's name. Raises HyperguideError if it is no picture's."""
+    """The suffix of a picture's name as its format is known by: `.jpg` of `a.JFIF`.
+
+    Raises HyperguideError if it is no picture's.
+    """
     suffix = path.suffix.lower()
+    suffix = _ALIASES.get(suffix, suffix)
     if suffix not in _FORMATS:
         raise HyperguideError(
             f"The output {path} has no picture's suffix: name it .png, .jpg, .tif, .webp or .bmp."
@@ -125,20 +138,9 @@ def find_pictures(folder: Path, excluded: Collection[Path] = ()) -> list[Path]:
 
 
 def _read(path: Path) -> bytes:
-    try:
-        content = path.read_bytes()
-    except FileNotFoundError:
-        raise HyperguideError(f"There is no picture {path}: check the name.") from None
-    except IsADirectoryError:
-        raise HyperguideError(f"{path} is a folder, not a picture: give a file.") from None
-    except PermissionError:
-        raise HyperguideError(f"No permission to read {path}: change its rights.") from None
-    except OSError as error:
-        raise HyperguideError(f"Cannot read {path}: {error.strerror}.") from None
+    content = read_content(path, "picture", _MAX_BYTES)
     if not content:
         raise HyperguideError(f"The picture {path} is empty (0 bytes): replace it.")
-    if len(content) > _MAX_BYTES:
-        raise HyperguideError(f"{path} is a file of more than 2 GiB: compress or cut the picture.")
     return content
 
 

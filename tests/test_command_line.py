@@ -63,7 +63,7 @@ def test_results_inside_the_source_folder_are_not_taken_as_pictures(
     for _ in range(2):
         result = cli(*words, "--save-guidance", tmp_path / "maps")
         assert result.code == 0, result.err
-    assert sorted(p.name for p in (tmp_path / "clean").iterdir()) == ["a.png"]
+    assert sorted(p.name for p in (tmp_path / "clean").glob("[!.]*")) == ["a.png"]
     assert len(list((tmp_path / "maps").iterdir())) == 2
 
 
@@ -77,7 +77,7 @@ def test_pictures_of_one_stem_have_maps_of_their_own(
         *("--save-guidance", tmp_path / "out"),
     )
     assert result.code == 0, result.err
-    assert len(list((tmp_path / "out").iterdir())) == 6
+    assert len(list((tmp_path / "out").glob("[!.]*"))) == 6
     assert read_picture(tmp_path / "out" / "a.png").dtype == np.uint8
 
 
@@ -109,7 +109,7 @@ def test_several_inputs_behind_one_flag(cli: Cli, tmp_path: Path, astronaut: np.
         write_picture(name, astronaut[:32, :32])
     result = cli("enhance", "-i", *names, "-o", tmp_path / "out", "-t", "denoise")
     assert result.code == 0, result.err
-    assert len(list((tmp_path / "out").iterdir())) == 3
+    assert len(list((tmp_path / "out").glob("[!.]*"))) == 3
 
 
 def test_strength_0_copies_the_pixels(cli: Cli, tmp_path: Path, astronaut: np.ndarray) -> None:

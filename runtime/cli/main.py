@@ -15,6 +15,9 @@ import click
 from hyperguide import __version__
 from hyperguide.errors import HyperguideError
 
+from .messages import printable, say
+from .streams import prepare
+
 # Verb -> (module and command, what it does). Modules load when called, so that the runtime's verbs
 # start fast and work without torch; `training` and `export` register here by name only.
 _VERBS = {
@@ -78,6 +81,7 @@ def program(debug: bool) -> None:
 
 def run(arguments: list[str] | None = None) -> NoReturn:
     """Run the program and exit."""
+    prepare()
     arguments = sys.argv[1:] if arguments is None else arguments
     debug = "--debug" in arguments
     # Accepted before and behind the verb.
@@ -90,10 +94,11 @@ def _run(arguments: list[str], debug: bool) -> int:
         result: Any = program.main(arguments, prog_name="hyperguide", standalone_mode=False)
         return result if isinstance(result, int) else 0
     except click.UsageError as error:
-        error.show()
+        words = printable(error.format_message(), kept="\n\t")
+        click.UsageError(words, error.ctx).show()
         return 2
     except (click.Abort, KeyboardInterrupt):
-        _say("Interrupted.")
+        say("hyperguide: Interrupted.")
         return 130
     except BrokenPipeError:  # `hyperguide info ... | head`
         sys.stderr.close()
@@ -101,7 +106,7 @@ def _run(arguments: list[str], debug: bool) -> int:
     except Exception as error:  # the edge: nothing may reach the user as a traceback
         if debug:
             traceback.print_exc()
-        _say(_sentence(error))
+        say(f"hyperguide: {_sentence(error)}")
         return 1
 
 
@@ -115,10 +120,6 @@ def _sentence(error: Exception) -> str:
     if missing in _EXTRAS:
         return f"This needs the package {missing}: pip install 'hyperguide[{_EXTRAS[missing]}]'."
     return (
-        f"Internal error: {type(error).__name__}: {error}. "
+        f"Internal error: {type(error).__name__}: {' '.join(str(error).split())}. "
         "Run again with --debug for the traceback and report it."
     )
-
-
-def _say(sentence: str) -> None:
-    click.echo(f"hyperguide: {' '.join(sentence.split())}", err=True)
