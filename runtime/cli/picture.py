@@ -12,8 +12,8 @@ from hyperguide.dials import resized
 from hyperguide.enhancer import Dial, Enhancer
 from hyperguide.errors import HyperguideError
 from hyperguide.guidance_files import encode_map, false_color
+from hyperguide.metadata import Metadata
 from hyperguide.paths import make_folder
-from hyperguide.picture_metadata import Metadata
 from hyperguide.pictures import check_size, read_with_metadata, write_picture
 from hyperguide.result import Result
 
@@ -26,6 +26,7 @@ class Dials:
 
     mask: shape (H, W), multiplies the strength; None leaves it alone.
     guidance: None lets the network predict.
+    quality: of JPEG and WebP files; see `write_picture`.
     """
 
     strength: float
@@ -33,6 +34,7 @@ class Dials:
     guidance: Dial | None
     guidance_scale: float
     kernel: np.ndarray | None
+    quality: int | None = None
 
 
 @dataclass(frozen=True)
@@ -118,7 +120,8 @@ class Work:
             write_picture(job.maps[1], false_color(result.guidance, meaning))
         elif job.maps:
             notes.append(f"No map of {job.source} was written: at strength 0 none is computed.")
-        return notes + write_picture(job.output, result.image, enhanced.metadata)
+        quality = self.dials.quality
+        return notes + write_picture(job.output, result.image, enhanced.metadata, quality)
 
 
 def _fit(what: str, values: np.ndarray, size: tuple[int, int], notes: list[str]) -> np.ndarray:

@@ -1,0 +1,345 @@
+"""EXIF: what a camera writes down, in nested directories of fields.
+
+Numbers of fields are those of CIPA's Exif 3.0 specification. EXIF is read into values and written
+anew, not copied: what was read can then be read again, whatever the file's structure was like.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+
+from .tiff import (
+    ORIENTATION,
+    RATIONAL,
+    RESOLUTION_UNIT,
+    SHORT,
+    X_RESOLUTION,
+    Y_RESOLUTION,
+    Directory,
+    first_directory,
+    read_directory,
+)
+
+LONG = 4
+PHOTO, GPS, INTEROPERABILITY = 34665, 34853, 40965
+MAKER_NOTE = 37500
+WIDTH, HEIGHT = 256, 257
+_PIXELS = {40962: 0, 40963: 1}  # in the directory PHOTO: width and height
+_INSIDE = {0: (PHOTO, GPS), PHOTO: (INTEROPERABILITY,)}  # directories within directories
+_CHROMA_POSITION, _CENTRED = 531, 1
+# Fields of the first directory that tell how pixels are stored, by their numbers in TIFF 6.0 and
+# its supplements; that hold what has a place of its own: XMP, IPTC, Photoshop's resources, the
+# colour profile; or that point to other parts of a TIFF file: layers, MetaMorph's and Zeiss'.
+_OF_THE_FILE = frozenset(
+    {254, 255, *range(258, 260), *range(262, 267), 273, *range(277, 282), 284, *range(288, 294)}
+    | {297, 301, 317, *range(320, 331), *range(332, 348), *range(400, 404), *range(433, 436), 437}
+    | {*range(512, 522), 529, 530, 532, 559, *range(32995, 32999), 33421, 33422, 50674}
+    | {700, 33723, 34377, 34675, 37724, *range(33628, 33632), 34412}
+)
+_RESOLUTION = (X_RESOLUTION, Y_RESOLUTION, RESOLUTION_UNIT)
+# Types of TIFF 6.0, with the bytes of what is turned around in files of the other byte order.
+_WORDS = {1: 1, 2: 1, 3: 2, 4: 4, 5: 4, 6: 1, 7: 1, 8: 2, 9: 4, 10: 4, 11: 4, 12: 8}
+_SIZES = {type_: size * (2 if type_ in (5, 10) else 1) for type_, size in _WORDS.items()}
+_CENTIMETRES = 2.54  # in an inch
+_MOST_FIELDS = 4096  # of a directory; a directory of more is an attack
+_STAYS = 1 << 16  # where maker notes are put back; EXIF of a JPEG ends before
+
+
+@dataclass(frozen=True)
+class Value:
+    """The value of a field.
+
+    type: of TIFF 6.0.
+    count: of numbers or characters.
+    data: their bytes, little-endian.
+    """
+
+    type: int
+    count: int
+    data: bytes
+
+
+Fields = Mapping[int, "Value | Fields"]
+
+
+@dataclass(frozen=True)
+class Exif:
+    """EXIF's fields, by their numbers; the value of a directory's number is its fields.
+
+    order: of bytes, "<" or ">", in which they are to be written: maker notes are in it too.
+    note_start: where the maker note was. Many makers count from the start of EXIF, so it is put
+        there again where that is possible.
+    """
+
+    fields: Fields
+    order: str = field(default="<", compare=False)
+    note_start: int = field(default=0, compare=False)
+
+
+def read_exif(content: bytes) -> Exif | None:
+    """The fields of a TIFF structure, without those that are damaged; None if no field is left.
+
+    Only the first directory and those within it are read, thus no thumbnail.
+    """
+    first = first_directory(content)
+    if first is None:
+        return None
+    room = len(content)  # values that overlap are attacks
+    fields, room = _values(first, room)
+    note_start = 0
+    for outer, numbers in _INSIDE.items():
+        directory = first if outer == 0 else _directory(first, outer)
+        for number in numbers if directory is not None else ():
+            inner = _directory(directory, number)
+            if inner is None:
+                continue
+            values, room = _values(inner, room)
+            if number == PHOTO and MAKER_NOTE in values:
+                note_start = inner.fields[MAKER_NOTE].start
+            if values and outer == 0:
+                fields[number] = values
+            elif values and outer in fields:
+                fields[outer] = {**fields[outer], number: values}  # type: ignore[dict-item]
+    return Exif(fields, first.order, note_start) if fields else None
+
+
+def orientation_of(exif: Exif) -> int | None:
+    """How the picture is to be turned, 1 to 8; None if EXIF does not say."""
+    found = _numbers(exif.fields.get(ORIENTATION))
+    return found[0] if found and found[0] in range(1, 9) else None
+
+
+def density_of(exif: Exif) -> tuple[float, float] | None:
+    """Dots per inch along the width and the height; None if EXIF does not say."""
+    x, y, unit = (_numbers(exif.fields.get(number)) for number in _RESOLUTION)
+    scale = {2: 1.0, 3: _CENTIMETRES}.get(unit[0] if unit else 2, 0.0)
+    if len(x) != 2 or len(y) != 2 or not x[0] * x[1] * y[0] * y[1] * scale:
+        return None
+    return x[0] / x[1] * scale, y[0] / y[1] * scale
+
+
+def upright(exif: Exif, density: tuple[float, float] | None) -> Exif | None:
+    """EXIF that is true of a picture turned as it says, in whatever file; None if none is left.
+
+    density: of the picture. If it is known, EXIF's own is left out: see `with_density`.
+    """
+    fields = {number: exif.fields[number] for number in exif.fields.keys() - _OF_THE_FILE}
+    turn = orientation_of(exif)
+    fields |= {ORIENTATION: _short(1)}
+    if turn is None:
+        del fields[ORIENTATION]
+    if _CHROMA_POSITION in fields:
+        fields[_CHROMA_POSITION] = _short(_CENTRED)  # as libjpeg writes
+    x, y, unit = (fields.pop(number, None) for number in _RESOLUTION)
+    if density is None and _numbers(unit) == (1,) and len(_numbers(x)) == len(_numbers(y)) == 2:
+        x, y = (y, x) if (turn or 1) > 4 else (x, y)
+        fields |= dict(zip(_RESOLUTION, (x, y, unit), strict=True))  # of ImageJ's units, say
+    return replace(exif, fields=fields) if fields else None
+
+
+def sized(exif: Exif, width: int, height: int) -> Exif:
+    """EXIF whose fields of the picture's size, where there are any, tell this one."""
+    fields = dict(exif.fields)
+    size = (width, height)
+    fields |= {n: _long(size[n - WIDTH]) for n in (WIDTH, HEIGHT) if n in fields}
+    photo = fields.get(PHOTO)
+    if isinstance(photo, Mapping):
+        told = {n: _long(size[axis]) for n, axis in _PIXELS.items() if n in photo}
+        fields[PHOTO] = {**photo, **told}
+    return replace(exif, fields=fields)
+
+
+def with_density(exif: Exif | None, density: tuple[float, float] | None) -> Exif | None:
+    """EXIF that tells a resolution in dots per inch; EXIF as it is if that is None."""
+    if density is None:
+        return exif
+    old = exif or Exif({})
+    return replace(old, fields={**old.fields, **resolution(density)})
+
+
+def resolution(density: tuple[float, float]) -> dict[int, Value]:
+    """The fields of a resolution in dots per inch."""
+    x, y = (Value(RATIONAL, 1, struct.pack("<2I", *_ratio(dots))) for dots in density)
+    return {X_RESOLUTION: x, Y_RESOLUTION: y, RESOLUTION_UNIT: _short(2)}
+
+
+def to_bytes(exif: Exif) -> bytes:
+    """EXIF as a TIFF structure."""
+    head = (b"II*\0" if exif.order == "<" else b"MM\0*") + struct.pack(exif.order + "I", 8)
+    return head + _Layout(exif, len(head)).bytes_of(exif.fields)
+
+
+def directory_bytes(fields: Fields, start: int) -> bytes:
+    """A directory and all that is within it, little-endian, for a position of a TIFF file."""
+    return _Layout(Exif(fields), start).bytes_of(fields)
+
+
+def tells_more(exif: Exif) -> bool:
+    """Whether EXIF has more than an orientation that was applied and a resolution."""
+    return bool(exif.fields.keys() - {ORIENTATION, *_RESOLUTION})
+
+
+def shortened(exif: Exif, most: int) -> Exif:
+    """EXIF of at most so many bytes, for which the longest values are left out."""
+    if len(to_bytes(exif)) <= most:
+        return exif
+    loose = replace(exif, note_start=0)
+    excess = len(to_bytes(loose)) - most
+    left_out: set[tuple[int, ...]] = set()
+    for size, path in sorted(_sizes(exif.fields, ()), reverse=True):
+        if excess <= 0:
+            break
+        left_out.add(path)
+        excess -= size
+    return replace(loose, fields=_without(exif.fields, (), left_out))
+
+
+def without(exif: Exif, numbers: Collection[int]) -> Exif | None:
+    """EXIF without fields of the first directory; None if no field is left."""
+    fields = {number: value for number, value in exif.fields.items() if number not in numbers}
+    return replace(exif, fields=fields) if fields else None
+
+
+def _sizes(fields: Fields, path: tuple[int, ...]) -> Iterator[tuple[int, tuple[int, ...]]]:
+    """The bytes that each field takes, at least, and the numbers that lead to it."""
+    for number, value in fields.items():
+        if isinstance(value, Value):
+            yield 12 + (len(value.data) if len(value.data) > 4 else 0), (*path, number)
+        else:
+            yield from _sizes(value, (*path, number))
+
+
+def _without(fields: Fields, path: tuple[int, ...], paths: Collection[tuple[int, ...]]) -> Fields:
+    return {
+        number: value if isinstance(value, Value) else _without(value, (*path, number), paths)
+        for number, value in fields.items()
+        if (*path, number) not in paths
+    }
+
+
+def _ratio(dots: float) -> tuple[int, int]:
+    """A number as two of 32 bits."""
+    most = (1 << 32) - 1
+    for scale in (1, 1000):
+        whole = round(dots * scale)
+        if 0 < whole <= most and abs(dots * scale - whole) < 1e-6:
+            return whole, scale
+    scale = 10_000 if dots < 100_000 else 1
+    return max(1, min(round(dots * scale), most)), scale
+
+
+def _directory(outer: Directory | None, number: int) -> Directory | None:
+    at = 0 if outer is None else outer.number(number, 0)
+    return read_directory(outer.content, at) if outer is not None and at else None
+
+
+def _values(directory: Directory, room: int) -> tuple[dict[int, Value | Fields], int]:
+    """The fields of a directory, of at most so many bytes, and how many are left."""
+    found: dict[int, Value | Fields] = {}
+    for number, place in directory.fields.items():
+        size = place.count * _SIZES.get(place.type, 0)
+        if len(found) == _MOST_FIELDS:
+            break
+        if number in (PHOTO, GPS, INTEROPERABILITY) or not 0 < size <= room:
+            continue
+        data = directory.data(number)
+        if len(data) == size:
+            found[number] = Value(place.type, place.count, _turned(data, place.type, directory))
+            room -= size
+    return found, room
+
+
+def _turned(data: bytes, type_: int, directory: Directory) -> bytes:
+    return data if directory.order == "<" else _swapped(data, type_)
+
+
+def _swapped(data: bytes, type_: int) -> bytes:
+    return np.frombuffer(data, f"u{_WORDS[type_]}").byteswap().tobytes()
+
+
+def _numbers(value: Value | Fields | None) -> tuple[int, ...]:
+    """The whole numbers of a value, two for each RATIONAL; none if it is of another type."""
+    if not isinstance(value, Value) or value.type not in (1, SHORT, LONG, RATIONAL):
+        return ()
+    return tuple(np.frombuffer(value.data, f"<u{_WORDS[value.type]}").tolist())
+
+
+def _short(number: int) -> Value:
+    return Value(SHORT, 1, struct.pack("<H", number))
+
+
+def _long(number: int) -> Value:
+    return Value(LONG, 1, struct.pack("<I", number))
+
+
+class _Layout:
+    """Puts directories and their values one behind the other.
+
+    start: position in the file of the first byte.
+    """
+
+    def __init__(self, exif: Exif, start: int) -> None:
+        self._order, self._start = exif.order, start
+        self._content = bytearray()
+        photo = exif.fields.get(PHOTO)
+        self._note_value = photo.get(MAKER_NOTE) if isinstance(photo, Mapping) else None
+        self._note = b""
+        if isinstance(self._note_value, Value) and len(self._note_value.data) > 4:
+            self._note = self._stored(self._note_value)
+        self._note_at = exif.note_start if exif.note_start + len(self._note) < _STAYS else 0
+
+    def bytes_of(self, fields: Fields) -> bytes:
+        """The directory of fields, which comes first, and its values."""
+        self._put_directory(fields)
+        return bytes(self._content)
+
+    def _put_directory(self, fields: Fields) -> int:
+        size = 2 + 12 * len(fields) + 4
+        at = self._put(bytes(size))
+        content = struct.pack(self._order + "H", len(fields))
+        for number in sorted(fields):
+            content += self._entry(number, fields[number])
+        self._content[at - self._start : at - self._start + size] = content + bytes(4)
+        return at
+
+    def _entry(self, number: int, value: Value | Fields) -> bytes:
+        if not isinstance(value, Value):
+            layout = self._order + "HHII"
+            return struct.pack(layout, number, LONG, 1, self._put_directory(value))
+        data = self._stored(value)
+        if len(data) <= 4:
+            place = data.ljust(4, b"\0")
+        else:
+            at = self._put_note() if value is self._note_value else self._put(data)
+            place = struct.pack(self._order + "I", at)
+        return struct.pack(self._order + "HHI", number, value.type, value.count) + place
+
+    def _put(self, data: bytes) -> int:
+        """Append data at an even position, behind the maker note if it would reach into that."""
+        self._content += bytes(self._end % 2)
+        if self._note and self._end <= self._note_at < self._end + len(data):
+            self._put_note()
+            self._content += bytes(self._end % 2)
+        at = self._end
+        self._content += data
+        return at
+
+    def _put_note(self) -> int:
+        """Append the maker note, where it was if there is room, at the first call; its position."""
+        if self._note:
+            self._content += bytes(max(self._note_at - self._end, self._end % 2))
+            self._note_at = self._end
+            self._content += self._note
+            self._note = b""
+        return self._note_at
+
+    def _stored(self, value: Value) -> bytes:
+        return value.data if self._order == "<" else _swapped(value.data, value.type)
+
+    @property
+    def _end(self) -> int:
+        return self._start + len(self._content)

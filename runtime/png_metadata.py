@@ -1,0 +1,166 @@
+"""Metadata of PNG files, in chunks: the PNG Specification, third edition, W3C 2025."""
+
+from __future__ import annotations
+
+import struct
+import zlib
+from collections.abc import Iterator
+from dataclasses import replace
+
+from . import exif, photoshop, raw_profiles
+from .containers import PNG, png_chunk, png_chunks
+from .inflate import Inflater
+from .metadata import Metadata, Text
+
+_INCH = 0.0254  # metres
+_XMP = "XML:com.adobe.xmp"
+# Chunks of what colours mean, with their sizes in bytes.
+_COLOR = {b"cICP": 4, b"cHRM": 32, b"gAMA": 4, b"sRGB": 1, b"mDCV": 24, b"cLLI": 8}
+_LONGEST_KEYWORD = 79
+_COMPRESSED = 1024  # bytes from which on a text is compressed
+_READ = {*_COLOR, b"iCCP", b"eXIf", b"pHYs", b"sBIT", b"caBX", b"tEXt", b"zTXt", b"iTXt"}
+_COLOR_TYPE = 25  # position in the file; 3 is a palette, of 8 bits; before it are bits per sample
+
+
+def read(content: bytes) -> Metadata:
+    """What a PNG file carries, as it is there.
+
+    EXIF, XMP, IPTC and colour profiles are also read from the texts in which ImageMagick and old
+    ExifTool keep them.
+    """
+    found, inflater = Metadata(), Inflater()
+    texts: list[Text] = []
+    color: dict[bytes, bytes] = {}
+    lost: list[str] = []
+    depth = 8 if content[_COLOR_TYPE : _COLOR_TYPE + 1] == b"\3" else content[_COLOR_TYPE - 1]
+    for name, (start, stop) in png_chunks(content):
+        data = content[start:stop] if name in _READ else b""
+        if name in _COLOR and len(data) == _COLOR[name]:
+            color[name] = data
+        elif name == b"iCCP":
+            _, _, packed = data.partition(b"\0")  # after the name: method, data
+            found = replace(found, profile=inflater.inflate(packed[1:]))
+            lost += ["damaged colour profile"] if found.profile is None else []
+        elif name == b"eXIf":
+            found = replace(found, exif=exif.read_exif(data.removeprefix(raw_profiles.EXIF)))
+            lost += ["damaged EXIF"] if found.exif is None else []
+        elif name == b"pHYs" and len(data) == 9:
+            found = replace(found, density=_density(data))
+        elif name == b"sBIT" and any(bits < depth for bits in data):
+            lost.append("number of significant bits, which is not that of the result,")
+        elif name == b"caBX":
+            lost.append("C2PA, which vouches for unchanged files,")
+        elif name in (b"tEXt", b"zTXt", b"iTXt"):
+            text = _text(name, data, inflater)
+            texts += [] if text is None else [text]
+            lost += ["damaged or too long text"] if text is None else []
+    found = replace(found, color=tuple(color.items()), lost=tuple(dict.fromkeys(lost)))
+    return _with_texts(found, texts)
+
+
+def write(encoded: bytes, metadata: Metadata) -> bytes:
+    """A PNG file with metadata, of one without."""
+    head = len(PNG) + 25  # the chunk IHDR comes first
+    return b"".join([encoded[:head], *_chunks(metadata), encoded[head:]])
+
+
+def per_metre(density: tuple[float, float]) -> tuple[int, int]:
+    """Dots per metre of dots per inch, as PNG and BMP hold them."""
+    x, y = (max(1, min(round(dots / _INCH), (1 << 31) - 1)) for dots in density)
+    return x, y
+
+
+def per_inch(x: int, y: int) -> tuple[float, float] | None:
+    """Dots per inch of dots per metre; None if there are none.
+
+    A whole number of which those are the dots per metre, rounded, is meant.
+    """
+    dots = [round(n * _INCH) if round(round(n * _INCH) / _INCH) == n else n * _INCH for n in (x, y)]
+    return (dots[0], dots[1]) if x and y else None
+
+
+def _density(data: bytes) -> tuple[float, float] | None:
+    x, y, unit = struct.unpack(">2IB", data)
+    return per_inch(x, y) if unit == 1 else None
+
+
+def _with_texts(found: Metadata, texts: list[Text]) -> Metadata:
+    """Metadata with that of texts; other chunks come first."""
+    kept, lost = [], []
+    for text in texts:
+        more = raw_profiles.read(text.keyword, text.text)
+        if text.keyword == _XMP:
+            more = Metadata(xmp=text.text.encode())
+        if more is None:
+            kept.append(text)
+            continue
+        lost += more.lost
+        names = ("exif", "xmp", "iptc", "photoshop", "profile")
+        found = replace(
+            found, **{name: getattr(found, name) or getattr(more, name) for name in names}
+        )
+    return replace(found, texts=tuple(kept), lost=(*found.lost, *dict.fromkeys(lost)))
+
+
+def _text(name: bytes, data: bytes, inflater: Inflater) -> Text | None:
+    """The text of a chunk; None if it is damaged."""
+    keyword, zero, rest = data.partition(b"\0")
+    if not zero or not 0 < len(keyword) <= _LONGEST_KEYWORD:
+        return None
+    key = keyword.decode("latin-1")
+    if name == b"tEXt":
+        return Text(key, rest.decode("latin-1"))
+    if name == b"zTXt":
+        plain = inflater.inflate(rest[1:]) if rest[:1] == b"\0" else None
+        return None if plain is None else Text(key, plain.decode("latin-1"))
+    compressed, language, translated, packed = _international(rest)
+    text = inflater.inflate(packed) if compressed else packed
+    try:
+        return (
+            None
+            if text is None
+            else Text(key, text.decode(), language.decode(), translated.decode())
+        )
+    except UnicodeDecodeError:
+        return None
+
+
+def _international(rest: bytes) -> tuple[bool, bytes, bytes, bytes]:
+    language, _, rest_ = rest[2:].partition(b"\0")
+    translated, _, text = rest_.partition(b"\0")
+    return rest[:1] == b"\1", language, translated, text
+
+
+def _chunks(metadata: Metadata) -> Iterator[bytes]:
+    for name, data in metadata.color:
+        yield png_chunk(name, data)
+    if metadata.profile is not None:
+        yield png_chunk(b"iCCP", b"ICC profile\0\0" + zlib.compress(metadata.profile))
+    if metadata.density is not None:
+        yield png_chunk(b"pHYs", struct.pack(">2IB", *per_metre(metadata.density), 1))
+    if metadata.exif is not None:
+        yield png_chunk(b"eXIf", exif.to_bytes(exif.with_density(metadata.exif, metadata.density)))
+    if metadata.xmp is not None:  # not compressed, so that programs that know no PNG find it
+        yield png_chunk(b"iTXt", _XMP.encode() + bytes(5) + metadata.xmp)
+    resources = photoshop.join(metadata.iptc, metadata.photoshop)
+    if resources:
+        yield _text_chunk(raw_profiles.written("iptc", resources))
+    for text in metadata.texts:
+        yield _text_chunk(text)
+
+
+def _text_chunk(text: Text) -> bytes:
+    keyword = text.keyword.encode("latin-1", "replace")[:_LONGEST_KEYWORD] + b"\0"
+    try:
+        plain = text.text.encode("latin-1")
+    except UnicodeEncodeError:
+        plain = b""
+    if text.language or text.translated or (text.text and not plain):
+        data = text.text.encode()
+        packed = len(data) >= _COMPRESSED
+        names = text.language.encode() + b"\0" + text.translated.encode() + b"\0"
+        body = zlib.compress(data) if packed else data
+        return png_chunk(b"iTXt", keyword + bytes([packed, 0]) + names + body)
+    if len(plain) >= _COMPRESSED:
+        return png_chunk(b"zTXt", keyword + b"\0" + zlib.compress(plain))
+    return png_chunk(b"tEXt", keyword + plain)
