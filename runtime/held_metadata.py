@@ -19,7 +19,7 @@ _KINDS = {
     "profile": ("colour profile", (*_RICH, ".webp")),
     "exif": ("EXIF", (*_RICH, ".webp")),
     "xmp": ("XMP", (*_RICH, ".webp")),
-    "xmp_extension": ("second part of XMP", _JPEG),
+    "xmp_extension": ("second part of long XMP", _JPEG),
     "iptc": ("IPTC", _RICH),
     "photoshop": ("resources of Photoshop", _RICH),
 }
@@ -52,7 +52,7 @@ def held(suffix: str, metadata: Metadata, shape: tuple[int, ...]) -> tuple[Metad
     if suffix != ".png":
         color = [name for name, data in metadata.color if data not in _SRGB.get(name, ())]
         if color:
-            lost.append(f"{' and '.join(n.decode() for n in color)}, by which PNG tells colours")
+            lost.append(f"{' and '.join(n.decode() for n in color)} of PNG")
         texts = [text for text in metadata.texts if text.keyword == COMMENT and suffix in _JPEG]
         dropped = list(dict.fromkeys(t.keyword for t in metadata.texts if t not in texts))
         if dropped:

@@ -39,7 +39,7 @@ def read(content: bytes) -> Metadata:
     gone = {number: words for number, words in _gone(turn) if number in page.fields}
     return Metadata(
         profile=page.data(ICC_PROFILE) or None,
-        exif=exif.without(found, gone.keys()),
+        exif=exif.without(found, {exif.WIDTH, exif.HEIGHT, *gone}),
         density=density,
         xmp=page.data(_XMP) or None,
         iptc=page.data(_IPTC).rstrip(b"\0") or iptc,
