@@ -5,12 +5,15 @@ from __future__ import annotations
 import struct
 from collections.abc import Iterator
 from dataclasses import replace
+from typing import Any
 
 from . import exif, photoshop
-from .containers import START_OF_SCAN, jpeg_segment, jpeg_segments
-from .metadata import COMMENT, Metadata, Text
+from .containers import jpeg_segment, jpeg_segments
+from .metadata import C2PA, COMMENT, Metadata, Text, Texts
 
 _APP0, _APP1, _APP2, _APP11, _APP13, _COM = 0xE0, 0xE1, 0xE2, 0xEB, 0xED, 0xFE
+_READ = frozenset({_APP0, _APP1, _APP2, _APP11, _APP13, _COM})
+_FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}  # starts of a frame, of all processes
 _EXIF, _ICC = b"Exif\0\0", b"ICC_PROFILE\0"
 _XMP, _LONG_XMP = b"http://ns.adobe.com/xap/1.0/\0", b"http://ns.adobe.com/xmp/extension/\0"
 # Heads of XMP that others write, against the specification: without one, and an old one.
@@ -22,40 +25,39 @@ _CENTIMETRES = 2.54  # in an inch
 
 def read(content: bytes) -> Metadata:
     """What a JPEG file carries, as it is there."""
-    found = Metadata()
+    found: dict[str, Any] = {}
     profile: dict[int, bytes] = {}
-    resources, texts, long_xmp = [], [], []
+    resources, texts, long_xmp, lost = [], Texts(), [], set()
     for marker, (start, stop) in jpeg_segments(content):
-        data = content[start:stop] if marker != START_OF_SCAN else b""
+        data = content[start:stop] if marker in _READ else b""
         if marker == _APP0 and data.startswith(b"JFIF\0") and len(data) >= 12:
-            found = replace(found, density=_density(data))
-        elif marker == _APP1 and data.startswith(_EXIF) and found.exif is None:
-            found = replace(found, exif=exif.read_exif(data[len(_EXIF) :]))
-            if found.exif is None:
-                found = replace(found, lost=(*found.lost, "damaged EXIF"))
+            found["density"] = _density(data)
+        elif marker == _APP1 and data.startswith(_EXIF) and "exif" not in found:
+            found["exif"] = exif.read_exif(data[len(_EXIF) :])
+            lost |= {"damaged EXIF"} if found["exif"] is None else set()
         elif marker == _APP1 and data.startswith(_LONG_XMP):
             long_xmp.append(data[len(_LONG_XMP) :])
-        elif marker == _APP1 and found.xmp is None:
-            found = replace(found, xmp=_xmp(data))
+        elif marker == _APP1 and found.get("xmp") is None:
+            found["xmp"] = _xmp(data)
         elif marker == _APP2 and data.startswith(_ICC) and len(data) > 14:
             profile[data[12]] = data[14:]  # by the number of the part
         elif marker == _APP11 and data.startswith(b"JP") and b"c2pa" in data[:128]:
-            found = replace(found, lost=(*found.lost, "C2PA, which vouches for unchanged files,"))
+            lost.add(C2PA)
         elif marker == _APP13 and data.startswith(photoshop.HEAD):
             resources.append(data[len(photoshop.HEAD) :])
         elif marker == _COM and data.strip(b"\0"):
-            texts.append(Text(COMMENT, _text(data.rstrip(b"\0"))))
-        elif 0xC0 <= marker <= 0xCF and marker not in (0xC4, 0xC8, 0xCC):  # start of frame
-            found = replace(found, sampling=_sampling(data))
+            texts.add(Text(COMMENT, _text(data.rstrip(b"\0"))))
+        elif marker in _FRAMES:
+            found["sampling"] = _sampling(content[start:stop])
     iptc, others = photoshop.split(b"".join(resources))
-    return replace(
-        found,
+    return Metadata(
+        **found,
         profile=b"".join(profile[n] for n in sorted(profile)) or None,
         xmp_extension=tuple(long_xmp),
         iptc=iptc,
         photoshop=others,
-        texts=tuple(texts),
-        lost=tuple(dict.fromkeys(found.lost)),
+        texts=texts.kept,
+        lost=(*sorted(lost), *texts.lost),
     )
 
 

@@ -11,6 +11,9 @@ _SPACES = {2: b"GRAY", 3: b"RGB "}
 # GeoTIFF's fields, by OGC 19-008r4: scale, points, matrix, keys with their numbers and texts; and
 # GDAL's texts and the value of what was not surveyed.
 GEO = frozenset({33550, 33922, 34264, 34735, 34736, 34737, 42112, 42113})
+# Words for what vouches for a file, and would be wrong of another one.
+C2PA = "C2PA, which vouches for unchanged files,"
+MOST_TEXTS = 1000
 COMMENT = "Comment"  # keyword under which JPEG's comments are kept
 
 
@@ -26,6 +29,29 @@ class Text:
     text: str
     language: str = ""
     translated: str = ""
+
+
+class Texts:
+    """Collects the texts of a file, of which there may be very many.
+
+    lost: words for those beyond `MOST_TEXTS`.
+    """
+
+    def __init__(self) -> None:
+        self._texts: list[Text] = []
+        self.lost: tuple[str, ...] = ()
+
+    def add(self, text: Text) -> None:
+        """Keep a text, if it is not one too many."""
+        if len(self._texts) < MOST_TEXTS:
+            self._texts.append(text)
+        else:
+            self.lost = (f"texts beyond {MOST_TEXTS}",)
+
+    @property
+    def kept(self) -> tuple[Text, ...]:
+        """The texts, in their order."""
+        return tuple(self._texts)
 
 
 @dataclass(frozen=True)

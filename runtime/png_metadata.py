@@ -5,12 +5,12 @@ from __future__ import annotations
 import struct
 import zlib
 from collections.abc import Iterator
-from dataclasses import replace
+from typing import Any
 
 from . import exif, photoshop, raw_profiles
 from .containers import PNG, png_chunk, png_chunks
 from .inflate import Inflater
-from .metadata import Metadata, Text
+from .metadata import C2PA, Metadata, Text, Texts
 
 _INCH = 0.0254  # metres
 _XMP = "XML:com.adobe.xmp"
@@ -19,7 +19,8 @@ _COLOR = {b"cICP": 4, b"cHRM": 32, b"gAMA": 4, b"sRGB": 1, b"mDCV": 24, b"cLLI":
 _LONGEST_KEYWORD = 79
 _COMPRESSED = 1024  # bytes from which on a text is compressed
 _READ = {*_COLOR, b"iCCP", b"eXIf", b"pHYs", b"sBIT", b"caBX", b"tEXt", b"zTXt", b"iTXt"}
-_COLOR_TYPE = 25  # position in the file; 3 is a palette, of 8 bits; before it are bits per sample
+_DEPTH = 24  # position in the file of the bits per sample, before the type of colours
+_PALETTE = 3  # whose colours have 8 bits
 
 
 def read(content: bytes) -> Metadata:
@@ -28,34 +29,46 @@ def read(content: bytes) -> Metadata:
     EXIF, XMP, IPTC and colour profiles are also read from the texts in which ImageMagick and old
     ExifTool keep them.
     """
-    found, inflater = Metadata(), Inflater()
-    texts: list[Text] = []
+    found: dict[str, Any] = {}
     color: dict[bytes, bytes] = {}
-    lost: list[str] = []
-    depth = 8 if content[_COLOR_TYPE : _COLOR_TYPE + 1] == b"\3" else content[_COLOR_TYPE - 1]
+    hidden: dict[str, Text] = {}  # texts that hold other metadata
+    lost: set[str] = set()
+    inflater, texts = Inflater(), Texts()
+    depth, color_type = content[_DEPTH : _DEPTH + 2].ljust(2, b"\0")
+    depth = 8 if color_type == _PALETTE else depth
     for name, (start, stop) in png_chunks(content):
         data = content[start:stop] if name in _READ else b""
         if name in _COLOR and len(data) == _COLOR[name]:
             color[name] = data
-        elif name == b"iCCP":
+        elif name == b"iCCP" and "profile" not in found:
             _, _, packed = data.partition(b"\0")  # after the name: method, data
-            found = replace(found, profile=inflater.inflate(packed[1:]))
-            lost += ["damaged colour profile"] if found.profile is None else []
-        elif name == b"eXIf":
-            found = replace(found, exif=exif.read_exif(data.removeprefix(raw_profiles.EXIF)))
-            lost += ["damaged EXIF"] if found.exif is None else []
+            found["profile"] = inflater.inflate(packed[1:])
+            lost |= {"damaged colour profile"} if found["profile"] is None else set()
+        elif name == b"eXIf" and "exif" not in found:
+            found["exif"] = exif.read_exif(data.removeprefix(raw_profiles.EXIF))
+            lost |= {"damaged EXIF"} if found["exif"] is None else set()
         elif name == b"pHYs" and len(data) == 9:
-            found = replace(found, density=_density(data))
-        elif name == b"sBIT" and any(bits < depth for bits in data):
-            lost.append("number of significant bits, which is not that of the result,")
+            found["density"] = _density(data)
+        elif name == b"sBIT" and any(bits < depth for bits in data[:4]):
+            lost.add("number of significant bits, which is not that of the result,")
         elif name == b"caBX":
-            lost.append("C2PA, which vouches for unchanged files,")
+            lost.add(C2PA)
         elif name in (b"tEXt", b"zTXt", b"iTXt"):
             text = _text(name, data, inflater)
-            texts += [] if text is None else [text]
-            lost += ["damaged or too long text"] if text is None else []
-    found = replace(found, color=tuple(color.items()), lost=tuple(dict.fromkeys(lost)))
-    return _with_texts(found, texts)
+            if text is None:
+                lost.add("damaged or too long text")
+            elif text.keyword == _XMP or raw_profiles.is_one(text.keyword):
+                hidden.setdefault(text.keyword, text)
+            else:
+                texts.add(text)
+    for text in hidden.values():
+        more = _hidden(text)
+        lost |= set(more.lost)
+        for kind in ("exif", "xmp", "iptc", "photoshop", "profile"):
+            found[kind] = found.get(kind) or getattr(more, kind)
+    return Metadata(
+        **found, color=tuple(color.items()), texts=texts.kept, lost=(*sorted(lost), *texts.lost)
+    )
 
 
 def write(encoded: bytes, metadata: Metadata) -> bytes:
@@ -84,22 +97,11 @@ def _density(data: bytes) -> tuple[float, float] | None:
     return per_inch(x, y) if unit == 1 else None
 
 
-def _with_texts(found: Metadata, texts: list[Text]) -> Metadata:
-    """Metadata with that of texts; other chunks come first."""
-    kept, lost = [], []
-    for text in texts:
-        more = raw_profiles.read(text.keyword, text.text)
-        if text.keyword == _XMP:
-            more = Metadata(xmp=text.text.encode())
-        if more is None:
-            kept.append(text)
-            continue
-        lost += more.lost
-        names = ("exif", "xmp", "iptc", "photoshop", "profile")
-        found = replace(
-            found, **{name: getattr(found, name) or getattr(more, name) for name in names}
-        )
-    return replace(found, texts=tuple(kept), lost=(*found.lost, *dict.fromkeys(lost)))
+def _hidden(text: Text) -> Metadata:
+    """The metadata that a text holds; a chunk of their own is preferred."""
+    if text.keyword == _XMP:
+        return Metadata(xmp=text.text.encode())
+    return raw_profiles.read(text)
 
 
 def _text(name: bytes, data: bytes, inflater: Inflater) -> Text | None:

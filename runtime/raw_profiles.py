@@ -15,12 +15,15 @@ _XMP = b"http://ns.adobe.com/xap/1.0/\0"
 _LINE = 36  # bytes in a line, as ImageMagick writes them
 
 
-def read(keyword: str, text: str) -> Metadata | None:
-    """What a text carries; None if it is no profile of a kind that is known."""
-    kind = keyword.removeprefix(_KEYWORD).lower()
-    if not keyword.startswith(_KEYWORD) or kind not in _READERS:
-        return None
-    found = _READERS[kind](_profile(text))
+def is_one(keyword: str) -> bool:
+    """Whether a text of this keyword is a profile of a kind that is known."""
+    return keyword.startswith(_KEYWORD) and _kind(keyword) in _READERS
+
+
+def read(text: Text) -> Metadata:
+    """What a text carries that is a profile."""
+    kind = _kind(text.keyword)
+    found = _READERS[kind](_profile(text.text))
     return Metadata(lost=(f"damaged {kind.upper()} profile",)) if found == Metadata() else found
 
 
@@ -29,6 +32,10 @@ def written(kind: str, profile: bytes) -> Text:
     digits = profile.hex()
     lines = [digits[at : at + 2 * _LINE] for at in range(0, len(digits), 2 * _LINE)]
     return Text(_KEYWORD + kind, "\n".join(["", kind, f"{len(profile):8d}", *lines, ""]))
+
+
+def _kind(keyword: str) -> str:
+    return keyword.removeprefix(_KEYWORD).lower()
 
 
 def _profile(text: str) -> bytes:

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from . import exif
 from .containers import webp_chunk, webp_chunks
-from .metadata import Metadata
+from .metadata import C2PA, Metadata
 
 _HEAD = b"Exif\0\0"  # which some write, though only JPEG needs it
 _PROFILE_FLAG, _ALPHA_FLAG, _EXIF_FLAG, _XMP_FLAG = 1 << 5, 1 << 4, 1 << 3, 1 << 2
@@ -24,7 +24,7 @@ def read(content: bytes) -> Metadata:
         found = replace(found, exif=exif.read_exif(pieces[b"EXIF"].removeprefix(_HEAD)))
         found = found if found.exif is not None else replace(found, lost=("damaged EXIF",))
     if b"C2PA" in pieces:
-        found = replace(found, lost=(*found.lost, "C2PA, which vouches for unchanged files,"))
+        found = replace(found, lost=(*found.lost, C2PA))
     return found
 
 

@@ -572,6 +572,23 @@ def test_metadata_takes_memory_in_proportion_to_the_file(content: bytes) -> None
     assert peak < (256 << 20) + 20 * len(content)
 
 
+def test_texts_beyond_a_thousand_are_named() -> None:
+    texts = [b"a%d\0b" % number for number in range(1500)]
+    for found in (
+        read_metadata(_png(*[(b"tEXt", text) for text in texts])),
+        _jpeg_read(*[_segment(0xFE, text) for text in texts]),
+    ):
+        assert len(found.texts) == 1000
+        assert found.lost == ("texts beyond 1000",)
+
+
+@pytest.mark.parametrize(
+    "head", [b"\x89PNG\r\n\x1a\n", b"\xff\xd8", b"RIFF\0\0\0\0WEBP", b"II*\0", b"BM"]
+)
+def test_the_first_bytes_alone_carry_nothing(head: bytes) -> None:
+    assert read_metadata(head) == Metadata()
+
+
 @pytest.mark.parametrize("seed", range(4))
 def test_damaged_metadata_is_read_or_left_out(
     seed: int, pixels: np.ndarray, rich: Metadata, tmp_path: Path
