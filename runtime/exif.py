@@ -7,7 +7,7 @@ anew, not copied: what was read can then be read again, whatever the file's stru
 from __future__ import annotations
 
 import struct
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -28,6 +28,7 @@ LONG = 4
 PHOTO, GPS, INTEROPERABILITY = 34665, 34853, 40965
 MAKER_NOTE = 37500
 WIDTH, HEIGHT = 256, 257
+_SUBJECT = (37396, 41492)  # in PHOTO: a point, circle or rectangle of the stored picture
 _PIXELS = {40962: 0, 40963: 1}  # in the directory PHOTO: width and height
 _INSIDE = {0: (PHOTO, GPS), PHOTO: (INTEROPERABILITY,)}  # directories within directories
 _CHROMA_POSITION, _CENTRED = 531, 1
@@ -46,7 +47,6 @@ _WORDS = {1: 1, 2: 1, 3: 2, 4: 4, 5: 4, 6: 1, 7: 1, 8: 2, 9: 4, 10: 4, 11: 4, 12
 _SIZES = {type_: size * (2 if type_ in (5, 10) else 1) for type_, size in _WORDS.items()}
 _CENTIMETRES = 2.54  # in an inch
 _MOST_FIELDS = 4096  # of a directory; a directory of more is an attack
-_STAYS = 1 << 16  # where maker notes are put back; EXIF of a JPEG ends before
 
 
 @dataclass(frozen=True)
@@ -134,11 +134,39 @@ def upright(exif: Exif, density: tuple[float, float] | None) -> Exif | None:
         del fields[ORIENTATION]
     if _CHROMA_POSITION in fields:
         fields[_CHROMA_POSITION] = _short(_CENTRED)  # as libjpeg writes
-    x, y, unit = (fields.pop(number, None) for number in _RESOLUTION)
-    if density is None and _numbers(unit) == (1,) and len(_numbers(x)) == len(_numbers(y)) == 2:
-        x, y = (y, x) if (turn or 1) > 4 else (x, y)
-        fields |= dict(zip(_RESOLUTION, (x, y, unit), strict=True))  # of ImageJ's units, say
+    if turn is not None and turn > 1:
+        fields = _subject_turned(fields, turn)
+    resolution = [fields.pop(number, None) for number in _RESOLUTION]
+    lengths = [len(_numbers(value)) for value in resolution]
+    if density is None and lengths == [2, 2, 1] and _numbers(resolution[2]) == (1,):
+        # Of no unit, or of that of ImageJ's description.
+        x, y = _RESOLUTION[:2] if (turn or 1) < 5 else _RESOLUTION[1::-1]
+        for number, value in zip((x, y, RESOLUTION_UNIT), resolution, strict=True):
+            fields |= {} if value is None else {number: value}
     return replace(exif, fields=fields) if fields else None
+
+
+def _subject_turned(fields: dict[int, Value | Fields], turn: int) -> dict[int, Value | Fields]:
+    """Fields whose subject is at its place in the turned picture; without one of unknown place."""
+    photo = fields.get(PHOTO)
+    if not isinstance(photo, Mapping):
+        return fields
+    size = [next(iter(_numbers(photo.get(number))), 0) for number in _PIXELS]
+    turned = dict(photo)
+    for number in _SUBJECT:
+        value = turned.pop(number, None)
+        place = list(_numbers(value))
+        if not isinstance(value, Value) or value.type != SHORT or len(place) not in (2, 3, 4):
+            continue
+        wide, high = size if turn < 5 else size[::-1]
+        x, y, *extent = place if turn < 5 else [*place[1::-1], *place[:1:-1]]
+        x = wide - 1 - x if turn in (2, 3, 6, 7) else x
+        y = high - 1 - y if turn in (3, 4, 7, 8) else y
+        if 0 <= x < wide and 0 <= y < high:
+            data = struct.pack(f"<{len(place)}H", x, y, *extent)
+            turned[number] = Value(SHORT, len(place), data)
+    others = {number: value for number, value in fields.items() if number != PHOTO}
+    return {**others, PHOTO: turned} if turned else others
 
 
 def sized(exif: Exif, width: int, height: int) -> Exif:
@@ -153,49 +181,18 @@ def sized(exif: Exif, width: int, height: int) -> Exif:
     return replace(exif, fields=fields)
 
 
-def with_density(exif: Exif | None, density: tuple[float, float] | None) -> Exif | None:
+def with_density(exif: Exif, density: tuple[float, float] | None) -> Exif:
     """EXIF that tells a resolution in dots per inch; EXIF as it is if that is None."""
     if density is None:
         return exif
-    old = exif or Exif({})
-    return replace(old, fields={**old.fields, **resolution(density)})
-
-
-def resolution(density: tuple[float, float]) -> dict[int, Value]:
-    """The fields of a resolution in dots per inch."""
     x, y = (Value(RATIONAL, 1, struct.pack("<2I", *_ratio(dots))) for dots in density)
-    return {X_RESOLUTION: x, Y_RESOLUTION: y, RESOLUTION_UNIT: _short(2)}
-
-
-def to_bytes(exif: Exif) -> bytes:
-    """EXIF as a TIFF structure."""
-    head = (b"II*\0" if exif.order == "<" else b"MM\0*") + struct.pack(exif.order + "I", 8)
-    return head + _Layout(exif, len(head)).bytes_of(exif.fields)
-
-
-def directory_bytes(fields: Fields, start: int) -> bytes:
-    """A directory and all that is within it, little-endian, for a position of a TIFF file."""
-    return _Layout(Exif(fields), start).bytes_of(fields)
+    told = {X_RESOLUTION: x, Y_RESOLUTION: y, RESOLUTION_UNIT: _short(2)}
+    return replace(exif, fields={**exif.fields, **told})
 
 
 def tells_more(exif: Exif) -> bool:
     """Whether EXIF has more than an orientation that was applied and a resolution."""
     return bool(exif.fields.keys() - {ORIENTATION, *_RESOLUTION})
-
-
-def shortened(exif: Exif, most: int) -> Exif:
-    """EXIF of at most so many bytes, for which the longest values are left out."""
-    if len(to_bytes(exif)) <= most:
-        return exif
-    loose = replace(exif, note_start=0)
-    excess = len(to_bytes(loose)) - most
-    left_out: set[tuple[int, ...]] = set()
-    for size, path in sorted(_sizes(exif.fields, ()), reverse=True):
-        if excess <= 0:
-            break
-        left_out.add(path)
-        excess -= size
-    return replace(loose, fields=_without(exif.fields, (), left_out))
 
 
 def without(exif: Exif, numbers: Collection[int]) -> Exif | None:
@@ -204,21 +201,9 @@ def without(exif: Exif, numbers: Collection[int]) -> Exif | None:
     return replace(exif, fields=fields) if fields else None
 
 
-def _sizes(fields: Fields, path: tuple[int, ...]) -> Iterator[tuple[int, tuple[int, ...]]]:
-    """The bytes that each field takes, at least, and the numbers that lead to it."""
-    for number, value in fields.items():
-        if isinstance(value, Value):
-            yield 12 + (len(value.data) if len(value.data) > 4 else 0), (*path, number)
-        else:
-            yield from _sizes(value, (*path, number))
-
-
-def _without(fields: Fields, path: tuple[int, ...], paths: Collection[tuple[int, ...]]) -> Fields:
-    return {
-        number: value if isinstance(value, Value) else _without(value, (*path, number), paths)
-        for number, value in fields.items()
-        if (*path, number) not in paths
-    }
+def swapped(data: bytes, type_: int) -> bytes:
+    """The bytes of a value of a type in the other byte order."""
+    return np.frombuffer(data, f"u{_WORDS[type_]}").byteswap().tobytes()
 
 
 def _ratio(dots: float) -> tuple[int, int]:
@@ -254,11 +239,7 @@ def _values(directory: Directory, room: int) -> tuple[dict[int, Value | Fields],
 
 
 def _turned(data: bytes, type_: int, directory: Directory) -> bytes:
-    return data if directory.order == "<" else _swapped(data, type_)
-
-
-def _swapped(data: bytes, type_: int) -> bytes:
-    return np.frombuffer(data, f"u{_WORDS[type_]}").byteswap().tobytes()
+    return data if directory.order == "<" else swapped(data, type_)
 
 
 def _numbers(value: Value | Fields | None) -> tuple[int, ...]:
@@ -274,72 +255,3 @@ def _short(number: int) -> Value:
 
 def _long(number: int) -> Value:
     return Value(LONG, 1, struct.pack("<I", number))
-
-
-class _Layout:
-    """Puts directories and their values one behind the other.
-
-    start: position in the file of the first byte.
-    """
-
-    def __init__(self, exif: Exif, start: int) -> None:
-        self._order, self._start = exif.order, start
-        self._content = bytearray()
-        photo = exif.fields.get(PHOTO)
-        self._note_value = photo.get(MAKER_NOTE) if isinstance(photo, Mapping) else None
-        self._note = b""
-        if isinstance(self._note_value, Value) and len(self._note_value.data) > 4:
-            self._note = self._stored(self._note_value)
-        self._note_at = exif.note_start if exif.note_start + len(self._note) < _STAYS else 0
-
-    def bytes_of(self, fields: Fields) -> bytes:
-        """The directory of fields, which comes first, and its values."""
-        self._put_directory(fields)
-        return bytes(self._content)
-
-    def _put_directory(self, fields: Fields) -> int:
-        size = 2 + 12 * len(fields) + 4
-        at = self._put(bytes(size))
-        content = struct.pack(self._order + "H", len(fields))
-        for number in sorted(fields):
-            content += self._entry(number, fields[number])
-        self._content[at - self._start : at - self._start + size] = content + bytes(4)
-        return at
-
-    def _entry(self, number: int, value: Value | Fields) -> bytes:
-        if not isinstance(value, Value):
-            layout = self._order + "HHII"
-            return struct.pack(layout, number, LONG, 1, self._put_directory(value))
-        data = self._stored(value)
-        if len(data) <= 4:
-            place = data.ljust(4, b"\0")
-        else:
-            at = self._put_note() if value is self._note_value else self._put(data)
-            place = struct.pack(self._order + "I", at)
-        return struct.pack(self._order + "HHI", number, value.type, value.count) + place
-
-    def _put(self, data: bytes) -> int:
-        """Append data at an even position, behind the maker note if it would reach into that."""
-        self._content += bytes(self._end % 2)
-        if self._note and self._end <= self._note_at < self._end + len(data):
-            self._put_note()
-            self._content += bytes(self._end % 2)
-        at = self._end
-        self._content += data
-        return at
-
-    def _put_note(self) -> int:
-        """Append the maker note, where it was if there is room, at the first call; its position."""
-        if self._note:
-            self._content += bytes(max(self._note_at - self._end, self._end % 2))
-            self._note_at = self._end
-            self._content += self._note
-            self._note = b""
-        return self._note_at
-
-    def _stored(self, value: Value) -> bytes:
-        return value.data if self._order == "<" else _swapped(value.data, value.type)
-
-    @property
-    def _end(self) -> int:
-        return self._start + len(self._content)

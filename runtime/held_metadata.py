@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import struct
-from dataclasses import fields, replace
+from dataclasses import replace
 
 from .exif import tells_more, without
 from .jpeg_metadata import shortened
-from .metadata import COMMENT, GEO, Metadata
+from .metadata import COMMENT, GEO, NO_METADATA, Metadata
 from .tiff_metadata import fitting
 
 _JPEG = (".jpg", ".jpeg")
@@ -23,7 +23,6 @@ _KINDS = {
     "iptc": ("IPTC", _RICH),
     "photoshop": ("resources of Photoshop", _RICH),
 }
-_DEFAULTS = {field.name: field.default for field in fields(Metadata)}
 # Of sRGB: what every format means without a word.
 _SRGB = {
     b"cICP": (bytes([1, 13, 0, 1]),),
@@ -44,7 +43,7 @@ def held(suffix: str, metadata: Metadata, shape: tuple[int, ...]) -> tuple[Metad
         value = getattr(metadata, name)
         if value and suffix not in holders:
             lost += [words] if name != "exif" or tells_more(value) else []
-            metadata = replace(metadata, **{name: _DEFAULTS[name]})
+            metadata = replace(metadata, **{name: getattr(NO_METADATA, name)})
     exif = metadata.exif
     if exif is not None and suffix not in _TIFF and exif.fields.keys() & GEO:
         lost.append("GeoTIFF")

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
-from . import exif, photoshop
+from . import exif, exif_layout, photoshop
 from .containers import jpeg_segment, jpeg_segments
 from .metadata import C2PA, COMMENT, Metadata, Text, Texts
 
@@ -66,7 +66,7 @@ def shortened(metadata: Metadata) -> tuple[Metadata, list[str]]:
     lost = []
     if metadata.exif is not None:
         whole = exif.with_density(metadata.exif, metadata.density)
-        short = exif.shortened(whole, _ROOM - len(_EXIF))
+        short = exif_layout.shortened(whole, _ROOM - len(_EXIF))
         if short is not whole:
             lost.append("values of EXIF beyond 64 KiB")
             metadata = replace(metadata, exif=short)
@@ -96,7 +96,7 @@ def write(encoded: bytes, metadata: Metadata) -> bytes:
 def _segments(metadata: Metadata) -> Iterator[bytes]:
     if metadata.exif is not None:
         found = exif.with_density(metadata.exif, metadata.density)
-        yield jpeg_segment(_APP1, _EXIF + exif.to_bytes(found))
+        yield jpeg_segment(_APP1, _EXIF + exif_layout.to_bytes(found))
     if metadata.xmp is not None:
         yield jpeg_segment(_APP1, _XMP + metadata.xmp)
     for part in metadata.xmp_extension:

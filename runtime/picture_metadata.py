@@ -6,16 +6,13 @@ be a second decoder in the runtime, and none carries them from one format to ano
 
 from __future__ import annotations
 
-import struct
 from collections.abc import Callable
 from dataclasses import replace
 
-from . import exif, jpeg_metadata, png_metadata, tiff_metadata, webp_metadata, xmp
+from . import bmp_metadata, exif, jpeg_metadata, png_metadata, tiff_metadata, webp_metadata, xmp
 from .containers import JPEG, PNG, is_webp
 from .metadata import NO_METADATA, Metadata
 from .tiff import is_tiff
-
-_BMP_DENSITY, _BMP_END = 38, 46
 
 
 def read_metadata(content: bytes) -> Metadata:
@@ -33,9 +30,8 @@ def read_metadata(content: bytes) -> Metadata:
         found = webp_metadata.read(content)
     elif is_tiff(content):
         return _valid(tiff_metadata.read(content))
-    elif content.startswith(b"BM") and len(content) >= _BMP_END:
-        density = struct.unpack_from("<2I", content, _BMP_DENSITY)
-        return Metadata(density=png_metadata.per_inch(*density))
+    elif content.startswith(b"BM"):
+        found = bmp_metadata.read(content)
     else:
         return NO_METADATA
     return _valid(_turned(found))
@@ -102,13 +98,6 @@ def _write_jpeg(encoded: bytes, metadata: Metadata, shape: tuple[int, ...]) -> b
     return jpeg_metadata.write(encoded, metadata)
 
 
-def _write_bmp(encoded: bytes, metadata: Metadata, shape: tuple[int, ...]) -> bytes:
-    if metadata.density is None:
-        return encoded
-    density = struct.pack("<2I", *png_metadata.per_metre(metadata.density))
-    return b"".join([encoded[:_BMP_DENSITY], density, encoded[_BMP_END:]])
-
-
 _WRITERS: dict[str, Callable[[bytes, Metadata, tuple[int, ...]], bytes]] = {
     ".png": _write_png,
     ".jpg": _write_jpeg,
@@ -116,5 +105,5 @@ _WRITERS: dict[str, Callable[[bytes, Metadata, tuple[int, ...]], bytes]] = {
     ".webp": webp_metadata.write,
     ".tif": tiff_metadata.write,
     ".tiff": tiff_metadata.write,
-    ".bmp": _write_bmp,
+    ".bmp": bmp_metadata.write,
 }

@@ -7,12 +7,12 @@ import zlib
 from collections.abc import Iterator
 from typing import Any
 
-from . import exif, photoshop, raw_profiles
+from . import exif, exif_layout, photoshop, raw_profiles
 from .containers import PNG, png_chunk, png_chunks
 from .inflate import Inflater
 from .metadata import C2PA, Metadata, Text, Texts
+from .metres import per_inch, per_metre
 
-_INCH = 0.0254  # metres
 _XMP = "XML:com.adobe.xmp"
 # Chunks of what colours mean, with their sizes in bytes.
 _COLOR = {b"cICP": 4, b"cHRM": 32, b"gAMA": 4, b"sRGB": 1, b"mDCV": 24, b"cLLI": 8}
@@ -77,21 +77,6 @@ def write(encoded: bytes, metadata: Metadata) -> bytes:
     return b"".join([encoded[:head], *_chunks(metadata), encoded[head:]])
 
 
-def per_metre(density: tuple[float, float]) -> tuple[int, int]:
-    """Dots per metre of dots per inch, as PNG and BMP hold them."""
-    x, y = (max(1, min(round(dots / _INCH), (1 << 31) - 1)) for dots in density)
-    return x, y
-
-
-def per_inch(x: int, y: int) -> tuple[float, float] | None:
-    """Dots per inch of dots per metre; None if there are none.
-
-    A whole number of which those are the dots per metre, rounded, is meant.
-    """
-    dots = [round(n * _INCH) if round(round(n * _INCH) / _INCH) == n else n * _INCH for n in (x, y)]
-    return (dots[0], dots[1]) if x and y else None
-
-
 def _density(data: bytes) -> tuple[float, float] | None:
     x, y, unit = struct.unpack(">2IB", data)
     return per_inch(x, y) if unit == 1 else None
@@ -141,7 +126,9 @@ def _chunks(metadata: Metadata) -> Iterator[bytes]:
     if metadata.density is not None:
         yield png_chunk(b"pHYs", struct.pack(">2IB", *per_metre(metadata.density), 1))
     if metadata.exif is not None:
-        yield png_chunk(b"eXIf", exif.to_bytes(exif.with_density(metadata.exif, metadata.density)))
+        yield png_chunk(
+            b"eXIf", exif_layout.to_bytes(exif.with_density(metadata.exif, metadata.density))
+        )
     if metadata.xmp is not None:  # not compressed, so that programs that know no PNG find it
         yield png_chunk(b"iTXt", _XMP.encode() + bytes(5) + metadata.xmp)
     resources = photoshop.join(metadata.iptc, metadata.photoshop)

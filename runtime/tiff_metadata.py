@@ -7,7 +7,7 @@ import struct
 from collections.abc import Iterator
 from dataclasses import replace
 
-from . import exif, photoshop
+from . import exif, exif_layout, photoshop
 from .exif import Value
 from .metadata import GEO, Metadata
 from .tiff import (
@@ -15,6 +15,7 @@ from .tiff import (
     ICC_PROFILE,
     SHORT,
     UNDEFINED,
+    Directory,
     first_directory,
     with_fields,
 )
@@ -42,10 +43,16 @@ def read(content: bytes) -> Metadata:
         exif=exif.without(found, {exif.WIDTH, exif.HEIGHT, *gone}),
         density=density,
         xmp=page.data(_XMP) or None,
-        iptc=page.data(_IPTC).rstrip(b"\0") or iptc,
+        iptc=_iptc(page) or iptc,
         photoshop=others,
         lost=tuple(dict.fromkeys(gone.values())),
     )
+
+
+def _iptc(page: Directory) -> bytes:
+    """IPTC's bytes, which some writers call numbers of 32 bits, with zeros to fill the last one."""
+    data = page.data(_IPTC)
+    return data.rstrip(b"\0") if data and page.fields[_IPTC].type == exif.LONG else data
 
 
 def _gone(turn: int) -> Iterator[tuple[int, str]]:
@@ -76,15 +83,15 @@ def fitting(metadata: Metadata, shape: tuple[int, ...]) -> tuple[Metadata, list[
 def write(encoded: bytes, metadata: Metadata, shape: tuple[int, ...]) -> bytes:
     """A TIFF file with metadata, of one as OpenCV writes it: little-endian, of one picture."""
     fields: dict[int, Value] = {}
-    found = exif.with_density(metadata.exif, metadata.density)
+    found = exif.with_density(metadata.exif or exif.Exif({}), metadata.density)
     content = [encoded]
     size = len(encoded)
-    for number, value in ({} if found is None else found.fields).items():
+    for number, value in found.fields.items():
         if isinstance(value, Value):
             fields[number] = value
         else:
             content.append(bytes(size % 2))
-            inner = exif.directory_bytes(value, size + size % 2)
+            inner = exif_layout.directory_bytes(value, size + size % 2)
             fields[number] = Value(exif.LONG, 1, struct.pack("<I", size + size % 2))
             size += size % 2 + len(inner)
             content.append(inner)

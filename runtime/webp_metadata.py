@@ -5,7 +5,7 @@ from __future__ import annotations
 import struct
 from dataclasses import replace
 
-from . import exif
+from . import exif, exif_layout
 from .containers import webp_chunk, webp_chunks
 from .metadata import C2PA, Metadata
 
@@ -30,10 +30,10 @@ def read(content: bytes) -> Metadata:
 
 def write(encoded: bytes, metadata: Metadata, shape: tuple[int, ...]) -> bytes:
     """A WebP file with metadata, of one without; its resolution is one of EXIF."""
-    found = exif.with_density(metadata.exif, metadata.density)
-    pieces = {
+    found = exif.with_density(metadata.exif or exif.Exif({}), metadata.density)
+    pieces: dict[bytes, bytes | None] = {
         b"ICCP": metadata.profile,
-        b"EXIF": None if found is None else exif.to_bytes(found),
+        b"EXIF": exif_layout.to_bytes(found) if found.fields else None,
         b"XMP ": metadata.xmp,
     }
     if not any(pieces.values()):

@@ -13,12 +13,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tifffile
-from PIL import Image, IptcImagePlugin
+from PIL import Image, ImageCms, IptcImagePlugin
 from PIL.PngImagePlugin import PngInfo
 from PIL.TiffImagePlugin import IFDRational, ImageFileDirectory_v2
 
 from conftest import Cli
-from hyperguide.exif import Exif, Value, read_exif, to_bytes
+from hyperguide.exif import Exif, Value, read_exif
+from hyperguide.exif_layout import to_bytes
 from hyperguide.held_metadata import held
 from hyperguide.metadata import Metadata, Text
 from hyperguide.picture_metadata import read_metadata
@@ -447,6 +448,25 @@ def test_resolutions_of_a_turned_tiff_follow_the_turn(pixels: np.ndarray, tmp_pa
     assert metadata.density == (200, 100)
 
 
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_the_subject_is_where_it_was_in_the_turned_picture(
+    orientation: int, pixels: np.ndarray, tmp_path: Path
+) -> None:
+    marked = np.zeros_like(pixels)
+    marked[5, 9] = 255
+    exif = camera(orientation)
+    exif.get_ifd(PHOTO)[37396] = (9, 5, 4, 2)  # centre, width, height
+    exif.get_ifd(PHOTO)[41492] = (9, 5)
+    Image.fromarray(marked).save(tmp_path / "in.png", exif=exif)
+    picture, metadata = read_with_metadata(tmp_path / "in.png")
+    write_picture(tmp_path / "out.png", picture, metadata)
+    with Image.open(tmp_path / "out.png") as result:
+        photo = result.getexif().get_ifd(PHOTO)
+    y, x = np.argwhere(picture[..., 0])[0]
+    assert photo[41492] == (x, y)
+    assert photo[37396] == (x, y, *((4, 2) if orientation < 5 else (2, 4)))
+
+
 def test_webp_tells_the_resolution_of_the_picture_not_that_of_its_exif(
     pixels: np.ndarray, tmp_path: Path
 ) -> None:
@@ -646,3 +666,23 @@ def test_odd_exif_is_read_again(name: str, output: str, tmp_path: Path) -> None:
     write_picture(tmp_path / f"out{output}", picture, metadata)
     again = read_with_metadata(tmp_path / f"out{output}")[1]
     assert again == replace(metadata, lost=())
+
+
+def test_the_profile_of_a_bmp_is_kept(pixels: np.ndarray, tmp_path: Path) -> None:
+    """A header of version 5: 124 bytes, with the profile behind the pixels."""
+    profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    rows = b"".join(row.tobytes() for row in pixels[::-1, :, ::-1])
+    assert WIDE % 4 == 0  # rows need no filling
+    head = struct.pack("<IiiHHIIiiII", 124, WIDE, HIGH, 1, 24, 0, len(rows), 11811, 11811, 0, 0)
+    head += (
+        bytes(16) + b"DEBM" + bytes(48) + struct.pack("<4I", 4, 124 + len(rows), len(profile), 0)
+    )
+    body = head + rows + profile
+    content = b"BM" + struct.pack("<I4xI", 14 + len(body), 14 + 124) + body
+    (tmp_path / "in.bmp").write_bytes(content)
+    picture, metadata = read_with_metadata(tmp_path / "in.bmp")
+    np.testing.assert_array_equal(picture, pixels)
+    assert metadata.density == (300, 300)
+    write_picture(tmp_path / "out.png", picture, metadata)
+    with Image.open(tmp_path / "out.png") as result:
+        assert result.info["icc_profile"] == profile
