@@ -52,11 +52,12 @@ def held(suffix: str, metadata: Metadata, shape: tuple[int, ...]) -> tuple[Metad
         color = [name for name, data in metadata.color if data not in _SRGB.get(name, ())]
         if color:
             lost.append(f"{' and '.join(n.decode() for n in color)} of PNG")
-        texts = [text for text in metadata.texts if text.keyword == COMMENT and suffix in _JPEG]
-        dropped = list(dict.fromkeys(t.keyword for t in metadata.texts if t not in texts))
+        kept = {COMMENT} if suffix in _JPEG else set()
+        dropped = dict.fromkeys(t.keyword for t in metadata.texts if t.keyword not in kept)
         if dropped:
-            lost.append(f"text of PNG or JPEG ({_few(dropped)})")
-        metadata = replace(metadata, color=(), texts=tuple(texts))
+            lost.append(f"text of PNG or JPEG ({_few(list(dropped))})")
+        texts = tuple(text for text in metadata.texts if text.keyword in kept)
+        metadata = replace(metadata, color=(), texts=texts)
     unfit: list[str] = []
     if suffix in _JPEG:
         metadata, unfit = shortened(metadata)

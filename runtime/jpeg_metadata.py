@@ -9,7 +9,7 @@ from typing import Any
 
 from . import exif, exif_layout, photoshop
 from .containers import jpeg_segment, jpeg_segments
-from .metadata import C2PA, COMMENT, Metadata, Text, Texts
+from .metadata import C2PA, COMMENT, NOT_SQUARE, Metadata, Text, Texts
 
 _APP0, _APP1, _APP2, _APP11, _APP13, _COM = 0xE0, 0xE1, 0xE2, 0xEB, 0xED, 0xFE
 _READ = frozenset({_APP0, _APP1, _APP2, _APP11, _APP13, _COM})
@@ -32,6 +32,7 @@ def read(content: bytes) -> Metadata:
         data = content[start:stop] if marker in _READ else b""
         if marker == _APP0 and data.startswith(b"JFIF\0") and len(data) >= 12:
             found["density"] = _density(data)
+            lost |= {NOT_SQUARE} if data[7] == 0 and data[8:10] != data[10:12] else set()
         elif marker == _APP1 and data.startswith(_EXIF) and "exif" not in found:
             found["exif"] = exif.read_exif(data[len(_EXIF) :])
             lost |= {"damaged EXIF"} if found["exif"] is None else set()

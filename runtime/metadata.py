@@ -13,6 +13,7 @@ _SPACES = {2: b"GRAY", 3: b"RGB "}
 GEO = frozenset({33550, 33922, 34264, 34735, 34736, 34737, 42112, 42113})
 # Words for what vouches for a file, and would be wrong of another one.
 C2PA = "C2PA, which vouches for unchanged files,"
+NOT_SQUARE = "ratio of pixels that are not square"
 MOST_TEXTS = 1000
 COMMENT = "Comment"  # keyword under which JPEG's comments are kept
 

@@ -211,6 +211,7 @@ def _as_held(
         picture = picture[..., :3]
     if metadata.profile is not None and not metadata.fits(picture.shape):
         space = metadata.profile[16:20].decode("ascii", "replace").strip()
+        space = space if space.isprintable() else "an unknown space"
         lost.append(f"the source's colour profile is for {space}: it was dropped from {path.name}")
         metadata = replace(metadata, profile=None)
     metadata, words = held(suffix, metadata, picture.shape)

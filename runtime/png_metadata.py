@@ -10,15 +10,16 @@ from typing import Any
 from . import exif, exif_layout, photoshop, raw_profiles
 from .containers import PNG, png_chunk, png_chunks
 from .inflate import Inflater
-from .metadata import C2PA, Metadata, Text, Texts
+from .metadata import C2PA, NOT_SQUARE, Metadata, Text, Texts
 from .metres import per_inch, per_metre
 
 _XMP = "XML:com.adobe.xmp"
 # Chunks of what colours mean, with their sizes in bytes.
 _COLOR = {b"cICP": 4, b"cHRM": 32, b"gAMA": 4, b"sRGB": 1, b"mDCV": 24, b"cLLI": 8}
+_PLACES = (b"sCAL", b"pCAL", b"oFFs", b"sTER")  # size, value, place and side of what is seen
 _LONGEST_KEYWORD = 79
 _COMPRESSED = 1024  # bytes from which on a text is compressed
-_READ = {*_COLOR, b"iCCP", b"eXIf", b"pHYs", b"sBIT", b"caBX", b"tEXt", b"zTXt", b"iTXt"}
+_READ = {*_COLOR, *_PLACES, b"iCCP", b"eXIf", b"pHYs", b"sBIT", b"caBX", b"tEXt", b"zTXt", b"iTXt"}
 _DEPTH = 24  # position in the file of the bits per sample, before the type of colours
 _PALETTE = 3  # whose colours have 8 bits
 
@@ -49,10 +50,13 @@ def read(content: bytes) -> Metadata:
             lost |= {"damaged EXIF"} if found["exif"] is None else set()
         elif name == b"pHYs" and len(data) == 9:
             found["density"] = _density(data)
+            lost |= {NOT_SQUARE} if data[8] == 0 and data[:4] != data[4:8] else set()
         elif name == b"sBIT" and any(bits < depth for bits in data[:4]):
             lost.add("number of significant bits, which is not that of the result,")
         elif name == b"caBX":
             lost.add(C2PA)
+        elif name in _PLACES:
+            lost.add(f"{name.decode()} of PNG")
         elif name in (b"tEXt", b"zTXt", b"iTXt"):
             text = _text(name, data, inflater)
             if text is None:
@@ -95,6 +99,8 @@ def _text(name: bytes, data: bytes, inflater: Inflater) -> Text | None:
     if not zero or not 0 < len(keyword) <= _LONGEST_KEYWORD:
         return None
     key = keyword.decode("latin-1")
+    if not key.isprintable():  # it is told to the user
+        return None
     if name == b"tEXt":
         return Text(key, rest.decode("latin-1"))
     if name == b"zTXt":

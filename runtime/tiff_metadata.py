@@ -23,6 +23,7 @@ from .tiff import (
 _DESCRIPTION = 270
 _XMP, _IPTC, _RESOURCES = 700, 33723, 34377
 _LAYERS = 37724
+_MICROSCOPES = (*range(33628, 33632), 34412)  # of MetaMorph and Zeiss, with positions in the file
 # How tifffile begins the description of files: with the shape that it reads them in.
 _SHAPE = re.compile(rb'\s*\{"shape": \[([\d, ]{1,99})\]')
 
@@ -58,6 +59,7 @@ def _iptc(page: Directory) -> bytes:
 def _gone(turn: int) -> Iterator[tuple[int, str]]:
     """Numbers of fields that are not true of the result, and words for them."""
     yield _LAYERS, "layers of Photoshop, which show the old picture,"
+    yield from ((number, "fields of a microscope's file") for number in _MICROSCOPES)
     if turn > 1:
         yield from (
             (number, "GeoTIFF, which is for the picture before its turn,") for number in GEO

@@ -79,7 +79,7 @@ def test_other_sources_become_jpeg_with_a_colour_for_each_pixel(
 def test_jpeg_of_inks_becomes_jpeg_with_a_colour_for_each_pixel(
     stripes: np.ndarray, tmp_path: Path
 ) -> None:
-    Image.fromarray(stripes).convert("CMYK").save(tmp_path / "in.jpg", subsampling=2)
+    Image.fromarray(stripes).convert("CMYK").save(tmp_path / "in.jpg")
     write_picture(tmp_path / "out.jpg", *read_with_metadata(tmp_path / "in.jpg"))
     assert factors(tmp_path / "out.jpg") == SAMPLINGS["4:4:4"]
 

@@ -535,15 +535,21 @@ def test_what_is_too_long_for_jpeg_is_named(
         (_png((b"tEXt", b"Raw profile type exif\0\nexif\n 9\n00")), "damaged EXIF profile"),
         (_png((b"iTXt", b"XML:com.adobe.xmp" + bytes(5) + b"a\0b")), "damaged XMP"),
         (_png((b"caBX", b"jumb")), "C2PA"),
+        (_png((b"pHYs", struct.pack(">2IB", 2, 1, 0))), "pixels that are not square"),
+        (_png((b"sCAL", b"\1" + b"0.001\0" + b"0.001")), "sCAL of PNG"),
+        (_png((b"tEXt", b"\x1b[2J\0escape")), "damaged or too long text"),
     ],
 )
-def test_damaged_metadata_is_named(content: bytes, words: str, tmp_path: Path) -> None:
+def test_damaged_metadata_and_what_no_result_has_is_named(
+    content: bytes, words: str, tmp_path: Path
+) -> None:
     (tmp_path / "in.png").write_bytes(content)
     picture, metadata = read_with_metadata(tmp_path / "in.png")
     notes = write_picture(tmp_path / "out.png", picture, metadata)
     assert len(notes) == 1
     assert words in notes[0]
     assert "out.png" in notes[0]
+    assert notes[0].isprintable()
 
 
 def _exif_of(entries: list[bytes], tail: bytes = b"") -> bytes:
@@ -600,6 +606,15 @@ def test_texts_beyond_a_thousand_are_named() -> None:
     ):
         assert len(found.texts) == 1000
         assert found.lost == ("texts beyond 1000",)
+
+
+def test_a_profile_of_an_unprintable_space_is_named_in_printable_words(
+    pixels: np.ndarray, tmp_path: Path
+) -> None:
+    profile = bytes(16) + b"\x1b[2J" + bytes(16) + b"acsp" + bytes(88)
+    (note,) = write_picture(tmp_path / "out.png", pixels, Metadata(profile=profile))
+    assert note.isprintable()
+    assert "colour profile is for an unknown space" in note
 
 
 @pytest.mark.parametrize(
