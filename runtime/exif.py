@@ -30,6 +30,7 @@ MAKER_NOTE = 37500
 WIDTH, HEIGHT = 256, 257
 _SUBJECT = (37396, 41492)  # in PHOTO: a point, circle or rectangle of the stored picture
 _PIXELS = {40962: 0, 40963: 1}  # in the directory PHOTO: width and height
+_POINTERS = (PHOTO, GPS, INTEROPERABILITY)
 _INSIDE = {0: (PHOTO, GPS), PHOTO: (INTEROPERABILITY,)}  # directories within directories
 _CHROMA_POSITION, _CENTRED = 531, 1
 # Fields of the first directory that tell how pixels are stored, by their numbers in TIFF 6.0 and
@@ -81,15 +82,16 @@ class Exif:
 
 
 def read_exif(content: bytes) -> Exif | None:
-    """The fields of a TIFF structure, without those that are damaged; None if no field is left.
+    """The fields of a TIFF structure; None if there are none.
 
-    Only the first directory and those within it are read, thus no thumbnail.
+    Those that are damaged are left out, and those that are not true of another file. Only the
+    first directory and those within it are read, thus no thumbnail.
     """
     first = first_directory(content)
     if first is None:
         return None
     room = len(content)  # values that overlap are attacks
-    fields, room = _values(first, room)
+    fields, room = _values(first, room, _OF_THE_FILE)
     note_start = 0
     for outer, numbers in _INSIDE.items():
         directory = first if outer == 0 else _directory(first, outer)
@@ -97,7 +99,7 @@ def read_exif(content: bytes) -> Exif | None:
             inner = _directory(directory, number)
             if inner is None:
                 continue
-            values, room = _values(inner, room)
+            values, room = _values(inner, room, frozenset())
             if number == PHOTO and MAKER_NOTE in values:
                 note_start = inner.fields[MAKER_NOTE].start
             if values and outer == 0:
@@ -123,11 +125,11 @@ def density_of(exif: Exif) -> tuple[float, float] | None:
 
 
 def upright(exif: Exif, density: tuple[float, float] | None) -> Exif | None:
-    """EXIF that is true of a picture turned as it says, in whatever file; None if none is left.
+    """EXIF that is true of a picture turned as it says; None if no field is left.
 
     density: of the picture. If it is known, EXIF's own is left out: see `with_density`.
     """
-    fields = {number: exif.fields[number] for number in exif.fields.keys() - _OF_THE_FILE}
+    fields = dict(exif.fields)
     turn = orientation_of(exif)
     fields |= {ORIENTATION: _short(1)}
     if turn is None:
@@ -222,14 +224,16 @@ def _directory(outer: Directory | None, number: int) -> Directory | None:
     return read_directory(outer.content, at) if outer is not None and at else None
 
 
-def _values(directory: Directory, room: int) -> tuple[dict[int, Value | Fields], int]:
+def _values(
+    directory: Directory, room: int, left_out: Collection[int]
+) -> tuple[dict[int, Value | Fields], int]:
     """The fields of a directory, of at most so many bytes, and how many are left."""
     found: dict[int, Value | Fields] = {}
     for number, place in directory.fields.items():
         size = place.count * _SIZES.get(place.type, 0)
         if len(found) == _MOST_FIELDS:
             break
-        if number in (PHOTO, GPS, INTEROPERABILITY) or not 0 < size <= room:
+        if number in _POINTERS or number in left_out or not 0 < size <= room:
             continue
         data = directory.data(number)
         if len(data) == size:

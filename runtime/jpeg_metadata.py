@@ -46,8 +46,11 @@ def read(content: bytes) -> Metadata:
             lost.add(C2PA)
         elif marker == _APP13 and data.startswith(photoshop.HEAD):
             resources.append(data[len(photoshop.HEAD) :])
-        elif marker == _COM and data.strip(b"\0"):
-            texts.add(Text(COMMENT, _text(data.rstrip(b"\0"))))
+        elif marker == _COM and (comment := data.strip(b"\0")):
+            if b"\0" in comment:
+                lost.add("damaged comment")
+            else:
+                texts.add(Text(COMMENT, _text(comment)))
         elif marker in _FRAMES:
             found["sampling"] = _sampling(content[start:stop])
     iptc, others = photoshop.split(b"".join(resources))
@@ -91,7 +94,8 @@ def write(encoded: bytes, metadata: Metadata) -> bytes:
         x, y = (max(1, min(round(dots), 65535)) for dots in metadata.density)
         density = struct.pack(">B2H", 1, x, y)
         encoded = b"".join([encoded[: start + 7], density, encoded[start + 12 :]])
-    return b"".join([encoded[:stop], *_segments(metadata), encoded[stop:]])
+    segments = list(_segments(metadata))
+    return b"".join([encoded[:stop], *segments, encoded[stop:]]) if segments else encoded
 
 
 def _segments(metadata: Metadata) -> Iterator[bytes]:

@@ -78,7 +78,8 @@ def read(content: bytes) -> Metadata:
 def write(encoded: bytes, metadata: Metadata) -> bytes:
     """A PNG file with metadata, of one without."""
     head = len(PNG) + 25  # the chunk IHDR comes first
-    return b"".join([encoded[:head], *_chunks(metadata), encoded[head:]])
+    chunks = list(_chunks(metadata))
+    return b"".join([encoded[:head], *chunks, encoded[head:]]) if chunks else encoded
 
 
 def _density(data: bytes) -> tuple[float, float] | None:
@@ -96,24 +97,20 @@ def _hidden(text: Text) -> Metadata:
 def _text(name: bytes, data: bytes, inflater: Inflater) -> Text | None:
     """The text of a chunk; None if it is damaged."""
     keyword, zero, rest = data.partition(b"\0")
-    if not zero or not 0 < len(keyword) <= _LONGEST_KEYWORD:
-        return None
     key = keyword.decode("latin-1")
-    if not key.isprintable():  # it is told to the user
-        return None
-    if name == b"tEXt":
-        return Text(key, rest.decode("latin-1"))
+    if not zero or not 0 < len(key) <= _LONGEST_KEYWORD or not key.isprintable():
+        return None  # keywords are told to the user
+    compressed, code, language, translated, packed = name == b"zTXt", "latin-1", b"", b"", rest
     if name == b"zTXt":
-        plain = inflater.inflate(rest[1:]) if rest[:1] == b"\0" else None
-        return None if plain is None else Text(key, plain.decode("latin-1"))
-    compressed, language, translated, packed = _international(rest)
+        packed = rest[1:]  # behind the method
+    elif name == b"iTXt":
+        code = "utf-8"
+        compressed, language, translated, packed = _international(rest)
     text = inflater.inflate(packed) if compressed else packed
+    if text is None or b"\0" in text:
+        return None
     try:
-        return (
-            None
-            if text is None
-            else Text(key, text.decode(), language.decode(), translated.decode())
-        )
+        return Text(key, text.decode(code), language.decode(), translated.decode())
     except UnicodeDecodeError:
         return None
 

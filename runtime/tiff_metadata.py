@@ -32,8 +32,9 @@ def read(content: bytes) -> Metadata:
     """What the first picture of a TIFF file carries, turned as OpenCV turns its pixels."""
     page = first_directory(content)
     found = exif.read_exif(content)
-    if page is None or found is None:
+    if page is None:
         return Metadata()
+    found = found or exif.Exif({})
     density, turn = exif.density_of(found), exif.orientation_of(found) or 1
     if density is not None and turn > 4:
         density = density[1], density[0]
