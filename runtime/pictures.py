@@ -4,22 +4,24 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import cv2
 import numpy as np
 
 from .atomic import write_atomically
 from .errors import HyperguideError
 from .file_content import read_content
-from .memory import lacks_memory, memory_for
+from .held_metadata import held
+from .memory import memory_for
+from .metadata import NO_METADATA, Metadata
 from .orientation import upright
 from .paths import find_files
 from .picture_decoding import decode
+from .picture_encoding import encode
 from .picture_header import check_memory, read_header
-from .picture_metadata import NO_METADATA, Metadata, add_metadata, read_metadata
+from .picture_metadata import add_metadata, read_metadata
 
 
 @dataclass(frozen=True)
@@ -28,13 +30,11 @@ class _Format:
 
     depths: dtypes of the samples.
     alpha: whether it holds transparency.
-    profile: whether it holds a colour profile.
     longest: side in pixels that its library writes.
     """
 
     depths: tuple[str, ...]
     alpha: bool
-    profile: bool = True
     longest: int = (1 << 31) - 1
 
 
@@ -43,7 +43,7 @@ _FORMATS = {
     ".tif": _Format(("uint8", "uint16", "float32"), True),
     ".tiff": _Format(("uint8", "uint16", "float32"), True),
     ".webp": _Format(("uint8",), True, longest=16383),
-    ".bmp": _Format(("uint8",), False, profile=False),
+    ".bmp": _Format(("uint8",), False),
     ".jpg": _Format(("uint8",), False, longest=65500),
     ".jpeg": _Format(("uint8",), False, longest=65500),
 }
@@ -84,22 +84,24 @@ def write_picture(
     path: Path,
     picture: np.ndarray,
     metadata: Metadata = NO_METADATA,
+    quality: int | None = None,
     through_links: bool = True,
 ) -> list[str]:
     """Write a picture atomically in the format of the name's suffix.
 
     picture: gray (H, W), RGB or RGBA; what the format cannot hold is converted.
     metadata: written as far as the format holds it.
+    quality: 1 to 100, of JPEG and WebP; None takes 95 for JPEG and writes WebP without loss.
     through_links: see `write_atomically`.
-    Returns a sentence for each thing that was lost on the way: bit depth, transparency, colour
-    profile. Raises HyperguideError if the format cannot hold the picture or the file cannot be
-    written.
+    Returns a sentence for each thing that was lost on the way: bit depth, transparency, metadata.
+    Raises HyperguideError if the format cannot hold the picture or the file cannot be written.
     """
     suffix = check_suffix(path)
     check_size(path, picture.shape)
     with memory_for(f"writing {path}"):
         picture, metadata, lost = _as_held(path, picture, metadata)
-        data = add_metadata(suffix, _encode(path, suffix, picture), metadata, picture.shape)
+        encoded = encode(path, suffix, picture, quality, metadata.sampling)
+        data = add_metadata(suffix, encoded, metadata, picture.shape)
     write_atomically(path, lambda temporary: _write(temporary, data), through_links)
     return lost
 
@@ -159,30 +161,22 @@ def _as_held(
     if picture.ndim == 3 and picture.shape[2] == 4 and not format_.alpha:
         lost.append(f"{suffix} holds no transparency: it was dropped from {path.name}")
         picture = picture[..., :3]
-    if metadata.profile is not None and not format_.profile:
-        lost.append(f"{suffix} holds no colour profile: it was dropped from {path.name}")
-    elif metadata.profile is not None and not metadata.fits(picture.shape):
+    if metadata.profile is not None and not metadata.fits(picture.shape):
         space = metadata.profile[16:20].decode("ascii", "replace").strip()
+        space = space if space.isprintable() else "an unknown space"
         lost.append(f"the source's colour profile is for {space}: it was dropped from {path.name}")
         metadata = replace(metadata, profile=None)
+    metadata, words = held(suffix, metadata, picture.shape)
+    if words:
+        dropped = "it was" if len(words) == 1 else "they were"
+        lost.append(f"{suffix} holds no {_listed(words)}: {dropped} dropped from {path.name}")
+    if metadata.lost:
+        lost.append(f"the source's {_listed(metadata.lost)} cannot be kept in {path.name}")
     return picture, metadata, lost
 
 
-def _encode(path: Path, suffix: str, picture: np.ndarray) -> bytes:
-    if picture.ndim == 3:
-        code = cv2.COLOR_RGBA2BGRA if picture.shape[2] == 4 else cv2.COLOR_RGB2BGR
-        picture = cv2.cvtColor(picture, code)
-    quality = [cv2.IMWRITE_JPEG_QUALITY, 95] if suffix in (".jpg", ".jpeg") else []
-    try:
-        encoded, data = cv2.imencode(suffix, picture, quality)
-    except cv2.error as error:
-        if lacks_memory(error):
-            raise
-        encoded = False
-    if not encoded:
-        raise HyperguideError(f"OpenCV cannot encode {path}: choose another format, .png say.")
-    del picture  # of a large one every copy counts
-    return data.tobytes()
+def _listed(words: Sequence[str]) -> str:
+    return " or ".join(part for part in (", ".join(words[:-1]), words[-1]) if part)
 
 
 def _write(path: Path, data: bytes) -> None:

@@ -157,3 +157,23 @@ def _read_directory(
         if type_ in _BYTES:
             fields.setdefault(number, Field(type_, values, start))
     return Directory(content, order, fields, link)
+
+
+def read_directory(content: bytes, at: int) -> Directory | None:
+    """The directory at a position of a TIFF structure; None if it is damaged."""
+    big = b"+" in content[2:4]
+    try:
+        return _read_directory(content, _ORDERS[content[:2]], big, at)
+    except (struct.error, OverflowError):  # the content ends before the directory does
+        return None
+
+
+def first_directory(content: bytes) -> Directory | None:
+    """The first directory of a TIFF structure; None if there is none, or it is damaged."""
+    if not is_tiff(content):
+        return None
+    order, big = _ORDERS[content[:2]], b"+" in content[2:4]
+    place = content[8:16] if big else content[4:8]
+    if len(place) != (8 if big else 4):
+        return None
+    return read_directory(content, int.from_bytes(place, "little" if order == "<" else "big"))

@@ -87,6 +87,11 @@ Examples:
     "--kernel", type=Path, help="Of the blur: .png, .txt, .dlm or .npy; for models that deblur."
 )
 @click.option("--save-guidance", type=NameType(), metavar="DIR", help="Also write the maps.")
+@click.option(
+    "--quality",
+    type=click.IntRange(1, 100),
+    help="Of JPEG and WebP, 100 is best.  [default: JPEG 95, WebP without loss]",
+)
 @click.option("--device", type=DeviceType(), default="auto", show_default=True)
 @click.option("--strict", is_flag=True, help="Refuse a GPU that leaves steps to the CPU.")
 @click.option("--trust", is_flag=True, help="Load a TensorRT engine that somebody else built.")
@@ -120,6 +125,7 @@ def enhance(
     mask: Path | None,
     kernel: Path | None,
     save_guidance: Path | None,
+    quality: int | None,
     device: Device,
     strict: bool,
     trust: bool,
@@ -171,6 +177,7 @@ def enhance(
             None if guidance is None else read_map(guidance, enhancer.info.guidance, max_memory),
             guidance_scale,
             None if kernel is None else read_kernel(kernel),
+            quality,
         )
         if len(jobs) == 1 and jobs[0].source == sources[0]:
             _enhance_one(enhancer, jobs[0], dials, Path(output), force, resume)

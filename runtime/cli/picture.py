@@ -13,8 +13,8 @@ from hyperguide.dials import resized
 from hyperguide.enhancer import Dial, Enhancer
 from hyperguide.errors import HyperguideError
 from hyperguide.guidance_files import encode_map, false_color
+from hyperguide.metadata import NO_METADATA, Metadata
 from hyperguide.paths import make_folder
-from hyperguide.picture_metadata import NO_METADATA, Metadata
 from hyperguide.pictures import check_size, read_with_metadata, write_picture
 from hyperguide.result import Result
 
@@ -29,6 +29,7 @@ class Dials:
 
     mask: shape (H, W), multiplies the strength; None leaves it alone.
     guidance: None lets the network predict.
+    quality: of JPEG and WebP files; see `write_picture`.
     """
 
     strength: float
@@ -36,6 +37,7 @@ class Dials:
     guidance: Dial | None
     guidance_scale: float
     kernel: np.ndarray | None
+    quality: int | None = None
 
 
 @dataclass(frozen=True)
@@ -131,7 +133,8 @@ class Work:
             self._write(job.maps[1], false_color(result.guidance, meaning))
         elif job.maps:
             notes.append(f"No map of {job.source} was written: at strength 0 none is computed.")
-        notes += self._write(job.output, result.image, enhanced.metadata)
+        quality = self.dials.quality
+        notes += self._write(job.output, result.image, enhanced.metadata, quality)
         if self.journal is not None and enhanced.source is not None:
             self.journal.add(job, enhanced.source)
         return notes
@@ -153,9 +156,13 @@ class Work:
         self._refuse_existing(job)
 
     def _write(
-        self, path: Path, picture: np.ndarray, metadata: Metadata = NO_METADATA
+        self,
+        path: Path,
+        picture: np.ndarray,
+        metadata: Metadata = NO_METADATA,
+        quality: int | None = None,
     ) -> list[str]:
-        return write_picture(path, picture, metadata, through_links=path == self.named)
+        return write_picture(path, picture, metadata, quality, path == self.named)
 
 
 def _fit(what: str, values: np.ndarray, size: tuple[int, int], notes: list[str]) -> np.ndarray:
