@@ -164,7 +164,7 @@ def test_a_run_is_not_resumed_with_another_quality(
     (tmp_path / "in" / "b.jpg").write_bytes(b"no picture")
     more = (tmp_path / "in", tmp_path / "out", "-s", 0, "--quality")
     with pytest.MonkeyPatch.context() as patch:  # a run that ends before it is over
-        patch.setattr("hyperguide.cli.folders.end", lambda folder: None)
+        patch.setattr("hyperguide.cli.resume.Journal.end", lambda journal: None)
         enhance(quick_cli, *more, 40)
     record = (tmp_path / "out" / NAME).read_bytes()
     fails(enhance(quick_cli, *more, 50, "--resume"), "had another quality")
