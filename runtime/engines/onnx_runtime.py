@@ -14,7 +14,7 @@ import numpy as np
 
 from hyperguide.arrays import GpuArray
 from hyperguide.engine_file import cache_folder, digest
-from hyperguide.errors import HyperguideError, UnavailableError
+from hyperguide.errors import RejectedError, UnavailableError
 from hyperguide.model_file import ENHANCED, GUIDANCE, IMAGE, ModelFile
 from hyperguide.paths import make_folder
 
@@ -83,7 +83,10 @@ class _OnnxRuntime:
         except Exception as error:  # onnxruntime's own classes are private
             reason = _PLACE.sub("", str(error).splitlines()[0].strip())
             if self._provider == _CPU:
-                raise HyperguideError(f"ONNX Runtime rejects {self._path}: {reason}") from error
+                raise RejectedError(
+                    f"ONNX Runtime rejects {self._path}: {reason.rstrip('.')}; export or download "
+                    "it again."
+                ) from error
             raise UnavailableError(f"{self.name} does not start: {reason}") from error
         if self._provider not in session.get_providers():
             raise UnavailableError(
