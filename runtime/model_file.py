@@ -32,6 +32,7 @@ import numpy as np
 from .atomic import write_atomically
 from .errors import HyperguideError
 from .graph_check import check_graph
+from .graph_size import check_size
 from .model_info import PREFIX, ModelInfo
 from .onnx_messages import (
     INITIALIZER,
@@ -42,6 +43,7 @@ from .onnx_messages import (
     with_graph,
 )
 from .onnx_outline import FLOAT, UINT8, Outline, read_outline
+from .pixels import next_multiple
 from .protobuf import MalformedError, fields, message, submessage, text, without
 from .whole_file import read_whole
 
@@ -59,6 +61,7 @@ GUIDANCE = "guidance"
 # Field numbers of onnx.proto.
 _TENSOR_NAME, _INPUT_NAME = 8, 1
 
+_TRIED = 64  # side of a picture that a graph's sizes are followed for
 _LARGEST_FILE = 1 << 31  # what protocol buffers can hold
 
 
@@ -84,6 +87,18 @@ class ModelFile:
         The stored digests themselves are left out of the metadata's.
         """
         return digests(self.content)
+
+    @cached_property
+    def excess(self) -> str:
+        """Why its graph takes memory or work out of proportion to a picture; empty if not so."""
+        info = self.info
+        sides = (next_multiple(side, info.size_multiple) for side in (_TRIED, _TRIED + 1))
+        shape = (*sides, info.channels) if info.io == "uint8" else (info.channels, *sides)
+        try:
+            check_size(read_outline(self.content), {IMAGE: (1, *shape)})
+        except MalformedError as error:
+            return str(error)
+        return ""
 
     def with_inputs(self, names: Collection[str] = (*DIALS, KERNEL)) -> bytes:
         """The file with dials or kernel as inputs that must be given.

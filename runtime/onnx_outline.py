@@ -69,7 +69,7 @@ _SIDE: Schema = {1: number(), 2: block(), 3: block()}
 
 # Types of tensors, as numpy has them.
 FLOAT, UINT8 = 1, 2
-_TYPES = {
+TYPES = {
     **{FLOAT: "<f4", UINT8: "u1", 3: "i1", 4: "<u2", 5: "<i2", 6: "<i4", 7: "<i8", 9: "?"},
     **{10: "<f2", 11: "<f8", 12: "<u4", 13: "<u8"},
 }
@@ -88,15 +88,16 @@ class Tensor:
 
     def array(self) -> np.ndarray:
         """The values, read-only."""
-        return np.frombuffer(self.raw, _TYPES[self.kind]).reshape(self.shape)
+        return np.frombuffer(self.raw, TYPES[self.kind]).reshape(self.shape)
 
 
 @dataclass(frozen=True)
 class Attribute:
-    """What is fixed of a node. numbers: those of whole numbers; tensor: of a constant."""
+    """What is fixed of a node. numbers: the whole ones; word: a string; tensor: of a constant."""
 
     name: str
     numbers: tuple[int, ...]
+    word: bytes
     tensor: Tensor | None
 
 
@@ -185,7 +186,8 @@ def _attribute(item: memoryview) -> Attribute:
     _texts(parts, 13)
     numbers = tuple(map(_signed, parts.get(3, []) + parts.get(8, [])))
     tensor = _tensor(parts[5][0]) if 5 in parts else None
-    return Attribute(_text(parts, 1), numbers, tensor)
+    word = bytes(parts[4][0]) if 4 in parts else b""
+    return Attribute(_text(parts, 1), numbers, word, tensor)
 
 
 def _tensor(item: memoryview) -> Tensor:
@@ -198,12 +200,12 @@ def _tensor(item: memoryview) -> Tensor:
         raise MalformedError(_ELSEWHERE)
     kind = parts.get(2, [0])[0]
     shape = tuple(map(_signed, parts.get(1, [])))
-    if kind not in _TYPES:
+    if kind not in TYPES:
         raise MalformedError(f"the tensor '{name}' is of a type that no export writes")
     if len(shape) > _MOST_DIMENSIONS or any(side < 0 for side in shape):
         raise MalformedError(f"the tensor '{name}' has no valid shape")
     raw = parts[9][0] if 9 in parts else memoryview(b"")
-    if len(raw) != math.prod(shape) * np.dtype(_TYPES[kind]).itemsize:
+    if len(raw) != math.prod(shape) * np.dtype(TYPES[kind]).itemsize:
         raise MalformedError(f"the tensor '{name}' has not as many values as its shape says")
     return Tensor(name, kind, shape, raw)
 

@@ -50,7 +50,11 @@ def seal_breaks(model: ModelFile | EngineFile) -> list[str]:
 
 
 def refuse_changed(model: ModelFile | EngineFile) -> None:
-    """Raise HyperguideError unless the file is what was exported, and has its dials."""
+    """Raise HyperguideError unless the file is what was exported.
+
+    Somebody can seal what no export wrote: so also if it lacks dials, or takes memory or work out
+    of proportion to a picture.
+    """
     broken = seal_breaks(model)
     if broken:
         raise HyperguideError(
@@ -58,11 +62,18 @@ def refuse_changed(model: ModelFile | EngineFile) -> None:
             "again and leave it as it is, since programs that simplify, quantise or edit ONNX "
             "files take away its dials or its seal."
         )
+    if not isinstance(model, ModelFile):
+        return
     missing = [name for name in DIALS if name not in model.inputs]
-    if missing and isinstance(model, ModelFile):
+    if missing:
         raise HyperguideError(
             f"{model.path} lacks the input '{missing[0]}', which a program that simplifies ONNX "
             "files may have taken away: export it again and leave it as it is."
+        )
+    if model.excess:
+        raise HyperguideError(
+            f"{model.path} is damaged or not as it was exported ({model.excess}): export or "
+            "download it again."
         )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 from collections.abc import Callable
@@ -21,6 +22,7 @@ from hyperguide.engines import OnnxRuntimeCpu, OpenVino
 from hyperguide.engines.byte_graph import of_bytes
 from hyperguide.errors import HyperguideError
 from hyperguide.golden import Golden, read_golden
+from hyperguide.graph_size import shapes
 from hyperguide.model_file import read_model_file, replace_info
 from hyperguide.onnx_outline import read_outline
 from hyperguide.protobuf import submessage, varint_field
@@ -157,21 +159,6 @@ def _reads_nothing(model: onnx.ModelProto) -> None:
     model.graph.node[0].input[0] = "imagine"
 
 
-def _asks_for_much(operator: str, sizes: Any) -> Change:
-    def change(model: onnx.ModelProto) -> None:
-        model.graph.initializer.append(tensor("sizes", sizes, np.int64))
-        model.graph.node.insert(0, helper.make_node(operator, ["gain", "sizes"], ["much"]))
-
-    return change
-
-
-def _wide_border(model: onnx.ModelProto) -> None:
-    node = helper.make_node(
-        "AveragePool", ["image"], ["pooled"], kernel_shape=[1, 1], pads=[1 << 20] * 4
-    )
-    model.graph.node.insert(0, node)
-
-
 def _bytes_of_picture(model: onnx.ModelProto) -> None:
     nodes = [helper.make_node("Cast", ["image"], ["enhanced"], to=TensorProto.UINT8)]
     replace_node(model, "enhanced", nodes)
@@ -199,10 +186,6 @@ HARMFUL: dict[str, tuple[Change, str]] = {
     "typed values": (_typed_values, "plain bytes"),
     "made twice": (_made_twice, "'enhanced' twice"),
     "reads nothing": (_reads_nothing, "'imagine'"),
-    "expand": (_asks_for_much("Expand", [1 << 20, 1 << 20, 1, 1]), "too large a result"),
-    "tile": (_asks_for_much("Tile", [1, 1, 1 << 20, 1]), "too large a result"),
-    "pad": (_asks_for_much("Pad", [0, 0, 0, 0, 0, 0, 1 << 40, 0]), "too large a result"),
-    "border": (_wide_border, "'pads'"),
     "bytes of a picture of floats": (_bytes_of_picture, "another type"),
 }
 
@@ -223,6 +206,131 @@ def test_no_engine_sees_a_file_that_no_export_writes(
         with pytest.raises(HyperguideError, match=word) as error:
             read()
         assert "again" in str(error.value)
+
+
+def _asks_for_much(operator: str, sizes: Any) -> Change:
+    def change(model: onnx.ModelProto) -> None:
+        model.graph.initializer.append(tensor("sizes", sizes, np.int64))
+        model.graph.node.insert(0, helper.make_node(operator, ["gain", "sizes"], ["much"]))
+
+    return change
+
+
+def _doubled(count: int) -> Change:
+    """Steps that each put a tensor behind itself."""
+
+    def change(model: onnx.ModelProto) -> None:
+        names = ["image", *(f"double{i}" for i in range(count))]
+        model.graph.node.extend(
+            helper.make_node("Concat", [a, a], [b], axis=3) for a, b in itertools.pairwise(names)
+        )
+
+    return change
+
+
+def _every_pixel_with_every_other(model: onnx.ModelProto) -> None:
+    flat = tensor("flat", [1, 1, -1, 1], np.int64), tensor("lying", [1, 1, 1, -1], np.int64)
+    model.graph.initializer.extend(flat)
+    model.graph.node.extend(
+        [
+            helper.make_node("Reshape", ["image", "flat"], ["a"]),
+            helper.make_node("Reshape", ["image", "lying"], ["b"]),
+            helper.make_node("Mul", ["a", "b"], ["c"]),
+            helper.make_node("Concat", ["c", "c"], ["d"], axis=0),
+            helper.make_node("Concat", ["d", "d"], ["e"], axis=0),
+        ]
+    )
+
+
+def _computed_size(model: onnx.ModelProto) -> None:
+    """2^48, squared out of 64 three times."""
+    model.graph.initializer.append(tensor("64", [64], np.int64))
+    names = ["64", "square0", "square1", "square2"]
+    model.graph.node.extend(
+        helper.make_node("Mul", [a, a], [b]) for a, b in itertools.pairwise(names)
+    )
+    model.graph.node.append(helper.make_node("ConstantOfShape", ["square2"], ["zeros"]))
+
+
+def _size_out_of_the_picture(model: onnx.ModelProto) -> None:
+    whole = helper.make_node("Cast", ["image"], ["whole"], to=TensorProto.INT64)
+    model.graph.initializer.append(tensor("list", [-1], np.int64))
+    model.graph.node.extend(
+        [
+            whole,
+            helper.make_node("Reshape", ["whole", "list"], ["sizes"]),
+            helper.make_node("Expand", ["gain", "sizes"], ["much"]),
+        ]
+    )
+
+
+def _long_work(model: onnx.ModelProto) -> None:
+    """One convolution's weights, used a thousand times."""
+    model.graph.initializer.append(tensor("w", np.ones((64, 64, 9, 9))))
+    model.graph.initializer.append(tensor("in", np.ones((64, 1, 1, 1))))
+    names = [f"wide{i}" for i in range(1000)]
+    model.graph.node.append(helper.make_node("Conv", ["image", "in"], [names[0]]))
+    model.graph.node.extend(
+        helper.make_node("Conv", [a, "w"], [b], pads=[4] * 4) for a, b in itertools.pairwise(names)
+    )
+
+
+def _wide_border(model: onnx.ModelProto) -> None:
+    node = helper.make_node(
+        "AveragePool", ["image"], ["pooled"], kernel_shape=[1, 1], pads=[1 << 20] * 4
+    )
+    model.graph.node.insert(0, node)
+
+
+GREEDY: dict[str, Change] = {
+    "expand": _asks_for_much("Expand", [1 << 20, 1 << 20, 1, 1]),
+    "tile": _asks_for_much("Tile", [1, 1, 1 << 30, 1]),
+    "pad": _asks_for_much("Pad", [0, 0, 0, 0, 0, 0, 1 << 40, 0]),
+    "border": _wide_border,
+    "doubled": _doubled(30),
+    "every pixel with every other": _every_pixel_with_every_other,
+    "computed size": _computed_size,
+    "size out of the picture": _size_out_of_the_picture,
+    "long work": _long_work,
+}
+
+
+@pytest.mark.parametrize("greed", GREEDY)
+def test_a_graph_that_takes_far_more_than_its_picture_is_never_run(
+    greed: str, tmp_path: Path
+) -> None:
+    model = tiny_model()
+    GREEDY[greed](model)
+    path = write(tmp_path / "model.onnx", model)
+    with pytest.raises(HyperguideError, match=r"too (large a result|much)|unknown|known size"):
+        hyperguide.load(path)
+
+
+def test_a_few_doublings_are_run(tmp_path: Path) -> None:
+    model = tiny_model()
+    _doubled(3)(model)
+    with hyperguide.load(write(tmp_path / "model.onnx", model), device="cpu") as enhancer:
+        np.testing.assert_allclose(enhancer(PICTURE).image, np.rint(GAIN * PICTURE), atol=1)
+
+
+@pytest.mark.parametrize("path", bundled_models(), ids=lambda path: path.stem)
+def test_shapes_are_those_that_onnx_finds(path: Path) -> None:
+    """Its own inference, with values followed, where it finds a shape."""
+    model, file = onnx.load(path), read_model_file(path)
+    image = (1, file.info.channels, 64, 128)
+    for side, size in zip(model.graph.input[0].type.tensor_type.shape.dim, image, strict=True):
+        side.dim_value = size
+    inferred = onnx.shape_inference.infer_shapes(model, data_prop=True)
+    found = shapes(read_outline(file.content), {"image": image})
+    compared = 0
+    for value in [*inferred.graph.value_info, *inferred.graph.output]:
+        sides = [side.dim_value for side in value.type.tensor_type.shape.dim]
+        if 0 not in sides and value.name in found:
+            assert list(found[value.name]) == sides, value.name
+            compared += 1
+    assert compared > 10
+    assert found["enhanced"] == image
+    assert found["guidance"] == (1, 1, 64, 128)
 
 
 @pytest.mark.parametrize("verb", ["info", "verify", "build", "enhance", "export", "eval"])
@@ -462,7 +570,8 @@ def test_no_other_engine_tries_what_onnx_runtime_takes_for_damaged(
 
     monkeypatch.setattr(OpenVino, "__init__", tried)
     model = tiny_model()
-    node = helper.make_node("Conv", ["image", "axes"], ["enhanced"])  # integers for weights
+    model.graph.initializer.append(tensor("whole", 2, np.int64))
+    node = helper.make_node("Mul", ["image", "whole"], ["enhanced"])  # of two types
     replace_node(model, "enhanced", [node])
     path = write(tmp_path / "model.onnx", model)
     with pytest.raises(HyperguideError, match=r"ONNX Runtime rejects .* again\.") as error:
