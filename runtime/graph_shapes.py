@@ -129,11 +129,20 @@ def _pool(step: Step) -> list[Shape]:
 
 
 def _conv_transpose(step: Step) -> list[Shape]:
-    image, weights = step.shape(), step.shape(1)
-    strides = step.attributes("strides") or (1,) * (len(image) - 2)
-    sides = [s * side + k for s, side, k in zip(strides, image[2:], weights[2:], strict=True)]
-    dilated = max(step.attributes("dilations") or (1,))
-    return [(image[0], weights[1] * step.attribute("group", 1), *(s * dilated for s in sides))]
+    (count, _, *sides), (_, channels, *kernel) = step.shape(), step.shape(1)
+    ones = (1,) * len(sides)
+    strides = step.attributes("strides") or ones
+    dilations = step.attributes("dilations") or ones
+    pads = step.attributes("pads") or 2 * (0,) * len(sides)
+    more = step.attributes("output_padding") or (0,) * len(sides)
+    if step.word("auto_pad") not in (b"", b"NOTSET") or step.attributes("output_shape"):
+        raise ValueError("borders that no export asks for")
+    found = [
+        strides[i] * (side - 1) + dilations[i] * (kernel[i] - 1) + 1 + more[i]
+        - pads[i] - pads[i + len(sides)]
+        for i, side in enumerate(sides)
+    ]  # fmt: skip
+    return [(count, channels * step.attribute("group", 1), *found)]
 
 
 def _concat(step: Step) -> list[Shape]:

@@ -18,11 +18,11 @@ from .graph_values import MOST, computed
 from .onnx_outline import Node, Outline
 from .protobuf import MalformedError
 
-# For one picture of some thousand pixels. Networks here hold a million numbers at once, and take
-# a hundred thousand multiplications for a pixel.
-_LARGEST_TENSOR = 1 << 25
+# For one picture of 64x65 pixels or little more. The largest networks here hold 2^22 numbers at
+# once, make 2^26 in all, and take 2^34 multiplications for it.
+_MOST_AT_ONCE = 1 << 27
 _MOST_NUMBERS = 1 << 31
-_MOST_PRODUCTS = 1 << 37
+_MOST_PRODUCTS = 1 << 38
 
 
 def check_size(outline: Outline, inputs: Mapping[str, Shape]) -> None:
@@ -39,14 +39,20 @@ def shapes(outline: Outline, inputs: Mapping[str, Shape]) -> dict[str, Shape]:
     # A dial can be of any size up to the picture's, and its values are the caller's.
     known |= {v.name: Known(known[v.name].shape) for v in outline.inputs if v.name in known}
     known |= {name: Known(shape) for name, shape in inputs.items()}
-    numbers = products = 0
-    for node in _in_order(outline.nodes):
+    steps = _in_order(outline.nodes)
+    last_use = {name: place for place, node in enumerate(steps) for name in node.inputs}
+    made = {name for node in steps for name in node.outputs}
+    at_once = numbers = products = 0
+    for place, node in enumerate(steps):
         found = _results(node, known)
         for name, result in zip(node.outputs, found, strict=False):
-            if result.size > _LARGEST_TENSOR or min(result.shape, default=0) < 0:
-                raise MalformedError(f"a {node.operator} in its graph makes too large a result")
             known[name] = result
             numbers += result.size
+            at_once += result.size
+        if at_once > _MOST_AT_ONCE:
+            raise MalformedError(f"a {node.operator} in its graph makes too large a result")
+        done = {name for name in node.inputs if name in made and last_use[name] == place}
+        at_once -= sum(known[name].size for name in done)
         products += _products(node, known) if found else 0
         if numbers > _MOST_NUMBERS or products > _MOST_PRODUCTS:
             raise MalformedError("its graph takes too much memory or work")
@@ -67,12 +73,16 @@ def _in_order(nodes: tuple[Node, ...]) -> list[Node]:
 
 def _results(node: Node, known: Mapping[str, Known]) -> list[Known]:
     """What is known of a node's results."""
+    if node.operator not in RULES:
+        raise MalformedError(f"it uses the operator '{node.operator}', which no export writes")
     inputs = [known.get(name) for name in node.inputs]
     if any(name and value is None for name, value in zip(node.inputs, inputs, strict=True)):
         raise MalformedError(f"a {node.operator} in its graph needs a result of unknown size")
     step = Step(node, inputs)
     try:
         shapes = RULES[node.operator](step)
+        if any(side < 0 for shape in shapes for side in shape):
+            raise ValueError("a negative side")
         if len(shapes) == 1 and math.prod(shapes[0]) <= MOST:
             value = _value(node, inputs, shapes[0])
             if value is not None and value.shape != shapes[0]:

@@ -22,7 +22,7 @@ from hyperguide.engines.devices import why_absent
 from hyperguide.errors import HyperguideError
 from hyperguide.model_file import DIALS, IMAGE, KERNEL, ModelFile
 from hyperguide.pixels import next_multiple
-from hyperguide.verify import refuse_changed, seal_breaks
+from hyperguide.verify import seal_breaks
 
 from .bindings import Messages, TensorRt
 from .cuda import Gpu
@@ -127,7 +127,6 @@ def compile_engine(
     """
     if seal_breaks(file):
         raise HyperguideError(f"{file.path} was changed since it was exported: export it again.")
-    refuse_changed(file)
     check_plan(file, plan, tensorrt)
     gpu = _own_gpu(plan, tensorrt)
     with nullcontext() if gpu is None else gpu.current():
