@@ -17,14 +17,19 @@ def sentence(text: str) -> str:
     Line breaks become spaces, other characters that terminals obey become escapes as `\\x1b`, and
     the middle of a text that would fill the screen is left out.
     """
-    line = re.sub(r"\s*[\r\n\t\v\f\x85\u2028\u2029]\s*", " ", text).strip()
-    if not line.isprintable():
-        line = "".join(c if _is_shown(c) else _escape(c) for c in line)
+    line = printable(re.sub(r"\s*[\r\n\t\v\f\x85\u2028\u2029]\s*", " ", text).strip())
     if not line.endswith((".", "!", "?")):
         line += "."
     if len(line) > _LONGEST:
         line = f"{line[: _LONGEST - _KEPT_END]} ... {line[-_KEPT_END:]}"
     return line
+
+
+def printable(text: str) -> str:
+    """A text in which whatever a terminal would obey, or could not show, is an escape."""
+    if text.isprintable():
+        return text
+    return "".join(c if _is_shown(c) else _escape(c) for c in text)
 
 
 def _is_shown(character: str) -> bool:

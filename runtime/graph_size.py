@@ -18,8 +18,8 @@ from .graph_values import MOST, computed
 from .onnx_outline import Node, Outline
 from .protobuf import MalformedError
 
-# For one picture of 64x65 pixels or little more. The largest networks here hold 2^22 numbers at
-# once, make 2^26 in all, and take 2^34 multiplications for it.
+# For one picture of 64x65 pixels or little more. The largest network here, the paper's for
+# deblurring, makes 2^28 numbers in all, of which far fewer live at once, with 2^35 products.
 _MOST_AT_ONCE = 1 << 27
 _MOST_NUMBERS = 1 << 31
 _MOST_PRODUCTS = 1 << 38

@@ -518,6 +518,14 @@ def _is_a_sentence(text: str) -> None:
     assert text.endswith(".")
 
 
+def test_info_prints_no_escape_codes(tmp_path: Path, quick_cli: Cli) -> None:
+    model = tiny_model(card={"purpose": "to \x1b[31m redden\nthe terminal", "\x07": "bell"})
+    result = quick_cli("info", write(tmp_path / "model.onnx", model))
+    assert "to \\x1b[31m redden\\nthe terminal" in result.out
+    assert "\x1b" not in result.out
+    assert "\x07" not in result.out
+
+
 def test_messages_are_one_printable_line_of_bounded_length() -> None:
     error = HyperguideError(
         "The model says:\n\tbad \x1b[31mthing\u202e at 日本\u3000語" + "x" * 5000
