@@ -58,12 +58,12 @@ class OutOfMemoryError(HyperguideError):
     """An engine had not enough memory for a picture; a smaller part may pass."""
 
 
-class RejectedError(HyperguideError):
-    """An engine takes the file for damaged."""
-
-
 class UnavailableError(HyperguideError):
     """A device that is not here or does not start; whether the file is right nobody knows."""
+
+
+class RefusedError(HyperguideError):
+    """A file that an engine finds invalid; no other engine is to try it."""
 
 
 class DiskFullError(HyperguideError):
