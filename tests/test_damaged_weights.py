@@ -147,12 +147,13 @@ def test_weights_that_are_no_numbers_are_refused(stack: onnx.ModelProto, tmp_pat
         load_model_weights(write(tmp_path / "model.onnx", model))
 
 
+@pytest.mark.parametrize("width", [4096, 10**18])
 def test_networks_far_larger_than_the_file_are_not_built(
-    stack: onnx.ModelProto, tmp_path: Path
+    width: int, stack: onnx.ModelProto, tmp_path: Path
 ) -> None:
     model = onnx.ModelProto.FromString(stack.SerializeToString())
     training = json.loads(entry(model, "training").value)
-    training["preset"]["reconstruction"] |= {"width": 4096, "depth": 16}
+    training["preset"]["reconstruction"] |= {"width": width, "depth": 16}
     entry(model, "training").value = json.dumps(training)
     with pytest.raises(HyperguideError):
         load_model_weights(write(tmp_path / "model.onnx", model))

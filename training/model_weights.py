@@ -74,9 +74,12 @@ def _refuse_lack(preset: Preset, weights: dict[str, Tensor], path: Path) -> None
 
     So that no memory is taken for them. A branched convolution folds to nine tenths of its values.
     """
-    with torch.device("meta"):
-        wanted = sum(tensor.numel() for tensor in build_model(preset).state_dict().values())
     held = sum(tensor.numel() for tensor in weights.values())
+    try:
+        with torch.device("meta"):
+            wanted = sum(tensor.numel() for tensor in build_model(preset).state_dict().values())
+    except RuntimeError:  # more than 64 bits count
+        wanted = 1 << 63
     if wanted > _MOST_FOLDED * held:
         raise HyperguideError(
             f"{path} holds {held} weights, but the networks that it names have {wanted}: export "
