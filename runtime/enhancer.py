@@ -31,7 +31,8 @@ from .engines import (
 )
 from .engines import Report as BuildReport
 from .errors import HyperguideError
-from .model_file import ModelFile, ModelInfo
+from .model_file import ModelFile
+from .model_info import ModelInfo
 from .on_gpu import GpuResult, run_on_gpu
 from .parts import Parts, Report
 from .pixels import layout_of

@@ -1,11 +1,57 @@
 """The one exception that users see."""
 
+from __future__ import annotations
+
+import re
+import unicodedata
+
+# Characters of a message; names and texts out of damaged files can be of any length.
+_LONGEST = 1200
+_KEPT_END = 300
+_JOINERS = "\u200c\u200d"  # words of Persian and Indian languages need them
+
+
+def sentence(text: str) -> str:
+    """A text as one printable line that ends with a full stop.
+
+    Line breaks become spaces, other characters that terminals obey become escapes as `\\x1b`, and
+    the middle of a text that would fill the screen is left out.
+    """
+    line = printable(re.sub(r"\s*[\r\n\t\v\f\x85\u2028\u2029]\s*", " ", text).strip())
+    if not line.endswith((".", "!", "?")):
+        line += "."
+    if len(line) > _LONGEST:
+        line = f"{line[: _LONGEST - _KEPT_END]} ... {line[-_KEPT_END:]}"
+    return line
+
+
+def printable(text: str) -> str:
+    """A text in which whatever a terminal would obey, or could not show, is an escape."""
+    if text.isprintable():
+        return text
+    return "".join(c if _is_shown(c) else _escape(c) for c in text)
+
+
+def _is_shown(character: str) -> bool:
+    is_space = unicodedata.category(character) == "Zs"
+    return character.isprintable() or is_space or character in _JOINERS
+
+
+def _escape(character: str) -> str:
+    if "\udc80" <= character <= "\udcff":  # how Python keeps a byte of a name that is no UTF-8
+        return f"\\x{ord(character) - 0xDC00:02x}"
+    return character.encode("unicode_escape").decode()
+
 
 class HyperguideError(Exception):
     """Something about the input is wrong; the message says what, where and how to mend it.
 
-    The command line prints the message as one sentence and exits with code 1.
+    The command line prints the message as one sentence and exits with code 1. Messages quote
+    names, contents of files, and what engines say, so every one passes through `sentence`.
     """
+
+    def __init__(self, message: str) -> None:
+        super().__init__(sentence(message))
 
 
 class OutOfMemoryError(HyperguideError):
@@ -14,6 +60,10 @@ class OutOfMemoryError(HyperguideError):
 
 class UnavailableError(HyperguideError):
     """A device that is not here or does not start; whether the file is right nobody knows."""
+
+
+class RefusedError(HyperguideError):
+    """A file that an engine finds invalid; no other engine is to try it."""
 
 
 class StorageError(HyperguideError):

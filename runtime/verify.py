@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from .engine_file import EngineFile
+from .errors import HyperguideError
 from .golden import Golden, read_golden
-from .model_file import ENHANCED, GUIDANCE, ModelFile
+from .model_file import DIALS, ENHANCED, GUIDANCE, ModelFile
 from .pixels import full_scale
 
 if TYPE_CHECKING:  # the engines themselves ask whether they compute right
@@ -48,6 +49,34 @@ def seal_breaks(model: ModelFile | EngineFile) -> list[str]:
     return [_MEANING[part] for part in model.changes()]
 
 
+def refuse_changed(model: ModelFile | EngineFile) -> None:
+    """Raise HyperguideError unless the file is what was exported.
+
+    Somebody can seal what no export wrote: so also if it lacks dials, or takes memory or work out
+    of proportion to a picture.
+    """
+    broken = seal_breaks(model)
+    if broken:
+        raise HyperguideError(
+            f"{model.path} is not what was exported: {' and '.join(broken)}; export or download it "
+            "again and leave it as it is, since programs that simplify, quantise or edit ONNX "
+            "files take away its dials or its seal."
+        )
+    if not isinstance(model, ModelFile):
+        return
+    missing = [name for name in DIALS if name not in model.inputs]
+    if missing:
+        raise HyperguideError(
+            f"{model.path} lacks the input '{missing[0]}', which a program that simplifies ONNX "
+            "files may have taken away: export it again and leave it as it is."
+        )
+    if model.excess:
+        raise HyperguideError(
+            f"{model.path} is damaged or not as it was exported ({model.excess}): export or "
+            "download it again."
+        )
+
+
 def compare_golden(model: ModelFile | EngineFile, engine: Engine) -> list[Deviation]:
     """Run the file's golden samples and measure both outputs apart.
 
@@ -55,6 +84,10 @@ def compare_golden(model: ModelFile | EngineFile, engine: Engine) -> list[Deviat
     """
     samples = read_golden(model.metadata, str(model.path))
     samples = [sample for sample in samples if sample.feeds.keys() <= set(model.inputs)]
+    if not samples:
+        raise HyperguideError(
+            f"{model.path} carries no golden samples that its inputs could take: export it again."
+        )
     results = [(sample, engine.run(sample.feeds)) for sample in samples]
     return [_deviation(output, results) for output in (ENHANCED, GUIDANCE)]
 

@@ -33,6 +33,7 @@ from hyperguide.engines.libraries import OLDEST
 from hyperguide.engines.onnx_runtime import OnnxRuntimeCuda
 from hyperguide.enhancer import Enhancer
 from hyperguide.errors import HyperguideError, UnavailableError
+from hyperguide.export.model import seal
 from hyperguide.guidance_files import encode_map, read_map
 from hyperguide.model_file import DIALS, ModelFile, read_model_file
 from hyperguide.pictures import write_picture
@@ -512,7 +513,12 @@ def test_a_file_that_the_engine_rejects_is_one_sentence(
     device: str, cli: Cli, tmp_path: Path
 ) -> None:
     proto = onnx.load(bundled_path("denoise", "fast"))
-    proto.graph.node[0].op_type = "NoSuchOperation"
+    last = next(node for node in proto.graph.node if "enhanced" in node.output)
+    del last.input[:], last.attribute[:]
+    last.op_type = "Mul"  # of a picture and a whole number, which have no common type
+    last.input.extend(["image", "whole"])
+    proto.graph.initializer.append(onnx.numpy_helper.from_array(np.array(2), "whole"))
+    seal(proto)
     onnx.save(proto, tmp_path / "broken.onnx")
     with pytest.raises(HyperguideError, match=r"rejects .*broken\.onnx"):
         open_engine(read_model_file(tmp_path / "broken.onnx"), device)

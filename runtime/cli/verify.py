@@ -9,7 +9,7 @@ from hyperguide.engine_file import EngineFile, read_file
 from hyperguide.engines import KINDS, Device, Settings, open_engine, why_not
 from hyperguide.errors import HyperguideError, UnavailableError
 from hyperguide.model_file import ModelFile
-from hyperguide.verify import compare_golden, seal_breaks
+from hyperguide.verify import compare_golden, refuse_changed
 
 from .options import DeviceType
 from .progress import building_bar
@@ -77,12 +77,7 @@ def _kind(file: ModelFile | EngineFile) -> str:
     """What the file is. Raises HyperguideError if it was changed."""
     info = file.info
     text = f"{info.task} {info.tier} {info.precision}"
-    broken = seal_breaks(file)
-    if broken:
-        raise HyperguideError(
-            f"{file.path} is not what was exported: {' and '.join(broken)}; "
-            "export or download it again."
-        )
+    refuse_changed(file)
     if not isinstance(file, EngineFile):
         return text
     made = file.sidecar

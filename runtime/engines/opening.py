@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from hyperguide.engine_file import EngineFile
 from hyperguide.errors import HyperguideError
 from hyperguide.model_file import ModelFile
+from hyperguide.verify import refuse_changed
 
 from .devices import Device, why_absent
 from .engine import Engine
@@ -55,8 +56,10 @@ class Settings:
 def open_device(model: ModelFile | EngineFile, device: Device, settings: Settings) -> Engine:
     """Load a file on a device.
 
-    Raises HyperguideError if it cannot run there: see `why_not`, or the engine rejects the file.
+    Raises HyperguideError if the file was changed since its export, or cannot run there: see
+    `why_not`, or the engine rejects it.
     """
+    refuse_changed(model)
     reason = why_not(device.kind, model, settings)
     if reason is not None:
         raise HyperguideError(f"No engine for --device {device}: {reason}.")

@@ -98,7 +98,8 @@ class OpenVino:
             request.infer(feeds, share_inputs=True, share_outputs=True)  # without further copies
             enhanced, guidance = (request.get_tensor(name).data for name in (ENHANCED, GUIDANCE))
             # Copies: the next call writes into the same memory.
-            picture = merge_planes(enhanced) if merge else enhanced.copy()
+            is_planes = merge and enhanced.ndim == 4  # what else it is, `Runner` refuses
+            picture = merge_planes(enhanced) if is_planes else enhanced.copy()
             return {ENHANCED: picture, GUIDANCE: guidance.copy()}
 
         try:
@@ -124,7 +125,10 @@ class OpenVino:
                 )
                 self._requests[form] = SimpleQueue()
                 for _ in range(self._at_once):
-                    self._requests[form].put(compiled.create_infer_request())
+                    request = _guarded(
+                        compiled.create_infer_request, f"OpenVINO rejects {self._model.path}"
+                    )
+                    self._requests[form].put(request)
             return self._requests[form]
 
     def _read(self, content: bytes | None = None) -> Any:
