@@ -21,10 +21,10 @@ from typing import Any
 from .atomic import write_atomically, write_together
 from .bounded_json import parse_json
 from .errors import HyperguideError
+from .file_content import read_content
 from .model_file import ModelFile, metadata_changed, read_model_file
 from .model_info import ModelInfo
 from .paths import exists, make_folder
-from .whole_file import read_whole
 
 FORMAT = 1
 SUFFIX = ".engine"
@@ -138,12 +138,7 @@ def read_engine(path: Path, trust: bool = False) -> EngineFile:
     do not belong together, or if the engine is not trusted.
     """
     info = read_sidecar(path)
-    try:
-        content = read_whole(path, "TensorRT engine", _LARGEST_ENGINE)
-    except FileNotFoundError:
-        raise HyperguideError(f"There is no engine {path}: check the name.") from None
-    except OSError as error:
-        raise HyperguideError(f"Cannot read the engine {path}: {error.strerror}.") from None
+    content = read_content(path, "TensorRT engine", _LARGEST_ENGINE)
     if digest(content) != info.engine:
         raise HyperguideError(
             f"{path} is not the engine that {sidecar_path(path).name} describes, or it is damaged: "
@@ -161,15 +156,15 @@ def read_sidecar(path: Path) -> EngineInfo:
     """The sidecar of an engine. Raises HyperguideError if it is missing or damaged."""
     sidecar = sidecar_path(path)
     damaged = HyperguideError(f"{sidecar} is damaged: build the engine again.")
+    if not exists(sidecar) and exists(path):
+        raise HyperguideError(
+            f"The engine {path} lacks its {sidecar.name}: copy that too, or build it again."
+        )
+    if not exists(sidecar):
+        raise HyperguideError(f"There is no engine {path}: check the name.")
     try:
-        values = parse_json(read_whole(sidecar, "sidecar", _LARGEST_SIDECAR))
-    except FileNotFoundError:
-        if exists(path):
-            raise HyperguideError(
-                f"The engine {path} lacks its {sidecar.name}: copy that too, or build it again."
-            ) from None
-        raise HyperguideError(f"There is no engine {path}: check the name.") from None
-    except (OSError, ValueError):
+        values = parse_json(read_content(sidecar, "sidecar", _LARGEST_SIDECAR))
+    except ValueError:
         raise damaged from None
     if not isinstance(values, dict) or "format" not in values:
         raise damaged

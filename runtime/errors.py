@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import re
-import unicodedata
+
+from .printable import printable
 
 # Characters of a message; names and texts out of damaged files can be of any length.
 _LONGEST = 1200
 _KEPT_END = 300
-_JOINERS = "\u200c\u200d"  # words of Persian and Indian languages need them
 
 
 def sentence(text: str) -> str:
@@ -23,24 +23,6 @@ def sentence(text: str) -> str:
     if len(line) > _LONGEST:
         line = f"{line[: _LONGEST - _KEPT_END]} ... {line[-_KEPT_END:]}"
     return line
-
-
-def printable(text: str) -> str:
-    """A text in which whatever a terminal would obey, or could not show, is an escape."""
-    if text.isprintable():
-        return text
-    return "".join(c if _is_shown(c) else _escape(c) for c in text)
-
-
-def _is_shown(character: str) -> bool:
-    is_space = unicodedata.category(character) == "Zs"
-    return character.isprintable() or is_space or character in _JOINERS
-
-
-def _escape(character: str) -> str:
-    if "\udc80" <= character <= "\udcff":  # how Python keeps a byte of a name that is no UTF-8
-        return f"\\x{ord(character) - 0xDC00:02x}"
-    return character.encode("unicode_escape").decode()
 
 
 class HyperguideError(Exception):

@@ -51,6 +51,14 @@ def read_content(path: Path, what: str, at_most: int = MOST_BYTES) -> bytes:
         ) from None
 
 
+def read_text(path: Path, what: str, at_most: int = MOST_BYTES) -> str:
+    """The content of a text file in UTF-8. Raises HyperguideError as `read_content` does."""
+    try:
+        return read_content(path, what, at_most).decode("utf-8-sig")
+    except UnicodeDecodeError:
+        raise HyperguideError(f"The {what} {path} is not a text in UTF-8: mend it.") from None
+
+
 def first_bytes(path: Path, number: int) -> bytes:
     """The beginning of a regular file; nothing of whatever cannot be read as one."""
     try:

@@ -31,6 +31,7 @@ import numpy as np
 
 from .atomic import write_atomically
 from .errors import HyperguideError
+from .file_content import read_content
 from .graph_check import check_graph
 from .graph_size import check_size
 from .model_info import PREFIX, ModelInfo
@@ -45,7 +46,6 @@ from .onnx_messages import (
 from .onnx_outline import FLOAT, UINT8, Outline, read_outline
 from .pixels import next_multiple
 from .protobuf import MalformedError, fields, message, submessage, text, without
-from .whole_file import read_whole
 
 IMAGE = "image"
 DIALS: dict[str, float] = {
@@ -167,7 +167,7 @@ def read_model_file(path: Path) -> ModelFile:
     exports do not write: weights in other files, operators of its own, loops. Whether it is ours
     shows when `info` is read, and whether it was changed in `changes`.
     """
-    content = _read(path)
+    content = read_content(path, "model file", _LARGEST_FILE)
     try:
         outline = read_outline(content)
         check_graph(outline)
@@ -198,21 +198,6 @@ def _check_types(outline: Outline) -> None:
     for name, kind in {**expected, **dict.fromkeys((*DIALS, KERNEL), FLOAT)}.items():
         if kinds.get(name, kind) != kind:
             raise MalformedError(f"its '{name}' has numbers of another type")
-
-
-def _read(path: Path) -> bytes:
-    try:
-        return read_whole(path, "model file", _LARGEST_FILE)
-    except FileNotFoundError:
-        raise HyperguideError(f"There is no model file {path}: check the name.") from None
-    except IsADirectoryError:
-        raise HyperguideError(
-            f"{path} is a folder, not a model file: give an .onnx file."
-        ) from None
-    except OSError as error:
-        raise HyperguideError(f"Cannot read the model file {path}: {error.strerror}.") from None
-    except ValueError:  # a null byte
-        raise HyperguideError(f"No model file can have the name {path}: check it.") from None
 
 
 def _refusal(path: Path, content: bytes, reason: str) -> HyperguideError:

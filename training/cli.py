@@ -18,6 +18,7 @@ import torch
 from hyperguide.cli.progress import progress_bar
 from hyperguide.errors import HyperguideError
 from hyperguide.paths import make_folder
+from hyperguide.printable import printable
 from hyperguide.tasks import find_task
 
 from .bilevel import Strategy
@@ -27,7 +28,6 @@ from .distributed import World, join
 from .model_weights import find_model_file
 from .precision import fastest_precision
 from .preset import Preset, load_preset
-from .printable import printable
 from .run_folder import refuse_among_photos, refuse_run_folder
 from .starting_weights import describe_origin, start_from
 from .trainer import Progress, Run, Settings

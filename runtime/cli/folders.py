@@ -13,10 +13,11 @@ from hyperguide.enhancer import Enhancer
 from hyperguide.errors import DiskFullError, HyperguideError, StorageError
 from hyperguide.memory import free_bytes
 from hyperguide.paths import exists, real
+from hyperguide.printable import printable
 
 from .claim import Claim, claim, refuse_coinciding
 from .jobs import Job
-from .messages import printable, say
+from .messages import say
 from .overlap import Outcome, enhance_all
 from .picture import Dials, Work
 from .progress import progress_bar

@@ -14,8 +14,9 @@ import click
 
 from hyperguide import __version__
 from hyperguide.errors import HyperguideError
+from hyperguide.printable import printable
 
-from .messages import printable, say
+from .messages import say
 from .streams import prepare
 
 # Verb -> (module and command, what it does). Modules load when called, so that the runtime's verbs

@@ -8,7 +8,7 @@ import os
 import sys
 from typing import Any, TypeGuard
 
-from .messages import printable
+from hyperguide.printable import printable
 
 
 def prepare() -> None:
