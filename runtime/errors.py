@@ -16,5 +16,9 @@ class UnavailableError(HyperguideError):
     """A device that is not here or does not start; whether the file is right nobody knows."""
 
 
+class RefusedError(HyperguideError):
+    """A file that an engine finds invalid; no other engine is to try it."""
+
+
 class DiskFullError(HyperguideError):
     """There is no room for a file, and so none for the next."""

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from hyperguide.errors import HyperguideError
+from hyperguide.errors import HyperguideError, UnavailableError
 from hyperguide.model_file import ENHANCED, GUIDANCE, IMAGE, ModelFile, default_feeds
 from hyperguide.pixels import merge_planes, split_pixels
 
@@ -58,7 +58,12 @@ class OpenVino:
         openvino = import_library("openvino")
         self.name = "OpenVINO, CPU in bf16" if bf16 else "OpenVINO, CPU"
         self._openvino = openvino
-        self._core: Any = openvino.Core()
+        try:
+            self._core: Any = openvino.Core()
+        except RuntimeError as error:
+            raise UnavailableError(
+                f"OpenVINO does not start: {str(error).strip().splitlines()[-1]}"
+            ) from error
         if bf16 and "BF16" not in self._core.get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
             raise HyperguideError(
                 "This processor does not compute in bf16: leave out --precision bf16."
