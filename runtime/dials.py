@@ -143,7 +143,7 @@ def _guidance(guidance: Dial, meaning: Guidance, size: Size) -> np.ndarray:
             f"The guidance value {worst:g} is outside {low:g}..{high:.3g} "
             f"({meaning.name}, {meaning.unit}): give values in that range."
         )
-    values = values.clip(low, high)
+    values = np.asarray(values.clip(low, high), np.float32)  # numpy 1 makes float64 of one number
     if values.ndim == 3 and values.shape[-1] == 1 and values.shape[1:] != size[1:]:
         values = values[..., 0]  # of a picture with one plane
     fits = values.ndim == 2 or (values.ndim == 3 and len(values) in (1, size[0]))
