@@ -79,18 +79,7 @@ bench-gpu:
 		--config-settings editable_mode=strict
 	.venv-gpu/bin/python benchmarks/gpu.py --out gpu
 
-bench-# An environment of its own. Not all of the tests: training asks torch, which is the same there.
-LOWEST := $(addprefix tests/test_,arrays.py bundled.py command_line.py enhancer.py engines.py \
-	gray_in_colour.py model_file.py pictures.py pixels.py stream.py tiles.py)
-
-test-lowest:
-	test -x .venv-lowest/bin/python || $(PYTHON) -m venv .venv-lowest
-	.venv-lowest/bin/python -m pip install --quiet -c constraints-lowest.txt \
-		-e '.[cpu,openvino,export,video]' pytest pytest-benchmark scikit-image scipy pillow \
-		--config-settings editable_mode=strict
-	.venv-lowest/bin/python -m pytest $(LOWEST)
-
-check: setup
+bench-check: setup
 	$(BIN)/python benchmarks/check.py
 
 clean:
