@@ -478,6 +478,7 @@ def test_an_engine_that_is_missing_is_named_with_its_extra(
     [
         ("raise ImportError('libengine.so.1: no such file')", r"not load, libengine.*reinstall"),
         ("__version__ = '1.9.0-dev'", r"1\.9\.0-dev is too old, .* --upgrade"),
+        ("__version__ = '2099.1'", r"2099\.1 is installed but has no \w+: .* --force-reinstall"),
     ],
 )
 def test_an_engine_that_is_damaged_or_too_old_says_so_and_auto_takes_another(
@@ -489,8 +490,8 @@ def test_an_engine_that_is_damaged_or_too_old_says_so_and_auto_takes_another(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     (tmp_path / f"{package}.py").write_text(content)
-    monkeypatch.syspath_prepend(tmp_path)
     importlib.import_module(package)  # so that it is there again after the test
+    monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.delitem(sys.modules, package)
     sentence = rf"{package} .*{sentence} 'hyperguide\[{device}\]'"
     with pytest.raises(UnavailableError, match=sentence):
@@ -537,3 +538,29 @@ def test_training_beside_openvino_forks_no_workers(photos: Path, tmp_path: Path)
             assert loader._workers is None
             drawn.append(next(loader).sample.degraded)
     assert torch.equal(*drawn)
+
+
+def test_a_file_that_an_engine_finds_invalid_goes_to_no_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Others take gigabytes for a graph that has no end."""
+    model = onnx.load(bundled_path("denoise", "fast"))
+    first = next(node for node in model.graph.node if node.op_type == "Conv")
+    first.input[0] = first.output[0]
+    path = tmp_path / "cyclic.onnx"
+    path.write_bytes(model.SerializeToString())
+    asked: list[str] = []
+    monkeypatch.setattr(opening, "OpenVino", lambda *given: asked.append("openvino"))
+    with pytest.raises(HyperguideError, match="ONNX Runtime rejects"):
+        open_engine(read_model_file(path))
+    assert not asked
+
+
+def test_a_file_that_is_too_new_for_an_engine_goes_to_the_next(tmp_path: Path) -> None:
+    model = onnx.load(bundled_path("denoise", "fast"))
+    model.ir_version = 99
+    path = tmp_path / "new.onnx"
+    path.write_bytes(model.SerializeToString())
+    with pytest.raises(HyperguideError, match=r"ONNX Runtime rejects.*IR version"):
+        open_engine(read_model_file(path), "cpu")
+    assert open_engine(read_model_file(path)).name == "OpenVINO, CPU"

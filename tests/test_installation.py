@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import ast
+import re
 import subprocess
 import sys
+import tomllib
 import zipfile
 from pathlib import Path
 
@@ -143,3 +145,16 @@ def test_the_editable_install_is_this_repository() -> None:
     script = "import hyperguide, hyperguide.training, hyperguide.export as e; print(e.__file__)"
     path = Path(_python("-c", script).strip()).resolve()
     assert path == (ROOT / "export" / "__init__.py").resolve()
+
+
+def test_the_least_versions_that_are_tested_are_those_that_are_declared() -> None:
+    """`make test-lowest` installs with constraints-lowest.txt; torch's wheels are too large."""
+    project = tomllib.loads(Path("pyproject.toml").read_text())["project"]
+    extras = project["optional-dependencies"]
+    names = ("cpu", "openvino", "train", "export", "video")
+    declared = [*project["dependencies"], *(line for name in names for line in extras[name])]
+    tested = Path("constraints-lowest.txt").read_text()
+    for line in declared:
+        name, _, least = line.partition(">=")
+        if name != "torch" and least:
+            assert re.search(rf"^{re.escape(name)}=={re.escape(least)}(\.|$)", tested, re.M), line

@@ -5,7 +5,9 @@ Exit codes: 0 done, 1 failed on the input, 2 wrong usage, 130 interrupted.
 
 from __future__ import annotations
 
+import errno
 import importlib
+import os
 import sys
 import traceback
 from typing import Any, NoReturn
@@ -93,6 +95,8 @@ def run(arguments: list[str] | None = None) -> NoReturn:
 def _run(arguments: list[str], debug: bool) -> int:
     try:
         result: Any = program.main(arguments, prog_name="hyperguide", standalone_mode=False)
+        if sys.stdout is not None:
+            sys.stdout.flush()  # where a full disk can still be told
         return result if isinstance(result, int) else 0
     except click.UsageError as error:
         words = printable(error.format_message(), kept="\n\t")
@@ -102,11 +106,13 @@ def _run(arguments: list[str], debug: bool) -> int:
         say("hyperguide: Interrupted.")
         return 130
     except BrokenPipeError:  # `hyperguide info ... | head`
-        sys.stderr.close()
+        _write_no_more()
         return 1
     except Exception as error:  # the edge: nothing may reach the user as a traceback
         if debug:
             traceback.print_exc()
+        if _is_of_the_output(error):
+            _write_no_more()
         say(f"hyperguide: {_sentence(error)}")
         return 1
 
@@ -115,6 +121,8 @@ def _sentence(error: Exception) -> str:
     """What to tell the user of an error."""
     if isinstance(error, HyperguideError):
         return str(error)
+    if isinstance(error, OSError) and _is_of_the_output(error):
+        return f"What was to be printed could not be written, {error.strerror}: free some space."
     if isinstance(error, MemoryError):
         return "There is not enough memory: close other programs, or give --max-memory."
     missing = (error.name or "").partition(".")[0] if isinstance(error, ModuleNotFoundError) else ""
@@ -124,3 +132,15 @@ def _sentence(error: Exception) -> str:
         f"Internal error: {type(error).__name__}: {' '.join(str(error).split())}. "
         "Run again with --debug for the traceback and report it."
     )
+
+
+def _is_of_the_output(error: Exception) -> bool:
+    """Whether the standard output took no more; errors of files name the file."""
+    full = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
+    return isinstance(error, OSError) and error.filename is None and error.errno in full
+
+
+def _write_no_more() -> None:
+    """Drop what is left for the standard output, which Python would try again when it ends."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, sys.stdout.fileno())

@@ -6,10 +6,10 @@ import click
 
 from hyperguide.bundled import model_path
 from hyperguide.engine_file import EngineFile, read_file
-from hyperguide.engines import KINDS, Device, Settings, open_engine, why_not
+from hyperguide.engines import KINDS, Device, Engine, OnnxRuntimeCpu, Settings, open_engine, why_not
 from hyperguide.errors import HyperguideError, UnavailableError
 from hyperguide.model_file import ModelFile
-from hyperguide.verify import compare_golden, refuse_changed
+from hyperguide.verify import Deviation, compare_golden, compare_shapes, refuse_changed
 
 from .options import DeviceType
 from .progress import building_bar
@@ -88,10 +88,27 @@ def _kind(file: ModelFile | EngineFile) -> str:
 def _computes_right(file: ModelFile | EngineFile, device: Device) -> bool:
     with building_bar() as building:
         engine = open_engine(file, device, Settings(report=building))
-    deviations = compare_golden(file, engine)
+    right = _tell(engine.name, "", compare_golden(file, engine))
+    reference = _reference(file, engine)
+    if reference is None or isinstance(file, EngineFile):
+        return right
+    deviations = compare_shapes(file, engine, reference)
+    return _tell(engine.name, ", narrow pictures against ONNX Runtime", deviations) and right
+
+
+def _tell(engine: str, what: str, deviations: list[Deviation]) -> bool:
+    """Print how far an engine deviates. Returns whether that is accepted."""
     parts = [
         f"{d.output} off by {d.worst:.1e} of {d.tolerance:.0e}, {d.psnr:.1f} dB" for d in deviations
     ]
     right = all(d.passed for d in deviations)
-    click.echo(f"{engine.name}: {'; '.join(parts)}: {'ok' if right else 'FAILED'}")
+    click.echo(f"{engine}{what}: {'; '.join(parts)}: {'ok' if right else 'FAILED'}")
     return right
+
+
+def _reference(file: ModelFile | EngineFile, engine: Engine) -> Engine | None:
+    """The engine that others are compared with for pictures of any shape; None where none can."""
+    is_other = isinstance(file, ModelFile) and not isinstance(engine, OnnxRuntimeCpu)
+    if not is_other or engine.largest is not None or why_not("cpu", file) is not None:
+        return None
+    return open_engine(file, Device("cpu"))
