@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import re
-
 from .printable import printable
 
 # Characters of a message; names and texts out of damaged files can be of any length.
@@ -14,10 +12,10 @@ _KEPT_END = 300
 def sentence(text: str) -> str:
     """A text as one printable line that ends with a full stop.
 
-    Line breaks become spaces, other characters that terminals obey become escapes as `\\x1b`, and
-    the middle of a text that would fill the screen is left out.
+    What terminals obey, line breaks too, becomes escapes as `\\x1b`, and the middle of a text that
+    would fill the screen is left out.
     """
-    line = printable(re.sub(r"\s*[\r\n\t\v\f\x85\u2028\u2029]\s*", " ", text).strip())
+    line = printable(text.strip())
     if not line.endswith((".", "!", "?")):
         line += "."
     if len(line) > _LONGEST:

@@ -81,7 +81,9 @@ def _article(what: str) -> str:
 
 
 def _size(count: int) -> str:
-    return f"{(count + 1) >> 20} MiB" if count >= 1 << 20 else f"{count} bytes"
+    if count < 1 << 10:
+        return f"{count} bytes"
+    return f"{(count + 1) >> 20} MiB" if count >= 1 << 20 else f"{(count + 1) >> 10} KiB"
 
 
 def _reason(error: OSError) -> str:

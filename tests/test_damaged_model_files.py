@@ -531,7 +531,7 @@ def test_messages_are_one_printable_line_of_bounded_length() -> None:
         "The model says:\n\tbad \x1b[31mthing\u202e at 日本\u3000語" + "x" * 5000
     )
     text = str(error)
-    assert text.startswith("The model says: bad \\x1b[31mthing\\u202e at 日本\u3000語xxx")
+    assert text.startswith("The model says:\\n\\tbad \\x1b[31mthing\\u202e at 日本\u3000語xxx")
     assert text.endswith("x.")
     assert len(text) < 1300
     assert str(HyperguideError(text)) == text
@@ -690,7 +690,7 @@ def test_pipes_and_devices_are_no_model_files(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe.onnx")
     (tmp_path / "endless.onnx").symlink_to("/dev/zero")
     for name in ("pipe.onnx", "endless.onnx"):
-        with pytest.raises(HyperguideError, match="device or pipe"):
+        with pytest.raises(HyperguideError, match=r"a named pipe|a device"):
             read_model_file(tmp_path / name)
 
 

@@ -83,7 +83,7 @@ def test_pipes_and_devices_are_no_weights(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe.pth")
     (tmp_path / "endless.pth").symlink_to("/dev/zero")
     for name in ("pipe.pth", "endless.pth"):
-        with pytest.raises(HyperguideError, match="device or pipe"):
+        with pytest.raises(HyperguideError, match=r"a named pipe|a device"):
             read_state_dict(tmp_path / name)
 
 
@@ -133,7 +133,7 @@ def test_weights_of_another_shape_are_refused(
 ) -> None:
     model = onnx.ModelProto.FromString(stack.SerializeToString())
     _weights(model, shape)
-    with pytest.raises(HyperguideError, match=r"merged|another architecture"):
+    with pytest.raises(HyperguideError, match=r"merged|another architecture|no known size"):
         load_model(write(tmp_path / "model.onnx", model))
 
 

@@ -154,6 +154,8 @@ def test_both_signals_that_ask_to_stop_save_the_run(
     number: signal.Signals, photos: Path, tmp_path: Path
 ) -> None:
     run = make_run(photos, tmp_path / "run")
+    usual = signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL
+    outside = signal.signal(number, usual)  # jobs in the background ignore Ctrl-C
     before = signal.getsignal(number)
 
     def ask(progress: Progress) -> None:
@@ -166,6 +168,7 @@ def test_both_signals_that_ask_to_stop_save_the_run(
     assert signal.getsignal(number) is before
     with train_cli._stops(run), pytest.raises(KeyboardInterrupt):
         os.kill(os.getpid(), number)  # the second one
+    signal.signal(number, outside)
 
 
 def _ended(lines: bytes, told: str, tmp_path: Path) -> None:
