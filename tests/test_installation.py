@@ -18,17 +18,13 @@ def _python(*words: str, executable: str = sys.executable) -> str:
     return result.stdout + result.stderr
 
 
-def test_the_package_imports_fast_and_without_torch_or_onnx() -> None:
+def test_the_package_imports_without_torch_onnx_or_an_engine() -> None:
     script = (
-        "import sys, time; t = time.perf_counter(); import hyperguide; "
-        "print(time.perf_counter() - t); "
-        "print([m for m in ('torch', 'onnx', 'onnxruntime', 'hyperguide.training') "
+        "import sys; import hyperguide; "
+        "print([m for m in ('torch', 'onnx', 'onnxruntime', 'openvino', 'hyperguide.training') "
         "if m in sys.modules])"
     )
-    _python("-c", script)  # once for the bytecode
-    seconds, loaded = zip(*(_python("-c", script).split() for _ in range(3)), strict=True)
-    assert set(loaded) == {"[]"}
-    assert min(map(float, seconds)) < 0.5
+    assert _python("-c", script).split() == ["[]"]
 
 
 def _imports(path: Path, package: str) -> set[str]:
