@@ -109,7 +109,7 @@ def test_two_processes_agree_with_one_at_the_same_global_batch(
             capture_output=True,
             text=True,
             check=False,
-            timeout=240,
+            timeout=1200,
         )
         assert result.returncode == 0, result.stderr
         assert result.stdout.count("held-out photos") == 1  # only one process reports
