@@ -17,7 +17,8 @@ from hyperguide.model_file import ENHANCED, GUIDANCE, IMAGE, PREFIX, ModelFile, 
 from hyperguide.verify import compare_golden, seal_breaks
 
 from ..mutation.archives import zipped
-from ..mutation.messages import message
+from ..mutation.messages import joined, message, parsed
+from ..mutation.values import DEEP, HUGE, as_json, json_text
 from ..rule import problem_of
 from ..target import Target, as_file
 from .small_models import sealed, seeds
@@ -109,9 +110,31 @@ def _golden_seeds() -> dict[str, bytes]:
     return found
 
 
+def _retold(data: bytes, rng: Random, inner: Callable[[bytes], bytes]) -> bytes:
+    """A model file that says something else of itself: one of the metadata's entries, field 14."""
+    items = parsed(data)
+    entries = [i for i, (number, _, value) in enumerate(items) if number == 14 and value]
+    if not entries:
+        raise ValueError("no metadata")
+    at = rng.choice(entries)
+    number, kind, value = items[at]
+    if not isinstance(value, bytes):
+        raise ValueError("no metadata")
+    pair = {n: v for n, _, v in parsed(value)}
+    key, text = pair.get(1, b""), pair.get(2, b"")
+    if not (isinstance(key, bytes) and isinstance(text, bytes)):
+        raise ValueError("no metadata")
+    try:
+        text = json_text(text, rng, inner)
+    except (ValueError, RecursionError):
+        text = inner(text) if rng.random() < 0.7 else as_json(rng.choice([HUGE, DEEP, 2, []]))
+    items[at] = (number, kind, joined([(1, 2, key), (2, 2, text)]))
+    return joined(items)
+
+
 def resealed(data: bytes, rng: Random, inner: Callable[[bytes], bytes]) -> bytes:
     """A model file with a field changed and, mostly, the seal of what it then holds."""
-    changed = message(data, rng, inner)
+    changed = _retold(data, rng, inner) if rng.random() < 0.4 else message(data, rng, inner)
     return sealed(changed) if rng.random() < 0.9 else changed
 
 
