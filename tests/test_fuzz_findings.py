@@ -360,7 +360,7 @@ def _marked(name: str) -> Any:
     return pytest.param(name, marks=mark)
 
 
-@pytest.mark.parametrize("name", map(_marked, _INPUTS))
+@pytest.mark.parametrize("name", [_marked(name) for name in _INPUTS])
 def test_bytes_that_broke_the_rule_keep_it(name: str) -> None:
     target, build = _INPUTS[name]
     check(find_target(target).read, build())
