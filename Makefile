@@ -5,6 +5,7 @@
 # make bench  ten minutes of benchmarks with peers: see bench/index.html
 # make bench-gpu  on a machine with an NVIDIA GPU: build, verify and time everything, see gpu/
 # make bench-check   ratios of speed that must hold, in a few minutes
+# make fuzz   a minute for each reader of bytes from outside, see docs/fuzzing.md
 # Both `demo` and `test` set everything up first, in .venv.
 
 PYTHON ?= python3
@@ -16,7 +17,7 @@ BIN := $(VENV)/bin
 FILES := $(shell find runtime training export -name '*.py' -o -name '*.yaml' -o -name '*.onnx' | sort)
 INSTALLED := $(VENV)/.installed
 
-.PHONY: setup demo test test-lowest check bench bench-gpu bench-check clean FORCE
+.PHONY: setup demo test test-lowest check bench bench-gpu bench-check fuzz clean FORCE
 
 setup: $(INSTALLED)
 
@@ -81,6 +82,15 @@ bench-gpu:
 
 bench-check: setup
 	$(BIN)/python benchmarks/check.py
+
+# make fuzz TARGET=pictures SECONDS=600 JOBS=2
+SECONDS := 60
+JOBS := 1
+
+fuzz: setup
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[dev,fuzz]' \
+		--config-settings editable_mode=strict
+	PYTHONPATH=tests $(BIN)/python -m fuzz run $(TARGET) --seconds $(SECONDS) --jobs $(JOBS)
 
 clean:
 	rm -rf bench gpu build dist demo *.egg-info $(INSTALLED)

@@ -82,7 +82,7 @@ def cli() -> Callable[..., Outcome]:
 
     def call(*arguments: object) -> Outcome:
         words = [sys.executable, "-m", "hyperguide", *map(str, arguments)]
-        result = subprocess.run(words, capture_output=True, text=True, check=False, timeout=300)
+        result = subprocess.run(words, capture_output=True, text=True, check=False, timeout=1200)
         return Outcome(result.returncode, result.stdout, result.stderr)
 
     return call

@@ -503,7 +503,9 @@ def test_an_engine_that_is_damaged_or_too_old_says_so_and_auto_takes_another(
 
 
 def test_engines_are_as_new_as_the_package_requires() -> None:
-    project = tomllib.loads(Path("pyproject.toml").read_text())["project"]
+    project = tomllib.loads((Path(__file__).parents[1] / "pyproject.toml").read_text("utf-8"))[
+        "project"
+    ]
     required = str(project["optional-dependencies"])
     for module, oldest in OLDEST.items():
         assert re.search(rf"\b{module.replace('_', '-')}[-\w]*>={re.escape(oldest)}\b", required)

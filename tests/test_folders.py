@@ -22,7 +22,7 @@ import numpy as np
 import pytest
 
 from conftest import Cli, Outcome, enhance, fails
-from hyperguide.cli import folders
+from hyperguide.cli import folders, overlap
 from hyperguide.cli.jobs import Job
 from hyperguide.cli.overlap import SPARE, enhance_all
 from hyperguide.cli.picture import Work
@@ -33,7 +33,7 @@ from hyperguide.pictures import read_picture, write_picture
 from hyperguide.runner import Runner
 
 PICTURES = 6
-PATIENCE = 10  # seconds until something that must happen counts as missing
+PATIENCE = 300  # seconds until something that must happen counts as missing
 
 
 @pytest.fixture(autouse=True)
@@ -525,6 +525,29 @@ def _jobs(number: int, folder: Path = Path()) -> Iterator[Job]:
     return (Job(folder / f"{i}.png", Path(f"out/{i}.png"), ()) for i in range(number))
 
 
+class _Foreground:
+    """What the thread does that begins pictures: it tells what is done each time that it looks."""
+
+    def __init__(self, jobs: Iterator[Job]) -> None:
+        self._jobs = jobs
+        self._looks = 0
+
+    def jobs(self) -> Iterator[Job]:
+        for job in self._jobs:
+            self._looks = 0
+            yield job
+
+    def report(self, done: float) -> None:
+        self._looks += 1
+
+    def rests(self, work: _FakeWork) -> None:
+        """Wait until it has looked several times and begun no picture, nor a picture a step."""
+        events = -1
+        while events != len(work.events):
+            events, self._looks = len(work.events), 0
+            _wait_until(lambda: self._looks > 2)
+
+
 def test_reading_and_writing_overlap_with_computing() -> None:
     work = _FakeWork(
         {
@@ -545,7 +568,6 @@ def test_as_many_are_computed_at_once_as_the_engine_takes_and_few_more_are_under
     class Watched(_FakeWork):
         def compute(self, number: int, report: Callable[[float], object]) -> None:
             together.wait(PATIENCE)
-            time.sleep(0.02)  # for others, if they were let in
 
     together = threading.Barrier(3)
     work = Watched({("write", i): ("read", 3 + SPARE - 1) for i in range(12)})
@@ -563,16 +585,20 @@ def test_outcomes_come_in_order_whatever_ends_first() -> None:
 
 @pytest.mark.parametrize(("room", "most"), [(99, 1), (100, 2), (250, 3)])
 def test_none_is_read_while_those_under_way_hold_more_than_there_is_room_for(
-    room: int, most: int, tmp_path: Path
+    room: int, most: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     class Watched(_FakeWork):
         def compute(self, number: int, report: Callable[[float], object]) -> None:
-            time.sleep(0.02)  # for others, if they were let in
+            foreground.rests(work)
 
+    monkeypatch.setattr(overlap, "_PAUSE", 0.001)
     for job in _jobs(9, tmp_path):
         job.source.write_bytes(bytes(100))
+    foreground = _Foreground(_jobs(9, tmp_path))
     work = Watched({("write", i): ("read", most - 1) for i in range(9)})
-    outcomes = list(enhance_all(work, _jobs(9, tmp_path), calls=8, room=room))
+    outcomes = list(
+        enhance_all(work, foreground.jobs(), calls=8, room=room, report=foreground.report)
+    )
     assert [outcome.error for outcome in outcomes] == [None] * 9
     assert work.most["read"] == most
 
@@ -590,12 +616,13 @@ def test_a_run_that_is_stopped_finishes_what_is_being_computed_and_computes_no_m
             together.wait(PATIENCE)
             for other in range(2 + SPARE):
                 assert self.began(("read", other))
-            time.sleep(0.05)  # for others, if they were begun
+            foreground.rests(work)
+            together.wait(PATIENCE)
             stop.set()
 
     together, stop = threading.Barrier(2), threading.Event()
-    work = Stopping()
-    outcomes = list(enhance_all(work, _jobs(9), 2, 10_000, stop.is_set))
+    foreground, work = _Foreground(_jobs(9)), Stopping()
+    outcomes = list(enhance_all(work, foreground.jobs(), 2, 10_000, stop.is_set, foreground.report))
     assert len(outcomes) == 2
     assert [int(outcome.notes[0]) for outcome in outcomes] == sorted(work.numbers("compute"))
     assert len(work.numbers("read")) == 2 + SPARE
@@ -605,10 +632,12 @@ def test_a_full_disk_stops_all_while_one_goes_on() -> None:
     class Slow(_FakeWork):
         def compute(self, number: int, report: Callable[[float], object]) -> None:
             if number == 0:
-                assert not self.began(("compute", 2 + SPARE), seconds=0.2)
+                _wait_until(lambda: max(told) >= 1)  # another one is over
 
+    told: list[float] = []
     work = Slow(bad={i: DiskFullError("full") for i in range(1, 20)})
-    outcomes = list(enhance_all(work, _jobs(20), calls=2, room=10_000))
+    outcomes = list(enhance_all(work, _jobs(20), calls=2, room=10_000, report=told.append))
+    assert max(work.numbers("read")) < 2 + SPARE
     assert outcomes[0].error is None
     assert {str(outcome.error) for outcome in outcomes[1:]} == {"full"}
     assert 0 < len(outcomes) - 1 < 2 + SPARE

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import getpass
 import importlib.util
-import os
 import re
 from collections import Counter
 from collections.abc import Callable
@@ -190,7 +189,8 @@ def test_files_carry_no_trace_of_the_machine_that_made_them(exported: Path) -> N
                 model.metadata_props.remove(entry)
         text = model.SerializeToString()
         assert b"noise_level" in text or b"rain_region" in text or b"scene_depth" in text
-        words = [str(Path.home()), os.getcwd(), "site-packages", ".py", "Traceback", "pkg."]
+        folders = [str(folder) for folder in (Path.home(), Path.cwd()) if folder != Path("/")]
+        words = [*folders, "site-packages", ".py", "Traceback", "pkg."]
         words += [str(exported.parents[1]), f"/{getpass.getuser()}/"]
         assert [word for word in words if word.encode() in text] == []
         assert re.findall(rb"/[A-Za-z0-9_.-]+/[A-Za-z0-9_.-]+", text) == []
