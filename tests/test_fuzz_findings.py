@@ -299,68 +299,7 @@ def _checkpointed() -> dict[str, Any]:
     return record()
 
 
-# Whose readers do not keep the rule yet. A name that stands here though its reader does fails too.
-_OPEN = {
-    "model: deep nesting",
-    "model: a number beyond floats",
-    "model: escape codes",
-    "model: a long text",
-    "model: a number for a tensor",
-    "model: a name that is no UTF-8",
-    "model: three bytes of weights",
-    "model: weights of another shape",
-    "model: a training that is a list",
-    "run: results of another shape",
-    "golden: text for numbers",
-    "golden: several tolerances",
-    "sidecar: an endless side",
-    "sidecar: a version that is a number",
-    "sidecar: deep nesting",
-    "sidecar: half a character",
-    "sidecar: a number for a sample",
-    "kernel: a header without an end",
-    "kernel: numbers that are too large",
-    "kernel: terabytes",
-    "kernel: the beginning of an archive",
-    "preset: a list for a choice",
-    "preset: a number beyond floats",
-    "preset: deep nesting",
-    "preset: aliases that multiply",
-    "preset: a date",
-    "pth: a sparse tensor",
-    "pth: a tensor without values",
-    "pth: quantized numbers",
-    "checkpoint: a record that is a list",
-    "checkpoint: a preset without an end",
-    "checkpoint: no strategy",
-    "log: a line that is no object",
-    "log: a line without a step",
-    "log: a step that is a text",
-    "log: no text",
-    "log: deep nesting",
-    "resume: settings that are a list",
-    "resume: deep nesting",
-    "backgrounds: deep nesting",
-}
-# Of these, which take gigabytes, or minutes in native code, and so are not even tried.
-_OPEN_AND_LARGE = {
-    "run: multiples of 20000",
-    "pth: one number a billion times",
-    "png: 30000x30000 of one bit",
-    "jpeg: 30000x30000 in a few bytes",
-    "bmp: 30000x30000 in a few bytes",
-}
-
-
-def _marked(name: str) -> Any:
-    if name not in _OPEN | _OPEN_AND_LARGE:
-        return name
-    reason = "the reader does not keep the rule yet"
-    mark = pytest.mark.xfail(reason=reason, strict=True, run=name in _OPEN)
-    return pytest.param(name, marks=mark)
-
-
-@pytest.mark.parametrize("name", [_marked(name) for name in _INPUTS])
+@pytest.mark.parametrize("name", _INPUTS)
 def test_bytes_that_broke_the_rule_keep_it(name: str) -> None:
     target, build = _INPUTS[name]
     check(find_target(target).read, build())

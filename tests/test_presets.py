@@ -180,7 +180,7 @@ def test_what_is_no_text_file_is_refused(tmp_path: Path) -> None:
         ("large.yaml", "larger than 64 KiB"),
         ("pipe.yaml", "is a named pipe|is a folder"),
         (".", "is a named pipe|is a folder"),
-        ("none.yaml", "No such file"),
+        ("none.yaml", "There is no preset"),
     ):
         with pytest.raises(HyperguideError, match=told):
             load_preset("denoise", "fast", tmp_path / name)

@@ -23,6 +23,7 @@ from typing import Any
 import numpy as np
 
 from hyperguide.atomic import kind_of, write_atomically
+from hyperguide.bounded_json import parse_json
 from hyperguide.engine_file import digest
 from hyperguide.errors import HyperguideError
 from hyperguide.file_content import read_content
@@ -197,8 +198,8 @@ def _read(path: Path) -> Record:
             raise ValueError("it is a link")
         # What follows the last line break is a line that a killed run began.
         lines = read_content(path, "record", _MOST_BYTES).decode().split("\n")[:-1]
-        return _parse([json.loads(line) for line in lines])
-    except (HyperguideError, OSError, ValueError, RecursionError) as error:
+        return _parse([parse_json(line) for line in lines])
+    except (HyperguideError, OSError, ValueError) as error:
         raise HyperguideError(
             f"The record of the last run, {path}, cannot be read ({str(error).rstrip('.')}): "
             "delete it to go by the files alone."

@@ -11,7 +11,8 @@ from tempfile import TemporaryDirectory
 
 import numpy as np
 
-from hyperguide.cli.resume import NAME, begin
+from hyperguide.cli.jobs import Job
+from hyperguide.cli.resume import NAME, keep_journal
 from hyperguide.pictures import write_picture
 from hyperguide.training import checkpoint, logbook
 from hyperguide.training.data.batches import open_data
@@ -20,7 +21,7 @@ from hyperguide.training.preset import Schedule, Stage
 from hyperguide.training.trainer import Run, Settings
 
 from ..mutation.archives import safetensors
-from ..mutation.values import json_lines, json_text
+from ..mutation.values import json_lines
 from ..target import Target, as_file, scratch
 from .weights import small_preset
 
@@ -48,14 +49,23 @@ def _logs() -> dict[str, bytes]:
 
 def _read_resume(data: bytes) -> None:
     as_file(data, NAME)
-    assert begin(scratch(), _SETTINGS, resume=True, replaces=False) >= 0
+    job = Job(as_file(b"", "a.png"), scratch() / "b.png", ())
+    with keep_journal(scratch(), _SETTINGS, resume=True, replaces=False) as (journal, _):
+        assert isinstance(journal.is_complete(job), bool)
 
 
 def _records() -> dict[str, bytes]:
-    return {
-        f"{name}.json": json.dumps({"settings": _SETTINGS, "replaces": replaces}).encode()
-        for name, replaces in (("new", False), ("forced", True))
-    }
+    found = {}
+    source = as_file(b"", "a.png")
+    for name, replaces in (("new", False), ("forced", True)):
+        with TemporaryDirectory() as folder:
+            place = Path(folder)
+            with keep_journal(place, _SETTINGS, False, replaces) as (journal, _):
+                journal.add(Job(source, place / "b.png", ()), (0, 1))
+                if replaces:
+                    journal.end()
+            found[f"{name}.jsonl"] = (place / NAME).read_bytes()
+    return found
 
 
 @cache
@@ -90,5 +100,5 @@ def _read_state(data: bytes) -> None:
 
 
 LOG = Target("the log of a training run", _logs, _read_log, json_lines)
-RESUME = Target("the record of an interrupted folder", _records, _read_resume, json_text)
+RESUME = Target("the record of an interrupted folder", _records, _read_resume, json_lines)
 STATE = Target("the state of a training run", _states, _read_state, safetensors, 1 << 18)

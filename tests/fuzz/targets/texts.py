@@ -12,8 +12,8 @@ import numpy as np
 import yaml
 
 from hyperguide.tasks import TASKS
+from hyperguide.training.data.rain_layers import read_backgrounds
 from hyperguide.training.evaluation.mat_file import read_mat
-from hyperguide.training.evaluation.weather import _backgrounds
 from hyperguide.training.model import build_model
 from hyperguide.training.preset import load_preset
 
@@ -70,7 +70,7 @@ def _matrix(name: str, class_: int, kind: int, values: np.ndarray) -> bytes:
 
 
 def _read_backgrounds(data: bytes) -> None:
-    for number, name in _backgrounds(as_file(data, "backgrounds.json")).items():
+    for number, name in read_backgrounds(as_file(data, "backgrounds.json"), "test").items():
         assert isinstance(number, str)
         assert isinstance(name, str)
 
