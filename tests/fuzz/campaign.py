@@ -11,13 +11,16 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from .findings import Findings
 from .rule import Finding
 from .session import TALLY
+from .target import SCRATCH, in_memory
 
 # A process that native code or the system ended is followed by another one, so many times.
 _SESSIONS = 20
+_SETTINGS = {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(Path(__file__).parents[1])}
 
 
 @dataclass
@@ -52,14 +55,15 @@ def _fuzzed(name: str, seconds: float, folder: Path) -> Outcome:
     seed = int(time.time())
     for session in range(_SESSIONS):
         words = [name, str(folder), str(seconds - spent), str(seed + session)]
-        ended = subprocess.run(
-            [sys.executable, "-m", "fuzz.session", *words],
-            env=os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(Path(__file__).parents[1])},
-            capture_output=True,
-            text=True,
-            errors="replace",
-            check=False,
-        )
+        with TemporaryDirectory(prefix="fuzz-", dir=in_memory()) as scratch:
+            ended = subprocess.run(
+                [sys.executable, "-m", "fuzz.session", *words],
+                env=os.environ | _SETTINGS | {SCRATCH: scratch},  # goes even if it is killed
+                capture_output=True,
+                text=True,
+                errors="replace",
+                check=False,
+            )
         told = folder / TALLY
         if not told.exists():
             trouble = ended.stderr[-2000:]
