@@ -11,20 +11,23 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from .findings import Findings
 from .rule import Finding
 from .session import TALLY
+from .target import SCRATCH, in_memory
 
 # A process that native code or the system ended is followed by another one, so many times.
 _SESSIONS = 20
+_SETTINGS = {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(Path(__file__).parents[1])}
 
 
 @dataclass
 class Outcome:
     """What came of a target.
 
-    trouble: what the process said where it did not begin to fuzz; empty if it did.
+    trouble: why it was not fuzzed, or not all the time; empty if it was.
     """
 
     name: str
@@ -52,14 +55,15 @@ def _fuzzed(name: str, seconds: float, folder: Path) -> Outcome:
     seed = int(time.time())
     for session in range(_SESSIONS):
         words = [name, str(folder), str(seconds - spent), str(seed + session)]
-        ended = subprocess.run(
-            [sys.executable, "-m", "fuzz.session", *words],
-            env=os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(Path(__file__).parents[1])},
-            capture_output=True,
-            text=True,
-            errors="replace",
-            check=False,
-        )
+        with TemporaryDirectory(prefix="fuzz-", dir=in_memory()) as scratch:
+            ended = subprocess.run(
+                [sys.executable, "-m", "fuzz.session", *words],
+                env=os.environ | _SETTINGS | {SCRATCH: scratch},  # goes even if it is killed
+                capture_output=True,
+                text=True,
+                errors="replace",
+                check=False,
+            )
         told = folder / TALLY
         if not told.exists():
             trouble = ended.stderr[-2000:]
@@ -68,22 +72,23 @@ def _fuzzed(name: str, seconds: float, folder: Path) -> Outcome:
         told.unlink()
         executions += tally["executions"]
         spent += tally["seconds"]
-        if ended.returncode:
-            _note_the_end(folder, ended)
+        if ended.returncode and not _note_the_end(folder, ended.returncode):
+            trouble = f"a session ended with {ended.returncode} and left no input: mend the target"
         if spent >= seconds:
             break
     return Outcome(name, executions, spent, Findings(folder), trouble)
 
 
-def _note_the_end(folder: Path, ended: subprocess.CompletedProcess[str]) -> None:
-    """Take up what libFuzzer left of an execution that the process did not survive."""
+def _note_the_end(folder: Path, code: int) -> bool:
+    """Take up what libFuzzer left of an execution that the process did not survive, if it did."""
     findings = Findings(folder)
-    for kind in ("timeout", "crash", "oom", "leak"):
-        for path in folder.glob(f"{kind}-*"):
-            finding = Finding("ended", f"native:{kind}", f"exit code {ended.returncode}")
-            findings.note(finding, path.read_bytes())
-            path.unlink()
+    left = [path for kind in ("timeout", "crash", "oom") for path in folder.glob(f"{kind}-*")]
+    for path in left:
+        kind = path.name.partition("-")[0]
+        findings.note(Finding("ended", f"native:{kind}", f"exit code {code}"), path.read_bytes())
+        path.unlink()
     findings.write()
+    return bool(left)
 
 
 def _line(outcome: Outcome) -> str:
@@ -91,7 +96,7 @@ def _line(outcome: Outcome) -> str:
     return (
         f"{outcome.name:<20} {outcome.executions:>10,} executions {outcome.seconds:>7.0f} s "
         f"{rate:>7.0f}/s {len(outcome.findings.causes):>4} findings"
-        + (f"  DID NOT RUN: {outcome.trouble}" if outcome.trouble else "")
+        + (f"  TROUBLE: {outcome.trouble}" if outcome.trouble else "")
     )
 
 

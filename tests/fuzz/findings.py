@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -11,8 +12,8 @@ from pathlib import Path
 from .rule import Finding, check
 
 _LINE = "findings.json"
-# Executions, at most, to make the bytes of a finding smaller.
-_TRIES = 400
+# Executions and seconds, at most, to make the bytes of a finding smaller.
+_TRIES, _SECONDS = 400, 10
 
 
 @dataclass
@@ -71,11 +72,11 @@ class Findings:
 
 def smallest(read: Callable[[bytes], object], data: bytes, key: str, tries: int = _TRIES) -> bytes:
     """Bytes with the same finding from which pieces were taken, larger ones first."""
-    size = len(data) // 2
+    size, end = len(data) // 2, time.monotonic() + _SECONDS
     while size:
         at = 0
         while at < len(data):
-            if tries == 0:
+            if tries == 0 or time.monotonic() > end:
                 return data
             tries -= 1
             shorter = data[:at] + data[at + size :]

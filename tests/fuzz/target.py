@@ -12,6 +12,8 @@ from functools import cache
 from pathlib import Path
 from random import Random
 
+SCRATCH = "FUZZ_SCRATCH"
+
 # Changes bytes so that they keep their structure; the last one changes a piece freely.
 # Raises ValueError where the bytes have not that structure.
 Mutator = Callable[[bytes, Random, Callable[[bytes], bytes]], bytes]
@@ -35,12 +37,16 @@ class Target:
     longest: int = 8192
 
 
+def in_memory() -> Path | None:
+    """Where files are kept in memory; None where the system has no such place."""
+    shared = Path("/dev/shm")
+    return shared if os.access(shared, os.W_OK) else None
+
+
 @cache
 def scratch() -> Path:
-    """A folder of this process, in memory where the system has such."""
-    shared = Path("/dev/shm")
-    parent = shared if os.access(shared, os.W_OK) else None
-    folder = Path(tempfile.mkdtemp(prefix="fuzz-", dir=parent))
+    """A folder of this process, within that of the variable FUZZ_SCRATCH if it is set."""
+    folder = Path(tempfile.mkdtemp(prefix="fuzz-", dir=os.environ.get(SCRATCH) or in_memory()))
     atexit.register(clear)
     return folder
 

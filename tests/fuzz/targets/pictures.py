@@ -241,8 +241,8 @@ def _maps() -> dict[str, bytes]:
 
 
 PNG = Target("PNG pictures", _pngs, partial(_read, name="in.png"), png)
-JPEG = Target("JPEG pictures", _jpegs, partial(_read, name="in.jpg"), jpeg)
-TIFF = Target("TIFF pictures", _tiffs, partial(_read, name="in.tif"), tiff)
+JPEG = Target("JPEG pictures", _jpegs, partial(_read, name="in.jpg"), jpeg, 1 << 16)
+TIFF = Target("TIFF pictures", _tiffs, partial(_read, name="in.tif"), tiff, 1 << 16)
 WEBP = Target("WebP pictures", _webps, partial(_read, name="in.webp"), webp)
 BMP = Target("BMP pictures", _bmps, partial(_read, name="in.bmp"), bmp)
 OTHER = Target("pictures of other formats", _others, partial(_read, name="in.png"))
