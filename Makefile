@@ -38,8 +38,8 @@ demo: setup
 	$(BIN)/python benchmarks/demo.py --out demo
 
 # OpenVINO's threads and the forks of other tests do not get on in one process.
-OPENVINO_TESTS := $(addprefix tests/test_,byte_files.py deblur_files.py engines.py fp16.py int8.py \
-	narrow_pictures.py other_hosts.py tiles.py)
+OPENVINO_TESTS := $(addprefix tests/test_,byte_files.py damaged_model_files.py deblur_files.py \
+	engines.py fp16.py int8.py narrow_pictures.py other_hosts.py tiles.py)
 
 test: setup
 	$(BIN)/python -m pytest $(addprefix --ignore=,$(OPENVINO_TESTS))

@@ -281,7 +281,7 @@ def test_gray_presets_train_and_export_gray_models(photos: Path, tmp_path: Path)
         image = np.full(shape, 100, np.uint8)
         assert enhancer(image).image.shape == shape
     with pytest.raises(HyperguideError, match="takes gray pictures"):
-        enhancer(np.zeros((8, 8, 3), np.uint8))
+        enhancer(np.arange(192, dtype=np.uint8).reshape(8, 8, 3))
 
 
 def test_a_kill_in_the_middle_of_a_checkpoint_leaves_the_last_one(

@@ -577,10 +577,10 @@ def test_as_many_are_computed_at_once_as_the_engine_takes_and_few_more_are_under
 
 
 def test_outcomes_come_in_order_whatever_ends_first() -> None:
-    work = _FakeWork({("compute", 0): ("written", 5)}, bad={2: HyperguideError("2 is bad")})
+    work = _FakeWork({("compute", 0): ("written", 5)}, bad={2: HyperguideError("2 is bad.")})
     outcomes = list(enhance_all(work, _jobs(6), calls=2, room=10_000))
     assert [outcome.notes for outcome in outcomes] == [["0"], ["1"], [], ["3"], ["4"], ["5"]]
-    assert str(outcomes[2].error) == "2 is bad"
+    assert str(outcomes[2].error) == "2 is bad."
 
 
 @pytest.mark.parametrize(("room", "most"), [(99, 1), (100, 2), (250, 3)])
@@ -604,9 +604,9 @@ def test_none_is_read_while_those_under_way_hold_more_than_there_is_room_for(
 
 
 def test_errors_keep_no_pictures() -> None:
-    work = _FakeWork(bad={i: HyperguideError(f"{i} is bad") for i in range(4)})
+    work = _FakeWork(bad={i: HyperguideError(f"{i} is bad.") for i in range(4)})
     outcomes = list(enhance_all(work, _jobs(4), calls=2, room=10_000))
-    assert [str(outcome.error) for outcome in outcomes] == [f"{i} is bad" for i in range(4)]
+    assert [str(outcome.error) for outcome in outcomes] == [f"{i} is bad." for i in range(4)]
     assert [picture() for picture in work.pictures] == [None] * 4
 
 
@@ -635,11 +635,11 @@ def test_a_full_disk_stops_all_while_one_goes_on() -> None:
                 _wait_until(lambda: max(told) >= 1)  # another one is over
 
     told: list[float] = []
-    work = Slow(bad={i: DiskFullError("full") for i in range(1, 20)})
+    work = Slow(bad={i: DiskFullError("full.") for i in range(1, 20)})
     outcomes = list(enhance_all(work, _jobs(20), calls=2, room=10_000, report=told.append))
     assert max(work.numbers("read")) < 2 + SPARE
     assert outcomes[0].error is None
-    assert {str(outcome.error) for outcome in outcomes[1:]} == {"full"}
+    assert {str(outcome.error) for outcome in outcomes[1:]} == {"full."}
     assert 0 < len(outcomes) - 1 < 2 + SPARE
 
 

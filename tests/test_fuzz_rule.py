@@ -64,8 +64,6 @@ def test_what_is_read_and_what_is_refused_in_a_sentence_keeps_the_rule() -> None
 def test_refusals_must_be_plain_sentences(sentence: str, problem: str) -> None:
     assert problem in problem_of(sentence)
     assert bool(problem) == bool(problem_of(sentence))
-    if problem:
-        assert _found(_refuse(sentence)).kind == "message"
 
 
 def test_other_exceptions_and_wrong_results_are_findings_with_their_place(tmp_path: Path) -> None:
@@ -76,7 +74,7 @@ def test_other_exceptions_and_wrong_results_are_findings_with_their_place(tmp_pa
         ModelFile(path, data, {}, (), ()).weights()
 
     finding = _found(read, b"\x3a\x02\x28\x01")  # a number where a message belongs
-    assert finding.key == "MalformedError protobuf.py:message"
+    assert finding.key == "MalformedError onnx_outline.py:read_outline"
 
     def wrong(data: bytes) -> None:
         raise AssertionError("upside down")
@@ -200,8 +198,8 @@ def test_changed_archives_arrays_and_texts_stay_what_they_are() -> None:
     array = find_target("kernels-npy").seeds()["f4-little.npy"]
     for changed in _many(archives.npy, array):
         assert changed[:6] == b"\x93NUMPY"
-    record = find_target("runs-resume").seeds()["new.json"]
-    for changed in _many(values.json_text, record):
+    table = next(iter(find_target("backgrounds").seeds().values()))
+    for changed in _many(values.json_text, table):
         if len(changed) < 2000:  # those nested deeply are for readers to refuse
             json.loads(changed)
 

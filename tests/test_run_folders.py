@@ -14,6 +14,7 @@ import pytest
 import torch
 
 from conftest import Cli, fails
+from hyperguide.cli.claim import claim
 from hyperguide.errors import HyperguideError
 from hyperguide.training import cli as train_cli
 from hyperguide.training.checkpoint import load_run, load_tensors, save_tensors
@@ -46,6 +47,18 @@ def test_files_of_others_are_not_touched_without_force(
     result = quick_cli("train", "denoise", "--data", photos, "--out", tmp_path / "out")
     fails(result, Path(name).parts[0], "no run that it belongs to", "--force")
     assert _content(tmp_path / "out") == {name: b"precious"}
+
+
+def test_two_runs_do_not_write_into_one_folder(
+    tmp_path: Path, photos: Path, quick_cli: Cli, small_presets: Callable[[str, str], Path]
+) -> None:
+    out = tmp_path / "out"
+    words = ("--data", photos, "--out", out, "--preset", small_presets("denoise", "fast"))
+    with claim(out):
+        fails(quick_cli("train", "denoise", *words), "Another run is writing", str(out))
+    assert not list(out.iterdir())
+    assert quick_cli("train", "denoise", *words).code == 0
+    assert not [path.name for path in out.iterdir() if path.name.startswith(".")]
 
 
 def test_force_replaces_what_a_run_writes_and_nothing_else(

@@ -77,7 +77,7 @@ def _read_map(data: bytes) -> None:
             levels = encode_map(values, task.guidance).astype(float) / 65535
             plane = picture if picture.ndim == 2 else picture[..., 0]
             np.testing.assert_allclose(levels, plane / full_scale(plane.dtype), atol=1e-4)
-    mask = _read_mask(scratch() / "map.png")
+    mask = _read_mask(scratch() / "map.png", None)
     assert (mask >= 0).all()
 
 
