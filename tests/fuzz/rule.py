@@ -11,6 +11,7 @@ import os
 import resource
 import signal
 import threading
+import unicodedata
 import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -87,13 +88,22 @@ def check(read: Callable[[bytes], object], data: bytes, seconds: float = SECONDS
 def problem_of(sentence: str) -> str:
     """Why a refusal is no plain sentence; empty if it is one."""
     words = [word for word in sentence.split(" ") if "/" not in word]  # without paths
-    if not sentence.isprintable():
+    if any(_obeyed(character) for character in sentence):
         return "characters that are not printable"
     if not sentence.endswith((".", ".'")):
         return "no stop at its end"
     if len(" ".join(words)) > LONGEST:
         return f"longer than {LONGEST} characters"
     return ""
+
+
+def _obeyed(character: str) -> bool:
+    """Whether a terminal does not show a character: controls, line breaks, turns of direction.
+
+    Spaces of other scripts are shown, and the joiners that Persian and Indian words need are kept.
+    """
+    category = unicodedata.category(character)
+    return (category[0] == "C" or category in ("Zl", "Zp")) and character not in "\u200c\u200d"
 
 
 def _place(trace: TracebackType | None) -> str:
