@@ -90,7 +90,7 @@ def problem_of(sentence: str) -> str:
     words = [word for word in sentence.split(" ") if "/" not in word]  # without paths
     if any(_obeyed(character) for character in sentence):
         return "characters that are not printable"
-    if not sentence.endswith((".", ".'")):
+    if not sentence.endswith((".", ".'", "?")):
         return "no stop at its end"
     if len(" ".join(words)) > LONGEST:
         return f"longer than {LONGEST} characters"
