@@ -16,9 +16,10 @@ import torch
 from conftest import Cli, fails
 from hyperguide.cli.claim import claim
 from hyperguide.errors import HyperguideError
+from hyperguide.pictures import read_picture
 from hyperguide.training import cli as train_cli
 from hyperguide.training.checkpoint import load_run, load_tensors, save_tensors
-from hyperguide.training.logbook import Logbook, read_log
+from hyperguide.training.logbook import Logbook, draw_curves, read_log
 from hyperguide.training.mean_of_runs import write_mean
 from hyperguide.training.run_folder import refuse_among_photos, refuse_run_folder
 from hyperguide.training.trainer import Progress
@@ -367,6 +368,11 @@ def test_names_that_are_no_utf8_are_photos_like_any(tmp_path: Path) -> None:
     run.train(silent)
     make_run(folder, tmp_path / "run", steps=1).resume()
     assert json.dumps(load_run(run.folder).record)
+
+
+def test_a_log_without_figures_is_drawn_as_an_empty_picture(tmp_path: Path) -> None:
+    draw_curves([{"step": 1}], tmp_path / "curves.png")
+    assert read_picture(tmp_path / "curves.png").size
 
 
 @pytest.mark.skipif(not _CASES.is_dir(), reason="there are no cases beside HYPERGUIDE_DATA")

@@ -134,7 +134,7 @@ def draw_curves(lines: Sequence[Mapping[str, Any]], path: Path) -> None:
         for title, curves in _PANELS.items()
         if any(key in line for line in lines for key, _ in curves)
     }
-    rows = -(-len(panels) // 2)
+    rows = max(-(-len(panels) // 2), 1)  # a picture has a height, though there is nothing to draw
     figure = Figure(figsize=(11, 2.6 * rows), layout="constrained")
     for number, (title, curves) in enumerate(panels.items(), 1):
         axes = figure.add_subplot(rows, 2, number)
