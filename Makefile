@@ -1,9 +1,11 @@
 # make demo   train briefly on real photos, export, verify, enhance, leave pictures to look at
 # make test   run the tests
+# make test-lowest   run those of the runtime and the export with the least versions that we declare
 # make check  lint and types
 # make bench  ten minutes of benchmarks with peers: see bench/index.html
 # make bench-gpu  on a machine with an NVIDIA GPU: build, verify and time everything, see gpu/
 # make bench-check   ratios of speed that must hold, in a few minutes
+# make fuzz   a minute for each reader of bytes from outside, see docs/fuzzing.md
 # Both `demo` and `test` set everything up first, in .venv.
 
 PYTHON ?= python3
@@ -15,7 +17,7 @@ BIN := $(VENV)/bin
 FILES := $(shell find runtime training export -name '*.py' -o -name '*.yaml' -o -name '*.onnx' | sort)
 INSTALLED := $(VENV)/.installed
 
-.PHONY: setup demo test check bench bench-gpu bench-check clean FORCE
+.PHONY: setup demo test test-lowest check bench bench-gpu bench-check fuzz clean FORCE
 
 setup: $(INSTALLED)
 
@@ -36,11 +38,23 @@ demo: setup
 	$(BIN)/python benchmarks/demo.py --out demo
 
 # OpenVINO's threads and the forks of other tests do not get on in one process.
-OPENVINO_TESTS := $(addprefix tests/test_,byte_files.py deblur_files.py engines.py fp16.py int8.py other_hosts.py tiles.py)
+OPENVINO_TESTS := $(addprefix tests/test_,byte_files.py damaged_model_files.py deblur_files.py \
+	engines.py fp16.py int8.py narrow_pictures.py other_hosts.py tiles.py)
 
 test: setup
 	$(BIN)/python -m pytest $(addprefix --ignore=,$(OPENVINO_TESTS))
 	$(BIN)/python -m pytest $(OPENVINO_TESTS)
+
+# An environment of its own. Not all of the tests: training asks torch, which is the same there.
+LOWEST := $(addprefix tests/test_,arrays.py bundled.py command_line.py enhancer.py engines.py \
+	gray_in_colour.py model_file.py pictures.py pixels.py stream.py tiles.py)
+
+test-lowest:
+	test -x .venv-lowest/bin/python || $(PYTHON) -m venv .venv-lowest
+	.venv-lowest/bin/python -m pip install --quiet -c constraints-lowest.txt \
+		-e '.[cpu,openvino,export,video]' pytest pytest-benchmark scikit-image scipy pillow \
+		--config-settings editable_mode=strict
+	.venv-lowest/bin/python -m pytest $(LOWEST)
 
 check: setup
 	$(BIN)/ruff check .
@@ -68,6 +82,15 @@ bench-gpu:
 
 bench-check: setup
 	$(BIN)/python benchmarks/check.py
+
+# make fuzz TARGET=pictures SECONDS=600 JOBS=2
+SECONDS := 60
+JOBS := 1
+
+fuzz: setup
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[dev,fuzz]' \
+		--config-settings editable_mode=strict
+	PYTHONPATH=tests $(BIN)/python -m fuzz run $(TARGET) --seconds $(SECONDS) --jobs $(JOBS)
 
 clean:
 	rm -rf bench gpu build dist demo *.egg-info $(INSTALLED)

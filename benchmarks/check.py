@@ -3,7 +3,7 @@
     python benchmarks/check.py
     python benchmarks/check.py --only "enhancer / engine, cpu" --handicap 0.1   # must fail
 
-Both sides of a ratio run in turns within one process, and their lower quartiles are compared: other
+Both sides of a ratio run in turns from one process, and their lower quartiles are compared: other
 work on the machine only ever adds time, to both. `--handicap` lets the runtime sleep for a share of
 the engine's time in each call, which the check must notice.
 """
@@ -11,6 +11,7 @@ the engine's time in each call, which the check must notice.
 from __future__ import annotations
 
 import argparse
+import subprocess
 import sys
 import time
 from collections.abc import Callable
@@ -84,6 +85,7 @@ def checks(frame: np.ndarray) -> dict[str, Callable[[], Check]]:
     for name in ("denoise-fast", "derain-paper"):
         named[f"fused / plain, {name}"] = partial(_fused, name)
     named["denoise-fast / OpenCV's non-local means"] = partial(_peer, frame)
+    named["import hyperguide / numpy and OpenCV"] = _imports
     return named
 
 
@@ -118,6 +120,15 @@ def _peer(frame: np.ndarray) -> Check:
     denoise = hyperguide.load("denoise", device="cpu")
     filtered = partial(cv2.fastNlMeansDenoisingColored, frame, None, 10, 10)
     return Check(0.25, lambda: denoise(frame), filtered)
+
+
+def _imports() -> Check:
+    """What the package adds to the start of a program that handles pictures anyway."""
+    return Check(2.5, partial(_python, "import hyperguide"), partial(_python, "import numpy, cv2"))
+
+
+def _python(script: str) -> None:
+    subprocess.run([sys.executable, "-c", script], check=True)
 
 
 def measured(check: Check, seconds: float) -> float:

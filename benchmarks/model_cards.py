@@ -22,7 +22,8 @@ import yaml
 
 import hyperguide
 from hyperguide.guidance_files import false_color, label
-from hyperguide.model_file import ModelFile, ModelInfo, read_model_file, replace_info
+from hyperguide.model_file import ModelFile, read_model_file, replace_info
+from hyperguide.model_info import ModelInfo
 from hyperguide.pictures import read_picture, write_picture
 from hyperguide.tasks import Guidance
 from hyperguide.training.data.degradations import DEGRADATIONS

@@ -22,7 +22,7 @@ import hyperguide
 from hyperguide.bench.subject import psnr
 from hyperguide.bundled import bundled_models
 from hyperguide.engines import why_absent
-from hyperguide.model_file import ModelInfo
+from hyperguide.model_info import ModelInfo
 
 MOST = 1e-5
 LEAST_PSNR = 60.0

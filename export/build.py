@@ -24,7 +24,8 @@ from hyperguide.engines.tensorrt.build import (
     default_sizes,
 )
 from hyperguide.errors import HyperguideError
-from hyperguide.model_file import PRECISIONS, read_model_file
+from hyperguide.model_file import read_model_file
+from hyperguide.model_info import PRECISIONS
 
 from .triton import refuse_entry, write_plan_entry
 

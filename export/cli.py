@@ -10,7 +10,8 @@ import torch
 
 from hyperguide.cli.progress import progress_bar
 from hyperguide.errors import HyperguideError
-from hyperguide.model_file import PRECISIONS, read_model_file
+from hyperguide.model_file import read_model_file
+from hyperguide.model_info import PRECISIONS
 from hyperguide.training.checkpoint import load_run
 from hyperguide.training.model_weights import find_model_file, load_model
 

@@ -12,7 +12,8 @@ from pathlib import Path
 
 from hyperguide.atomic import write_together
 from hyperguide.errors import HyperguideError
-from hyperguide.model_file import ENHANCED, GUIDANCE, IMAGE, KERNEL, ModelFile, ModelInfo
+from hyperguide.model_file import ENHANCED, GUIDANCE, IMAGE, KERNEL, ModelFile
+from hyperguide.model_info import ModelInfo
 from hyperguide.paths import exists, make_folder
 
 # How long a picture may wait for others of its size, so that they run together.

@@ -9,7 +9,7 @@ result.image, result.guidance         # the picture, and where the network saw r
 
 from .enhancer import Enhancer, Result, load
 from .errors import HyperguideError
-from .model_file import ModelInfo
+from .model_info import ModelInfo
 from .tasks import TASKS, Guidance, Task
 
 __version__ = "0.1.0"

@@ -73,18 +73,47 @@ def gpu_array(image: Any) -> GpuArray:
 def as_numpy(image: Any) -> np.ndarray:
     """A picture of the host's memory as a numpy array, without a copy where that is possible.
 
-    image: a numpy array, or what speaks DLPack, as tensors of PyTorch do.
-    Raises HyperguideError for anything else.
+    image: a numpy array, or what speaks DLPack, as tensors of PyTorch do. Of a subclass of numpy's
+        arrays the plain array, whose rules for axes and arithmetic hold.
+    Raises HyperguideError for anything else, and for values that are masked.
     """
     if isinstance(image, np.ndarray):
-        return image
+        return plain("picture", image)
     try:
         return np.from_dlpack(image)
     except (AttributeError, TypeError, BufferError, RuntimeError):
         raise HyperguideError(
             f"A picture must be a numpy array or speak DLPack on the CPU, not "
-            f"{type(image).__name__}: read the file first."
+            f"{type(image).__name__}: {_mend(image)}."
         ) from None
+
+
+def plain(what: str, values: np.ndarray) -> np.ndarray:
+    """The plain array of one that may be of a subclass.
+
+    Raises HyperguideError, naming `what`, if some of its values are masked.
+    """
+    if isinstance(values, np.ma.MaskedArray) and np.ma.is_masked(values):
+        raise HyperguideError(
+            f"The {what} is an array with masked values, which stand for nothing: fill them first, "
+            "as with filled(0)."
+        )
+    return np.asarray(values)
+
+
+def _mend(image: Any) -> str:
+    """What makes an array of something that is none."""
+    if isinstance(image, list | tuple):
+        return "make an array of it, numpy.asarray(picture, dtype=numpy.uint8)"
+    if not hasattr(image, "__dlpack__"):
+        return "read the file first"
+    if getattr(image, "requires_grad", False):
+        return "give picture.detach()"
+    if "bfloat16" in str(getattr(image, "dtype", "")):
+        return "numpy knows no bfloat16, give picture.float()"
+    if hasattr(image, "__cuda_array_interface__"):
+        return "give it to Enhancer.on_gpu, or copy it to the CPU first"
+    return "copy it to the CPU as a dense array first"
 
 
 def in_native_order(image: np.ndarray) -> np.ndarray:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import struct
 import zlib
 from collections.abc import Iterator
@@ -9,6 +10,8 @@ from collections.abc import Iterator
 PNG = b"\x89PNG\r\n\x1a\n"
 JPEG = b"\xff\xd8"
 START_OF_SCAN = 0xDA
+# A marker that data follows: none of a stuffed byte, TEM, RST0 to RST7, SOI, EOI and a fill byte.
+_JPEG_MARKER = re.compile(rb"\xff[\x02-\xcf\xda-\xfe]")
 
 # Where a piece's data starts and stops: the data of large pictures is not copied.
 Span = tuple[int, int]
@@ -53,23 +56,26 @@ def webp_chunk(name: bytes, data: bytes) -> bytes:
     return name + struct.pack("<I", len(data)) + data + bytes(len(data) % 2)
 
 
-def jpeg_segments(content: bytes) -> Iterator[tuple[int, Span]]:
+def jpeg_segments(content: bytes, at: int = 0) -> Iterator[tuple[int, Span]]:
     """Marker and data of the segments of a JPEG's header, in order.
 
-    The last one is the first scan, START_OF_SCAN, whose data is the rest of the file.
+    at: where the JPEG starts.
+    The last one is the first scan, START_OF_SCAN, whose data is the rest of the file. Bytes between
+    segments that belong to none are passed over, as decoders do. Ends where a segment is not there
+    whole.
     """
-    position = len(JPEG)
-    while position + 4 <= len(content) and content[position] == 0xFF:
+    found = _JPEG_MARKER.search(content, at + len(JPEG))
+    while found is not None:
+        position = found.start()
         marker = content[position + 1]
-        if marker == 0xFF:  # fill byte
-            position += 1
-            continue
         if marker == START_OF_SCAN:
             yield marker, (position, len(content))
             return
         stop = position + 2 + int.from_bytes(content[position + 2 : position + 4], "big")
+        if stop > len(content):
+            return
         yield marker, (position + 4, stop)
-        position = stop
+        found = _JPEG_MARKER.search(content, max(stop, position + 4))
 
 
 def jpeg_segment(marker: int, data: bytes) -> bytes:

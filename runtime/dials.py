@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
+from .arrays import plain
 from .errors import HyperguideError
 from .kernel_files import check_kernel
 from .model_file import DIALS, KERNEL
@@ -26,6 +27,9 @@ Size = tuple[int, int, int]
 
 # Maps come from float arithmetic and from files; ends of the range may be missed by a rounding.
 _ROUNDING = 1e-5
+
+# Kinds of numpy's types that are numbers, or may turn out to be.
+_NUMERIC = "biufOSU"
 
 
 @dataclass(frozen=True)
@@ -119,7 +123,7 @@ def check_dials(
 
 
 def _kernel(kernel: np.ndarray, size: Size) -> np.ndarray:
-    checked = check_kernel(np.asarray(kernel), "kernel")
+    checked = check_kernel(_numbers(kernel, "kernel"), "kernel")
     rows, columns = checked.shape
     _, height, width = size
     if rows > height or columns > width:
@@ -139,7 +143,7 @@ def _guidance(guidance: Dial, meaning: Guidance, size: Size) -> np.ndarray:
             f"The guidance value {worst:g} is outside {low:g}..{high:.3g} "
             f"({meaning.name}, {meaning.unit}): give values in that range."
         )
-    values = values.clip(low, high)
+    values = np.asarray(values.clip(low, high), np.float32)  # numpy 1 makes float64 of one number
     if values.ndim == 3 and values.shape[-1] == 1 and values.shape[1:] != size[1:]:
         values = values[..., 0]  # of a picture with one plane
     fits = values.ndim == 2 or (values.ndim == 3 and len(values) in (1, size[0]))
@@ -153,8 +157,11 @@ def _numbers(value: Dial, what: str) -> np.ndarray:
     """The value as float32. Raises HyperguideError unless it is one or more finite numbers."""
     try:
         with np.errstate(over="ignore"):  # told below
-            values = np.asarray(value, np.float32)
-    except (TypeError, ValueError):
+            given = plain(what, value) if isinstance(value, np.ndarray) else np.asarray(value)
+            if given.dtype.kind not in _NUMERIC:
+                raise TypeError(given.dtype)
+            values = np.asarray(given, np.float32)
+    except (TypeError, ValueError, RuntimeError):  # the last of tensors with a gradient
         raise HyperguideError(f"The {what} must be a number or an array of numbers.") from None
     if values.size == 0:
         raise HyperguideError(f"The {what} is empty, its shape is {values.shape}.")

@@ -19,12 +19,18 @@ from pathlib import Path
 from typing import Any
 
 from .atomic import write_atomically, write_together
+from .bounded_json import parse_json
 from .errors import HyperguideError
-from .model_file import ModelFile, ModelInfo, metadata_changed, read_model_file
+from .file_content import read_content
+from .model_file import ModelFile, metadata_changed, read_model_file
+from .model_info import ModelInfo
 from .paths import exists, make_folder
 
 FORMAT = 1
 SUFFIX = ".engine"
+
+_LARGEST_SIDECAR = 1 << 24
+_LARGEST_ENGINE = 1 << 33
 
 Shape = tuple[int, int, int, int]
 
@@ -132,12 +138,7 @@ def read_engine(path: Path, trust: bool = False) -> EngineFile:
     do not belong together, or if the engine is not trusted.
     """
     info = read_sidecar(path)
-    try:
-        content = path.read_bytes()
-    except FileNotFoundError:
-        raise HyperguideError(f"There is no engine {path}: check the name.") from None
-    except OSError as error:
-        raise HyperguideError(f"Cannot read the engine {path}: {error.strerror}.") from None
+    content = read_content(path, "TensorRT engine", _LARGEST_ENGINE)
     if digest(content) != info.engine:
         raise HyperguideError(
             f"{path} is not the engine that {sidecar_path(path).name} describes, or it is damaged: "
@@ -154,39 +155,72 @@ def read_engine(path: Path, trust: bool = False) -> EngineFile:
 def read_sidecar(path: Path) -> EngineInfo:
     """The sidecar of an engine. Raises HyperguideError if it is missing or damaged."""
     sidecar = sidecar_path(path)
-    try:
-        values = json.loads(sidecar.read_text())
-    except FileNotFoundError:
-        if exists(path):
-            raise HyperguideError(
-                f"The engine {path} lacks its {sidecar.name}: copy that too, or build it again."
-            ) from None
-        raise HyperguideError(f"There is no engine {path}: check the name.") from None
-    except (OSError, ValueError):
-        raise HyperguideError(f"{sidecar} is damaged: build the engine again.") from None
-    if not isinstance(values, dict) or "format" not in values:
-        raise HyperguideError(f"{sidecar} is damaged: build the engine again.")
-    if values["format"] != FORMAT:
+    damaged = HyperguideError(f"{sidecar} is damaged: build the engine again.")
+    if not exists(sidecar) and exists(path):
         raise HyperguideError(
-            f"{sidecar} has format {values['format']}, this version reads format {FORMAT}: "
+            f"The engine {path} lacks its {sidecar.name}: copy that too, or build it again."
+        )
+    if not exists(sidecar):
+        raise HyperguideError(f"There is no engine {path}: check the name.")
+    try:
+        values = parse_json(read_content(sidecar, "sidecar", _LARGEST_SIDECAR))
+    except ValueError:
+        raise damaged from None
+    if not isinstance(values, dict) or "format" not in values:
+        raise damaged
+    written = values.pop("format")
+    if written != FORMAT:
+        raise HyperguideError(
+            f"{sidecar} has format {written}, this version reads format {FORMAT}: "
             "build the engine again."
         )
     try:
-        del values["format"]
-        values["targets"] = tuple(values["targets"])
-        values["profiles"] = {
-            name: Profile(**{key: _shape(shape) for key, shape in profile.items()})
-            for name, profile in values["profiles"].items()
-        }
-        info = EngineInfo(**values)
-        info.model_info(path)
-        return info
-    except (KeyError, TypeError, ValueError, AttributeError):
-        raise HyperguideError(f"{sidecar} is damaged: build the engine again.") from None
+        info = _engine_info(values)
+    except ValueError:
+        raise damaged from None
+    info.model_info(path)
+    return info
+
+
+# What the sidecar holds, of which type.
+_KINDS: dict[str, type] = {
+    **dict.fromkeys(("engine", "model", "builder", "version", "precision"), str),
+    **{"steerable": bool, "metadata": dict, "profiles": dict, "options": dict, "targets": list},
+}
+
+
+def _engine_info(values: dict[str, Any]) -> EngineInfo:
+    """Raises ValueError for what is no description of an engine."""
+    if values.keys() != _KINDS.keys():
+        raise ValueError("other entries")
+    for name, kind in _KINDS.items():
+        if type(values[name]) is not kind:
+            raise ValueError(f"{name} is of another type")
+    texts = [*values["targets"], *values["metadata"].values()]
+    if not all(isinstance(text, str) for text in texts):
+        raise ValueError("a number where a text belongs")
+    profiles = {name: _profile(shapes) for name, shapes in values["profiles"].items()}
+    return EngineInfo(**values | {"targets": tuple(values["targets"]), "profiles": profiles})
+
+
+def _profile(shapes: Any) -> Profile:
+    """Raises ValueError unless each side grows from the least shape to the most."""
+    if not isinstance(shapes, dict) or shapes.keys() != {"least", "best", "most"}:
+        raise ValueError("no profile")
+    found = [_shape(shapes[name]) for name in ("least", "best", "most")]
+    for sides in zip(*found, strict=True):
+        if list(sides) != sorted(sides):
+            raise ValueError("a profile whose shapes do not grow")
+    return Profile(*found)
 
 
 def _shape(sides: Any) -> Shape:
-    n, c, h, w = (int(side) for side in sides)
+    """Raises ValueError for what are not four sides."""
+    if not isinstance(sides, list) or len(sides) != 4:
+        raise ValueError("no shape")
+    if not all(type(side) is int and 0 < side < 1 << 31 for side in sides):
+        raise ValueError("no side")
+    n, c, h, w = sides
     return n, c, h, w
 
 

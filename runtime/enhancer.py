@@ -8,7 +8,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from functools import cached_property
 from itertools import islice
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NoReturn
 
 import numpy as np
 
@@ -31,7 +31,9 @@ from .engines import (
 )
 from .engines import Report as BuildReport
 from .errors import HyperguideError
-from .model_file import ModelFile, ModelInfo
+from .gray import as_color, as_gray, gray_ones, without_tint
+from .model_file import ModelFile
+from .model_info import ModelInfo
 from .on_gpu import GpuResult, run_on_gpu
 from .parts import Parts, Report
 from .pixels import layout_of
@@ -72,6 +74,7 @@ class Enhancer:
         self.info: ModelInfo = model.info
         self.why = why
         self.at_once = at_once
+        self.max_memory = max_memory
         self._runner = Runner(model, engine)
         self._parts = Parts(self._runner, Cut(self._runner, tile, max_memory, at_once))
         self._open_gray = for_gray
@@ -97,8 +100,8 @@ class Enhancer:
         """Enhance a picture.
 
         image: HxW, HxWxC or NxHxWxC; gray, gray and alpha, RGB, RGB and alpha; uint8, uint16,
-            or float in [0, 1]. Any size. Alpha passes unchanged. A numpy array, or what speaks
-            DLPack on the CPU.
+            or float in [0, 1]. Any size. Alpha passes unchanged. RGB of three equal planes is
+            enhanced as gray, and stays gray. A numpy array, or what speaks DLPack on the CPU.
         strength: 0 returns the input bit for bit, without running the engine; 1 is the trained
             result; in between blends; above 1 exaggerates. A number, or an array of shape (H, W)
             or (N, H, W) to vary it over the picture; where that is 0, floats may come back rounded,
@@ -124,12 +127,16 @@ class Enhancer:
             "guidance_scale": guidance_scale,
             "kernel": kernel,
         }
+        gray = gray_ones(layout.pixels(image)) if layout.color == 3 else np.zeros(1, bool)
+        if gray.all():
+            result = self(as_gray(given), **turned, report=report)
+            return Result(as_color(result.image), result.guidance)
         if self._open_gray is not None and layout.color == 1:
             with self._opening:  # threads that come together open one
                 if self._closed:
                     raise closed(self.path)
-                gray = self._gray
-            return gray(given, **turned, report=report)
+                for_gray = self._gray
+            return for_gray(given, **turned, report=report)
         self._runner.check(layout)
         dials = self._dials(layout.size(image), turned)
         if self._closed:
@@ -137,6 +144,8 @@ class Enhancer:
         if dials.off:
             return Result(given.copy(), None)
         result = self._parts.run(image, layout, dials, report or (lambda share: None))
+        if gray.any():  # some of a batch
+            result.image[gray] = without_tint(result.image[gray])
         if image is given:
             return result
         return Result(result.image.astype(given.dtype), result.guidance)
@@ -205,8 +214,9 @@ class Enhancer:
 
         dials: as the calls to come will turn them, for which some engines prepare anew.
         """
-        planes = () if self.info.channels == 1 else (3,)
-        self(np.zeros((height, width, *planes), np.uint8), **dials)
+        picture = np.zeros((height, width, self.info.channels), np.uint8)
+        picture[0, 0, 0] = 1  # or in colour it were a gray one
+        self(picture, **dials)
 
     def close(self) -> None:
         """Free what the engine holds. Afterwards calls raise HyperguideError."""
@@ -221,6 +231,12 @@ class Enhancer:
 
     def __exit__(self, *exception: object) -> None:
         self.close()
+
+    def __reduce__(self) -> NoReturn:
+        raise HyperguideError(
+            f"An enhancer cannot be pickled or copied, its engine lives in this process: call "
+            f"hyperguide.load on {self.path} where it is needed."
+        )
 
     def _dials(self, size: Size, turned: Mapping[str, Any]) -> Dials:
         if turned.get("kernel") is not None and not self._runner.takes_kernel:

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+# A link in the place of a lock would have a file made elsewhere.
+_OPEN = os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
 
 
 @contextmanager
@@ -15,11 +19,11 @@ def file_lock(path: Path, waits: Callable[[], object] = lambda: None) -> Iterato
 
     path: an empty file, which is made and stays.
     waits: called once if another holds the lock.
-    Raises OSError where the file cannot be made.
+    Raises OSError where the file cannot be made, or is a link.
     """
-    handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+    handle = os.open(path, _OPEN, 0o666)
     try:
-        if not _try_lock(handle):
+        if not try_lock(handle):
             waits()
             _lock(handle)
         yield
@@ -27,11 +31,57 @@ def file_lock(path: Path, waits: Callable[[], object] = lambda: None) -> Iterato
         os.close(handle)  # lets go of the lock
 
 
+@contextmanager
+def passing_lock(path: Path) -> Iterator[Callable[[], bool]]:
+    """Hold a lock as `file_lock` does, but at once or not at all; its file goes away with it.
+
+    Where the file system knows no locks, some network's, the file alone is made.
+
+    Yields what tells whether the file is still in its place.
+    Raises BlockingIOError if another holds the lock, OSError where the file cannot be made, or is
+    a link.
+    """
+    handle = os.open(path, _OPEN, 0o666)
+    while not _holds(handle, path):  # who held it has removed the file meanwhile
+        handle = os.open(path, _OPEN, 0o666)
+    try:
+        yield lambda: _is_at(handle, path)
+    finally:
+        if sys.platform != "win32" and _is_at(handle, path):  # before the next one takes it
+            os.unlink(path)
+        os.close(handle)
+
+
+def _holds(handle: int, path: Path) -> bool:
+    """Whether a handle, which is closed if not, got the lock of the file that is at `path`."""
+    try:
+        locked = try_lock(handle)
+    except OSError as error:
+        if error.errno not in (errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS):
+            os.close(handle)
+            raise
+        locked = True
+    if locked and _is_at(handle, path):
+        return True
+    os.close(handle)
+    if not locked:
+        raise BlockingIOError(errno.EAGAIN, "another process holds the lock", str(path))
+    return False
+
+
+def _is_at(handle: int, path: Path) -> bool:
+    try:
+        return os.path.samestat(os.fstat(handle), os.lstat(path))
+    except OSError:
+        return False
+
+
 if sys.platform == "win32":
     import msvcrt
     import time
 
-    def _try_lock(handle: int) -> bool:
+    def try_lock(handle: int) -> bool:
+        """Lock an open file, or say that another holds it."""
         try:
             msvcrt.locking(handle, msvcrt.LK_NBLCK, 1)
         except OSError:
@@ -39,12 +89,13 @@ if sys.platform == "win32":
         return True
 
     def _lock(handle: int) -> None:
-        while not _try_lock(handle):
+        while not try_lock(handle):
             time.sleep(0.1)
 else:
     import fcntl
 
-    def _try_lock(handle: int) -> bool:
+    def try_lock(handle: int) -> bool:
+        """Lock an open file, or say that another holds it. Raises OSError if there are no locks."""
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:

@@ -7,27 +7,23 @@ compressed and base64-coded in the metadata. Pictures are synthetic.
 from __future__ import annotations
 
 import base64
-import binascii
 import io
-import tokenize
-import zipfile
-import zlib
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 
 from .errors import HyperguideError
-from .model_file import ENHANCED, GUIDANCE, IMAGE, PREFIX
+from .model_file import DIALS, ENHANCED, GUIDANCE, IMAGE, KERNEL
+from .model_info import PREFIX
+from .npz import read_npz
 
 _KEY = PREFIX + "golden."
 
-# What unpacking raises for bytes that were changed.
-_DAMAGE = (
-    *(KeyError, ValueError, OSError, EOFError, NotImplementedError),
-    *(SyntaxError, tokenize.TokenError),  # of numpy's reader of array headers
-    *(binascii.Error, zipfile.BadZipFile, zlib.error),
-)
+# Bytes of a sample's arrays; exports write pictures of 40x24 pixels.
+_LARGEST = 1 << 23
+_MOST_SAMPLES = 16
 
 
 @dataclass(frozen=True)
@@ -63,33 +59,63 @@ class Golden:
 
 
 def read_golden(metadata: Mapping[str, str], where: str) -> list[Golden]:
-    """Unpack the samples of a file's metadata. Raises HyperguideError if there are none."""
-    samples = [
-        _unpack(key.removeprefix(_KEY), text, where)
-        for key, text in sorted(metadata.items())
-        if key.startswith(_KEY)
-    ]
-    if not samples:
+    """Unpack the samples of a file's metadata.
+
+    Raises HyperguideError if there are none, or one is damaged.
+    """
+    texts = {key.removeprefix(_KEY): t for key, t in metadata.items() if key.startswith(_KEY)}
+    if not texts:
         raise HyperguideError(f"{where} carries no golden samples: export it again.")
+    if len(texts) > _MOST_SAMPLES:
+        raise HyperguideError(
+            f"{where} carries more than {_MOST_SAMPLES} golden samples: export it again."
+        )
+    samples = []
+    for name, packed in sorted(texts.items()):
+        try:
+            samples.append(_unpack(name, packed))
+        except ValueError as error:
+            raise HyperguideError(
+                f"The golden sample '{name}' of {where} is damaged ({error}): export or download "
+                "it again."
+            ) from None
     return samples
 
 
-def _unpack(name: str, text: str, where: str) -> Golden:
+def _unpack(name: str, packed: str) -> Golden:
+    """Raises ValueError for what is no sample."""
     parts: dict[str, dict[str, np.ndarray]] = {"in": {}, "bytes": {}, "out": {}, "tolerance": {}}
-    try:
-        with np.load(io.BytesIO(base64.b64decode(text)), allow_pickle=False) as arrays:
-            for key in arrays.files:
-                kind, _, entry = key.partition(".")
-                parts[kind][entry] = arrays[key]
-        feeds = parts["in"]
-        if IMAGE in parts["bytes"]:
-            feeds[IMAGE] = parts["bytes"][IMAGE]
-        else:
-            feeds[IMAGE] = feeds[IMAGE].astype(np.float32) / np.float32(255)
-        outputs = {key: parts["out"][key] for key in (ENHANCED, GUIDANCE)}
-        tolerance = {key: float(parts["tolerance"][key]) for key in (ENHANCED, GUIDANCE)}
-    except _DAMAGE:
-        raise HyperguideError(
-            f"The golden sample '{name}' of {where} is damaged: export or download it again."
-        ) from None
-    return Golden(name, feeds, outputs, tolerance)
+    for key, array in read_npz(base64.b64decode(packed), _LARGEST).items():
+        kind, _, entry = key.partition(".")
+        if kind not in parts:
+            raise ValueError(f"there is a '{kind}'")
+        parts[kind][entry] = array
+    feeds, outputs = parts["in"] | parts["bytes"], parts["out"]
+    if IMAGE not in feeds or not feeds.keys() <= {IMAGE, KERNEL, *DIALS}:
+        raise ValueError("its inputs are others")
+    if not outputs.keys() == parts["tolerance"].keys() == {ENHANCED, GUIDANCE}:
+        raise ValueError("its outputs are others")
+    levels = feeds[IMAGE]
+    _expect(levels, np.uint8)
+    if IMAGE not in parts["bytes"]:
+        feeds[IMAGE] = levels.astype(np.float32) / np.float32(255)
+    _expect(outputs[ENHANCED], feeds[IMAGE].dtype)
+    if outputs[ENHANCED].shape != levels.shape:
+        raise ValueError("its picture and result differ in size")
+    _expect(outputs[GUIDANCE], np.float32)
+    for dial in feeds.keys() - {IMAGE}:
+        _expect(feeds[dial], np.float32)
+    return Golden(name, feeds, outputs, {k: _number(v) for k, v in parts["tolerance"].items()})
+
+
+def _expect(array: np.ndarray, kind: type | np.dtype) -> None:
+    """Raise ValueError unless an array is of a type and of rank 4."""
+    if array.dtype != kind or array.ndim != 4 or 0 in array.shape:
+        raise ValueError(f"an array of {array.dtype} with {array.ndim} dimensions")
+
+
+def _number(array: np.ndarray) -> float:
+    """A tolerance. Raises ValueError unless it is one."""
+    if array.size != 1 or not (math.isfinite(array.item()) and array.item() >= 0):
+        raise ValueError("a tolerance that is none")
+    return float(array.item())

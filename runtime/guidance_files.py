@@ -38,24 +38,37 @@ def decode_map(picture: np.ndarray, meaning: Guidance, where: str) -> np.ndarray
     return meaning.minimum + share * np.float32(meaning.maximum - meaning.minimum)
 
 
-def read_map(text: str, meaning: Guidance) -> float | np.ndarray:
-    """What the user gave as map: a number in the unit, or the name of a picture."""
+def read_map(text: str, meaning: Guidance, max_memory: int | None = None) -> float | np.ndarray:
+    """What the user gave as map: a number in the unit, or the name of a picture.
+
+    max_memory: see `pictures.read_picture`.
+    """
     try:
         return float(text)
     except ValueError:
-        return decode_map(read_picture(Path(text)), meaning, text)
+        return decode_map(read_picture(Path(text), max_memory), meaning, text)
 
 
 def gray_plane(picture: np.ndarray, what: str) -> np.ndarray:
     """The one plane of a gray picture; editors save those with three equal planes, or alpha, too.
 
-    Raises HyperguideError, naming `what`, for a colour picture.
+    What is drawn in one colour on a transparent ground is alpha.
+    Raises HyperguideError, naming `what`, for a colour picture, and for gray levels of which some
+    are transparent.
     """
     if picture.ndim == 2:
         return picture
-    planes = picture[..., :3]
+    planes, alpha = picture[..., :3], picture[..., 3:]
+    drawn = bool(alpha.size) and bool((alpha != alpha.flat[0]).any())
+    if drawn and not (planes != planes[:1, :1]).any():
+        return alpha[..., 0]
     if (planes != planes[..., :1]).any():
         raise HyperguideError(f"{what} is a colour picture: give a gray one.")
+    if drawn:
+        raise HyperguideError(
+            f"{what} has both gray levels and transparency: remove its alpha channel, or draw in "
+            "one colour on a transparent ground."
+        )
     return planes[..., 0]
 
 

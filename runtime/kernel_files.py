@@ -8,10 +8,14 @@ from pathlib import Path
 import numpy as np
 
 from .errors import HyperguideError
+from .file_content import read_content
 from .guidance_files import gray_plane
+from .npy import parse_npy
 from .pictures import read_picture
 
 _SUM_TOLERANCE = 1e-3
+# A thousand by a thousand doubles. Texts take forty times as much while they are read.
+_MOST_BYTES = 8 << 20
 
 
 def read_kernel(path: Path) -> np.ndarray:
@@ -46,7 +50,8 @@ def check_kernel(kernel: np.ndarray, what: str) -> np.ndarray:
             f"The {what} is {rows}x{columns}, but its centre must be an element: "
             "pad it with zeros to odd sides."
         )
-    total = float(kernel.sum())
+    with np.errstate(over="ignore"):
+        total = float(kernel.sum())
     if abs(total - 1) > _SUM_TOLERANCE:
         raise HyperguideError(
             f"The {what} sums up to {total:g} instead of 1: divide it by its sum."
@@ -56,32 +61,23 @@ def check_kernel(kernel: np.ndarray, what: str) -> np.ndarray:
 
 def _read_matrix(path: Path) -> np.ndarray:
     try:
-        rows = [line.replace(",", " ").replace(";", " ").split() for line in _lines(path)]
-        return np.array([[float(value) for value in row] for row in rows if row])
+        text = read_content(path, "kernel", _MOST_BYTES).decode("utf-8-sig")
+        lines = text.replace(",", " ").replace(";", " ").splitlines()
+        rows = [np.array([float(value) for value in line.split()]) for line in lines]
+        return np.array([row for row in rows if row.size])
     except ValueError:  # words among the numbers, or rows of different lengths
         raise HyperguideError(
             f"The kernel {path} is not a matrix of numbers: mend or remove it."
         ) from None
 
 
-def _lines(path: Path) -> list[str]:
-    try:
-        return path.read_text().splitlines()
-    except OSError as error:
-        raise HyperguideError(f"Cannot read the kernel {path}: {error.strerror}.") from None
-
-
 def _read_array(path: Path) -> np.ndarray:
     try:
-        array = np.load(path, allow_pickle=False)
-    except OSError as error:
-        reason = error.strerror or "it is truncated"
-        raise HyperguideError(f"Cannot read the kernel {path}: {reason}.") from None
-    except (ValueError, EOFError):
-        array = None
-    if not isinstance(array, np.ndarray) or array.dtype.kind not in "fiu":
-        raise HyperguideError(f"The kernel {path} is not a numeric array: mend or remove it.")
-    return array
+        return parse_npy(read_content(path, "kernel", _MOST_BYTES))
+    except ValueError as error:
+        raise HyperguideError(
+            f"The kernel {path} is not a numeric array ({error}): mend or remove it."
+        ) from None
 
 
 def _read_gray(path: Path) -> np.ndarray:

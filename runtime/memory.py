@@ -37,6 +37,17 @@ def used_bytes() -> int | None:
     return _field(Path("/proc/self/status"), "VmRSS:")
 
 
+def usable_bytes(max_memory: int | None) -> int | None:
+    """What a step may take on top of what this process holds; None where the system does not say.
+
+    max_memory: bytes that the process may use; None half of what is free.
+    """
+    if max_memory is not None:
+        return max_memory - (used_bytes() or 0)
+    free = free_bytes()
+    return None if free is None else free // 2
+
+
 def _free_in_container(folder: Path) -> int | None:
     """What the limit of a container leaves (Linux control groups, version 2); None without one."""
     try:

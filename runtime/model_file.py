@@ -21,9 +21,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-import math
 from collections.abc import Collection, Iterable
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -32,9 +31,21 @@ import numpy as np
 
 from .atomic import write_atomically
 from .errors import HyperguideError
-from .onnx_messages import MODEL_GRAPH, graph_of, with_graph
+from .file_content import read_content
+from .graph_check import check_graph
+from .graph_size import check_size
+from .model_info import PREFIX, ModelInfo
+from .onnx_messages import (
+    INITIALIZER,
+    INPUT,
+    MODEL_GRAPH,
+    MODEL_METADATA,
+    graph_of,
+    with_graph,
+)
+from .onnx_outline import FLOAT, UINT8, Outline, read_outline
+from .pixels import next_multiple
 from .protobuf import MalformedError, fields, message, submessage, text, without
-from .tasks import TASKS, Guidance
 
 IMAGE = "image"
 DIALS: dict[str, float] = {
@@ -47,117 +58,11 @@ KERNEL = "kernel"
 ENHANCED = "enhanced"
 GUIDANCE = "guidance"
 
-PRECISIONS = ("fp32", "fp16", "int8")
-
-PREFIX = "hyperguide."
-FORMAT = 1
-
 # Field numbers of onnx.proto.
-_MODEL_METADATA = 14
-_GRAPH_INITIALIZER, _GRAPH_INPUT, _GRAPH_OUTPUT = 5, 11, 12
-_TENSOR_DIMENSION, _TENSOR_TYPE, _TENSOR_NAME, _TENSOR_RAW = 1, 2, 8, 9
-_FLOAT = 1  # the type of a tensor
+_TENSOR_NAME, _INPUT_NAME = 8, 1
 
-
-@dataclass(frozen=True)
-class ModelInfo:
-    """What a model file says about itself.
-
-    color: `rgb` or `gray`, the planes of the image input.
-    size_multiple: height and width must be multiples of it.
-    receptive_field: how many pixels away an output pixel looks; with `context` global, when the
-        map is given.
-    context: `local`, or `global` if the predicted map depends on the whole picture.
-    whole_picture: whether what is made of a pixel does too, the map being given.
-    precision: of the weights.
-    io: of the pictures: `float` (NCHW in [0, 1]), or `uint8` (NHWC, bytes).
-    training: how the model was trained: preset, data, steps, seconds.
-    quality: measured figures.
-    cost: `kilo_macs_per_pixel`, `bytes_per_pixel` of the largest tensors that live at once, and
-        `operators` by the precision that they compute in.
-    card: in words: `purpose`, `data` and its terms, `limits`; empty if nobody wrote one.
-    """
-
-    task: str
-    tier: str
-    color: str
-    guidance: Guidance
-    size_multiple: int
-    receptive_field: int
-    context: str
-    precision: str = "fp32"
-    io: str = "float"
-    training: dict[str, Any] = field(default_factory=dict)
-    quality: dict[str, Any] = field(default_factory=dict)
-    cost: dict[str, Any] = field(default_factory=dict)
-    card: dict[str, Any] = field(default_factory=dict)
-    whole_picture: bool = False
-
-    @property
-    def channels(self) -> int:
-        """Planes of the image input."""
-        return 1 if self.color == "gray" else 3
-
-    def _check(self) -> None:
-        """Raise ValueError or TypeError where a value is none that this version can run."""
-        for name, known in _KNOWN.items():
-            if getattr(self, name) not in known:
-                raise ValueError(f"{name} is {getattr(self, name)!r}")
-        for name, least in (("size_multiple", 1), ("receptive_field", 0)):
-            value = getattr(self, name)
-            if type(value) is not int or value < least:
-                raise ValueError(f"{name} is {value!r}")
-        if type(self.whole_picture) is not bool:
-            raise ValueError(f"whole_picture is {self.whole_picture!r}")
-        low, high = self.guidance.minimum, self.guidance.maximum
-        if not (math.isfinite(low) and math.isfinite(high) and low < high):
-            raise ValueError(f"the guidance ranges from {low!r} to {high!r}")
-
-    def to_metadata(self) -> dict[str, str]:
-        """The entries of the file's metadata."""
-        values = {"format": FORMAT, **asdict(self)}
-        return {
-            PREFIX + name: value if isinstance(value, str) else json.dumps(value, sort_keys=True)
-            for name, value in values.items()
-        }
-
-    @classmethod
-    def from_metadata(cls, metadata: dict[str, str], path: Path) -> ModelInfo:
-        """Read the entries back. Raises HyperguideError if they are missing or unusable."""
-        if PREFIX + "format" not in metadata:
-            raise HyperguideError(
-                f"{path} is an ONNX file but not one of ours: make one with 'hyperguide export'."
-            )
-        written = metadata[PREFIX + "format"]
-        if written != str(FORMAT):
-            raise HyperguideError(
-                f"{path} has model format {written}, this version reads format {FORMAT}: "
-                "install the version of hyperguide that exported it."
-            )
-        try:
-            text = {k.removeprefix(PREFIX): v for k, v in metadata.items() if k.startswith(PREFIX)}
-            values: dict[str, Any] = {name: text[name] for name in _TEXT}
-            values |= {name: json.loads(text[name]) for name in _PARSED}
-            values |= {name: json.loads(text[name]) for name in _LATER if name in text}
-            values["guidance"] = Guidance(**values["guidance"])
-            info = cls(**values)
-            info._check()
-            return info
-        except (KeyError, TypeError, ValueError) as error:
-            raise HyperguideError(
-                f"The metadata of {path} is damaged ({error}): export or download it again."
-            ) from None
-
-
-_KNOWN: dict[str, tuple[str, ...]] = {
-    "task": tuple(TASKS),
-    "color": ("rgb", "gray"),
-    "context": ("local", "global"),
-    "io": ("float", "uint8"),
-}
-_TEXT = ("task", "tier", "color", "context", "precision", "io")
-_LATER = ("cost", "card", "whole_picture")  # older files lack them
-_PARSED = ("guidance", "size_multiple", "receptive_field", "training", "quality")
+_TRIED = 64  # side of a picture that a graph's sizes are followed for
+_LARGEST_FILE = 1 << 31  # what protocol buffers can hold
 
 
 @dataclass(frozen=True)
@@ -183,6 +88,18 @@ class ModelFile:
         """
         return digests(self.content)
 
+    @cached_property
+    def excess(self) -> str:
+        """Why its graph takes memory or work out of proportion to a picture; empty if not so."""
+        info = self.info
+        sides = (next_multiple(side, info.size_multiple) for side in (_TRIED, _TRIED + 1))
+        shape = (*sides, info.channels) if info.io == "uint8" else (info.channels, *sides)
+        try:
+            check_size(read_outline(self.content), {IMAGE: (1, *shape)})
+        except MalformedError as error:
+            return str(error)
+        return ""
+
     def with_inputs(self, names: Collection[str] = (*DIALS, KERNEL)) -> bytes:
         """The file with dials or kernel as inputs that must be given.
 
@@ -190,7 +107,7 @@ class ModelFile:
         """
 
         def is_default(part: int, item: memoryview) -> bool:
-            if part != _GRAPH_INITIALIZER:
+            if part != INITIALIZER:
                 return False
             return text(dict(fields(item)).get(_TENSOR_NAME, b"")) in names
 
@@ -204,15 +121,15 @@ class ModelFile:
         """
 
         def is_dial(part: int, item: memoryview) -> bool:
-            return part == _GRAPH_INPUT and text(dict(fields(item)).get(1, b"")) in DIALS
+            return part == INPUT and text(dict(fields(item)).get(_INPUT_NAME, b"")) in DIALS
 
         content = self.with_inputs([KERNEL])
         frozen = with_graph(content, without(graph_of(content), is_dial))
-        return without(memoryview(frozen), lambda number, _: number == _MODEL_METADATA)
+        return without(memoryview(frozen), lambda number, _: number == MODEL_METADATA)
 
     def with_info(self, info: ModelInfo) -> bytes:
         """The file with this description in the place of its own, and the digests to it."""
-        rest = without(memoryview(self.content), lambda number, _: number == _MODEL_METADATA)
+        rest = without(memoryview(self.content), lambda number, _: number == MODEL_METADATA)
         entries = self.metadata | info.to_metadata()
 
         def together() -> bytes:
@@ -222,18 +139,9 @@ class ModelFile:
         return together()
 
     def weights(self) -> dict[str, np.ndarray]:
-        """The initializers in float32 that are stored as raw bytes, by name."""
-        found = {}
-        for part, item in fields(graph_of(self.content)):
-            if part != _GRAPH_INITIALIZER:
-                continue
-            values = list(fields(message(item)))
-            tensor = dict(values)
-            if tensor.get(_TENSOR_TYPE) == _FLOAT and _TENSOR_RAW in tensor:
-                shape = [v for n, v in values if n == _TENSOR_DIMENSION and isinstance(v, int)]
-                array = np.frombuffer(message(tensor[_TENSOR_RAW]), "<f4")
-                found[text(tensor.get(_TENSOR_NAME, b""))] = array.reshape(shape).copy()
-        return found
+        """The initializers in float32, by name."""
+        tensors = read_outline(self.content).tensors
+        return {tensor.name: tensor.array().copy() for tensor in tensors if tensor.kind == FLOAT}
 
     def changes(self) -> list[str]:
         """Name the parts whose digest differs from the one stored at export."""
@@ -255,43 +163,24 @@ def default_feeds(names: Iterable[str]) -> dict[str, np.ndarray]:
 def read_model_file(path: Path) -> ModelFile:
     """Read the outline of a model file.
 
-    Raises HyperguideError if the file is missing, unreadable, no ONNX or damaged. Whether it is
-    ours shows when `info` is read.
+    Raises HyperguideError if the file is missing, unreadable, no ONNX, damaged, or has what
+    exports do not write: weights in other files, operators of its own, loops. Whether it is ours
+    shows when `info` is read, and whether it was changed in `changes`.
     """
+    content = read_content(path, "model file", _LARGEST_FILE)
     try:
-        content = path.read_bytes()
-    except FileNotFoundError:
-        raise HyperguideError(f"There is no model file {path}: check the name.") from None
-    except IsADirectoryError:
-        raise HyperguideError(
-            f"{path} is a folder, not a model file: give an .onnx file."
-        ) from None
-    except OSError as error:
-        raise HyperguideError(f"Cannot read the model file {path}: {error.strerror}.") from None
-    damaged = HyperguideError(
-        f"{path} is not an ONNX file or is damaged: export or download it again."
-    )
-    inputs: list[str] = []
-    outputs: list[str] = []
-    graphs = 0
-    try:
-        for number, value in fields(memoryview(content)):
-            if number != MODEL_GRAPH:
-                continue
-            graphs += 1
-            for part, item in fields(message(value)):
-                if part in (_GRAPH_INPUT, _GRAPH_OUTPUT):
-                    name = text(dict(fields(message(item))).get(1, b""))
-                    (inputs if part == _GRAPH_INPUT else outputs).append(name)
-        entries = _metadata(content)
-    except (MalformedError, UnicodeDecodeError):
-        raise damaged from None
-    metadata = dict(entries)
-    if len(metadata) < len(entries):
+        outline = read_outline(content)
+        check_graph(outline)
+        _check_types(outline)
+    except MalformedError as error:
+        raise _refusal(path, content, str(error)) from None
+    metadata = dict(outline.metadata)
+    if len(metadata) < len(outline.metadata):
         raise HyperguideError(f"{path} has a metadata entry twice: export or download it again.")
-    if graphs != 1 or not outputs:
-        raise damaged
-    model = ModelFile(path, content, metadata, tuple(inputs), tuple(outputs))
+    inputs, outputs = (
+        tuple(value.name for value in values) for values in (outline.inputs, outline.outputs)
+    )
+    model = ModelFile(path, content, metadata, inputs, outputs)
     if IMAGE not in inputs or (ENHANCED not in outputs or GUIDANCE not in outputs):
         _ = model.info  # says first if it is not ours at all
         raise HyperguideError(
@@ -301,14 +190,44 @@ def read_model_file(path: Path) -> ModelFile:
     return model
 
 
+def _check_types(outline: Outline) -> None:
+    """Raise MalformedError where pictures, maps and dials are of other types than ours."""
+    kinds = {value.name: value.kind for value in (*outline.inputs, *outline.outputs)}
+    picture = kinds.get(IMAGE, FLOAT)
+    expected = {IMAGE: FLOAT if picture != UINT8 else UINT8, ENHANCED: picture, GUIDANCE: FLOAT}
+    for name, kind in {**expected, **dict.fromkeys((*DIALS, KERNEL), FLOAT)}.items():
+        if kinds.get(name, kind) != kind:
+            raise MalformedError(f"its '{name}' has numbers of another type")
+
+
+def _refusal(path: Path, content: bytes, reason: str) -> HyperguideError:
+    """Why a file cannot be used: it is no ONNX file, none of ours, or has what ours have not."""
+    try:
+        metadata = dict(_metadata(content))
+        has_graph = any(number == MODEL_GRAPH for number, _ in fields(memoryview(content)))
+    except MalformedError:
+        has_graph, metadata = False, {}
+    if not has_graph:
+        return HyperguideError(
+            f"{path} is not an ONNX file or is damaged: export or download it again."
+        )
+    if PREFIX + "format" not in metadata:
+        return HyperguideError(
+            f"{path} is an ONNX file but not one of ours: make one with 'hyperguide export'."
+        )
+    return HyperguideError(
+        f"{path} is damaged or not as it was exported ({reason}): export or download it again."
+    )
+
+
 def digests(content: bytes) -> dict[str, str]:
     """SHA-256 of a serialized model's weights, graph and metadata, as hexadecimal strings."""
     weights, graph = hashlib.sha256(), hashlib.sha256()
     for number, value in fields(memoryview(content)):
         if number == MODEL_GRAPH:
             for part, item in fields(message(value)):
-                _update(weights if part == _GRAPH_INITIALIZER else graph, part, item)
-        elif number != _MODEL_METADATA:
+                _update(weights if part == INITIALIZER else graph, part, item)
+        elif number != MODEL_METADATA:
             _update(graph, number, value)
     return {
         "weights": weights.hexdigest(),
@@ -332,7 +251,7 @@ def _metadata(content: bytes) -> list[tuple[str, str]]:
     """The metadata's entries in the file's order."""
     entries = []
     for number, value in fields(memoryview(content)):
-        if number == _MODEL_METADATA:
+        if number == MODEL_METADATA:
             entry = dict(fields(message(value)))
             entries.append((text(entry.get(1, b"")), text(entry.get(2, b""))))
     return entries
@@ -346,7 +265,7 @@ def replace_info(file: ModelFile, info: ModelInfo) -> None:
 
 def _metadata_entry(key: str, value: str) -> bytes:
     entry = submessage(1, key.encode()) + submessage(2, value.encode())
-    return submessage(_MODEL_METADATA, entry)
+    return submessage(MODEL_METADATA, entry)
 
 
 def digest_entries(content: bytes) -> dict[str, str]:

@@ -47,7 +47,8 @@ def run_on_gpu(runner: Runner, image: GpuArray, dials: Callable[[Size], Dials]) 
     batched = len(image.shape) == 4
     given = image if batched else image.reshaped((1, *image.shape))
     whole = slice(None), slice(None)
-    outputs = runner.engine.run_on_gpu(given, dials(size).feeds(*whole, multiple))
+    made = runner.engine.run_on_gpu(given, dials(size).feeds(*whole, multiple))
+    outputs = runner.checked(made, given)
     return GpuResult(
         outputs[ENHANCED].reshaped(image.shape),
         outputs[GUIDANCE].reshaped(size if batched else size[1:]),

@@ -11,7 +11,7 @@ import numpy as np
 
 from .protobuf import fields, message, submessage, varint_field, without
 
-MODEL_GRAPH = 7  # field of a file
+MODEL_GRAPH, MODEL_METADATA = 7, 14  # fields of a file
 
 # Fields of a graph.
 NODE, INITIALIZER, INPUT, OUTPUT = 1, 5, 11, 12

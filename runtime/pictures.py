@@ -4,21 +4,24 @@ from __future__ import annotations
 
 import errno
 import os
-import re
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import cv2
 import numpy as np
 
 from .atomic import write_atomically
 from .errors import HyperguideError
-from .memory import lacks_memory, memory_for
+from .file_content import read_content
+from .held_metadata import held
+from .memory import memory_for
+from .metadata import NO_METADATA, Metadata
+from .orientation import upright
 from .paths import find_files
-from .picture_header import check_header, picture_size
-from .picture_metadata import NO_METADATA, Metadata, add_metadata, read_metadata
-from .transparency import decodable, with_straight_alpha, with_transparent_level
+from .picture_decoding import decode
+from .picture_encoding import encode
+from .picture_header import check_memory, read_header
+from .picture_metadata import add_metadata, read_metadata
 
 
 @dataclass(frozen=True)
@@ -27,13 +30,11 @@ class _Format:
 
     depths: dtypes of the samples.
     alpha: whether it holds transparency.
-    profile: whether it holds a colour profile.
     longest: side in pixels that its library writes.
     """
 
     depths: tuple[str, ...]
     alpha: bool
-    profile: bool = True
     longest: int = (1 << 31) - 1
 
 
@@ -42,63 +43,76 @@ _FORMATS = {
     ".tif": _Format(("uint8", "uint16", "float32"), True),
     ".tiff": _Format(("uint8", "uint16", "float32"), True),
     ".webp": _Format(("uint8",), True, longest=16383),
-    ".bmp": _Format(("uint8",), False, profile=False),
+    ".bmp": _Format(("uint8",), False),
     ".jpg": _Format(("uint8",), False, longest=65500),
     ".jpeg": _Format(("uint8",), False, longest=65500),
 }
-SUFFIXES = frozenset(_FORMATS)
+# Other suffixes of the same formats: Windows and browsers save JPEG files as .jfif.
+_ALIASES = dict.fromkeys((".jfif", ".jfi", ".jif", ".jpe"), ".jpg")
+SUFFIXES = frozenset([*_FORMATS, *_ALIASES])
 
 
 # OpenCV counts the bytes of a file in 32 bits.
 _MAX_BYTES = (1 << 31) - 1
 
 
-def read_picture(path: Path) -> np.ndarray:
+def read_picture(path: Path, max_memory: int | None = None) -> np.ndarray:
     """Read a picture as gray (H, W), RGB (H, W, 3) or RGBA (H, W, 4), in the file's bit depth.
 
     The orientation that cameras note in EXIF is applied; palettes and inks (CMYK) become RGB, gray
-    with transparency becomes RGBA. Raises HyperguideError if the file is missing, a folder, empty,
-    truncated, not a picture, several pictures in one, too large, or not readable.
+    with transparency becomes RGBA, samples of less than 8 or 16 bits are spread over these.
+    max_memory: bytes that the process may use; None half of what is free.
+    Raises HyperguideError if the file is missing, a folder, empty, truncated or damaged as far as
+    its format lets this be seen, no PNG, JPEG, WebP, TIFF or BMP, several pictures in one, of a
+    kind that is not supported, or larger than the memory.
     """
-    return read_with_metadata(path)[0]
+    return read_with_metadata(path, max_memory)[0]
 
 
-def read_with_metadata(path: Path) -> tuple[np.ndarray, Metadata]:
+def read_with_metadata(path: Path, max_memory: int | None = None) -> tuple[np.ndarray, Metadata]:
     """Read a picture as `read_picture` does, and what else the file carries."""
     content = _read(path)
-    check_header(content, path)
+    header = read_header(content, path)
+    check_memory(header, path, max_memory)
     with memory_for(f"reading {path}"):
-        picture = _decode(content, path)
-        if picture.ndim == 2:
-            picture = with_transparent_level(picture, content)
-        else:
-            code = cv2.COLOR_BGRA2RGBA if picture.shape[2] == 4 else cv2.COLOR_BGR2RGB
-            picture = with_straight_alpha(cv2.cvtColor(picture, code), content)
+        picture = decode(content, header, path)
         metadata = read_metadata(content)
-        return np.ascontiguousarray(_upright(picture, metadata.orientation)), metadata
+        return np.ascontiguousarray(upright(picture, metadata.orientation)), metadata
 
 
-def write_picture(path: Path, picture: np.ndarray, metadata: Metadata = NO_METADATA) -> list[str]:
+def write_picture(
+    path: Path,
+    picture: np.ndarray,
+    metadata: Metadata = NO_METADATA,
+    quality: int | None = None,
+    through_links: bool = True,
+) -> list[str]:
     """Write a picture atomically in the format of the name's suffix.
 
     picture: gray (H, W), RGB or RGBA; what the format cannot hold is converted.
     metadata: written as far as the format holds it.
-    Returns a sentence for each thing that was lost on the way: bit depth, transparency, colour
-    profile. Raises HyperguideError if the format cannot hold the picture or the file cannot be
-    written.
+    quality: 1 to 100, of JPEG and WebP; None takes 95 for JPEG and writes WebP without loss.
+    through_links: see `write_atomically`.
+    Returns a sentence for each thing that was lost on the way: bit depth, transparency, metadata.
+    Raises HyperguideError if the format cannot hold the picture or the file cannot be written.
     """
     suffix = check_suffix(path)
     check_size(path, picture.shape)
     with memory_for(f"writing {path}"):
         picture, metadata, lost = _as_held(path, picture, metadata)
-        data = add_metadata(suffix, _encode(path, suffix, picture), metadata, picture.shape)
-    write_atomically(path, lambda temporary: _write(temporary, data))
+        encoded = encode(path, suffix, picture, quality, metadata.sampling)
+        data = add_metadata(suffix, encoded, metadata, picture.shape)
+    write_atomically(path, lambda temporary: _write(temporary, data), through_links)
     return lost
 
 
 def check_suffix(path: Path) -> str:
-    """The lower-case suffix of a picture's name. Raises HyperguideError if it is no picture's."""
+    """The suffix of a picture's name as its format is known by: `.jpg` of `a.JFIF`.
+
+    Raises HyperguideError if it is no picture's.
+    """
     suffix = path.suffix.lower()
+    suffix = _ALIASES.get(suffix, suffix)
     if suffix not in _FORMATS:
         raise HyperguideError(
             f"The output {path} has no picture's suffix: name it .png, .jpg, .tif, .webp or .bmp."
@@ -126,65 +140,10 @@ def find_pictures(folder: Path, excluded: Collection[Path] = ()) -> list[Path]:
 
 
 def _read(path: Path) -> bytes:
-    try:
-        content = path.read_bytes()
-    except FileNotFoundError:
-        raise HyperguideError(f"There is no picture {path}: check the name.") from None
-    except IsADirectoryError:
-        raise HyperguideError(f"{path} is a folder, not a picture: give a file.") from None
-    except PermissionError:
-        raise HyperguideError(f"No permission to read {path}: change its rights.") from None
-    except OSError as error:
-        raise HyperguideError(f"Cannot read {path}: {error.strerror}.") from None
+    content = read_content(path, "picture", _MAX_BYTES)
     if not content:
         raise HyperguideError(f"The picture {path} is empty (0 bytes): replace it.")
-    if len(content) > _MAX_BYTES:
-        raise HyperguideError(f"{path} is a file of more than 2 GiB: compress or cut the picture.")
     return content
-
-
-def _decode(content: bytes, path: Path) -> np.ndarray:
-    """The stored pixels, shape (H, W), (H, W, 3) BGR or (H, W, 4) BGRA; TIFF's turned upright."""
-    picture: np.ndarray | None = None
-    try:
-        picture = cv2.imdecode(decodable(content), cv2.IMREAD_UNCHANGED)
-    except cv2.error as error:
-        limit = re.search(r"CV_IO_MAX_IMAGE_(PIXELS|WIDTH|HEIGHT)", str(error))
-        if limit is not None:
-            raise HyperguideError(_too_large(content, path, limit[1])) from None
-        if lacks_memory(error):
-            raise
-    if picture is None or picture.shape[2:] not in ((), (1,), (3,), (4,)):
-        known = ", ".join(sorted(SUFFIXES))
-        raise HyperguideError(
-            f"{path} is not a picture that can be read, or is damaged: give a file of {known}."
-        )
-    if picture.dtype.name not in ("uint8", "uint16", "float32"):
-        raise HyperguideError(
-            f"{path} has samples of type {picture.dtype}: convert it to 8 or 16 bits, or float32."
-        )
-    return picture[..., 0] if picture.shape[2:] == (1,) else picture
-
-
-def _too_large(content: bytes, path: Path, limit: str) -> str:
-    width, height = picture_size(content) or (0, 0)
-    needed = {"PIXELS": width * height, "WIDTH": width, "HEIGHT": height}[limit]
-    size = f"{width}x{height}" if needed else "too many"
-    return (
-        f"{path} has {size} pixels, more than OpenCV reads unless told: cut the picture, or set "
-        f"the variable OPENCV_IO_MAX_IMAGE_{limit}" + (f" to {needed}." if needed else " higher.")
-    )
-
-
-def _upright(picture: np.ndarray, orientation: int) -> np.ndarray:
-    """A stored picture as it is to be seen, by EXIF's orientation of 1 to 8."""
-    if orientation in (5, 6, 7, 8):
-        picture = picture.swapaxes(0, 1)
-    if orientation in (2, 3, 6, 7):
-        picture = picture[:, ::-1]
-    if orientation in (3, 4, 7, 8):
-        picture = picture[::-1]
-    return picture
 
 
 def _as_held(
@@ -202,30 +161,22 @@ def _as_held(
     if picture.ndim == 3 and picture.shape[2] == 4 and not format_.alpha:
         lost.append(f"{suffix} holds no transparency: it was dropped from {path.name}")
         picture = picture[..., :3]
-    if metadata.profile is not None and not format_.profile:
-        lost.append(f"{suffix} holds no colour profile: it was dropped from {path.name}")
-    elif metadata.profile is not None and not metadata.fits(picture.shape):
+    if metadata.profile is not None and not metadata.fits(picture.shape):
         space = metadata.profile[16:20].decode("ascii", "replace").strip()
+        space = space if space.isprintable() else "an unknown space"
         lost.append(f"the source's colour profile is for {space}: it was dropped from {path.name}")
         metadata = replace(metadata, profile=None)
+    metadata, words = held(suffix, metadata, picture.shape)
+    if words:
+        dropped = "it was" if len(words) == 1 else "they were"
+        lost.append(f"{suffix} holds no {_listed(words)}: {dropped} dropped from {path.name}")
+    if metadata.lost:
+        lost.append(f"the source's {_listed(metadata.lost)} cannot be kept in {path.name}")
     return picture, metadata, lost
 
 
-def _encode(path: Path, suffix: str, picture: np.ndarray) -> bytes:
-    if picture.ndim == 3:
-        code = cv2.COLOR_RGBA2BGRA if picture.shape[2] == 4 else cv2.COLOR_RGB2BGR
-        picture = cv2.cvtColor(picture, code)
-    quality = [cv2.IMWRITE_JPEG_QUALITY, 95] if suffix in (".jpg", ".jpeg") else []
-    try:
-        encoded, data = cv2.imencode(suffix, picture, quality)
-    except cv2.error as error:
-        if lacks_memory(error):
-            raise
-        encoded = False
-    if not encoded:
-        raise HyperguideError(f"OpenCV cannot encode {path}: choose another format, .png say.")
-    del picture  # of a large one every copy counts
-    return data.tobytes()
+def _listed(words: Sequence[str]) -> str:
+    return " or ".join(part for part in (", ".join(words[:-1]), words[-1]) if part)
 
 
 def _write(path: Path, data: bytes) -> None:

@@ -1,18 +1,115 @@
 """Protocol buffers' wire format, as much of it as an ONNX file's outline needs.
 
-The runtime depends on no ONNX library, and an engine cannot tell why it rejects a file. Two
-dozen lines are enough to walk over a message's fields.
+The runtime depends on no ONNX library, and an engine cannot tell why it rejects a file.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
 
 _VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
 
+# Fields of one message; what Python makes of an empty one takes a hundred times its two bytes.
+_MOST_FIELDS = 100_000
+
 
 class MalformedError(Exception):
-    """The bytes are not a well-formed message."""
+    """The bytes are not a well-formed message, or none of those that are read; it says why."""
+
+
+@dataclass(frozen=True)
+class Field:
+    """What a message may hold under a number.
+
+    wire: its wire type. many: whether it may come more than once.
+    refused: why it may not come at all, though its definition has it; empty if it may.
+    """
+
+    wire: int
+    many: bool = False
+    refused: str = ""
+
+
+def number(many: bool = False) -> Field:
+    """A field with a whole number."""
+    return Field(_VARINT, many)
+
+
+def single(many: bool = False) -> Field:
+    """A field with a number of 32 bits."""
+    return Field(_FIXED32, many)
+
+
+def block(many: bool = False) -> Field:
+    """A field with a message, a string, or bytes."""
+    return Field(_BYTES, many)
+
+
+def refused(why: str) -> Field:
+    """A field that no message may have."""
+    return Field(_BYTES, refused=why)
+
+
+Schema = dict[int, Field]
+
+
+def read(message: memoryview, schema: Schema, what: str) -> dict[int, list[Any]]:
+    """The values of a message by number, as `fields` yields them.
+
+    what: the message, for errors.
+    Raises MalformedError unless the message has only fields of the schema, each of its type and no
+    more often than it may. Readers of protocol buffers differ in what they make of others.
+    """
+    found: dict[int, list[Any]] = {}
+    for count, (key, value, wire) in enumerate(_typed(message)):
+        if count == _MOST_FIELDS:
+            raise MalformedError(f"{what} has too many fields")
+        field = schema.get(key)
+        if field is None:
+            raise MalformedError(f"{what} has an unknown field {key}")
+        if field.refused:
+            raise MalformedError(field.refused)
+        if wire != field.wire:
+            raise MalformedError(f"{what} has a field {key} of another type")
+        if key not in found:
+            found[key] = [value]
+        elif field.many:
+            found[key].append(value)
+        else:
+            raise MalformedError(f"{what} has its field {key} twice")
+    return found
+
+
+def _typed(message: memoryview) -> Iterator[tuple[int, Any, int]]:
+    """As `fields`, with the wire type of each."""
+    position, end = 0, len(message)
+    while position < end:
+        key = message[position]
+        if key < 0x80:
+            position += 1
+        else:
+            key, position = _varint(message, position)
+        wire = key & 7
+        if wire == _BYTES:
+            size = message[position] if position < end else 0x80
+            if size < 0x80:
+                position += 1
+            else:
+                size, position = _varint(message, position)
+        elif wire == _VARINT:
+            value, position = _varint(message, position)
+            yield key >> 3, value, wire
+            continue
+        elif wire in (_FIXED64, _FIXED32):
+            size = 8 if wire == _FIXED64 else 4
+        else:
+            raise MalformedError(f"wire type {wire}")
+        if position + size > end:
+            raise MalformedError("truncated")
+        yield key >> 3, message[position : position + size], wire
+        position += size
 
 
 def fields(message: memoryview) -> Iterator[tuple[int, int | memoryview]]:
@@ -67,8 +164,11 @@ def message(value: int | memoryview | bytes) -> memoryview:
 
 
 def text(value: int | memoryview | bytes) -> str:
-    """A field that holds a string."""
-    return bytes(message(value)).decode("utf-8")
+    """A field that holds a string. Raises MalformedError for other bytes."""
+    try:
+        return str(message(value), "utf-8")
+    except UnicodeDecodeError:
+        raise MalformedError("text that is not in UTF-8") from None
 
 
 def submessage(number: int, content: bytes) -> bytes:
@@ -97,6 +197,8 @@ def _varint(message: memoryview, position: int) -> tuple[int, int]:
         position += 1
         value |= (byte & 0x7F) << shift
         if byte < 0x80:
+            if value >> 64:
+                break
             return value, position
         shift += 7
     raise MalformedError("truncated")

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from typing import TypeVar
 
 import numpy as np
 
+from .arrays import GpuArray
 from .engine_file import EngineFile
 from .engines import Engine, KeepsMemory, TakesBytes
 from .errors import HyperguideError
@@ -23,6 +25,8 @@ from .result import Result
 # From bytes of shape (N, H, W, C) to the outputs of a file that takes them.
 RunBytes = Callable[[np.ndarray], dict[str, np.ndarray]]
 Run = Callable[[Mapping[str, np.ndarray]], dict[str, np.ndarray]]
+
+Array = TypeVar("Array", np.ndarray, GpuArray)
 
 
 class Runner:
@@ -61,10 +65,15 @@ class Runner:
         is_part: of a larger one, after which the engine is to keep no memory.
         """
         engine = self.engine
-        run = engine.run_once if is_part and isinstance(engine, KeepsMemory) else engine.run
+        call = engine.run_once if is_part and isinstance(engine, KeepsMemory) else engine.run
+
+        def run(feeds: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+            return self.checked(call(feeds), feeds[IMAGE])
+
         if not dials and self._takes_bytes and layout.is_bytes(self.info.channels):
             if isinstance(engine, TakesBytes):
-                return self._enhance_bytes(engine.run_bytes, image, layout)
+                take = engine.run_bytes
+                return self._enhance_bytes(lambda p: self.checked(take(p), p), image, layout)
             return self._enhance_bytes(lambda pixels: run({IMAGE: pixels}), image, layout)
         tensor, _ = to_tensor(image, self.info.channels)
         height, width = tensor.shape[2:]
@@ -77,6 +86,28 @@ class Runner:
         except FloatingPointError:
             raise self._infinite() from None
         return Result(picture, np.ascontiguousarray(used if layout.batched else used[0]))
+
+    def checked(self, outputs: dict[str, Array], image: Array) -> dict[str, Array]:
+        """What an engine made of an image as the file takes it, whatever memory both are in.
+
+        Raises HyperguideError unless there is a picture of the image's shape and type, and a map
+        for each of its pixels: graphs and shapes come from files that anybody may have written.
+        """
+        count, *sides = image.shape
+        height, width = sides[:2] if image.dtype == np.uint8 else sides[1:]  # pixels or planes
+        expected = {
+            ENHANCED: (tuple(image.shape), image.dtype),
+            GUIDANCE: ((count, 1, height, width), np.dtype(np.float32)),
+        }
+        for name, (shape, kind) in expected.items():
+            found = outputs[name]
+            if tuple(found.shape) != shape or found.dtype != kind:
+                raise HyperguideError(
+                    f"{self.engine.name} gave {name} as {found.dtype} of shape "
+                    f"{tuple(found.shape)} where {kind} of {shape} belongs: export or download "
+                    f"{self.path} again."
+                )
+        return outputs
 
     def _run_planes(self, run: Run, feeds: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
         """Run a file of floats or of bytes on floats."""

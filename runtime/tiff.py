@@ -19,8 +19,7 @@ SHORT, RATIONAL, UNDEFINED = 3, 5, 7
 _BYTES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4, 16: 8}
 _INTEGERS = {1: "B", 3: "H", 4: "I", 5: "I", 13: "I", 16: "Q"}
 _ORDERS = {b"II": "<", b"MM": ">"}
-# Longer chains are loops or attacks.
-_MAX_DIRECTORIES = 4096
+_ENTRY = 12  # bytes of a field's entry, 20 in BigTIFF
 
 
 @dataclass(frozen=True)
@@ -81,25 +80,37 @@ def is_tiff(content: bytes) -> bool:
 
 
 def read_directories(content: bytes) -> list[Directory]:
-    """The directories of a TIFF structure, in order; those before the first damaged one."""
+    """The directories of a TIFF structure, in order; those before the first damaged one.
+
+    Directories that overlap each other are damaged: together they have no more entries than there
+    is room for, so that the time is in proportion to the content.
+    """
     found: list[Directory] = []
     if not is_tiff(content):
         return found
     order = _ORDERS[content[:2]]
     big = b"+" in content[2:4]
     link = 8 if big else 4
+    room = len(content) // _ENTRY
     seen = {0}
     try:
-        while len(found) < _MAX_DIRECTORIES:
+        while room > 0:
             (at,) = struct.unpack_from(order + ("Q" if big else "I"), content, link)
             if at in seen:
                 break
             seen.add(at)
-            found.append(_read_directory(content, order, big, at))
+            found.append(_read_directory(content, order, big, at, room))
             link = found[-1].link
+            room -= 1 + (link - at) // _ENTRY
     except (struct.error, OverflowError):  # the content ends before the structure does
         pass
     return found
+
+
+def ends_well(directories: list[Directory]) -> bool:
+    """Whether the last directory says that none follows; otherwise the rest is damaged."""
+    last = directories[-1]
+    return not any(last.content[last.link : last.link + (8 if b"+" in last.content[2:4] else 4)])
 
 
 def with_fields(content: bytes, fields: Mapping[int, tuple[int, int, bytes]]) -> bytes:
@@ -126,18 +137,43 @@ def with_fields(content: bytes, fields: Mapping[int, tuple[int, int, bytes]]) ->
     return b"".join([content[:4], struct.pack("<I", start), memoryview(content)[8:], tail])
 
 
-def _read_directory(content: bytes, order: str, big: bool, at: int) -> Directory:
+def _read_directory(
+    content: bytes, order: str, big: bool, at: int, room: int = 1 << 16
+) -> Directory:
+    """A directory of at most `room` entries; struct.error if it is damaged."""
     (count,) = struct.unpack_from(order + ("Q" if big else "H"), content, at)
-    entry, layout, room = (20, "HHQ", 8) if big else (12, "HHI", 4)
+    entry, layout, inside = (20, "HHQ", 8) if big else (_ENTRY, "HHI", 4)
     first = at + (8 if big else 2)
-    fields = {}
-    for position in range(first, first + min(count, 65535) * entry, entry):
-        number, type_, values = struct.unpack_from(order + layout, content, position)
-        start = position + entry - room
-        if values * _BYTES.get(type_, 1) > room:
-            (start,) = struct.unpack_from(order + ("Q" if big else "I"), content, start)
-        if type_ in _BYTES:
-            fields[number] = Field(type_, values, start)
     link = first + count * entry
     struct.unpack_from(order + ("Q" if big else "I"), content, link)  # is it there?
+    if count > room:
+        raise struct.error("directories overlap")
+    fields: dict[int, Field] = {}
+    for position in range(first, link, entry):
+        number, type_, values = struct.unpack_from(order + layout, content, position)
+        start = position + entry - inside
+        if values * _BYTES.get(type_, 1) > inside:
+            (start,) = struct.unpack_from(order + ("Q" if big else "I"), content, start)
+        if type_ in _BYTES:
+            fields.setdefault(number, Field(type_, values, start))
     return Directory(content, order, fields, link)
+
+
+def read_directory(content: bytes, at: int) -> Directory | None:
+    """The directory at a position of a TIFF structure; None if it is damaged."""
+    big = b"+" in content[2:4]
+    try:
+        return _read_directory(content, _ORDERS[content[:2]], big, at)
+    except (struct.error, OverflowError):  # the content ends before the directory does
+        return None
+
+
+def first_directory(content: bytes) -> Directory | None:
+    """The first directory of a TIFF structure; None if there is none, or it is damaged."""
+    if not is_tiff(content):
+        return None
+    order, big = _ORDERS[content[:2]], b"+" in content[2:4]
+    place = content[8:16] if big else content[4:8]
+    if len(place) != (8 if big else 4):
+        return None
+    return read_directory(content, int.from_bytes(place, "little" if order == "<" else "big"))

@@ -187,7 +187,7 @@ def test_a_build_can_be_cancelled(model_copy: Path, tmp_path: Path, tensorrt: Te
         (lambda engine: sidecar_path(engine).write_text('{"format": 1}'), ["is damaged"]),
         (lambda engine: sidecar_path(engine).write_text('{"format": 9}'), ["has format 9"]),
         (lambda engine: engine.write_bytes(engine.read_bytes()[:-1]), ["is not the engine that"]),
-        (lambda engine: engine.unlink(), ["There is no engine"]),
+        (lambda engine: engine.unlink(), ["There is no TensorRT engine"]),
     ],
 )
 def test_damaged_engines_and_sidecars_are_refused(

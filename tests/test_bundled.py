@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import time
+import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -46,13 +46,23 @@ def test_gray_pictures_that_come_together_open_one_engine(monkeypatch: pytest.Mo
     enhancer = hyperguide.load("denoise", threads=1, at_once=2)
     opened, open_gray = [], enhancer._open_gray
     assert open_gray is not None
+    lock, asked = enhancer._opening, threading.Semaphore(0)
 
-    def open_slowly() -> hyperguide.Enhancer:
+    class Watched:
+        def __enter__(self) -> None:
+            asked.release()
+            lock.acquire()
+
+        def __exit__(self, *error: object) -> None:
+            lock.release()
+
+    def open_behind_the_other() -> hyperguide.Enhancer:
         opened.append(1)
-        time.sleep(0.1)  # for the other, if it were let in
+        assert all(asked.acquire(timeout=300) for _ in range(2)), "the other did not come"
         return open_gray()
 
-    monkeypatch.setattr(enhancer, "_open_gray", open_slowly)
+    monkeypatch.setattr(enhancer, "_opening", Watched())
+    monkeypatch.setattr(enhancer, "_open_gray", open_behind_the_other)
     with ThreadPoolExecutor(2) as pool:
         list(pool.map(enhancer, [np.zeros((16, 16), np.uint8)] * 2))
     assert len(opened) == 1

@@ -103,7 +103,8 @@ def test_verify_proves_them(device: str, byte_file: Path, cli: Cli) -> None:
         pytest.importorskip("openvino", reason="OpenVINO is not installed")
     result = cli("verify", byte_file, "--device", device)
     assert result.code == 0, result.err
-    assert result.out.count("ok") == 1
+    compared = 2 if device == "openvino" else 1  # narrow pictures with ONNX Runtime as well
+    assert result.out.count(": ok") == compared
     assert cli("info", byte_file).out.count("uint8") == 1
 
 

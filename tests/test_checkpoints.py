@@ -7,7 +7,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -68,37 +67,64 @@ def test_a_run_interrupted_anywhere_resumes_to_the_weights_of_an_uninterrupted_o
     assert same(weights(tmp_path / "whole"), weights(tmp_path / "parts"))
 
 
-def _train_words(photos: Path, out: Path, *more: object) -> list[str]:
-    words = ("train", "denoise", "--data", photos, "--out", out, "--checkpoint-seconds", 1)
-    return [sys.executable, "-m", "hyperguide", *map(str, (*words, *more))]
+_ENDED = """
+import os, signal, sys
+from itertools import count
+from hyperguide.cli.main import run
+from hyperguide.training import trainer
+from hyperguide.training.trainer import Run
+
+signal.signal(signal.SIGINT, signal.default_int_handler)  # shells let jobs behind them ignore it
+ticks = count()
+trainer.perf_counter = lambda: float(next(ticks))  # a second from one look to the next
+step, replace, replaced = Run._step, os.replace, count(1)
+
+def end_in_a_step(self, batches, outer):
+    step(self, batches, outer)
+    if self.step == {in_step}:
+        os.kill(os.getpid(), signal.{name})
+
+def end_in_a_save(*names):
+    if next(replaced) == {in_save}:
+        os.kill(os.getpid(), signal.{name})
+    replace(*names)
+
+Run._step, os.replace = end_in_a_step, end_in_a_save
+run(sys.argv[1:])
+"""
+
+
+def _ended(
+    name: str, *words: object, in_step: int = -1, in_save: int = -1
+) -> subprocess.CompletedProcess[str]:
+    """Run the command line; it sends itself a signal in a step, or before a file replaces another.
+
+    Checkpoints go by looks at the clock, two or three in a step, as if each were a second later.
+    """
+    script = _ENDED.format(name=name, in_step=in_step, in_save=in_save)
+    command = [sys.executable, "-c", script, *map(str, words)]
+    return subprocess.run(command, capture_output=True, text=True, check=False)
 
 
 def test_kill_9_and_resume_is_bit_identical_to_an_uninterrupted_run(
     cli: Cli, photos: Path, small_presets: Callable[[str, str], Path], tmp_path: Path
 ) -> None:
-    """Two kills at arbitrary moments; best, last, and the log of the steps survive."""
+    """Killed within a step and within a checkpoint; best, last, and the steps' log survive."""
     size = ("--preset", small_presets("denoise", "fast"), "--steps", 100, "--warmup", 10)
     whole = tmp_path / "whole"
     assert cli("train", "denoise", "--data", photos, "--out", whole, *size).code == 0
     parts = tmp_path / "parts"
-    for kill in range(2):
-        resume = ("--resume",) if kill else ()
-        process = subprocess.Popen(
-            _train_words(photos, parts, *size, *resume), stderr=subprocess.DEVNULL
-        )
-        before = _step(parts)
-        deadline = time.monotonic() + 100
-        while _step(parts) == before and process.poll() is None and time.monotonic() < deadline:
-            time.sleep(0.02)
-        time.sleep(0.15 * kill)
-        assert process.poll() is None, "the run ended before it could be killed"
-        process.kill()
-        assert process.wait() == -signal.SIGKILL
-    assert 0 < _step(parts) < 110
-    result = subprocess.run(
-        _train_words(photos, parts, *size, "--resume"), capture_output=True, text=True, check=False
-    )
-    assert result.returncode == 0, result.stderr
+    words = ("train", "denoise", "--data", photos, "--out", parts, *size)
+    reached = []
+    for kill in ({"in_step": 33}, {"in_save": 5}):
+        resume = ("--resume",) if reached else ()
+        ended = _ended("SIGKILL", *words, *resume, "--checkpoint-seconds", 9, **kill)
+        assert ended.returncode == -signal.SIGKILL, ended.stderr
+        reached.append(_step(parts))
+    assert 0 < reached[0] < 33
+    assert reached[0] < reached[1] < 110
+    result = cli(*words, "--resume")
+    assert result.code == 0, result.err
     assert same(weights(whole), weights(parts))
     logs = [
         [{k: v for k, v in line.items() if k != "seconds"} for line in read_log(folder)]
@@ -255,7 +281,7 @@ def test_gray_presets_train_and_export_gray_models(photos: Path, tmp_path: Path)
         image = np.full(shape, 100, np.uint8)
         assert enhancer(image).image.shape == shape
     with pytest.raises(HyperguideError, match="takes gray pictures"):
-        enhancer(np.zeros((8, 8, 3), np.uint8))
+        enhancer(np.arange(192, dtype=np.uint8).reshape(8, 8, 3))
 
 
 def test_a_kill_in_the_middle_of_a_checkpoint_leaves_the_last_one(
@@ -295,25 +321,11 @@ def test_resuming_a_finished_run_reports_it_again(cli: Cli, photos: Path, tmp_pa
 
 def test_ctrl_c_saves_the_run(photos: Path, tmp_path: Path) -> None:
     out = tmp_path / "run"
-    words = ["train", "denoise", "--data", photos, "--out", out, "--checkpoint-seconds", "4"]
-    process = subprocess.Popen(
-        [sys.executable, "-m", "hyperguide", *map(str, words)],
-        stderr=subprocess.PIPE,
-        text=True,
-        # Shells start background jobs with Ctrl-C ignored, and children inherit that.
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
-    )
-    deadline = time.monotonic() + 120
-    while not (out / "state.safetensors").exists() and time.monotonic() < deadline:
-        assert process.poll() is None
-        time.sleep(0.05)
-    checkpointed = load_tensors(out / "state.safetensors")[1]["step"]
-    time.sleep(0.5)  # into the steps behind the checkpoint
-    process.send_signal(signal.SIGINT)
-    _, err = process.communicate(timeout=60)
-    assert process.returncode == 130, err
-    assert "go on with --resume" in err
-    assert load_tensors(out / "state.safetensors")[1]["step"] > checkpointed
+    words = ("train", "denoise", "--data", photos, "--out", out)
+    ended = _ended("SIGINT", *words, "--checkpoint-seconds", 1000, in_step=3)
+    assert ended.returncode == 130, ended.stderr
+    assert "go on with --resume" in ended.stderr
+    assert load_tensors(out / "state.safetensors")[1]["step"] == 4  # the one that was under way
 
 
 def test_force_keeps_the_old_best_weights_where_the_disk_refuses_new_ones(

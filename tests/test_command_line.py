@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,7 +14,7 @@ import numpy as np
 import pytest
 
 import hyperguide
-from conftest import TASKS, Outcome
+from conftest import TASKS, Outcome, fails
 from hyperguide.bundled import FOLDER, bundled_models
 from hyperguide.cli.doctor import conflicts
 from hyperguide.engines import KINDS
@@ -63,7 +66,7 @@ def test_results_inside_the_source_folder_are_not_taken_as_pictures(
     for _ in range(2):
         result = cli(*words, "--save-guidance", tmp_path / "maps")
         assert result.code == 0, result.err
-    assert sorted(p.name for p in (tmp_path / "clean").iterdir()) == ["a.png"]
+    assert sorted(p.name for p in (tmp_path / "clean").glob("[!.]*")) == ["a.png"]
     assert len(list((tmp_path / "maps").iterdir())) == 2
 
 
@@ -77,7 +80,7 @@ def test_pictures_of_one_stem_have_maps_of_their_own(
         *("--save-guidance", tmp_path / "out"),
     )
     assert result.code == 0, result.err
-    assert len(list((tmp_path / "out").iterdir())) == 6
+    assert len(list((tmp_path / "out").glob("[!.]*"))) == 6
     assert read_picture(tmp_path / "out" / "a.png").dtype == np.uint8
 
 
@@ -109,7 +112,7 @@ def test_several_inputs_behind_one_flag(cli: Cli, tmp_path: Path, astronaut: np.
         write_picture(name, astronaut[:32, :32])
     result = cli("enhance", "-i", *names, "-o", tmp_path / "out", "-t", "denoise")
     assert result.code == 0, result.err
-    assert len(list((tmp_path / "out").iterdir())) == 3
+    assert len(list((tmp_path / "out").glob("[!.]*"))) == 3
 
 
 def test_strength_0_copies_the_pixels(cli: Cli, tmp_path: Path, astronaut: np.ndarray) -> None:
@@ -245,3 +248,25 @@ def test_false_color_shows_the_range_and_has_a_legend() -> None:
     np.testing.assert_array_equal(narrow[:520, :30], picture[:520, :30])
     assert narrow.shape[1] >= 200  # has room for the legend
     assert (narrow[:520, 30:] == 255).all()
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no full device")
+@pytest.mark.parametrize(
+    "words", [["models"], ["models", "--path"], ["--help"], ["info", "derain"]]
+)
+def test_a_full_disk_under_what_is_printed_is_one_sentence(words: list[str]) -> None:
+    with Path("/dev/full").open("w") as full:
+        command = [sys.executable, "-m", "hyperguide", *words]
+        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+    fails(Outcome(done.returncode, "", done.stderr), "could not be written", "No space left")
+    assert len(done.stderr.splitlines()) == 1
+
+
+@pytest.mark.parametrize("words", [["models"], ["--help"], ["info", "derain"]])
+def test_a_reader_that_has_enough_is_no_error_of_ours(words: list[str]) -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    command = [sys.executable, "-m", "hyperguide", *words]
+    done = subprocess.run(command, stdout=writing, stderr=subprocess.PIPE, text=True, check=False)
+    os.close(writing)
+    assert (done.returncode, done.stderr) == (1, "")

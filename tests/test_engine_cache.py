@@ -190,9 +190,9 @@ def test_two_at_once_build_one_engine(
         patch.setattr(cache, "_key", lambda *parts: "one")
         with file_lock(own_cache / "one.lock"):
             both = [pool.submit(cache.cached_engine, file, 0, False, report) for _ in range(2)]
-            assert waiting.wait(20)
+            assert waiting.wait(300)
             assert not builds
-        engines = [future.result(60) for future in both]
+        engines = [future.result(300) for future in both]
     assert len(builds) == 1
     assert engines[0].content == engines[1].content
 

@@ -21,6 +21,7 @@ import onnx
 import onnx.numpy_helper
 import pytest
 import torch
+from made_models import write
 
 import hyperguide
 from conftest import TASKS, Cli, fails, printed_by
@@ -33,6 +34,7 @@ from hyperguide.engines.libraries import OLDEST
 from hyperguide.engines.onnx_runtime import OnnxRuntimeCuda
 from hyperguide.enhancer import Enhancer
 from hyperguide.errors import HyperguideError, UnavailableError
+from hyperguide.export.model import seal
 from hyperguide.guidance_files import encode_map, read_map
 from hyperguide.model_file import DIALS, ModelFile, read_model_file
 from hyperguide.pictures import write_picture
@@ -477,6 +479,7 @@ def test_an_engine_that_is_missing_is_named_with_its_extra(
     [
         ("raise ImportError('libengine.so.1: no such file')", r"not load, libengine.*reinstall"),
         ("__version__ = '1.9.0-dev'", r"1\.9\.0-dev is too old, .* --upgrade"),
+        ("__version__ = '2099.1'", r"2099\.1 is installed but has no \w+: .* --force-reinstall"),
     ],
 )
 def test_an_engine_that_is_damaged_or_too_old_says_so_and_auto_takes_another(
@@ -488,8 +491,8 @@ def test_an_engine_that_is_damaged_or_too_old_says_so_and_auto_takes_another(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     (tmp_path / f"{package}.py").write_text(content)
-    monkeypatch.syspath_prepend(tmp_path)
     importlib.import_module(package)  # so that it is there again after the test
+    monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.delitem(sys.modules, package)
     sentence = rf"{package} .*{sentence} 'hyperguide\[{device}\]'"
     with pytest.raises(UnavailableError, match=sentence):
@@ -501,7 +504,9 @@ def test_an_engine_that_is_damaged_or_too_old_says_so_and_auto_takes_another(
 
 
 def test_engines_are_as_new_as_the_package_requires() -> None:
-    project = tomllib.loads(Path("pyproject.toml").read_text())["project"]
+    project = tomllib.loads((Path(__file__).parents[1] / "pyproject.toml").read_text("utf-8"))[
+        "project"
+    ]
     required = str(project["optional-dependencies"])
     for module, oldest in OLDEST.items():
         assert re.search(rf"\b{module.replace('_', '-')}[-\w]*>={re.escape(oldest)}\b", required)
@@ -512,7 +517,12 @@ def test_a_file_that_the_engine_rejects_is_one_sentence(
     device: str, cli: Cli, tmp_path: Path
 ) -> None:
     proto = onnx.load(bundled_path("denoise", "fast"))
-    proto.graph.node[0].op_type = "NoSuchOperation"
+    last = next(node for node in proto.graph.node if "enhanced" in node.output)
+    del last.input[:], last.attribute[:]
+    last.op_type = "Mul"  # of a picture and a whole number, which have no common type
+    last.input.extend(["image", "whole"])
+    proto.graph.initializer.append(onnx.numpy_helper.from_array(np.array(2), "whole"))
+    seal(proto)
     onnx.save(proto, tmp_path / "broken.onnx")
     with pytest.raises(HyperguideError, match=r"rejects .*broken\.onnx"):
         open_engine(read_model_file(tmp_path / "broken.onnx"), device)
@@ -531,3 +541,12 @@ def test_training_beside_openvino_forks_no_workers(photos: Path, tmp_path: Path)
             assert loader._workers is None
             drawn.append(next(loader).sample.degraded)
     assert torch.equal(*drawn)
+
+
+def test_a_file_that_is_too_new_for_an_engine_goes_to_the_next(tmp_path: Path) -> None:
+    model = onnx.load(bundled_path("denoise", "fast"))
+    model.ir_version = 99
+    path = write(tmp_path / "new.onnx", model)
+    with pytest.raises(HyperguideError, match=r"ONNX Runtime rejects.*IR version"):
+        open_engine(read_model_file(path), "cpu")
+    assert open_engine(read_model_file(path)).name == "OpenVINO, CPU"

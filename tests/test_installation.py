@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import ast
+import re
+import shutil
 import subprocess
 import sys
+import tomllib
 import zipfile
 from pathlib import Path
 
@@ -18,17 +21,13 @@ def _python(*words: str, executable: str = sys.executable) -> str:
     return result.stdout + result.stderr
 
 
-def test_the_package_imports_fast_and_without_torch_or_onnx() -> None:
+def test_the_package_imports_without_torch_onnx_or_an_engine() -> None:
     script = (
-        "import sys, time; t = time.perf_counter(); import hyperguide; "
-        "print(time.perf_counter() - t); "
-        "print([m for m in ('torch', 'onnx', 'onnxruntime', 'hyperguide.training') "
+        "import sys; import hyperguide; "
+        "print([m for m in ('torch', 'onnx', 'onnxruntime', 'openvino', 'hyperguide.training') "
         "if m in sys.modules])"
     )
-    _python("-c", script)  # once for the bytecode
-    seconds, loaded = zip(*(_python("-c", script).split() for _ in range(3)), strict=True)
-    assert set(loaded) == {"[]"}
-    assert min(map(float, seconds)) < 0.5
+    assert _python("-c", script).split() == ["[]"]
 
 
 def _imports(path: Path, package: str) -> set[str]:
@@ -83,18 +82,13 @@ def test_imports_point_one_way(folder: str, forbidden: tuple[str, ...]) -> None:
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("wheel")
     source = folder / "source"
-    listed = subprocess.run(
-        ["git", "ls-files", "-co", "--exclude-standard"],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        check=True,
-    ).stdout.splitlines()
-    for name in listed:
-        if (ROOT / name).is_file():
-            target = source / name
-            target.parent.mkdir(parents=True, exist_ok=True)
-            target.write_bytes((ROOT / name).read_bytes())
+    source.mkdir()
+    for name in ("pyproject.toml", "README.md", "LICENSE"):
+        shutil.copy(ROOT / name, source)
+    for name in ("runtime", "training", "export", "tests", "benchmarks"):
+        shutil.copytree(
+            ROOT / name, source / name, ignore=shutil.ignore_patterns("__pycache__", "*.tmp")
+        )
     _python("-m", "pip", "wheel", "--quiet", "--no-deps", "-w", str(folder), str(source))
     return next(folder.glob("*.whl"))
 
@@ -143,3 +137,16 @@ def test_the_editable_install_is_this_repository() -> None:
     script = "import hyperguide, hyperguide.training, hyperguide.export as e; print(e.__file__)"
     path = Path(_python("-c", script).strip()).resolve()
     assert path == (ROOT / "export" / "__init__.py").resolve()
+
+
+def test_the_least_versions_that_are_tested_are_those_that_are_declared() -> None:
+    """`make test-lowest` installs with constraints-lowest.txt; torch's wheels are too large."""
+    project = tomllib.loads(Path("pyproject.toml").read_text())["project"]
+    extras = project["optional-dependencies"]
+    names = ("cpu", "openvino", "train", "export", "video")
+    declared = [*project["dependencies"], *(line for name in names for line in extras[name])]
+    tested = Path("constraints-lowest.txt").read_text()
+    for line in declared:
+        name, _, least = line.partition(">=")
+        if name != "torch" and least:
+            assert re.search(rf"^{re.escape(name)}=={re.escape(least)}(\.|$)", tested, re.M), line

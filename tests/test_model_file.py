@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import getpass
 import importlib.util
-import os
 import re
 from collections import Counter
 from collections.abc import Callable
@@ -190,7 +189,8 @@ def test_files_carry_no_trace_of_the_machine_that_made_them(exported: Path) -> N
                 model.metadata_props.remove(entry)
         text = model.SerializeToString()
         assert b"noise_level" in text or b"rain_region" in text or b"scene_depth" in text
-        words = [str(Path.home()), os.getcwd(), "site-packages", ".py", "Traceback", "pkg."]
+        folders = [str(folder) for folder in (Path.home(), Path.cwd()) if folder != Path("/")]
+        words = [*folders, "site-packages", ".py", "Traceback", "pkg."]
         words += [str(exported.parents[1]), f"/{getpass.getuser()}/"]
         assert [word for word in words if word.encode() in text] == []
         assert re.findall(rb"/[A-Za-z0-9_.-]+/[A-Za-z0-9_.-]+", text) == []
@@ -493,4 +493,6 @@ def test_memory_of_a_pixel_is_that_of_the_tensors_that_live_at_once() -> None:
     )
     quarter_planes = 16 * 4 / 4  # bytes of a pixel that 16 planes of half the size take
     # While c is computed a, b and c live; then b, c and their sum.
-    assert bytes_per_pixel(onnx.helper.make_model(graph)) == 3 * quarter_planes
+    opset = [onnx.helper.make_opsetid("", 18)]  # every version of ONNX Runtime knows it
+    model = onnx.helper.make_model(graph, opset_imports=opset)
+    assert bytes_per_pixel(model) == 3 * quarter_planes

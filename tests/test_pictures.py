@@ -17,6 +17,7 @@ from PIL import ExifTags, Image, ImageCms, ImageOps
 
 from conftest import Cli
 from hyperguide.errors import HyperguideError, OutOfMemoryError
+from hyperguide.metadata import Metadata
 from hyperguide.pictures import read_picture, read_with_metadata, write_picture
 
 ARTIST, ORIENTATION = 315, 274
@@ -49,6 +50,21 @@ def _png(path: Path, pixels: np.ndarray, color: int, *chunks: tuple[bytes, bytes
         + b"".join(
             struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
             for name, data in pieces
+        )
+    )
+
+
+def _promise(path: Path, width: int, height: int, packed: int) -> None:
+    """A PNG of 1 bit whose header promises a size; of its pixels there are `packed` bytes."""
+    _png(path, np.zeros((1, 1), np.uint16), 0)
+    content = path.read_bytes()
+    header = b"IHDR" + struct.pack(">2I5B", width, height, 1, 0, 0, 0, 0)
+    pixels = b"IDAT" + zlib.compress(bytes(packed), 0)[:packed]
+    path.write_bytes(
+        content[:8]
+        + b"".join(
+            struct.pack(">I", len(piece) - 4) + piece + struct.pack(">I", zlib.crc32(piece))
+            for piece in (header, pixels, b"IEND")
         )
     )
 
@@ -225,10 +241,7 @@ def _animation(path: Path, rgba: Image.Image) -> None:
 
 def _odd_tiff(**options: object) -> Callable[[Path, Image.Image], None]:
     def write(path: Path, rgba: Image.Image) -> None:
-        pixels = _sixteen(rgba)[..., : {"rgb": 3, "minisblack": 2}.get(options["photometric"], 1)]
-        if options.get("planarconfig") == "separate":
-            pixels = np.moveaxis(pixels, -1, 0)
-        tifffile.imwrite(path, np.squeeze(pixels), **options)
+        tifffile.imwrite(path, _sixteen(rgba)[..., 0], **options)
 
     return write
 
@@ -240,11 +253,8 @@ def _odd_tiff(**options: object) -> Callable[[Path, Image.Image], None]:
         ("moving.webp", _animation, "is an animation"),
         ("moving.gif", _animation, "is a GIF"),
         ("pages.tif", _animation, "holds 2 pages"),
-        ("planes.tif", _odd_tiff(photometric="rgb", planarconfig="separate"), "interleaved"),
-        ("white.tif", _odd_tiff(photometric="miniswhite"), "white is 0"),
-        ("alpha.tif", _odd_tiff(photometric="minisblack", extrasamples=[2]), "of 2 planes"),
         ("raw.tif", _odd_tiff(photometric="miniswhite", subfiletype=1), "is a raw photo"),
-        ("lab.tif", lambda p, i: i.convert("RGB").convert("LAB").save(p), "colour space 8"),
+        ("lab.tif", lambda p, i: i.convert("RGB").convert("LAB").save(p), "colour space CIE Lab"),
         ("int.tif", lambda p, i: tifffile.imwrite(p, np.zeros((9, 9), np.int16)), "type int16"),
         ("half.tif", lambda p, i: tifffile.imwrite(p, np.zeros((9, 9), "f2")), "type float16"),
         ("double.tif", lambda p, i: tifffile.imwrite(p, np.zeros((9, 9))), "type float64"),
@@ -279,7 +289,7 @@ def test_a_picture_with_nan_is_named(quick_cli: Cli, photo: Path, tmp_path: Path
     result = quick_cli("enhance", "-i", source, "-o", tmp_path / "out", "-t", "denoise")
     assert result.code == 1
     assert "holes.tif: The picture contains NaN" in result.out + result.err
-    assert [path.name for path in (tmp_path / "out").iterdir()] == ["good.png"]
+    assert [path.name for path in (tmp_path / "out").glob("[!.]*")] == ["good.png"]
 
 
 @pytest.mark.parametrize("step", ["cvtColor", "imdecode", "imencode"])
@@ -304,18 +314,13 @@ def test_too_little_memory_is_called_that(
     assert not (tmp_path / "out.png").exists()
 
 
-def test_too_many_pixels_are_called_that(tmp_path: Path) -> None:
-    _png(tmp_path / "giant.png", np.zeros((1, 1), np.uint16), 0)
-    content = (tmp_path / "giant.png").read_bytes()
-    header = b"IHDR" + struct.pack(">2I5B", 40000, 30000, 16, 0, 0, 0, 0)
-    start = content.index(b"IHDR")
-    header += struct.pack(">I", zlib.crc32(header))
-    (tmp_path / "giant.png").write_bytes(content[:start] + header + content[start + 21 :])
+def test_more_pixels_than_opencv_reads_are_called_that(tmp_path: Path) -> None:
+    _promise(tmp_path / "giant.png", 40000, 30000, packed=200_000)
     with pytest.raises(HyperguideError, match=r"40000x30000 pixels.*PIXELS to 1200000000"):
-        read_picture(tmp_path / "giant.png")
+        read_picture(tmp_path / "giant.png", max_memory=1 << 40)
 
 
-@pytest.mark.parametrize("suffix", [".png", ".jpg", ".bmp", ".tif", ".webp"])
+@pytest.mark.parametrize("suffix", [".png", ".webp"])
 def test_the_limit_named_is_the_one_that_helps(
     suffix: str, rgba: Image.Image, tmp_path: Path
 ) -> None:
@@ -337,9 +342,8 @@ def test_the_limit_named_is_the_one_that_helps(
     _, error = read(63)
     assert "pixels, more than OpenCV reads unless told" in error
     assert "OPENCV_IO_MAX_IMAGE_WIDTH" in error
-    if suffix != ".webp":
-        assert "64x48 pixels" in error
-        assert "to 64." in error
+    assert "64x48 pixels" in error
+    assert "to 64." in error
     assert read(64)[0] == "(48, 64, 3)\n"
 
 
@@ -395,14 +399,14 @@ def test_metadata_goes_from_file_to_file(
     assert result.info["icc_profile"] == profile
     exif = result.getexif()
     assert exif.get(ORIENTATION, 1) == 1
-    if ".tif" not in (source, output):
+    if source != ".tif":
         assert exif[ARTIST] == "A. Pixel."
     assert not exif.get_ifd(ExifTags.IFD.IFD1)  # that of the thumbnail
     assert b"thumbnail" not in written.read_bytes()
-    if ".webp" not in (source, output):  # which holds no resolution
+    if source != ".webp" and output != ".webp":  # of which Pillow tells no resolution
         assert result.info["dpi"] == pytest.approx((300, 300), abs=0.01)
     bare = tmp_path / f"bare{output}"
-    write_picture(bare, picture)
+    write_picture(bare, picture, Metadata(sampling=metadata.sampling))
     np.testing.assert_array_equal(result, Image.open(bare))
     assert result.size == ((64, 48) if source == ".tif" else (48, 64))
 
@@ -442,11 +446,11 @@ def test_profile_of_another_kind_of_picture_is_dropped(
     assert "icc_profile" not in Image.open(tmp_path / "out.jpg").info
 
 
-def test_bmp_says_that_it_holds_no_profile(rgba: Image.Image, tmp_path: Path) -> None:
+def test_bmp_says_what_it_does_not_hold(rgba: Image.Image, tmp_path: Path) -> None:
     _source(tmp_path / "in.png", rgba.convert("RGB"), _profile(), _exif(1), 300)
     picture, metadata = read_with_metadata(tmp_path / "in.png")
     notes = write_picture(tmp_path / "out.bmp", picture, metadata)
-    assert notes == [".bmp holds no colour profile: it was dropped from out.bmp"]
+    assert notes == [".bmp holds no colour profile or EXIF: they were dropped from out.bmp"]
     bmp = Image.open(tmp_path / "out.bmp")
     assert bmp.info["dpi"] == pytest.approx((300, 300), abs=0.01)
     np.testing.assert_array_equal(bmp, rgba.convert("RGB"))

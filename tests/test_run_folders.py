@@ -14,10 +14,12 @@ import pytest
 import torch
 
 from conftest import Cli, fails
+from hyperguide.cli.claim import claim
 from hyperguide.errors import HyperguideError
+from hyperguide.pictures import read_picture
 from hyperguide.training import cli as train_cli
 from hyperguide.training.checkpoint import load_run, load_tensors, save_tensors
-from hyperguide.training.logbook import Logbook, read_log
+from hyperguide.training.logbook import Logbook, draw_curves, read_log
 from hyperguide.training.mean_of_runs import write_mean
 from hyperguide.training.run_folder import refuse_among_photos, refuse_run_folder
 from hyperguide.training.trainer import Progress
@@ -46,6 +48,18 @@ def test_files_of_others_are_not_touched_without_force(
     result = quick_cli("train", "denoise", "--data", photos, "--out", tmp_path / "out")
     fails(result, Path(name).parts[0], "no run that it belongs to", "--force")
     assert _content(tmp_path / "out") == {name: b"precious"}
+
+
+def test_two_runs_do_not_write_into_one_folder(
+    tmp_path: Path, photos: Path, quick_cli: Cli, small_presets: Callable[[str, str], Path]
+) -> None:
+    out = tmp_path / "out"
+    words = ("--data", photos, "--out", out, "--preset", small_presets("denoise", "fast"))
+    with claim(out):
+        fails(quick_cli("train", "denoise", *words), "Another run is writing", str(out))
+    assert not list(out.iterdir())
+    assert quick_cli("train", "denoise", *words).code == 0
+    assert not [path.name for path in out.iterdir() if path.name.startswith(".")]
 
 
 def test_force_replaces_what_a_run_writes_and_nothing_else(
@@ -154,6 +168,8 @@ def test_both_signals_that_ask_to_stop_save_the_run(
     number: signal.Signals, photos: Path, tmp_path: Path
 ) -> None:
     run = make_run(photos, tmp_path / "run")
+    usual = signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL
+    outside = signal.signal(number, usual)  # jobs in the background ignore Ctrl-C
     before = signal.getsignal(number)
 
     def ask(progress: Progress) -> None:
@@ -166,6 +182,7 @@ def test_both_signals_that_ask_to_stop_save_the_run(
     assert signal.getsignal(number) is before
     with train_cli._stops(run), pytest.raises(KeyboardInterrupt):
         os.kill(os.getpid(), number)  # the second one
+    signal.signal(number, outside)
 
 
 def _ended(lines: bytes, told: str, tmp_path: Path) -> None:
@@ -351,6 +368,11 @@ def test_names_that_are_no_utf8_are_photos_like_any(tmp_path: Path) -> None:
     run.train(silent)
     make_run(folder, tmp_path / "run", steps=1).resume()
     assert json.dumps(load_run(run.folder).record)
+
+
+def test_a_log_without_figures_is_drawn_as_an_empty_picture(tmp_path: Path) -> None:
+    draw_curves([{"step": 1}], tmp_path / "curves.png")
+    assert read_picture(tmp_path / "curves.png").size
 
 
 @pytest.mark.skipif(not _CASES.is_dir(), reason="there are no cases beside HYPERGUIDE_DATA")

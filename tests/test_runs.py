@@ -9,7 +9,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import get_args
 
-import cv2
 import numpy as np
 import pytest
 import torch
@@ -18,7 +17,7 @@ import hyperguide
 from conftest import Cli, fails
 from hyperguide.errors import HyperguideError
 from hyperguide.export.model import export_model
-from hyperguide.pictures import write_picture
+from hyperguide.pictures import read_picture, write_picture
 from hyperguide.training.bilevel import Strategy
 from hyperguide.training.checkpoint import load_run
 from hyperguide.training.logbook import read_log
@@ -109,7 +108,7 @@ def test_two_processes_agree_with_one_at_the_same_global_batch(
             capture_output=True,
             text=True,
             check=False,
-            timeout=240,
+            timeout=1200,
         )
         assert result.returncode == 0, result.stderr
         assert result.stdout.count("held-out photos") == 1  # only one process reports
@@ -140,9 +139,9 @@ def test_a_run_leaves_a_log_curves_and_tensorboard_events(photos: Path, tmp_path
     assert {"f", "g", "lr_omega", "lr_theta", "seconds"} <= lines[1].keys()
     asked = {"held_out_f", "held_out_g", "inner_gap", "regret", "cosine", "output_psnr"}
     assert asked <= lines[-1].keys()
-    curves = cv2.imread(str(run.folder / "curves.png"))
+    curves = read_picture(run.folder / "curves.png")
     assert curves.shape[0] > 300
-    assert curves.std() > 10
+    assert curves[..., :3].std() > 10
     events = EventAccumulator(str(run.folder / "tensorboard")).Reload()  # type: ignore[no-untyped-call]
     f = events.Scalars("f")
     assert [event.step for event in f] == [4, 6, 8]
@@ -229,4 +228,4 @@ def test_twenty_pairs_of_a_user_train_export_and_enhance_by_three_commands(
     guidance = load_run(run).record["data"]["guidance"]
     assert (guidance["source"] == "pictures") == maps
     assert ("tau" in json.dumps(guidance)) != maps
-    assert cv2.imread(str(out)).shape == (96, 96, 3)
+    assert read_picture(out).shape == (96, 96, 3)

@@ -243,7 +243,7 @@ def test_two_calls_at_once_have_a_stream_each(
 ) -> None:
     """Both wait within the engine until the other is there too."""
     engine = TensorRtEngine(fake_engine(built["frozen"]))
-    meeting = threading.Barrier(2, timeout=20)
+    meeting = threading.Barrier(2, timeout=300)
     enqueue = gpu.enqueue
 
     def meet(step: Callable[[], None]) -> None:

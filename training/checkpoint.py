@@ -26,10 +26,10 @@ from torch.optim import Optimizer
 from hyperguide.atomic import write_together
 from hyperguide.bounded_json import parse_json
 from hyperguide.errors import HyperguideError
+from hyperguide.file_content import read_content
 from hyperguide.paths import exists, is_folder
 
 from .bilevel import Strategy
-from .input_file import read_input
 from .model import GuidedModel, build_model
 from .preset import Preset, preset_from_dict
 from .run_record import check_weights_record
@@ -83,7 +83,7 @@ def load_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
         raise HyperguideError(
             f"There is no {path}: give the folder of a finished or running training."
         )
-    data = read_input(path, "checkpoint", MOST_BYTES)
+    data = read_content(path, "checkpoint", MOST_BYTES)
     try:
         header = parse_json(data[8 : 8 + int.from_bytes(data[:8], "little")])
         record = parse_json(header["__metadata__"]["hyperguide"])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import signal
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -15,9 +15,10 @@ from typing import Any, get_args
 import click
 import torch
 
+from hyperguide.cli.claim import claim
 from hyperguide.cli.progress import progress_bar
 from hyperguide.errors import HyperguideError
-from hyperguide.paths import make_folder
+from hyperguide.printable import printable
 from hyperguide.tasks import find_task
 
 from .bilevel import Strategy
@@ -27,7 +28,6 @@ from .distributed import World, join
 from .model_weights import find_model_file
 from .precision import fastest_precision
 from .preset import Preset, load_preset
-from .printable import printable
 from .run_folder import refuse_among_photos, refuse_run_folder
 from .starting_weights import describe_origin, start_from
 from .trainer import Progress, Run, Settings
@@ -159,11 +159,12 @@ def train(**options: Any) -> None:
     refuse_run_folder(given.out, given.resume, given.force)
     with join(given.device) as world:
         run = _open_run(given, world)
-        make_folder(given.out)  # an old run in it stays until the first checkpoint replaces it
-        if given.resume:
-            run.resume()
-        with _stops(run), _reporting(run, given.task) as report:
-            run.train(report, given.checkpoint_seconds, given.log_steps)
+        # An old run in the folder stays until the first checkpoint replaces it.
+        with claim(given.out) if world.leads else nullcontext():
+            if given.resume:
+                run.resume()
+            with _stops(run), _reporting(run, given.task) as report:
+                run.train(report, given.checkpoint_seconds, given.log_steps)
         if world.leads:
             click.echo(printable(_summary(run, given.out)))
     world.leave()

@@ -14,10 +14,10 @@ from typing import Any
 from hyperguide.atomic import write_atomically
 from hyperguide.bounded_json import parse_json
 from hyperguide.errors import HyperguideError
+from hyperguide.file_content import read_content
 from hyperguide.paths import exists
 
 from .event_file import PATTERN, EventFile
-from .input_file import read_input
 
 LOG = "log.jsonl"
 CURVES = "curves.png"
@@ -93,7 +93,7 @@ def read_log(folder: Path) -> list[Line]:
     path = folder / LOG
     if not exists(path):
         return []
-    *whole, cut = read_input(path, "log", _MOST_BYTES).split(b"\n")
+    *whole, cut = read_content(path, "log", _MOST_BYTES).split(b"\n")
     lines = [_line(text, number, path) for number, text in enumerate(whole, 1)]
     try:
         return [*lines, _figures(cut)]
@@ -134,7 +134,7 @@ def draw_curves(lines: Sequence[Mapping[str, Any]], path: Path) -> None:
         for title, curves in _PANELS.items()
         if any(key in line for line in lines for key, _ in curves)
     }
-    rows = -(-len(panels) // 2)
+    rows = max(-(-len(panels) // 2), 1)  # a picture has a height, though there is nothing to draw
     figure = Figure(figsize=(11, 2.6 * rows), layout="constrained")
     for number, (title, curves) in enumerate(panels.items(), 1):
         axes = figure.add_subplot(rows, 2, number)

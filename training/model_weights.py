@@ -3,20 +3,26 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import torch
 from torch import Tensor
 
 from hyperguide.bundled import named_path
 from hyperguide.errors import HyperguideError
-from hyperguide.model_file import ModelInfo, read_model_file
+from hyperguide.model_file import read_model_file
+from hyperguide.model_info import ModelInfo
 from hyperguide.paths import exists
+from hyperguide.verify import refuse_changed
 
-from .checkpoint import TrainedModel
+from .bilevel import Strategy
+from .checkpoint import TrainedModel, load_weights
 from .model import build_model
 from .networks.folding import unfold_weights
-from .preset import preset_from_dict
+from .preset import Preset, preset_from_dict
+
+# How many times the weights of a file those of the networks may be.
+_MOST_FOLDED = 4
 
 
 def find_model_file(path: Path) -> Path | None:
@@ -31,32 +37,54 @@ def load_model(path: Path) -> TrainedModel:
     tensors, record = load_model_weights(path)
     preset = preset_from_dict(record["preset"], str(path))
     model = build_model(preset)
-    model.load_state_dict(tensors)
+    load_weights(model, tensors, path)
     return TrainedModel(model.eval(), preset, record)
 
 
 def load_model_weights(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """Read what an export in fp32 wrote: the pair's state and the record of its training.
 
-    Raises HyperguideError if the file is none of ours, of lower precision, or of a network whose
-    weights an export merges.
+    Raises HyperguideError if the file is none of ours, was changed, is of lower precision, or of a
+    network whose weights an export merges.
     """
     file = read_model_file(path)
     info = file.info
+    refuse_changed(file)
     if info.precision != "fp32":
         raise HyperguideError(
             f"{path} holds weights rounded to {info.precision}: start from the model in fp32."
         )
     record = _record(info, path)
-    model = build_model(preset_from_dict(record["preset"], str(path)))
+    preset = preset_from_dict(record["preset"], str(path))
     weights = {name: torch.from_numpy(array) for name, array in file.weights().items()}
+    _refuse_lack(preset, weights, path)
+    if not all(bool(tensor.isfinite().all()) for tensor in weights.values()):
+        raise HyperguideError(f"{path} holds weights that are not finite: export it again.")
     try:
-        return unfold_weights(model, weights), record
+        return unfold_weights(build_model(preset), weights), record
     except KeyError as error:
         raise HyperguideError(
             f"{path} has merged the weights of its {info.tier} network (there is no {error}): "
             "start from the run folder that it was exported from."
         ) from None
+
+
+def _refuse_lack(preset: Preset, weights: dict[str, Tensor], path: Path) -> None:
+    """Raise HyperguideError if a preset's networks are far larger than the file.
+
+    So that no memory is taken for them. A branched convolution folds to nine tenths of its values.
+    """
+    held = sum(tensor.numel() for tensor in weights.values())
+    try:
+        with torch.device("meta"):
+            wanted = sum(tensor.numel() for tensor in build_model(preset).state_dict().values())
+    except RuntimeError:  # more than 64 bits count
+        wanted = 1 << 63
+    if wanted > _MOST_FOLDED * held:
+        raise HyperguideError(
+            f"{path} holds {held} weights, but the networks that it names have {wanted}: export "
+            "it again."
+        )
 
 
 def _record(info: ModelInfo, path: Path) -> dict[str, Any]:
@@ -66,4 +94,6 @@ def _record(info: ModelInfo, path: Path) -> dict[str, Any]:
         raise HyperguideError(f"{path} does not say which networks it holds: export it again.")
     settings = training.get("settings") or {"strategy": training.get("strategy", "strict")}
     validation = info.quality.get("validation", {})
+    if not isinstance(settings, dict) or settings.get("strategy") not in get_args(Strategy):
+        raise HyperguideError(f"{path} does not say how it was trained: export it again.")
     return training | {"settings": settings, "validation": validation}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +17,13 @@ from hyperguide.tasks import find_task
 
 from .networks.griddehazenet import GridDehazeNet
 from .networks.prenet import PReNet
+
+_TYPES = (
+    *(torch.float32, torch.float64, torch.float16, torch.bfloat16),
+    *(torch.int64, torch.int32, torch.int16, torch.int8, torch.uint8, torch.bool),
+)
+# The same values may stand under several names, of layers that share them.
+_MOST_NAMES_PER_VALUE = 8
 
 
 @dataclass(frozen=True)
@@ -98,22 +106,32 @@ def read_state_dict(path: Path) -> dict[str, Tensor]:
     """Read a file that torch saved, without running what it may contain.
 
     Returns the tensors on the CPU, by name without the `module.` of a wrapped network. Raises
-    HyperguideError if the file is missing, or is anything but finite tensors by name.
+    HyperguideError if the file is missing, or is anything but finite tensors by name, whose values
+    are all in the file.
     """
+    content: object = None
     try:
+        size = _size(path)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # about the format, where the file is refused anyway
             content = torch.load(path, map_location="cpu", weights_only=True)
+    except HyperguideError:
+        raise
     except FileNotFoundError:
         raise HyperguideError(f"There is no weight file {path}: check the name.") from None
     except OSError as error:
         raise HyperguideError(f"Cannot read the weights {path}: {error.strerror}.") from None
     except Exception:  # damaged files and files of other kinds raise nearly every type there is
-        content = None
+        size = 0
     if not isinstance(content, dict) or not all(map(_is_entry, content.items())):
         raise HyperguideError(
             f"{path} is damaged or not a state dict of plain tensors (code and whole modules are "
             "never loaded): give the weights as their authors published them."
+        )
+    if sum(weights.nbytes for weights in content.values()) > _MOST_NAMES_PER_VALUE * size:
+        raise HyperguideError(
+            f"{path} claims more weights than it holds, and was not saved by training: download "
+            "it again."
         )
     if not all(bool(weights.isfinite().all()) for weights in content.values()):
         raise HyperguideError(f"{path} holds weights that are not finite: download it again.")
@@ -122,5 +140,27 @@ def read_state_dict(path: Path) -> dict[str, Tensor]:
     return dict(content)
 
 
+def _size(path: Path) -> int:
+    """Bytes of a file. Raises HyperguideError for what may unpack to far more, or never ends."""
+    if path.exists() and not path.is_file() and not path.is_dir():
+        raise HyperguideError(f"{path} is a device or pipe, not a weight file: give a file.")
+    size = path.stat().st_size
+    if zipfile.is_zipfile(path):
+        with zipfile.ZipFile(path) as archive:
+            if any(entry.compress_type != zipfile.ZIP_STORED for entry in archive.infolist()):
+                raise HyperguideError(
+                    f"{path} is packed, which torch does not do: save the weights with torch.save."
+                )
+    return size
+
+
 def _is_entry(item: tuple[object, object]) -> bool:
-    return isinstance(item[0], str) and isinstance(item[1], Tensor)
+    """Whether it is a name and plain numbers, each of which is in memory."""
+    name, weights = item
+    if not isinstance(name, str) or not isinstance(weights, Tensor):
+        return False
+    plain = weights.layout == torch.strided and weights.device.type == "cpu"
+    if not plain or weights.dtype not in _TYPES:
+        return False
+    # A view may repeat a single number a thousand million times.
+    return weights.nbytes <= weights.untyped_storage().nbytes()

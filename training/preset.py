@@ -14,10 +14,10 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from hyperguide.errors import HyperguideError
+from hyperguide.file_content import read_text
 from hyperguide.tasks import find_task
 
 from .fields import Checked, Range, Share, build
-from .input_file import read_text
 from .network_settings import (
     CompactProxySettings,
     DilatedSettings,

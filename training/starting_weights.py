@@ -8,11 +8,11 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from hyperguide.file_content import read_content
 from hyperguide.paths import is_folder
 from hyperguide.tasks import find_task
 
 from .checkpoint import MOST_BYTES, load_tensors, load_weights, weights_path
-from .input_file import read_input
 from .model import GuidedModel
 from .model_weights import load_model_weights
 from .networks.unfolded import UnfoldedDeconvolution
@@ -102,5 +102,5 @@ def _widened(weights: Tensor, own: Tensor | None) -> Tensor:
 def describe_origin(path: Path) -> str:
     """Name and digest of the weights that a run starts from, for its record; no path."""
     file = weights_path(path)
-    digest = hashlib.sha256(read_input(file, "file of --init-from", MOST_BYTES)).hexdigest()
+    digest = hashlib.sha256(read_content(file, "file of --init-from", MOST_BYTES)).hexdigest()
     return f"{path.name}, sha256 {digest[:16]}"

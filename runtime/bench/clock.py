@@ -1,8 +1,9 @@
-"""The time that benchmarks go by; tests bring their own."""
+"""The time that benchmarks go by, and the threads that live in it; tests bring their own."""
 
 from __future__ import annotations
 
 import time
+from concurrent.futures import Executor, ThreadPoolExecutor
 from typing import Protocol
 
 # The system wakes a sleeper so much late; the rest is waited for awake.
@@ -20,6 +21,10 @@ class Clock(Protocol):
         """Return at a moment, or at once if it is over."""
         ...
 
+    def threads(self, number: int) -> Executor:
+        """So many threads that go by this clock, for as many pieces of work."""
+        ...
+
 
 class WallClock:
     """The clock on the wall."""
@@ -35,3 +40,7 @@ class WallClock:
             time.sleep(left - _OVERSLEPT)
         while time.perf_counter() < moment:
             pass
+
+    def threads(self, number: int) -> Executor:
+        """See `Clock.threads`."""
+        return ThreadPoolExecutor(number)

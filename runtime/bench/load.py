@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 from .clock import Clock, WallClock
@@ -64,7 +63,7 @@ def at_once(call: Call, streams: int, seconds: float, clock: Clock | None = None
         ready.wait()
         return clock.now(), one_by_one(call, seconds, clock)
 
-    with ThreadPoolExecutor(streams) as pool:
+    with clock.threads(streams) as pool:
         loops = [future.result() for future in [pool.submit(loop) for _ in range(streams)]]
     ends = [began + load.seconds for began, load in loops]
     every = tuple(latency for _, load in loops for latency in load.latencies)
@@ -105,7 +104,7 @@ def at_rate(
     if servers == 1:
         serve(0)
     else:
-        with ThreadPoolExecutor(servers) as pool:
+        with clock.threads(servers) as pool:
             for future in [pool.submit(serve, server) for server in range(servers)]:
                 future.result()
     # Frames that end early come no sooner for that: no more are done in a second than come.

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import math
-import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from statistics import fmean
@@ -13,6 +12,7 @@ from typing import Any, Literal
 
 from hyperguide.errors import HyperguideError
 
+from .clock import Clock, WallClock
 from .load import Load, at_once, at_rate, joined, one_by_one
 from .precision import convolutions
 from .statistics import growth, summary, uncertainty
@@ -80,25 +80,31 @@ Progress = Callable[[str, int, int], None]
 
 
 def measure(
-    specs: Sequence[Spec], plan: Plan, open_subject: Open, progress: Progress = lambda *_: None
+    specs: Sequence[Spec],
+    plan: Plan,
+    open_subject: Open,
+    progress: Progress = lambda *_: None,
+    clock: Clock | None = None,
 ) -> list[Row]:
     """Load, check and time the subjects; those that fail are told, not timed.
 
     progress: called with what is going on, the steps done and all steps.
+    clock: the time to go by; the clock on the wall unless told.
     """
+    clock = clock or WallClock()
     rows = [Row(spec) for spec in specs]
     steps = len(specs) * (1 + plan.rounds)
     with contextlib.ExitStack() as stack:
         subjects: dict[int, Subject] = {}
         for number, row in enumerate(rows):
             progress(f"check {row.spec.label}", number, steps)
-            subject = _prepared(row, plan, open_subject)
+            subject = _prepared(row, plan, open_subject, clock)
             if subject is not None:
                 subjects[number] = subject
                 stack.callback(subject.close)
         for done, (round_, row) in enumerate(_turns(plan, [rows[i] for i in subjects])):
             progress(f"round {round_ + 1}", min(len(specs) + done, steps - 1), steps)
-            _go_on(row, subjects[rows.index(row)], plan)
+            _go_on(row, subjects[rows.index(row)], plan, clock)
         for number, subject in subjects.items():
             if not rows[number].verdict.problem:
                 _tell_stages(rows[number], subject)
@@ -126,7 +132,7 @@ def _sure(plan: Plan, row: Row) -> bool:
     return uncertainty(joined(row.loads).latencies) <= plan.confidence
 
 
-def _prepared(row: Row, plan: Plan, open_subject: Open) -> Subject | None:
+def _prepared(row: Row, plan: Plan, open_subject: Open, clock: Clock) -> Subject | None:
     """Open, warm up and check a subject; None if it fails, which the row then tells."""
     try:
         subject = open_subject(row.spec)
@@ -155,7 +161,7 @@ def _prepared(row: Row, plan: Plan, open_subject: Open) -> Subject | None:
             row.verdict = subject.verify()
         if not row.verdict.problem:
             for _ in range(_RESULTS):
-                _warm_up(subject, plan)
+                _warm_up(subject, plan, clock)
             row.facts["gpu_clock_mhz"] = subject.gpu_clock()
     except HyperguideError as error:
         _fail(row, error)
@@ -171,10 +177,10 @@ def _tell_stages(row: Row, subject: Subject) -> None:
         row.stages = subject.stages()
 
 
-def _go_on(row: Row, subject: Subject, plan: Plan) -> None:
+def _go_on(row: Row, subject: Subject, plan: Plan, clock: Clock) -> None:
     """Another stretch of a subject; one that fails or computes wrong now was never fast."""
     try:
-        row.loads.append(_stretch(subject, plan))
+        row.loads.append(_stretch(subject, plan, clock))
     except HyperguideError as error:
         _fail(row, error)
     if plan.verify and row.verdict.passed:
@@ -190,28 +196,28 @@ def _fail(row: Row, error: HyperguideError) -> None:
     row.loads.clear()
 
 
-def _stretch(subject: Subject, plan: Plan) -> Load:
+def _stretch(subject: Subject, plan: Plan, clock: Clock) -> Load:
     seconds = plan.seconds / plan.rounds
-    _warm_up(subject, plan)
+    _warm_up(subject, plan, clock)
     match plan.scenario:
         case "streams":
-            return at_once(subject.call, plan.streams, seconds)
+            return at_once(subject.call, plan.streams, seconds, clock)
         case "rate":
-            return at_rate(subject.call, plan.fps, seconds, plan.streams)
+            return at_rate(subject.call, plan.fps, seconds, plan.streams, clock)
         case _:
-            return one_by_one(subject.call, seconds)
+            return one_by_one(subject.call, seconds, clock)
 
 
-def _warm_up(subject: Subject, plan: Plan) -> None:
+def _warm_up(subject: Subject, plan: Plan, clock: Clock) -> None:
     """Calls that do not count, as many at once as will come.
 
     Threads of the subject before may hold the cores for a moment yet, and memory that a call is the
     first to write comes from the system page by page.
     """
     if subject.call_seconds < _SLOW or plan.streams > 1:
-        at_once(subject.call, plan.streams, 0)
+        at_once(subject.call, plan.streams, 0, clock)
     else:
-        time.sleep(_PAUSE)
+        clock.wait_until(clock.now() + _PAUSE)
 
 
 def record(rows: Sequence[Row], plan: Plan, machine: dict[str, Any]) -> dict[str, Any]:

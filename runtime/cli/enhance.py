@@ -21,11 +21,12 @@ from hyperguide.pictures import read_picture
 from hyperguide.pixels import full_scale
 
 from .folders import enhance_folder
-from .jobs import Job, plan_jobs
-from .options import BytesType, DeviceType, TileType
+from .jobs import Job, passed_over, plan_jobs
+from .messages import say
+from .options import BytesType, DeviceType, NameType, TileType
 from .picture import Dials, Work
 from .progress import building_bar, share_bar
-from .resume import in_place, is_complete
+from .resume import in_place, is_newer_than_source
 
 
 class _Amount(click.FloatRange):
@@ -52,8 +53,8 @@ Examples:
   hyperguide enhance -i shaken.png -o sharp.png -t deblur --kernel kernel.png
 """
 )
-@click.option("-i", "--input", "inputs", multiple=True, type=Path, help="Picture or folder.")
-@click.argument("more", nargs=-1, type=Path, metavar="[IN]...")
+@click.option("-i", "--input", "inputs", multiple=True, type=NameType(), help="Picture or folder.")
+@click.argument("more", nargs=-1, type=NameType(), metavar="[IN]...")
 @click.option("-o", "--output", required=True, help="Picture, or folder for several.")
 @click.option("-t", "--task", help="Bundled model: denoise, derain, dehaze, deblur.")
 @click.option("-m", "--model", type=Path, help="Model file or TensorRT engine instead.")
@@ -85,7 +86,12 @@ Examples:
 @click.option(
     "--kernel", type=Path, help="Of the blur: .png, .txt, .dlm or .npy; for models that deblur."
 )
-@click.option("--save-guidance", type=Path, metavar="DIR", help="Also write the maps.")
+@click.option("--save-guidance", type=NameType(), metavar="DIR", help="Also write the maps.")
+@click.option(
+    "--quality",
+    type=click.IntRange(1, 100),
+    help="Of JPEG and WebP, 100 is best.  [default: JPEG 95, WebP without loss]",
+)
 @click.option("--device", type=DeviceType(), default="auto", show_default=True)
 @click.option("--strict", is_flag=True, help="Refuse a GPU that leaves steps to the CPU.")
 @click.option("--trust", is_flag=True, help="Load a TensorRT engine that somebody else built.")
@@ -103,7 +109,7 @@ Examples:
 @click.option(
     "--resume",
     is_flag=True,
-    help="Go on with an interrupted folder: skip what is complete and newer than its source.",
+    help="Go on with an interrupted folder: skip what was made of its source as it is now.",
 )
 def enhance(
     inputs: tuple[Path, ...],
@@ -119,6 +125,7 @@ def enhance(
     mask: Path | None,
     kernel: Path | None,
     save_guidance: Path | None,
+    quality: int | None,
     device: Device,
     strict: bool,
     trust: bool,
@@ -136,13 +143,17 @@ def enhance(
         raise click.UsageError("Give at least one picture or folder with -i.")
     if (task is None) == (model is None):
         raise click.UsageError("Give either a task with -t or a model file with -m.")
+    if not output:
+        raise click.UsageError("The name behind -o is empty.")
     if resume and force:
         raise click.UsageError("Give either --resume, to go on, or --force, to begin anew.")
     _silence_opencv()
     if strength == 0 and save_guidance is not None:
-        click.echo("No maps are written: at strength 0 none are computed.", err=True)
+        say("No maps are written: at strength 0 none are computed.")
         save_guidance = None
     jobs = plan_jobs(sources, output, save_guidance)
+    for note in passed_over(sources, output, save_guidance).notes:
+        say(note)
     with building_bar() as building:
         loaded = load(
             model if model is not None else str(task),
@@ -158,19 +169,21 @@ def enhance(
             building=building,
         )
     if device.kind == "auto":
-        click.echo(f"Runs on {loaded.engine} ({loaded.why}).", err=True)
+        say(f"Runs on {loaded.engine} ({loaded.why}).")
     with loaded as enhancer:
         dials = Dials(
             strength,
-            None if mask is None else _read_mask(mask),
-            None if guidance is None else read_map(guidance, enhancer.info.guidance),
+            None if mask is None else _read_mask(mask, max_memory),
+            None if guidance is None else read_map(guidance, enhancer.info.guidance, max_memory),
             guidance_scale,
             None if kernel is None else read_kernel(kernel),
+            quality,
         )
         if len(jobs) == 1 and jobs[0].source == sources[0]:
-            _enhance_one(enhancer, jobs[0], dials, force, resume)
+            _enhance_one(enhancer, jobs[0], dials, Path(output), force, resume)
         else:
-            enhance_folder(enhancer, jobs, dials, Path(output), force, resume, max_memory)
+            place, limit = Path(output), max_memory
+            enhance_folder(enhancer, jobs, dials, place, save_guidance, force, resume, limit)
 
 
 def _silence_opencv() -> None:
@@ -179,19 +192,21 @@ def _silence_opencv() -> None:
     (set_level or cv2.utils.logging.setLogLevel)(0)
 
 
-def _enhance_one(enhancer: Enhancer, job: Job, dials: Dials, force: bool, resume: bool) -> None:
-    if resume and is_complete(job, 0):
-        click.echo(f"{job.output} is there already: skipped.", err=True)
+def _enhance_one(
+    enhancer: Enhancer, job: Job, dials: Dials, output: Path, force: bool, resume: bool
+) -> None:
+    if resume and is_newer_than_source(job):
+        say(f"{job.output} is there already: skipped.")
         return
-    work = Work(enhancer, dials, lambda job: force or (resume and not in_place(job)))
+    work = Work(enhancer, dials, lambda job: force or (resume and not in_place(job)), output)
     with share_bar(enhancer.info.task) as report:
         enhanced = work.enhance(work.read(job), report)  # which lets go of what was read
     for note in work.write(job, enhanced):
-        click.echo(note, err=True)
+        say(note)
 
 
-def _read_mask(path: Path) -> np.ndarray:
-    picture = gray_plane(read_picture(path), f"The mask {path}")
+def _read_mask(path: Path, max_memory: int | None) -> np.ndarray:
+    picture = gray_plane(read_picture(path, max_memory), f"The mask {path}")
     if not (np.isfinite(picture).all() and (picture >= 0).all()):
         raise HyperguideError(f"The mask {path} has values below 0 or NaN: mend or replace it.")
     return picture.astype(np.float32) / np.float32(full_scale(picture.dtype))

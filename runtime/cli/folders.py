@@ -4,22 +4,24 @@ from __future__ import annotations
 
 import signal
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 from types import FrameType
 
-import click
-
+from hyperguide.atomic import remove_leftovers
 from hyperguide.enhancer import Enhancer
-from hyperguide.errors import DiskFullError, HyperguideError
+from hyperguide.errors import DiskFullError, HyperguideError, StorageError
 from hyperguide.memory import free_bytes
-from hyperguide.paths import make_folder
+from hyperguide.paths import exists, real
+from hyperguide.printable import printable
 
+from .claim import Claim, claim, refuse_coinciding
 from .jobs import Job
+from .messages import say
 from .overlap import Outcome, enhance_all
 from .picture import Dials, Work
 from .progress import progress_bar
-from .resume import begin, end, in_place, is_complete, settings_of
+from .resume import in_place, keep_journal, settings_of
 
 # Share of the memory that pictures under way may take before the next one is read; with results
 # and maps it becomes about a fifth.
@@ -31,68 +33,115 @@ def enhance_folder(
     jobs: list[Job],
     dials: Dials,
     folder: Path,
+    maps: Path | None,
     force: bool,
     resume: bool,
     max_memory: int | None,
 ) -> None:
     """Enhance every picture, whatever happens to the others, and say how many came out.
 
-    Ctrl-C and SIGTERM let those be written that are being computed; a second one drops them.
-    Raises HyperguideError if some failed or the disk is full.
+    The folder, and that of the maps, belong to the run meanwhile. Ctrl-C and SIGTERM let those be
+    written that are being computed; a second one drops them.
+    Raises HyperguideError if some failed, if nothing can be written any more, or if another run is
+    in one of the folders.
     """
-    make_folder(folder)
-    began = begin(folder, settings_of(enhancer.path, dials), resume, force)
-    todo = [job for job in jobs if not (resume and is_complete(job, began))]
-    work = Work(enhancer, dials, lambda job: force or began > 0 or (resume and not in_place(job)))
-    count = _Count(len(jobs), len(jobs) - len(todo))
-    room = int(_SHARE * (max_memory or free_bytes() or 1 << 32))
-    with _stops() as stop:
-        if todo:
-            _run(work, todo, room, count, stop)
-    if count.full is not None:
-        raise HyperguideError(f"{count.full} {count.told}; make room and go on with --resume.")
-    if stop and not count.over:
-        click.echo(f"{folder}: {count.told}; go on with --resume.", err=True)
+    with ExitStack() as stack:
+        claims = tuple(stack.enter_context(claim(place)) for place in _different(folder, maps))
+        for place in {path.parent for job in jobs for path in job.writes}:
+            remove_leftovers(place)
+        refuse_coinciding((job.output for job in jobs), folder)
+        if maps is not None:
+            refuse_coinciding((path for job in jobs for path in job.maps), maps)
+        settings = settings_of(enhancer.path, vars(dials))
+        journal, notes = stack.enter_context(keep_journal(folder, settings, resume, force))
+        for note in notes:
+            say(note)
+        todo = [job for job in jobs if not (resume and journal.is_complete(job))]
+
+        def may_replace(job: Job) -> bool:
+            return force or journal.replaces or (resume and not in_place(job))
+
+        work = Work(enhancer, dials, may_replace, claims=claims, journal=journal)
+        count = _Count(len(jobs), len(jobs) - len(todo))
+        room = int(_SHARE * (max_memory or free_bytes() or 1 << 32))
+        with _stops() as stop:
+            if todo:
+                _run(work, todo, room, count, stop)
+        count.look_again(claims)
+        stopped = bool(stop) and not count.over
+        if count.ended is None and not stopped:
+            journal.end()
+    _tell(count, folder, stopped)
+
+
+def _different(folder: Path, maps: Path | None) -> list[Path]:
+    return [folder] if maps is None or real(maps) == real(folder) else [folder, maps]
+
+
+def _tell(count: _Count, folder: Path, stopped: bool) -> None:
+    """Say how a run came out, and raise what its exit code goes by."""
+    if count.ended is not None:
+        mend = "make room and go" if isinstance(count.ended, DiskFullError) else "go"
+        raise HyperguideError(f"{count.ended} {count.told}; {mend} on with --resume.")
+    if stopped:
+        say(f"{folder}: {count.told}; go on with --resume.")
         raise KeyboardInterrupt
-    end(folder)
-    click.echo(f"{folder}: {count.told}.", err=True)
+    say(f"{folder}: {count.told}.")
     if count.failed:
         raise HyperguideError(
-            f"{count.failed} of {len(jobs)} pictures failed, see above; the others are in {folder}."
+            f"{count.failed} of {count.total} pictures failed, see above; the others are in "
+            f"{folder}."
+        )
+    if count.lost:
+        raise HyperguideError(
+            f"{count.lost} of {count.total} pictures were written, but are not in {folder} any "
+            "more: something else removes files there."
         )
 
 
 class _Count:
     """How many pictures came out how, of `total`.
 
-    full: why the disk takes no more; None as long as it does.
+    ended: why nothing can be written any more; None as long as something can.
     """
 
     def __init__(self, total: int, skipped: int) -> None:
         self.total, self.skipped = total, skipped
-        self.done = self.failed = 0
-        self.full: DiskFullError | None = None
+        self.failed = self.lost = 0
+        self.ended: StorageError | None = None
+        self._done: list[Job] = []
 
     def add(self, outcome: Outcome) -> None:
         """Count a picture that was tried."""
-        if isinstance(outcome.error, DiskFullError):
-            self.full = self.full or outcome.error
+        if isinstance(outcome.error, StorageError):
+            self.ended = self.ended or outcome.error
         elif outcome.error is not None:
             self.failed += 1
         else:
-            self.done += 1
+            self._done.append(outcome.job)
+
+    def look_again(self, claims: tuple[Claim, ...]) -> None:
+        """Count what was written and is gone by now."""
+        there = [job for job in self._done if all(map(exists, job.writes))]
+        self.lost, self._done = len(self._done) - len(there), there
+        try:
+            for one in claims:
+                one.check()
+        except StorageError as error:
+            self.ended = self.ended or error
 
     @property
     def over(self) -> bool:
         """Whether no picture is left."""
-        return self.skipped + self.done + self.failed == self.total
+        return self.skipped + len(self._done) + self.failed + self.lost == self.total
 
     @property
     def told(self) -> str:
         """The count in words."""
+        lost = f", {self.lost} lost again" if self.lost else ""
         return (
-            f"of {self.total} pictures {self.done} done, {self.skipped} skipped, "
-            f"{self.failed} failed"
+            f"of {self.total} pictures {len(self._done)} done, {self.skipped} skipped, "
+            f"{self.failed} failed{lost}"
         )
 
 
@@ -109,13 +158,14 @@ def _run(work: Work, jobs: list[Job], room: int, count: _Count, stop: list[int])
             for outcome in outcomes:
                 count.add(outcome)
                 for note in _notes(outcome):
-                    bar.console.print(note, markup=False, highlight=False, soft_wrap=True)
+                    words = printable(note)
+                    bar.console.print(words, markup=False, highlight=False, soft_wrap=True)
 
 
 def _notes(outcome: Outcome) -> list[str]:
     """What to tell the user of a picture, which each sentence names."""
     error, source = outcome.error, str(outcome.job.source)
-    if isinstance(error, DiskFullError):  # told at the end
+    if isinstance(error, StorageError):  # told at the end
         return []
     notes = outcome.notes if error is None else [str(error)]
     if error is not None and not isinstance(error, HyperguideError):

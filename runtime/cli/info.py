@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from hyperguide.bundled import model_path
+from hyperguide.errors import printable
 from hyperguide.model_file import DIALS, read_model_file
 
 
@@ -52,7 +53,7 @@ def info(model: str, tier: str, as_json: bool) -> None:
         return
     for name, value in facts.items():
         for row, text in _rows(name, value):
-            click.echo(f"{row:<32} {text}")
+            click.echo(printable(f"{row:<32} {text}"))
 
 
 def _rows(name: str, value: Any) -> list[tuple[str, str]]:

@@ -8,8 +8,11 @@ from pathlib import Path
 
 from hyperguide.atomic import refuse_missing_folder
 from hyperguide.errors import HyperguideError
-from hyperguide.paths import exists, is_folder
+from hyperguide.paths import exists, extended_name, is_folder, real
 from hyperguide.pictures import SUFFIXES, check_suffix, find_pictures
+
+from .claim import refuse_leading_away
+from .passed_over import PassedOver, look_over
 
 
 @dataclass(frozen=True)
@@ -35,7 +38,8 @@ def plan_jobs(sources: list[Path], output: str, maps: Path | None) -> list[Job]:
 
     output: a picture's name for one picture; a folder for several, for a folder of them, or with
         a slash at its end. Folders keep their structure.
-    Raises HyperguideError if two files would coincide or a map would replace a source.
+    Raises HyperguideError if two files would coincide, if one would replace a source that is not
+    its own, or if a link in a folder leads out of it.
     """
     target = Path(output)
     if maps is not None and exists(maps) and not is_folder(maps):
@@ -48,19 +52,30 @@ def plan_jobs(sources: list[Path], output: str, maps: Path | None) -> list[Job]:
     else:
         _refuse_picture_name(target)
         jobs = [job for source in sources for job in _into_folder(source, target, maps)]
+        _refuse_links(jobs, target, maps)
     _refuse_clashes(jobs)
     return jobs
+
+
+def passed_over(sources: list[Path], output: str, maps: Path | None) -> PassedOver:
+    """What `plan_jobs` leaves out of the folders among the sources."""
+    seen = PassedOver()
+    for source in filter(is_folder, sources):
+        look_over(source, _results(source, Path(output), maps), seen)
+    return seen
 
 
 def _into_folder(source: Path, target: Path, maps: Path | None) -> list[Job]:
     if not is_folder(source):
         return [_job(source, target / source.name, maps)]
-    # Results in a subfolder of the source are not its pictures. Results in the source itself
-    # replace them, which needs --force.
-    excluded = [p for p in (target, maps) if p is not None and p.resolve() != source.resolve()]
+    excluded = _results(source, target, maps)
     found = find_pictures(source, excluded)
     if not found:
-        raise HyperguideError(f"The folder {source} holds no pictures: give another -i.")
+        left = look_over(source, excluded, PassedOver()).kinds
+        why = f": {left} are not supported" if left else ""
+        raise HyperguideError(
+            f"The folder {source} holds no pictures that can be read{why}; give another -i."
+        )
     jobs = []
     for path in found:
         inside = path.relative_to(source)
@@ -69,11 +84,21 @@ def _into_folder(source: Path, target: Path, maps: Path | None) -> list[Job]:
     return jobs
 
 
+def _results(source: Path, target: Path, maps: Path | None) -> list[Path]:
+    """The folders in a source that hold results, which are not its pictures.
+
+    Results in the source itself replace them, which needs --force.
+    """
+    return [p for p in (target, maps) if p is not None and real(p) != real(source)]
+
+
 def _job(source: Path, output: Path, maps: Path | None) -> Job:
     if maps is None:
         return Job(source, output, ())
     kinds = ("guidance", "guidance-color")
-    return Job(source, output, tuple(maps / f"{source.name}.{kind}.png" for kind in kinds))
+    return Job(
+        source, output, tuple(maps / extended_name(source.name, f".{kind}.png") for kind in kinds)
+    )
 
 
 def _refuse_picture_name(target: Path) -> None:
@@ -86,18 +111,41 @@ def _refuse_picture_name(target: Path) -> None:
         )
 
 
-def _refuse_clashes(jobs: list[Job]) -> None:
-    sources = {job.source.resolve() for job in jobs}
-    writers: dict[Path, Path] = {}
+def _refuse_links(jobs: list[Job], target: Path, maps: Path | None) -> None:
+    seen: set[Path] = set()
     for job in jobs:
         for path in job.writes:
-            resolved = path.resolve()
-            if resolved in writers:
+            if path.parent not in seen:
+                seen.add(path.parent)
+                refuse_leading_away(path, target if path == job.output or maps is None else maps)
+
+
+def _refuse_clashes(jobs: list[Job]) -> None:
+    """Raise HyperguideError if a file has two writers, or is a source of another picture."""
+    folders = {path.parent for job in jobs for path in (job.source, *job.writes)}
+    real_folders = {folder: real(folder) for folder in folders}
+
+    def place(path: Path) -> Path:  # the name itself, wherever a link there leads
+        return real_folders[path.parent] / path.name
+
+    def leads_to(path: Path) -> Path:
+        return real(path) if path.is_symlink() else place(path)
+
+    sources = {at(job.source): job.source for job in jobs for at in (place, leads_to)}
+    writers: dict[Path, Path] = {}
+    for job in jobs:
+        own = {place(job.source), leads_to(job.source)}
+        for path in job.writes:
+            if place(path) in writers:
                 raise HyperguideError(
-                    f"{writers[resolved]} and {job.source} would both write {path}: "
+                    f"{writers[place(path)]} and {job.source} would both write {path}: "
                     "enhance them into different folders."
                 )
-            writers[resolved] = job.source
-        for path in job.maps:
-            if path.resolve() in sources:
-                raise HyperguideError(f"The map {path} would replace a picture: give another DIR.")
+            writers[place(path)] = job.source
+            for taken in {place(path), leads_to(path)} & sources.keys():
+                if path != job.output or taken not in own:
+                    what = "output" if path == job.output else "map"
+                    raise HyperguideError(
+                        f"The {what} {path} would replace a picture that is to be read, "
+                        f"{sources[taken]}: give another folder."
+                    )

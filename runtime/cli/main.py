@@ -5,7 +5,9 @@ Exit codes: 0 done, 1 failed on the input, 2 wrong usage, 130 interrupted.
 
 from __future__ import annotations
 
+import errno
 import importlib
+import os
 import sys
 import traceback
 from typing import Any, NoReturn
@@ -14,6 +16,10 @@ import click
 
 from hyperguide import __version__
 from hyperguide.errors import HyperguideError
+from hyperguide.printable import printable
+
+from .messages import say
+from .streams import prepare
 
 # Verb -> (module and command, what it does). Modules load when called, so that the runtime's verbs
 # start fast and work without torch; `training` and `export` register here by name only.
@@ -78,6 +84,7 @@ def program(debug: bool) -> None:
 
 def run(arguments: list[str] | None = None) -> NoReturn:
     """Run the program and exit."""
+    prepare()
     arguments = sys.argv[1:] if arguments is None else arguments
     debug = "--debug" in arguments
     # Accepted before and behind the verb.
@@ -88,20 +95,25 @@ def run(arguments: list[str] | None = None) -> NoReturn:
 def _run(arguments: list[str], debug: bool) -> int:
     try:
         result: Any = program.main(arguments, prog_name="hyperguide", standalone_mode=False)
+        if sys.stdout is not None:
+            sys.stdout.flush()  # where a full disk can still be told
         return result if isinstance(result, int) else 0
     except click.UsageError as error:
-        error.show()
+        words = printable(error.format_message(), kept="\n\t")
+        click.UsageError(words, error.ctx).show()
         return 2
     except (click.Abort, KeyboardInterrupt):
-        _say("Interrupted.")
+        say("hyperguide: Interrupted.")
         return 130
     except BrokenPipeError:  # `hyperguide info ... | head`
-        sys.stderr.close()
+        _write_no_more()
         return 1
     except Exception as error:  # the edge: nothing may reach the user as a traceback
         if debug:
             traceback.print_exc()
-        _say(_sentence(error))
+        if _is_of_the_output(error):
+            _write_no_more()
+        say(f"hyperguide: {_sentence(error)}")
         return 1
 
 
@@ -109,16 +121,26 @@ def _sentence(error: Exception) -> str:
     """What to tell the user of an error."""
     if isinstance(error, HyperguideError):
         return str(error)
+    if isinstance(error, OSError) and _is_of_the_output(error):
+        return f"What was to be printed could not be written, {error.strerror}: free some space."
     if isinstance(error, MemoryError):
         return "There is not enough memory: close other programs, or give --max-memory."
     missing = (error.name or "").partition(".")[0] if isinstance(error, ModuleNotFoundError) else ""
     if missing in _EXTRAS:
         return f"This needs the package {missing}: pip install 'hyperguide[{_EXTRAS[missing]}]'."
     return (
-        f"Internal error: {type(error).__name__}: {error}. "
+        f"Internal error: {type(error).__name__}: {' '.join(str(error).split())}. "
         "Run again with --debug for the traceback and report it."
     )
 
 
-def _say(sentence: str) -> None:
-    click.echo(f"hyperguide: {' '.join(sentence.split())}", err=True)
+def _is_of_the_output(error: Exception) -> bool:
+    """Whether the standard output took no more; errors of files name the file."""
+    full = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
+    return isinstance(error, OSError) and error.filename is None and error.errno in full
+
+
+def _write_no_more() -> None:
+    """Drop what is left for the standard output, which Python would try again when it ends."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, sys.stdout.fileno())

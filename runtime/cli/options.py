@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 from typing import Any, Literal
 
 import click
@@ -27,6 +28,18 @@ class DeviceType(click.ParamType):
             return parse_device(str(value))
         except HyperguideError as error:
             self.fail(str(error), param, ctx)
+
+
+class NameType(click.ParamType):
+    """The name of a file or folder. An empty one, of a variable that is not set, is no `.`."""
+
+    name = "path"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Path:
+        """The path of a name."""
+        if str(value) == "":
+            self.fail("the name is empty", param, ctx)
+        return Path(value)
 
 
 class BytesType(click.ParamType):

@@ -8,7 +8,7 @@ from collections.abc import Callable, Generator, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
-from hyperguide.errors import DiskFullError
+from hyperguide.errors import StorageError
 
 from .jobs import Job
 from .picture import Enhanced, Work
@@ -117,12 +117,12 @@ class _Crew:
         self._work = work
         self._calls = threading.Semaphore(calls)
         self._stopped = stopped
-        self._full = False
+        self._ends = False
 
     @property
     def stops(self) -> bool:
         """Whether no other picture is to be computed."""
-        return self._full or self.leaves or self._stopped()
+        return self._ends or self.leaves or self._stopped()
 
     def finish(self, picture: _Picture) -> None:
         """Do all of a picture, in a thread of its own."""
@@ -131,8 +131,8 @@ class _Crew:
         except _DroppedError:
             pass
         except Exception as error:  # one odd picture must not stop a folder
-            if isinstance(error, DiskFullError):
-                self._full = True
+            if isinstance(error, StorageError):
+                self._ends = True
             picture.outcome = Outcome(picture.job, [], _without_frames(error))
         finally:
             picture.over = True

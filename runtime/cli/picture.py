@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
 
@@ -12,12 +13,14 @@ from hyperguide.dials import resized
 from hyperguide.enhancer import Dial, Enhancer
 from hyperguide.errors import HyperguideError
 from hyperguide.guidance_files import encode_map, false_color
+from hyperguide.metadata import NO_METADATA, Metadata
 from hyperguide.paths import make_folder
-from hyperguide.picture_metadata import Metadata
 from hyperguide.pictures import check_size, read_with_metadata, write_picture
 from hyperguide.result import Result
 
+from .claim import Claim, refuse_leading_away
 from .jobs import Job
+from .resume import Journal, Stamp, stamp
 
 
 @dataclass(frozen=True)
@@ -26,6 +29,7 @@ class Dials:
 
     mask: shape (H, W), multiplies the strength; None leaves it alone.
     guidance: None lets the network predict.
+    quality: of JPEG and WebP files; see `write_picture`.
     """
 
     strength: float
@@ -33,15 +37,20 @@ class Dials:
     guidance: Dial | None
     guidance_scale: float
     kernel: np.ndarray | None
+    quality: int | None = None
 
 
 @dataclass(frozen=True)
 class Picture:
-    """A picture as it was read, with what its file carries beside the pixels."""
+    """A picture as it was read, with what its file carries beside the pixels.
+
+    source: the state of its file before it was read.
+    """
 
     job: Job
     pixels: np.ndarray
     metadata: Metadata
+    source: Stamp | None
 
     @property
     def nbytes(self) -> int:
@@ -56,6 +65,7 @@ class Enhanced:
     result: Result
     metadata: Metadata
     notes: list[str]
+    source: Stamp | None
 
 
 @dataclass(frozen=True)
@@ -63,20 +73,26 @@ class Work:
     """What is done to each picture, in three steps. Threads may share it.
 
     may_replace: whether the files of a job may be overwritten.
+    named: a file that the user named outright. If it is a link, what it leads to is written; links
+        in the place of others are replaced, and what they lead to is not touched.
+    claims: the folders that the files go into, if they are this run's alone.
+    journal: takes down each picture that was written.
     """
 
     enhancer: Enhancer
     dials: Dials
     may_replace: Callable[[Job], bool]
+    named: Path | None = None
+    claims: tuple[Claim, ...] = ()
+    journal: Journal | None = None
 
     def read(self, job: Job) -> Picture:
         """The picture of a job. Raises HyperguideError, also if its files may not be written."""
-        replace = self.may_replace(job)
-        for path in job.writes:
-            refuse_existing(path, replace)
-        pixels, metadata = read_with_metadata(job.source)
+        self._refuse_existing(job)
+        source = stamp(job.source)
+        pixels, metadata = read_with_metadata(job.source, self.enhancer.max_memory)
         check_size(job.output, pixels.shape)
-        return Picture(job, pixels, metadata)
+        return Picture(job, pixels, metadata, source)
 
     def enhance(self, picture: Picture, report: Callable[[float], object]) -> Enhanced:
         """Enhance a picture; `report` is that of `Enhancer.__call__`."""
@@ -101,7 +117,7 @@ class Work:
             raise HyperguideError(f"{picture.job.source}: {error}") from error
         if not picture.job.maps:  # of large pictures it takes more than the picture itself
             result = replace(result, guidance=None)
-        return Enhanced(result, picture.metadata, notes)
+        return Enhanced(result, picture.metadata, notes, picture.source)
 
     def write(self, job: Job, enhanced: Enhanced) -> list[str]:
         """Write the files of a job. Returns notes for the user.
@@ -110,15 +126,43 @@ class Work:
         nothing is left to do.
         """
         notes, result = list(enhanced.notes), enhanced.result
-        for path in job.writes:
-            make_folder(path.parent)
+        self._prepare(job)
         if job.maps and result.guidance is not None:
             meaning = self.enhancer.info.guidance
-            write_picture(job.maps[0], encode_map(result.guidance, meaning))
-            write_picture(job.maps[1], false_color(result.guidance, meaning))
+            self._write(job.maps[0], encode_map(result.guidance, meaning))
+            self._write(job.maps[1], false_color(result.guidance, meaning))
         elif job.maps:
             notes.append(f"No map of {job.source} was written: at strength 0 none is computed.")
-        return notes + write_picture(job.output, result.image, enhanced.metadata)
+        quality = self.dials.quality
+        notes += self._write(job.output, result.image, enhanced.metadata, quality)
+        if self.journal is not None and enhanced.source is not None:
+            self.journal.add(job, enhanced.source)
+        return notes
+
+    def _refuse_existing(self, job: Job) -> None:
+        replace = self.may_replace(job)
+        for path in job.writes:
+            refuse_existing(path, replace)
+
+    def _prepare(self, job: Job) -> None:
+        """Make the folders of a job, if its files may still be written: much time has passed."""
+        for claim in self.claims:
+            claim.check()
+        for path in job.writes:
+            around = [c.folder for c in self.claims if path.is_relative_to(c.folder)]
+            if around:
+                refuse_leading_away(path, max(around, key=lambda folder: len(folder.parts)))
+            make_folder(path.parent)
+        self._refuse_existing(job)
+
+    def _write(
+        self,
+        path: Path,
+        picture: np.ndarray,
+        metadata: Metadata = NO_METADATA,
+        quality: int | None = None,
+    ) -> list[str]:
+        return write_picture(path, picture, metadata, quality, path == self.named)
 
 
 def _fit(what: str, values: np.ndarray, size: tuple[int, int], notes: list[str]) -> np.ndarray:

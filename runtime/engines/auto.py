@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from hyperguide.engine_file import EngineFile
-from hyperguide.errors import HyperguideError
+from hyperguide.errors import HyperguideError, RefusedError
 from hyperguide.model_file import ModelFile
-from hyperguide.verify import compare_golden
+from hyperguide.verify import compare_golden, refuse_changed
 
 from .devices import Device
 from .engine import Engine
@@ -16,8 +16,10 @@ def fastest(model: ModelFile | EngineFile, settings: Settings) -> tuple[Engine, 
     """Load a file on the fastest kind of device that computes it right.
 
     Returns the engine, and why it was taken. The precision is never lowered below the file's.
-    Raises HyperguideError if nothing here runs the file.
+    Raises HyperguideError if the file was changed or nothing here runs it, RefusedError as soon as
+    an engine finds it invalid.
     """
+    refuse_changed(model)
     passed_over: dict[str, None] = {}  # reasons, each once, in order
     kinds = _by_speed(model)
     for kind in kinds:
@@ -27,6 +29,8 @@ def fastest(model: ModelFile | EngineFile, settings: Settings) -> tuple[Engine, 
                 engine = open_device(model, Device(kind), settings)
                 if not settings.bf16:  # less exact by the user's wish
                     _refuse_wrong(engine, model, kind)
+            except RefusedError:
+                raise
             except HyperguideError as error:
                 if kind == kinds[-1]:
                     raise

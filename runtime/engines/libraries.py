@@ -12,9 +12,14 @@ from hyperguide.errors import UnavailableError
 # Module -> the oldest version that works, as in pyproject.toml.
 OLDEST = {
     "onnxruntime": "1.20",
-    "openvino": "2024.4",
+    "openvino": "2025.0",
     "tensorrt": "10.13",
-    "tensorrt_rtx": "1.2",
+    "tensorrt_rtx": "1.4",
+}
+# Module -> what of it is used; a folder of that name, or another version, may lack it.
+NEEDED = {
+    "onnxruntime": ("InferenceSession", "SessionOptions", "RunOptions"),
+    "openvino": ("Core", "opset13"),
 }
 # Module -> extra that installs it.
 EXTRAS = {
@@ -43,6 +48,12 @@ def import_library(module: str) -> Any:
         raise UnavailableError(
             f"{module} {version} is too old, this needs {OLDEST[module]} or newer: "
             f"pip install --upgrade 'hyperguide[{_extra(module)}]'."
+        )
+    lacking = [name for name in NEEDED.get(module, ()) if not hasattr(library, name)]
+    if lacking:
+        raise UnavailableError(
+            f"{module} {version} is installed but has no {lacking[0]}: "
+            f"pip install --force-reinstall 'hyperguide[{_extra(module)}]'."
         )
     return library
 

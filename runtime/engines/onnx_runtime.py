@@ -14,7 +14,7 @@ import numpy as np
 
 from hyperguide.arrays import GpuArray
 from hyperguide.engine_file import cache_folder, digest
-from hyperguide.errors import HyperguideError, UnavailableError
+from hyperguide.errors import HyperguideError, RefusedError, UnavailableError
 from hyperguide.model_file import ENHANCED, GUIDANCE, IMAGE, ModelFile
 from hyperguide.paths import make_folder
 
@@ -25,6 +25,8 @@ from .libraries import import_library
 
 _CPU = "CPUExecutionProvider"
 
+# What it says of files that are newer than it is.
+_TOO_NEW = re.compile(r"IR version|opset|No Op registered|NOT_IMPLEMENTED", re.IGNORECASE)
 # Where in its sources something failed, which some of its messages begin with.
 _PLACE = re.compile(r"^\S+\.(cc|h):\d+ .*?\) (?=\S)")
 
@@ -52,8 +54,8 @@ class _OnnxRuntime:
         """Load a model.
 
         strict: refuse a provider that leaves some of the steps to the CPU.
-        Raises HyperguideError if ONNX Runtime rejects the file, UnavailableError if a provider for
-        GPUs does not start.
+        Raises HyperguideError if ONNX Runtime rejects the file, RefusedError if it finds it
+        invalid, UnavailableError if a provider for GPUs does not start.
         """
         onnxruntime = import_library("onnxruntime")
         self.name = name
@@ -83,7 +85,11 @@ class _OnnxRuntime:
         except Exception as error:  # onnxruntime's own classes are private
             reason = _PLACE.sub("", str(error).splitlines()[0].strip())
             if self._provider == _CPU:
-                raise HyperguideError(f"ONNX Runtime rejects {self._path}: {reason}") from error
+                kind = HyperguideError if _TOO_NEW.search(str(error)) else RefusedError
+                raise kind(
+                    f"ONNX Runtime rejects {self._path}: {reason.rstrip('.')}; export or download "
+                    "it again."
+                ) from error
             raise UnavailableError(f"{self.name} does not start: {reason}") from error
         if self._provider not in session.get_providers():
             raise UnavailableError(

@@ -9,12 +9,16 @@ from dataclasses import dataclass
 from hyperguide.engine_file import EngineFile
 from hyperguide.errors import HyperguideError
 from hyperguide.model_file import ModelFile
+from hyperguide.verify import compare_golden, refuse_changed
 
 from .devices import Device, why_absent
 from .engine import Engine
 from .onnx_runtime import OnnxRuntimeCpu, OnnxRuntimeCuda, OnnxRuntimeTensorRt
 from .openvino import OpenVino
 from .tensorrt import CachedTensorRt, TensorRtEngine
+
+# So much, in parts of full scale, bf16 may change a golden sample's picture; as int8 files may.
+_BF16_TOLERANCE = 0.05
 
 # A phase of an engine's build, how many of its steps are done, and how many there are.
 Report = Callable[[str, int, int], None]
@@ -55,8 +59,10 @@ class Settings:
 def open_device(model: ModelFile | EngineFile, device: Device, settings: Settings) -> Engine:
     """Load a file on a device.
 
-    Raises HyperguideError if it cannot run there: see `why_not`, or the engine rejects the file.
+    Raises HyperguideError if the file was changed since its export, or cannot run there: see
+    `why_not`, or the engine rejects it.
     """
+    refuse_changed(model)
     reason = why_not(device.kind, model, settings)
     if reason is not None:
         raise HyperguideError(f"No engine for --device {device}: {reason}.")
@@ -70,7 +76,10 @@ def open_device(model: ModelFile | EngineFile, device: Device, settings: Setting
         case "cuda":
             return OnnxRuntimeCuda(model, device.index, settings.strict)
         case "openvino":
-            return OpenVino(model, settings.threads_of_call, settings.at_once, settings.bf16)
+            engine = OpenVino(model, settings.threads_of_call, settings.at_once, settings.bf16)
+            if settings.bf16:
+                _refuse_wrong_in_bf16(engine, model)
+            return engine
         case _:
             return OnnxRuntimeCpu(model, settings.threads_of_call)
 
@@ -84,3 +93,17 @@ def why_not(
     if settings is not None and settings.bf16 and kind != "openvino":
         return "only openvino computes fp32 files in bf16"
     return why_absent(kind)
+
+
+def _refuse_wrong_in_bf16(engine: Engine, model: ModelFile) -> None:
+    """Raise HyperguideError, and close the engine, if bf16 spoils the picture of this network."""
+    try:
+        picture, _ = compare_golden(model, engine)
+        if not picture.worst <= _BF16_TOLERANCE:
+            raise HyperguideError(
+                f"{engine.name} computes {model.path} wrong, its golden samples are off by "
+                f"{picture.worst:.2f} of full scale: leave out --precision bf16."
+            )
+    except BaseException:
+        engine.close()
+        raise

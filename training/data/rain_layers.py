@@ -6,13 +6,14 @@ from pathlib import Path, PurePosixPath
 
 from hyperguide.bounded_json import parse_json
 from hyperguide.errors import HyperguideError
+from hyperguide.file_content import read_content
 from hyperguide.paths import exists, is_folder
 
-from ..input_file import read_input
 from .partners import by_stem
 from .scenes import Scene
 
 LISTING = "backgrounds.json"
+_MOST_BYTES = 1 << 24
 
 
 def read_backgrounds(path: Path, part: str) -> dict[str, str]:
@@ -22,7 +23,7 @@ def read_backgrounds(path: Path, part: str) -> dict[str, str]:
     part: of it, `train` or `test`.
     Raises HyperguideError where the file says anything else, or names a photo outside the folder.
     """
-    content = read_input(path, "list of backgrounds")
+    content = read_content(path, "list of backgrounds", _MOST_BYTES)
     try:
         listed = parse_json(content)
     except ValueError as error:

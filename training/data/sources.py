@@ -7,8 +7,8 @@ from pathlib import Path
 
 from hyperguide.errors import HyperguideError
 from hyperguide.paths import exists, is_folder
+from hyperguide.printable import printable
 
-from ..printable import printable
 from .halves import subfolders
 from .look_alikes import refuse_look_alikes
 from .pairs import example, find_pairs, left_out

@@ -14,8 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from hyperguide.errors import HyperguideError
-
-from ..input_file import read_input
+from hyperguide.file_content import read_content
 
 _HEADER = 128
 _MOST_BYTES = 64 << 20  # of a file, and of what it holds compressed; Levin's have 1 MB
@@ -38,7 +37,7 @@ def read_mat(path: Path) -> dict[str, np.ndarray]:
 
     Raises HyperguideError if the file is missing, damaged, too large or of another format.
     """
-    content = read_input(path, "MATLAB file", _MOST_BYTES)
+    content = read_content(path, "MATLAB file", _MOST_BYTES)
     order = {b"IM": "<", b"MI": ">"}.get(content[126:128])
     if order is None or content[:10] != b"MATLAB 5.0":
         raise HyperguideError(

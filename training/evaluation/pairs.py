@@ -13,11 +13,11 @@ from hyperguide.errors import HyperguideError
 from hyperguide.guidance_files import decode_map
 from hyperguide.paths import is_folder
 from hyperguide.pictures import read_picture
+from hyperguide.printable import printable
 from hyperguide.tasks import Guidance
 
 from ..data.pairs import example, find_pairs, left_out
 from ..data.scenes import Scene
-from ..printable import printable
 from .suites import Case, Options, Suite, read_float
 
 

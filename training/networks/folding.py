@@ -40,7 +40,7 @@ def fold_layers(module: Module) -> Module:
 def unfold_weights(module: nn.Module, folded: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """A module's state from the tensors of its folded form; those not folded may be its own.
 
-    Raises KeyError with a name that `folded` lacks.
+    Raises KeyError with a name that `folded` lacks, or has in another shape.
     """
     own = module.state_dict()
     state: dict[str, Tensor] = {}
@@ -51,5 +51,9 @@ def unfold_weights(module: nn.Module, folded: Mapping[str, Tensor]) -> dict[str,
         names = [prefix + name for name in layer.state_dict()]
         if any(name not in folded or folded[name].shape != own[name].shape for name in names):
             within = {n.removeprefix(prefix): t for n, t in folded.items() if n.startswith(prefix)}
-            state |= {prefix + name: tensor for name, tensor in layer.unfold(within).items()}
+            try:
+                unfolded = layer.unfold(within)
+            except (RuntimeError, IndexError, TypeError):  # tensors of shapes that do not fit
+                raise KeyError(names[0]) from None
+            state |= {prefix + name: tensor for name, tensor in unfolded.items()}
     return {name: state[name] if name in state else folded[name] for name in own}

@@ -1,0 +1,12 @@
+"""Sentences for the user."""
+
+from __future__ import annotations
+
+import click
+
+from hyperguide.printable import printable
+
+
+def say(sentence: str) -> None:
+    """Tell the user on standard error; see `printable`."""
+    click.echo(printable(sentence), err=True)

@@ -1,0 +1,116 @@
+"""Several targets, one process each, some at a time, and the table of what came of them."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from .findings import Findings
+from .rule import Finding
+from .session import TALLY
+from .target import SCRATCH, in_memory
+
+# A process that native code or the system ended is followed by another one, so many times.
+_SESSIONS = 20
+_SETTINGS = {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(Path(__file__).parents[1])}
+
+
+@dataclass
+class Outcome:
+    """What came of a target.
+
+    trouble: why it was not fuzzed, or not all the time; empty if it was.
+    """
+
+    name: str
+    executions: int
+    seconds: float
+    findings: Findings
+    trouble: str = ""
+
+
+def run(names: list[str], seconds: float, jobs: int, folder: Path) -> list[Outcome]:
+    """Fuzz targets for so many seconds each and tell of each when it is over."""
+    outcomes = []
+    with ThreadPoolExecutor(jobs) as pool:
+        for outcome in pool.map(lambda name: _fuzzed(name, seconds, folder / name), names):
+            print(_line(outcome), flush=True)
+            outcomes.append(outcome)
+    return outcomes
+
+
+def _fuzzed(name: str, seconds: float, folder: Path) -> Outcome:
+    folder.mkdir(parents=True, exist_ok=True)
+    for old in (*folder.glob("*.bin"), *folder.glob("*.json")):
+        old.unlink()
+    executions, spent, trouble = 0, 0.0, ""
+    seed = int(time.time())
+    for session in range(_SESSIONS):
+        words = [name, str(folder), str(seconds - spent), str(seed + session)]
+        with TemporaryDirectory(prefix="fuzz-", dir=in_memory()) as scratch:
+            ended = subprocess.run(
+                [sys.executable, "-m", "fuzz.session", *words],
+                env=os.environ | _SETTINGS | {SCRATCH: scratch},  # goes even if it is killed
+                capture_output=True,
+                text=True,
+                errors="replace",
+                check=False,
+            )
+        told = folder / TALLY
+        if not told.exists():
+            trouble = ended.stderr[-2000:]
+            break
+        tally = json.loads(told.read_text("utf-8"))
+        told.unlink()
+        executions += tally["executions"]
+        spent += tally["seconds"]
+        if ended.returncode and not _note_the_end(folder, ended.returncode):
+            trouble = f"a session ended with {ended.returncode} and left no input: mend the target"
+        if spent >= seconds:
+            break
+    return Outcome(name, executions, spent, Findings(folder), trouble)
+
+
+def _note_the_end(folder: Path, code: int) -> bool:
+    """Take up what libFuzzer left of an execution that the process did not survive, if it did."""
+    findings = Findings(folder)
+    left = [path for kind in ("timeout", "crash", "oom") for path in folder.glob(f"{kind}-*")]
+    for path in left:
+        kind = path.name.partition("-")[0]
+        findings.note(Finding("ended", f"native:{kind}", f"exit code {code}"), path.read_bytes())
+        path.unlink()
+    findings.write()
+    return bool(left)
+
+
+def _line(outcome: Outcome) -> str:
+    rate = outcome.executions / max(outcome.seconds, 1e-9)
+    return (
+        f"{outcome.name:<20} {outcome.executions:>10,} executions {outcome.seconds:>7.0f} s "
+        f"{rate:>7.0f}/s {len(outcome.findings.causes):>4} findings"
+        + (f"  TROUBLE: {outcome.trouble}" if outcome.trouble else "")
+    )
+
+
+def table(outcomes: list[Outcome], module: str = "PYTHONPATH=tests python -m fuzz") -> str:
+    """What came of the targets: a line of each, and each finding with how it is replayed."""
+    width = shutil.get_terminal_size().columns
+    lines = ["", *map(_line, outcomes), ""]
+    for outcome in outcomes:
+        for cause in sorted(outcome.findings.causes.values(), key=lambda cause: -cause.count):
+            path = outcome.findings.folder / cause.file
+            detail = cause.detail.encode("unicode_escape").decode()
+            lines += [
+                f"{outcome.name}: {cause.kind} in {cause.place}, {cause.count} times"[:width],
+                f"    {detail}"[:width],
+                f"    {module} replay {outcome.name} {path}",
+            ]
+    return "\n".join(lines)

@@ -1,0 +1,1 @@
+"""Mutation that keeps a format's structure: see `target.Mutator`."""

@@ -1,0 +1,114 @@
+"""One process that fuzzes one target with Atheris, for a time.
+
+Only Hyperguide's own Python code is instrumented: of NumPy, OpenCV, torch and the engines one sees
+what they raise, how long they take and how much memory, but not which of their branches are new.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import resource
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from random import Random
+from typing import NoReturn
+
+from .target import Target, clear
+
+TALLY = "session.json"
+# Beyond what is mapped at the start no reader gets more, lest it takes the whole machine.
+_ROOM = 8 << 30
+# Native code is not interrupted by `rule.check`: libFuzzer ends the process after so many seconds.
+_HANGS = 120
+
+
+def fuzz(name: str, folder: Path, seconds: float, seed: int) -> NoReturn:
+    """Fuzz a target; leaves findings, corpus and a tally in the folder, and ends the process."""
+    import atheris
+
+    atheris.enabled_hooks.add("str")
+    with atheris.instrument_imports(include=["hyperguide"], enable_loader_override=False):
+        from .findings import Findings
+        from .rule import Finding, check
+        from .targets import find_target
+
+        target = find_target(name)
+        seeds = target.seeds()
+    corpus = folder / "corpus"
+    corpus.mkdir(parents=True, exist_ok=True)
+    for file, data in seeds.items():
+        (corpus / f"seed-{file}").write_bytes(data)
+    for data in seeds.values():  # what is imported late belongs to no execution
+        with contextlib.suppress(Finding):
+            check(target.read, data)
+    _limit_memory()
+    findings = Findings(folder)
+    began = time.monotonic()
+    executions = 0
+
+    def execute(data: bytes) -> None:
+        nonlocal executions
+        if executions % 256 == 0:
+            _tally(folder, executions, time.monotonic() - began)
+        if time.monotonic() > began + seconds:
+            end()
+        executions += 1
+        try:
+            check(target.read, data)
+        except Finding as finding:
+            findings.note(finding, data)
+
+    def end() -> NoReturn:
+        _tally(folder, executions, time.monotonic() - began)
+        findings.shrink(target.read)
+        clear()
+        os._exit(0)  # libFuzzer would go on
+
+    words = [
+        *(sys.argv[0], str(corpus), f"-max_len={target.longest}", f"-seed={seed}"),
+        *(f"-timeout={_HANGS}", "-rss_limit_mb=0", "-malloc_limit_mb=0", "-close_fd_mask=3"),
+        f"-artifact_prefix={folder}/",
+    ]
+    atheris.Setup(words, execute, custom_mutator=_mutator(target))
+    atheris.Fuzz()
+    raise AssertionError("libFuzzer came to an end by itself")
+
+
+def _mutator(target: Target) -> Callable[[bytes, int, int], bytes]:
+    import atheris
+
+    def mutate(data: bytes, longest: int, seed: int) -> bytes:
+        rng = Random(seed)
+        if target.mutate is not None and rng.random() < 0.75:
+            try:
+                for _ in range(rng.choice([1, 1, 2, 4])):
+                    data = target.mutate(data, rng, lambda piece: inner(piece, rng))
+                return data[:longest]
+            except (ValueError, RecursionError):  # what this input was has been lost before
+                pass
+        return atheris.Mutate(data, longest)
+
+    def inner(piece: bytes, rng: Random) -> bytes:
+        changed: bytes = atheris.Mutate(piece, len(piece) + rng.choice([0, 1, 16]))
+        return changed
+
+    return mutate
+
+
+def _limit_memory() -> None:
+    pages = int(Path("/proc/self/statm").read_text().split()[0])
+    most = pages * os.sysconf("SC_PAGE_SIZE") + _ROOM
+    resource.setrlimit(resource.RLIMIT_AS, (most, most))
+
+
+def _tally(folder: Path, executions: int, seconds: float) -> None:
+    text = json.dumps({"executions": executions, "seconds": seconds})
+    (folder / TALLY).write_text(text, "utf-8")
+
+
+if __name__ == "__main__":  # nothing of the package may have been imported before
+    fuzz(sys.argv[1], Path(sys.argv[2]), float(sys.argv[3]), int(sys.argv[4]))
