@@ -37,6 +37,16 @@ def test_a_model_file_gives_the_very_weights_back(
         torch.testing.assert_close(weights, own[name], atol=1e-6, rtol=1e-6, msg=name)
 
 
+def test_another_hyper_network_stays_as_it_is_where_the_reconstruction_starts() -> None:
+    started = build_model(load_preset("denoise", "camera"))
+    fresh = {name: weights.clone() for name, weights in started.state_dict().items()}
+    start_from(started, FOLDER / "denoise-fast.onnx")
+    given, _ = load_model_weights(FOLDER / "denoise-fast.onnx")
+    for name, weights in started.state_dict().items():
+        expected = fresh[name] if name.startswith("proxy.") else given[name]
+        assert torch.equal(weights, expected), name
+
+
 def test_folded_branches_come_back_as_one_that_computes_the_same(tmp_path: Path) -> None:
     preset = replace(
         load_preset("denoise", "fast"), reconstruction=StackSettings("stack", 2, 16, 2)

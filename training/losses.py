@@ -15,11 +15,19 @@ from .perceptual import load_perceptual_distance
 Loss = Callable[[Tensor, Tensor], Tensor]
 
 
-def guidance_loss(maximum: float) -> Loss:
-    """Make g = ||sigma - sigma_gt||^2, the mean over pixels, in units of the map's range."""
+def guidance_loss(maximum: float, floor: float = 0.0) -> Loss:
+    """Make g = ||sigma - sigma_gt||^2, the mean over pixels, in units of the map's range.
+
+    floor: in the map's unit. Above 0, g compares log(sigma + floor) instead, so that weak noise is
+        told as exactly, in proportion, as strong noise; what lies below the floor hardly counts.
+        (Errors divided by the true value would do so too, but there 0 is never far off.)
+    """
 
     def loss(predicted: Tensor, true: Tensor) -> Tensor:
-        return ((predicted.float() - true) / maximum).square().mean()
+        predicted = predicted.float()
+        if floor:
+            return ((predicted + floor) / (true + floor)).log().square().mean()
+        return ((predicted - true) / maximum).square().mean()
 
     return loss
 

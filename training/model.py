@@ -232,9 +232,9 @@ def _build(preset: Preset, guided: bool, level: float | None) -> GuidedModel:
 
 def _proxy(settings: Proxy, channels: int, maximum: float) -> HyperNetwork | PlainHyperNetwork:
     match settings:
-        case CompactProxySettings(view, width, unshuffle, dilations, smooth, texture):
+        case CompactProxySettings(view, width, unshuffle, dilations, smooth, texture, _, coarse):
             return HyperNetwork(
-                channels, width, unshuffle, dilations, view, smooth, maximum, texture
+                channels, width, unshuffle, dilations, view, smooth, maximum, texture, coarse
             )
         case PlainProxySettings(width=width):
             return PlainHyperNetwork(channels, width, maximum)

@@ -29,7 +29,10 @@ _MOST_BLOCKS = 96  # of a U-Net, both ways and in the middle
 
 @dataclass(frozen=True)
 class CompactProxySettings(Checked):
-    """Arguments of `networks.hyper.HyperNetwork`; `texture` is for the view `scene`."""
+    """Arguments of `networks.hyper.HyperNetwork`.
+
+    `texture` is for the view `scene`, `coarse` for the others.
+    """
 
     view: View
     width: Width
@@ -38,9 +41,14 @@ class CompactProxySettings(Checked):
     smooth: bool = False
     texture: Texture = 0
     network: Literal["compact"] = "compact"
+    coarse: bool = False
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        if self.coarse and self.view == "scene":
+            raise HyperguideError(
+                "The proxy's view: scene is coarse already: leave coarse out in the preset."
+            )
         if self.texture and self.view != "scene":
             raise HyperguideError(
                 "The proxy's texture needs view: scene: leave it out in the preset."

@@ -25,7 +25,8 @@ def start_from(model: GuidedModel, path: Path) -> None:
     """Start a pair from a model file, a run folder or a file of it, or the authors' weights.
 
     Authors' weights are for the reconstruction network. The others are for both networks; if they
-    are an unguided twin's, the new map channel starts at zero and the hyper-network stays as it is.
+    are an unguided twin's, the new map channel starts at zero. Where there is no hyper-network, or
+    one of another shape, that of the pair stays as it is.
     A denoiser's start the denoiser of every stage of an unfolded network, and nothing else.
 
     Raises HyperguideError if the file cannot be read or is of another architecture.
@@ -42,9 +43,12 @@ def start_from(model: GuidedModel, path: Path) -> None:
     if _is_for_stages(model, preset):
         guided = record["settings"]["strategy"] != "unguided"
         tensors = own | _for_each_stage(model, tensors, preset, guided)
-    elif not any(name.startswith("proxy.") for name in tensors):
+    elif not (proxy := _of_proxy(tensors)):
         tensors = {name: _widened(weights, own.get(name)) for name, weights in tensors.items()}
-        tensors |= {name: weights for name, weights in own.items() if name.startswith("proxy.")}
+        tensors |= _of_proxy(own)
+    elif _shapes(proxy) != _shapes(_of_proxy(own)):
+        rest = {name: weights for name, weights in tensors.items() if name not in proxy}
+        tensors = rest | _of_proxy(own)
     load_weights(model, tensors, file)
 
 
@@ -77,6 +81,15 @@ def _for_each_stage(
         for stage in range(len(network.denoisers))
         for name, weights in of_denoiser.items()
     }
+
+
+def _of_proxy(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Those of the hyper-network."""
+    return {name: weights for name, weights in tensors.items() if name.startswith("proxy.")}
+
+
+def _shapes(tensors: dict[str, Tensor]) -> dict[str, torch.Size]:
+    return {name: weights.shape for name, weights in tensors.items()}
 
 
 def _widened(weights: Tensor, own: Tensor | None) -> Tensor:

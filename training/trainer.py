@@ -108,7 +108,7 @@ class Run:
         )
         self.algorithm = Bilevel(
             parallel,
-            guidance_loss(find_task(preset.task).guidance.maximum),
+            guidance_loss(find_task(preset.task).guidance.maximum, preset.guidance_floor),
             task_loss(preset.loss, vgg_weights, preset.border, preset.border_weight),
             self.proxy_optimizer,
             self.reconstruction_optimizer,

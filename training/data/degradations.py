@@ -23,10 +23,11 @@ from hyperguide.errors import HyperguideError
 from ..fields import Checked, Range, Share, check_ascending
 from .crops import random_window
 from .drawn_kernels import draw_kernel
+from .draws import happens, smooth_field, uniform
 from .kernels import on_canvas
+from .noise import Noise
 from .sample import Sample
 
-Quality = Annotated[int, Range(1, 100)]  # of JPEG files
 Density = Annotated[float, Range(0, 100)]
 Light = Annotated[float, Range(0, 10)]  # what exceeds 1 is clipped
 
@@ -34,112 +35,6 @@ Light = Annotated[float, Range(0, 10)]  # what exceeds 1 is clipped
 def _bank() -> Any:
     """A field that presets do not give: kernels or streak layers that lie in files."""
     return field(default=(), repr=False, compare=False, metadata={"given": False})
-
-
-def _uniform(low: float, high: float, shape: tuple[int, ...], rng: Generator) -> Tensor:
-    return low + (high - low) * torch.rand(shape, generator=rng)
-
-
-def _happens(share: float, count: int, rng: Generator) -> Tensor:
-    """A coin per sample, shape (count, 1, 1, 1), true with probability `share`."""
-    return torch.rand((count, 1, 1, 1), generator=rng) < share
-
-
-def smooth_field(count: int, height: int, width: int, cells: int, rng: Generator) -> Tensor:
-    """Smooth random fields in [0, 1], shape (count, 1, height, width), `cells` bumps across."""
-    coarse = torch.rand((count, 1, cells, cells), generator=rng)
-    fine = F.interpolate(coarse, (height, width), mode="bicubic", align_corners=True)
-    return fine.clamp_(0, 1)
-
-
-@dataclass(frozen=True)
-class Noise(Checked):
-    """White Gaussian noise of unknown, possibly varying level.
-
-    minimum, maximum: range of the standard deviation, full scale = 1.
-    clean: share of samples without noise, so that clean pictures stay as they are.
-    varying: share of samples whose level varies over the picture.
-    gray: share of samples with three equal channels and equal noise in them, as the runtime
-        feeds gray pictures to a colour network.
-    signal: share of samples whose variance grows with the brightness, as that of photons does.
-    clipped: share of samples clipped to [0, 1] and rounded to 8 bits, as files are.
-    recompressed: share of samples that went through a JPEG file.
-    quality: range of the JPEG files' quality, whole numbers, both included.
-    """
-
-    minimum: Share = 0.0
-    maximum: Share = 55 / 255
-    clean: Share = 0.05
-    varying: Share = 0.3
-    gray: Share = 0.15
-    signal: Share = 0.0
-    clipped: Share = 0.5
-    recompressed: Share = 0.0
-    quality: tuple[Quality, Quality] = (60, 95)
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        check_ascending(self, "quality")
-
-    def level_map(self, count: int, height: int, width: int, rng: Generator) -> Tensor:
-        """Draw noise level maps, shape (count, 1, height, width)."""
-        level = _uniform(self.minimum, self.maximum, (count, 1, 1, 1), rng)
-        other = _uniform(self.minimum, self.maximum, (count, 1, 1, 1), rng)
-        level = level * ~_happens(self.clean, count, rng)
-        varying = _happens(self.varying, count, rng)
-        if not varying.any():  # fields are most of the work
-            return level.expand(-1, -1, height, width)
-        ramp = smooth_field(count, height, width, 3, rng)
-        # Half of the varying maps jump instead of drifting: edges of the map must be found too.
-        steps = (ramp > 0.5).to(ramp.dtype)
-        ramp = torch.where(_happens(0.5, count, rng), ramp, steps)
-        return torch.where(varying & (level > 0), level + ramp * (other - level), level)
-
-    margin: ClassVar[int] = 0
-
-    def degrade(self, clean: Tensor, depth: Tensor | None, rng: Generator) -> Sample:
-        """Add noise; some clean crops turn gray on the way."""
-        count, channels, height, width = clean.shape
-        gray = _happens(self.gray, count, rng)
-        clean = torch.where(gray, clean.mean(1, keepdim=True), clean)
-        white = torch.randn((count, channels, height, width), generator=rng)
-        white = torch.where(gray, white[:, :1], white)
-        level = self.level_map(count, height, width, rng)
-        level = level * self._gain(clean, rng)  # one for each channel
-        noisy = clean + level * white
-        stored = (noisy.clamp(0, 1) * 255).round() / 255
-        noisy = torch.where(_happens(self.clipped, count, rng), stored, noisy)
-        recompressed = _happens(self.recompressed, count, rng).flatten()
-        low, high = self.quality
-        qualities = torch.randint(low, high + 1, (count,), generator=rng)
-        for i in recompressed.nonzero().flatten().tolist():
-            noisy[i] = through_jpeg(stored[i], int(qualities[i]))
-        return Sample(noisy, clean, level.square().mean(1, keepdim=True).sqrt())
-
-    def _gain(self, clean: Tensor, rng: Generator) -> Tensor:
-        """What the level is multiplied by: 1 at white, less in the dark where it follows photons.
-
-        The variance is read-out noise, the same everywhere, and photon noise, proportional to the
-        brightness (A. Foi et al., IEEE TIP 2008). clean: shape (N, C, H, W), and so the result,
-        or no dimensions if it is 1 everywhere.
-        """
-        count = len(clean)
-        photons = _uniform(0.3, 1.0, (count, 1, 1, 1), rng) * _happens(self.signal, count, rng)
-        if not photons.any():
-            return torch.ones(())
-        return (1 - photons + photons * clean).sqrt()
-
-
-def through_jpeg(image: Tensor, quality: int) -> Tensor:
-    """What is left of an image, shape (1 or 3, H, W) in [0, 1], after it was a JPEG file."""
-    pixels = (image * 255).round().byte().permute(1, 2, 0).numpy()
-    if pixels.shape[2] == 3:
-        pixels = cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR)
-    data = cv2.imencode(".jpg", pixels, [cv2.IMWRITE_JPEG_QUALITY, quality])[1]
-    decoded = cv2.imdecode(data, cv2.IMREAD_UNCHANGED)
-    assert decoded is not None
-    decoded = cv2.cvtColor(decoded, cv2.COLOR_BGR2RGB) if decoded.ndim == 3 else decoded[..., None]
-    return torch.from_numpy(decoded).permute(2, 0, 1).float() / 255
 
 
 @dataclass(frozen=True)
@@ -166,8 +61,8 @@ class Rain(Checked):
         count, _, height, width = clean.shape
         layers, drawn = zip(*(self._layer(height, width, rng) for _ in range(count)), strict=True)
         streaks = torch.from_numpy(np.stack(layers))[:, None]
-        streaks = streaks * ~_happens(self.clean, count, rng)
-        veiled = _happens(self.veil, count, rng) & torch.tensor(drawn).view(-1, 1, 1, 1)
+        streaks = streaks * ~happens(self.clean, count, rng)
+        veiled = happens(self.veil, count, rng) & torch.tensor(drawn).view(-1, 1, 1, 1)
         clean = torch.where(veiled, _veil(clean, rng), clean)
         rainy = (clean + streaks).clamp(max=1)
         return Sample(rainy, clean, (streaks > self.threshold).to(clean.dtype))
@@ -187,7 +82,7 @@ def _veil(clean: Tensor, rng: Generator) -> Tensor:
     count, _, height, width = clean.shape
     density = 0.3 * smooth_field(count, height, width, 3, rng)
     density = density * torch.rand((count, 1, 1, 1), generator=rng)
-    return clean * (1 - density) + density * _uniform(0.5, 0.95, (count, 1, 1, 1), rng)
+    return clean * (1 - density) + density * uniform(0.5, 0.95, (count, 1, 1, 1), rng)
 
 
 def draw_streaks(height: int, width: int, rng: Generator) -> np.ndarray:
@@ -252,12 +147,12 @@ class Haze(Checked):
         clean = vary_tone(clean, self.tone, rng) if self.tone else clean
         if depth is None:
             depth = draw_depth(count, height, width, rng)
-        elif (is_invented := _happens(self.invented, count, rng)).any():
+        elif (is_invented := happens(self.invented, count, rng)).any():
             depth = torch.where(is_invented, draw_depth(count, height, width, rng), depth)
-        beta = _uniform(*self.beta, (count, 1, 1, 1), rng)
-        beta = beta * ~_happens(self.clean, count, rng)
-        light = _uniform(*self.airlight, (count, 1, 1, 1), rng)
-        light = light + _uniform(-self.tint, self.tint, (count, clean.shape[1], 1, 1), rng)
+        beta = uniform(*self.beta, (count, 1, 1, 1), rng)
+        beta = beta * ~happens(self.clean, count, rng)
+        light = uniform(*self.airlight, (count, 1, 1, 1), rng)
+        light = light + uniform(-self.tint, self.tint, (count, clean.shape[1], 1, 1), rng)
         transmission = torch.exp(-beta * depth)
         light = light.clamp(max=1)
         hazy = clean * transmission + light * (1 - transmission)
@@ -271,11 +166,11 @@ def vary_tone(photos: Tensor, amount: float, rng: Generator) -> Tensor:
         gamma or halves a saturation at most.
     """
     one, planes = (len(photos), 1, 1, 1), (len(photos), photos.shape[1], 1, 1)
-    photos = photos.clamp(min=1e-4) ** torch.exp(amount * _uniform(-0.7, 0.7, one, rng))
-    light = torch.exp(amount * _uniform(-0.15, 0.15, planes, rng))
-    photos = photos * light * (1 - amount * _uniform(0, 0.3, one, rng))
+    photos = photos.clamp(min=1e-4) ** torch.exp(amount * uniform(-0.7, 0.7, one, rng))
+    light = torch.exp(amount * uniform(-0.15, 0.15, planes, rng))
+    photos = photos * light * (1 - amount * uniform(0, 0.3, one, rng))
     gray = photos.mean(1, keepdim=True)
-    saturation = 1 + amount * _uniform(-0.5, 0.5, one, rng)
+    saturation = 1 + amount * uniform(-0.5, 0.5, one, rng)
     return (gray + saturation * (photos - gray)).clamp(0, 1)
 
 
@@ -285,15 +180,15 @@ def draw_depth(count: int, height: int, width: int, rng: Generator) -> Tensor:
     A plane that recedes upwards or sideways, hills on it, and a nearer object in half of them.
     """
     upwards = torch.linspace(1, 0, height)[:, None]
-    tilt = _uniform(-0.5, 0.5, (count, 1, 1, 1), rng)
+    tilt = uniform(-0.5, 0.5, (count, 1, 1, 1), rng)
     sideways = torch.linspace(0, 1, width).expand(count, 1, 1, width)
     sideways = torch.where(tilt < 0, 1 - sideways, sideways)
-    near = _uniform(0.0, 0.4, (count, 1, 1, 1), rng)
+    near = uniform(0.0, 0.4, (count, 1, 1, 1), rng)
     depth = near + (1 - near) * ((1 - tilt.abs()) * upwards + tilt.abs() * sideways)
     depth = 0.7 * depth + 0.3 * smooth_field(count, height, width, 4, rng)
     objects = smooth_field(count, height, width, 5, rng) > 0.7
-    nearer = depth * _uniform(0.3, 0.9, (count, 1, 1, 1), rng)
-    depth = torch.where(objects & _happens(0.5, count, rng), nearer, depth).clamp(min=0)
+    nearer = depth * uniform(0.3, 0.9, (count, 1, 1, 1), rng)
+    depth = torch.where(objects & happens(0.5, count, rng), nearer, depth).clamp(min=0)
     return depth / depth.amax((2, 3), keepdim=True).clamp(min=1e-6)
 
 
@@ -344,7 +239,7 @@ class Blur(Checked):
             self.minimum, self.maximum, 0.0, varying=self.varying, gray=0.0, clipped=self.clipped
         )
         if self.dark:
-            is_dark = _happens(self.dark, len(clean), rng)
+            is_dark = happens(self.dark, len(clean), rng)
             clean = torch.where(is_dark, F.pad(inner, (half,) * 4), clean)
         noisy = noise.degrade(convolve_valid(clean, kernel), None, rng)
         return noisy._replace(clean=inner, kernel=kernel)

@@ -36,6 +36,8 @@ class HyperNetwork(nn.Module):
         each pixel; that of `scene` always is.
     maximum: upper end of the map's range.
     texture: for `scene`, width of the learned features of each cell's parts; 0 for none.
+    coarse: for the others, whether to look at half the resolution as well: noise that was
+        demosaicked, reduced or enlarged lives there, and so do the larger parts of texture.
     """
 
     def __init__(
@@ -48,6 +50,7 @@ class HyperNetwork(nn.Module):
         smooth: bool,
         maximum: float,
         texture: int = 0,
+        coarse: bool = False,
     ) -> None:
         super().__init__()
         self.channels = channels
@@ -56,6 +59,7 @@ class HyperNetwork(nn.Module):
         self.smooth = smooth or view == "scene"
         self.maximum = maximum
         self.texture = Texture(channels, texture) if texture else None
+        self.coarse = CoarseFeatures(width) if coarse else None
         first: nn.Module
         if view == "scene":
             if any(side % unshuffle for side in SCENE):
@@ -89,7 +93,9 @@ class HyperNetwork(nn.Module):
     @property
     def size_multiple(self) -> int:
         """Height and width must be multiples of this."""
-        return 1 if self.view == "scene" else self.unshuffle
+        if self.view == "scene":
+            return 1
+        return self.unshuffle if self.coarse is None else 2 * self.unshuffle
 
     def forward(self, image: Tensor) -> Tensor:
         """Predict the map.
@@ -113,7 +119,10 @@ class HyperNetwork(nn.Module):
     def _map(self, *seen: Tensor) -> Tensor:
         """The map at the resolution of the convolutions, from what the first of them reads."""
         x: Tensor = self.convs[0](*seen)
-        for conv in self.convs[1:]:
+        x = self.convs[1](F.relu(x))
+        if self.coarse is not None:
+            x = x + self.coarse(x)
+        for conv in self.convs[2:]:
             x = conv(F.relu(x))
         return self.maximum * torch.sigmoid(x)
 
@@ -123,6 +132,25 @@ class HyperNetwork(nn.Module):
         mean = F.avg_pool2d(image, 5, 1, 2, count_include_pad=False)
         detail = DETAIL_GAIN * (image - mean)
         return (detail,) if self.view == "detail" else (image - MIDDLE, detail)
+
+
+class CoarseFeatures(nn.Module):
+    """Features of half the resolution, brought back to the whole one.
+
+    width: channels of input and output.
+    """
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.convs = nn.ModuleList([_convolution(width, width, 1) for _ in range(2)])
+        self.up = nn.Conv2d(width, 4 * width, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """x: shape (N, width, H, W), H and W even; returns the same shape."""
+        x = F.avg_pool2d(F.relu(x), 2)
+        for conv in self.convs:
+            x = F.relu(conv(x))
+        return F.pixel_shuffle(self.up(x), 2)
 
 
 def _convolution(planes: int, width: int, dilation: int) -> nn.Conv2d:

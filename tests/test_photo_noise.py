@@ -1,0 +1,217 @@
+"""The noise of cameras, grain, varied photos and drawn pictures that denoising is trained on."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from hyperguide.training.data import camera_noise
+from hyperguide.training.data.camera_noise import (
+    Camera,
+    Demosaicking,
+    add_camera_noise,
+    develop,
+    draw_camera,
+    local_deviation,
+    undevelop,
+)
+from hyperguide.training.data.drawings import draw_picture
+from hyperguide.training.data.grain import draw_grain
+from hyperguide.training.data.noise import Noise
+from hyperguide.training.data.photo_variety import MARGIN, draw_photo
+from hyperguide.training.losses import guidance_loss
+from hyperguide.training.networks.hyper import HyperNetwork
+from made_data import generator
+
+_METHODS: tuple[Demosaicking, ...] = ("bilinear", "edge-aware", "gradient-corrected")
+_PLAIN = Camera(
+    shot=0.0,
+    read=4e-4,
+    gains=(1.0, 1.0),
+    brightness=1.0,
+    matrix=np.eye(3),
+    contrast=0.0,
+    demosaicking="bilinear",
+    pattern=0,
+)
+
+
+def _flat(red: float, green: float, blue: float, side: int = 64) -> np.ndarray:
+    return np.tile(np.array([red, green, blue], np.float32), (side, side, 1))
+
+
+def _mosaic(photo: np.ndarray, camera: Camera) -> np.ndarray:
+    return camera_noise._to_mosaic(undevelop(photo, camera), camera.pattern)
+
+
+@pytest.mark.parametrize("method", _METHODS)
+@pytest.mark.parametrize("pattern", range(4))
+def test_a_flat_photo_comes_back_from_its_raw_values(method: Demosaicking, pattern: int) -> None:
+    rng = np.random.default_rng(pattern)
+    photo = _flat(0.5, 0.4, 0.3)
+    for _ in range(5):
+        camera = replace(draw_camera(rng), demosaicking=method, pattern=pattern)
+        raw = undevelop(photo, camera)
+        if raw.max() > 0.99 or raw.min() < 0.001:  # clipped on the sensor
+            continue
+        developed = develop(_mosaic(photo, camera), camera)
+        np.testing.assert_allclose(developed[4:-4, 4:-4], photo[4:-4, 4:-4], atol=0.004)
+
+
+def test_gradient_corrected_demosaicking_reproduces_a_gray_ramp() -> None:
+    ramp = np.add.outer(np.arange(32), 2 * np.arange(32)).astype(np.float32) / 128
+    for pattern in range(4):
+        color = camera_noise._demosaic(ramp, "gradient-corrected", pattern)
+        for channel in range(3):
+            inner = color[4:-4, 4:-4, channel]
+            np.testing.assert_allclose(inner, ramp[4:-4, 4:-4], atol=1e-5)
+
+
+def test_the_map_of_camera_noise_is_its_deviation_over_many_takes() -> None:
+    rng = np.random.default_rng(1)
+    photo = np.repeat(np.linspace(0.1, 0.9, 96, dtype=np.float32)[None, :, None], 96, 0)
+    photo = np.repeat(photo, 3, 2)
+    photo[40:60, 30:50] = 0.2  # an edge, which the map must follow
+    for _ in range(4):
+        camera = draw_camera(rng)
+        takes, maps = [], []
+        for _ in range(30):
+            noisy, variance = add_camera_noise(photo, camera, rng)
+            takes.append(noisy - photo)
+            maps.append(local_deviation(takes[-1], variance))
+        true = np.sqrt(np.square(takes).mean((0, 3)))
+        ratio = np.mean(maps, 0) / true
+        assert 0.9 < np.median(ratio) < 1.15
+        assert np.percentile(ratio, 5) > 0.6
+        assert np.percentile(ratio, 95) < 1.8
+
+
+def test_raw_noise_has_the_variance_that_the_sensor_says() -> None:
+    # A sensor with as many pixels as the photo has values, and no processing: nothing but encoding.
+    photo = _flat(0.5, 0.5, 0.5, 128)
+    camera = replace(_PLAIN, shot=2e-4)
+    raw = float(undevelop(photo, camera)[0, 0, 0])
+    np.testing.assert_allclose(raw, ((0.5 + 0.055) / 1.055) ** 2.4, rtol=1e-3)
+    noisy, variance = add_camera_noise(photo, camera, np.random.default_rng(0))
+    slope = 1.055 / 2.4 * raw ** (1 / 2.4 - 1)  # of the sRGB encoding
+    expected = (2e-4 * raw + 4e-4) * slope**2
+    np.testing.assert_allclose(variance, expected, rtol=0.01)
+    # Pixels that the sensor saw itself keep this variance in bilinear demosaicking.
+    green = (noisy - photo)[0::2, 1::2, 1]
+    np.testing.assert_allclose(green.var(), expected, rtol=0.1)
+
+
+def test_camera_noise_is_correlated_where_white_noise_is_not() -> None:
+    def correlation(noise: np.ndarray) -> float:
+        return float((noise[:, 1:] * noise[:, :-1]).mean() / (noise**2).mean())
+
+    rng = np.random.default_rng(0)
+    photo = _flat(0.5, 0.4, 0.3, 96)
+    camera = replace(_PLAIN, chroma_blur=2.0)
+    noise = add_camera_noise(photo, camera, rng)[0] - photo
+    assert correlation(noise) > 0.4
+    assert abs(correlation(rng.standard_normal(noise.shape))) < 0.05
+
+
+def test_noise_reduction_spares_edges_and_takes_chroma() -> None:
+    photo = _flat(0.5, 0.5, 0.5, 96)
+    photo[:, 48:] = 0.7
+    strong = replace(_PLAIN, smooth_left=0.3, chroma_left=0.2)
+    rng = np.random.default_rng
+    plain = add_camera_noise(photo, _PLAIN, rng(0))[0] - photo
+    reduced = add_camera_noise(photo, strong, rng(0))[0] - photo
+    luma = np.array([0.299, 0.587, 0.114])
+    flat, edge = np.s_[:, 5:35], np.s_[:, 47:49]
+    assert (reduced[flat] @ luma).std() < 0.4 * (plain[flat] @ luma).std()
+    assert (reduced[edge] @ luma).std() > 0.9 * (plain[edge] @ luma).std()
+    chroma = np.array([0.5, -0.4187, -0.0813])
+    np.testing.assert_allclose((reduced @ chroma).std(), 0.2 * (plain @ chroma).std(), rtol=1e-3)
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_grain_has_unit_variance(channels: int) -> None:
+    rng = np.random.default_rng(0)
+    squares = [np.square(draw_grain(160, 160, channels, rng)).mean() for _ in range(60)]
+    assert abs(np.mean(squares) - 1) < 0.04
+    assert max(squares) < 1.7
+
+
+def test_samples_of_cameras_are_files_and_say_how_far_they_are_from_the_photo() -> None:
+    noise = Noise(camera=1, gray=0)
+    crops = torch.full((12, 3, 48 + MARGIN, 48 + MARGIN), 0.45)
+    noisy, clean, level, *_ = noise.degrade(crops, None, generator())
+    assert noisy.shape == clean.shape == (12, 3, 48, 48)
+    assert level.shape == (12, 1, 48, 48)
+    torch.testing.assert_close(noisy * 255, (noisy * 255).round(), atol=1e-3, rtol=0)
+    measured = (noisy - clean).square().mean((1, 2, 3)).sqrt()
+    torch.testing.assert_close(
+        level.square().mean((1, 2, 3)).sqrt(), measured, rtol=0.05, atol=1e-3
+    )
+    again = noise.degrade(crops, None, generator())
+    assert torch.equal(again.degraded, noisy)
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_gray_photos_of_cameras_have_equal_planes(channels: int) -> None:
+    crops = torch.full((4, channels, 32 + MARGIN, 32 + MARGIN), 0.45)
+    sample = Noise(camera=1, gray=1).degrade(crops, None, generator())
+    assert sample.degraded.shape[1] == channels
+    assert float((sample.degraded - sample.degraded[:, :1]).abs().max()) < 4 / 255
+    assert torch.equal(sample.clean, sample.clean[:, :1].expand_as(sample.clean))
+
+
+def test_low_levels_are_even_on_a_logarithmic_scale() -> None:
+    levels = Noise(low=1, clean=0, varying=0).level_map(4000, 1, 1, generator()).flatten() * 255
+    assert float(levels.min()) >= 0.5
+    middle = (0.5 * 55) ** 0.5
+    assert abs(float((levels < middle).float().mean()) - 0.5) < 0.03
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_varied_photos_have_the_size_that_is_asked_for(channels: int) -> None:
+    rng = np.random.default_rng(0)
+    crop = rng.random((48 + MARGIN, 48 + MARGIN, channels), np.float32)
+    seen = [draw_photo(crop, 48, 40, 1.0, 0.2, rng) for _ in range(60)]
+    assert {photo.shape for photo in seen} == {(48, 40, channels)}
+    assert {photo.dtype for photo in seen} == {np.dtype(np.float32)}
+    assert min(float(photo.min()) for photo in seen) >= 0
+    assert max(float(photo.max()) for photo in seen) <= 1
+    assert len({float(photo.std()) for photo in seen}) > 35
+    assert np.array_equal(draw_photo(crop, 48, 40, 0.0, 0.0, rng), crop[:48, :40])
+
+
+def test_drawn_pictures_are_repeatable_and_differ() -> None:
+    pictures = [draw_picture(40, 56, np.random.default_rng(seed)) for seed in (1, 1, 2)]
+    assert pictures[0].shape == (40, 56, 3)
+    assert pictures[0].dtype == np.uint8
+    assert np.array_equal(pictures[0], pictures[1])
+    assert not np.array_equal(pictures[0], pictures[2])
+
+
+def test_with_a_floor_weak_noise_counts_as_strong_noise_does() -> None:
+    loss = guidance_loss(0.3, floor=0.01)
+    weak = loss(torch.tensor([0.03]), torch.tensor([0.01]))
+    strong = loss(torch.tensor([0.29]), torch.tensor([0.14]))
+    torch.testing.assert_close(weak, torch.tensor(np.log(2.0) ** 2, dtype=torch.float32))
+    torch.testing.assert_close(strong, weak)
+    too_low = loss(torch.tensor([0.01]), torch.tensor([0.03]))  # as bad as too high
+    torch.testing.assert_close(too_low, weak)
+    plain = guidance_loss(0.5)(torch.tensor([0.29]), torch.tensor([0.19]))
+    torch.testing.assert_close(plain, torch.tensor(0.04))
+
+
+def test_a_coarse_hyper_network_sees_further_at_the_same_output_size() -> None:
+    def reach(coarse: bool) -> int:
+        torch.manual_seed(0)
+        network = HyperNetwork(3, 8, 4, (1, 1, 2, 1), "image", True, 0.3, coarse=coarse)
+        image = torch.rand(1, 3, 128, 128, requires_grad=True)
+        network(image)[0, 0, 64, 64].backward()
+        assert image.grad is not None
+        rows = image.grad.abs().sum((0, 1, 3)).nonzero()
+        return int(rows.max() - rows.min())
+
+    assert reach(True) > reach(False) + 16
+    assert HyperNetwork(3, 8, 4, (1, 1, 2, 1), "image", True, 0.3, coarse=True).size_multiple == 8

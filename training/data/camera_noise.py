@@ -1,0 +1,327 @@
+"""Noise as a camera makes it: drawn on the sensor, then carried through the camera's processing.
+
+A photo is taken back to raw values, noise is added there, and both versions are developed again;
+what they differ by is the noise that the photo would have had (T. Brooks et al., Unprocessing
+Images for Learned Raw Denoising, CVPR 2019, whose ranges of sensor noise, gains and tone are used).
+The photo itself stays as it was: demosaicking must not blur the target. So the noise is
+
+    n = reduce(develop(raw + shot and read noise) - develop(raw)),    y = x + n,
+
+correlated over pixels by demosaicking, noise reduction, sharpening and resizing, correlated over
+channels by white balance and colour matrix, and stronger where the tone curve is steep.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import cv2
+import numpy as np
+
+from .draws import log_uniform
+
+Demosaicking = Literal["bilinear", "edge-aware", "gradient-corrected"]
+
+# OpenCV's names of the four Bayer patterns say which colours lie in the second row and column.
+_PATTERNS = {
+    "bilinear": (
+        cv2.COLOR_BayerBG2RGB,
+        cv2.COLOR_BayerGB2RGB,
+        cv2.COLOR_BayerRG2RGB,
+        cv2.COLOR_BayerGR2RGB,
+    ),
+    "edge-aware": (
+        cv2.COLOR_BayerBG2RGB_EA,
+        cv2.COLOR_BayerGB2RGB_EA,
+        cv2.COLOR_BayerRG2RGB_EA,
+        cv2.COLOR_BayerGR2RGB_EA,
+    ),
+}
+# The channel at (row, column) of the 2x2 cell that each of them means.
+_CELLS = (((0, 1), (1, 2)), ((1, 0), (2, 1)), ((2, 1), (1, 0)), ((1, 2), (0, 1)))
+
+# Filters of H. Malvar et al., High-Quality Linear Interpolation for Demosaicing of Bayer-Patterned
+# Color Images, ICASSP 2004, Fig. 2, in eighths.
+_GREEN = np.array(
+    [[0, 0, -1, 0, 0], [0, 0, 2, 0, 0], [-1, 2, 4, 2, -1], [0, 0, 2, 0, 0], [0, 0, -1, 0, 0]],
+    np.float32,
+)
+_IN_ROW = np.array(
+    [
+        [0, 0, 0.5, 0, 0],
+        [0, -1, 0, -1, 0],
+        [-1, 4, 5, 4, -1],
+        [0, -1, 0, -1, 0],
+        [0, 0, 0.5, 0, 0],
+    ],
+    np.float32,
+)
+_DIAGONAL = np.array(
+    [
+        [0, 0, -1.5, 0, 0],
+        [0, 2, 0, 2, 0],
+        [-1.5, 0, 6, 0, -1.5],
+        [0, 2, 0, 2, 0],
+        [0, 0, -1.5, 0, 0],
+    ],
+    np.float32,
+)
+
+# Raw values are stored above a black level, so that noise below black survives.
+_BLACK, _RANGE = 8192, 49152
+
+# Luma and the two colour differences of BT.601; each row of the inverse has the luma as it is.
+_TO_YCC = np.array(
+    [[0.299, 0.587, 0.114], [-0.1687, -0.3313, 0.5], [0.5, -0.4187, -0.0813]], np.float32
+)
+_TO_RGB = np.linalg.inv(_TO_YCC).astype(np.float32)
+
+# Over how far the variance of the noise is averaged: a box of so many pixels, twice, which is
+# nearly a Gaussian with a standard deviation of 10.
+_WINDOW = 25
+
+
+@dataclass(frozen=True)
+class Camera:
+    """One camera's settings for one photo.
+
+    shot, read: variance of the noise is shot * raw + read, raw in [0, 1].
+    gains: of white balance, red and blue; green has 1.
+    brightness: gain of all channels.
+    matrix: from the camera's colours to sRGB, rows sum up to 1, shape (3, 3).
+    contrast: 0 is no tone curve, 1 is 3x^2 - 2x^3 on the encoded values.
+    pattern: which of the four Bayer patterns.
+    chroma_blur, luma_blur: of the noise reduction, standard deviations in pixels.
+    chroma_left: share of the chroma noise that the reduction leaves.
+    smooth_left: share of the luma noise that it leaves where the photo is flat.
+    sharpening: amount of an unsharp mask.
+    """
+
+    shot: float
+    read: float
+    gains: tuple[float, float]
+    brightness: float
+    matrix: np.ndarray
+    contrast: float
+    demosaicking: Demosaicking
+    pattern: int
+    chroma_blur: float = 0.0
+    chroma_left: float = 1.0
+    luma_blur: float = 0.0
+    smooth_left: float = 1.0
+    sharpening: float = 0.0
+
+
+def draw_camera(rng: np.random.Generator) -> Camera:
+    """Draw a camera's settings.
+
+    The relation of read to shot noise, the gains and the brightness are those that Brooks et al.
+    measured; the shot noise reaches further down, to that of a large sensor in daylight.
+    """
+    shot = log_uniform(3e-5, 0.012, rng)
+    read = float(np.exp(2.18 * np.log(shot) + 1.2 + rng.normal(0, 0.26)))
+    chance = rng.random(5)
+    return Camera(
+        shot=shot,
+        read=min(read, 1e-2),
+        gains=(float(rng.uniform(1.5, 2.6)), float(rng.uniform(1.3, 2.4))),
+        brightness=1 / float(np.clip(rng.normal(0.8, 0.1), 0.4, 1.2)),
+        matrix=_draw_matrix(rng),
+        contrast=float(rng.uniform(0, 1)),
+        demosaicking=("bilinear", "edge-aware", "gradient-corrected")[int(rng.integers(3))],
+        pattern=int(rng.integers(4)),
+        chroma_blur=float(rng.uniform(0.5, 3.5)) if chance[0] < 0.6 else 0.0,
+        chroma_left=float(rng.uniform(0.15, 1)) if chance[1] < 0.7 else 1.0,
+        luma_blur=float(rng.uniform(0.3, 1.2)) if chance[2] < 0.5 else 0.0,
+        smooth_left=float(rng.uniform(0.3, 1)) if chance[3] < 0.4 else 1.0,
+        sharpening=float(rng.uniform(0, 1.5)) if chance[4] < 0.5 else 0.0,
+    )
+
+
+def add_camera_noise(
+    photo: np.ndarray, camera: Camera, rng: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray]:
+    """A photo with the noise of a camera, and the variance that it would have unfiltered.
+
+    photo: float32, shape (H, W, 3), sRGB in [0, 1].
+    Returns (noisy, shape (H, W, 3), not clipped; variance of each channel before demosaicking and
+    noise reduction, shape (H, W, 3): how the noise varies over the picture, not how strong it is).
+    """
+    raw = undevelop(photo, camera)
+    mosaic = _to_mosaic(raw, camera.pattern)
+    deviation = np.sqrt(camera.shot * mosaic + camera.read)
+    noisy = mosaic + deviation * rng.standard_normal(mosaic.shape, np.float32)
+    # Both are developed from stored raw values, so that rounding and clipping are the same.
+    noise = develop(noisy, camera) - develop(mosaic, camera)
+    noise = _sharpen(_reduce(noise, photo, camera), camera.sharpening)
+    return photo + noise, _unfiltered_variance(raw, photo, camera)
+
+
+def undevelop(photo: np.ndarray, camera: Camera) -> np.ndarray:
+    """Raw values of each channel, shape (H, W, 3), that the camera would develop into a photo."""
+    linear = _decode_srgb(_without_contrast(photo.clip(0, 1), camera.contrast))
+    raw = linear @ np.linalg.inv(camera.matrix).T.astype(np.float32)
+    return (raw / _channel_gains(camera)).clip(0, 1)
+
+
+def develop(mosaic: np.ndarray, camera: Camera) -> np.ndarray:
+    """The photo that a camera makes of raw values, shape (H, W), without its noise reduction."""
+    balanced = mosaic * _of_pattern(_channel_gains(camera), mosaic.shape, camera.pattern)
+    linear = _demosaic(balanced, camera.demosaicking, camera.pattern)
+    linear = linear @ camera.matrix.T.astype(np.float32)
+    return _with_contrast(_encode_srgb(linear.clip(0, 1)), camera.contrast)
+
+
+def local_deviation(residual: np.ndarray, shape: np.ndarray) -> np.ndarray:
+    """The local standard deviation of a noise, from one example of it.
+
+    The mean square of the residual over a window is smooth, but blind to edges; the shape knows
+    them. So the shape is scaled, window by window and channel by channel, to fit the residual.
+
+    residual: noisy minus clean, shape (H, W, C).
+    shape: a variance that varies over the picture as that of the noise does, shape (H, W, C).
+    Returns the root of the channels' mean variance, shape (H, W).
+    """
+    floor = np.float32(1e-8)
+    measured = _average(residual * residual)
+    expected = _average(shape) + floor
+    variance = (shape + floor) * (measured / expected)
+    return np.sqrt(variance.mean(2)).astype(np.float32)
+
+
+def _draw_matrix(rng: np.random.Generator) -> np.ndarray:
+    """A colour matrix: the more the sensor's colours overlap, the more it amplifies the noise."""
+    others = rng.uniform(0.0, 0.55, (3, 3))
+    np.fill_diagonal(others, 0)
+    return np.eye(3) * (1 + others.sum(1, keepdims=True)) - others
+
+
+def _channel_gains(camera: Camera) -> np.ndarray:
+    red, blue = camera.gains
+    return np.float32(camera.brightness) * np.array([red, 1, blue], np.float32)
+
+
+def _of_pattern(values: np.ndarray, shape: tuple[int, ...], pattern: int) -> np.ndarray:
+    """One value for each channel, shape (3,), as a mosaic of a shape."""
+    cell = values[np.array(_CELLS[pattern])]
+    rows, columns = shape[0] // 2 + 1, shape[1] // 2 + 1
+    return np.tile(cell, (rows, columns))[: shape[0], : shape[1]]
+
+
+def _to_mosaic(raw: np.ndarray, pattern: int) -> np.ndarray:
+    """Of each pixel the channel that the sensor sees, shape (H, W)."""
+    mosaic = np.empty(raw.shape[:2], np.float32)
+    for row in (0, 1):
+        for column in (0, 1):
+            channel = _CELLS[pattern][row][column]
+            mosaic[row::2, column::2] = raw[row::2, column::2, channel]
+    return mosaic
+
+
+def _demosaic(mosaic: np.ndarray, method: Demosaicking, pattern: int) -> np.ndarray:
+    """Linear RGB, float32, shape (H, W, 3), of a mosaic, shape (H, W), in about [0, 1]."""
+    if method == "gradient-corrected":
+        return _gradient_corrected(mosaic, pattern)
+    stored = (mosaic * _RANGE + _BLACK).clip(0, 65535).astype(np.uint16)
+    color = cv2.cvtColor(stored, _PATTERNS[method][pattern])
+    return (color.astype(np.float32) - _BLACK) / _RANGE
+
+
+def _gradient_corrected(mosaic: np.ndarray, pattern: int) -> np.ndarray:
+    """Malvar's method: bilinear, corrected by the gradient of the colour that is there."""
+    green, row, column, diagonal = (
+        cv2.filter2D(mosaic, -1, kernel / 8, borderType=cv2.BORDER_REFLECT_101)
+        for kernel in (_GREEN, _IN_ROW, _IN_ROW.T, _DIAGONAL)
+    )
+    color = np.empty((*mosaic.shape, 3), np.float32)
+    cell = _CELLS[pattern]
+    for i in (0, 1):
+        for j in (0, 1):
+            here, beside, below = cell[i][j], cell[i][1 - j], cell[1 - i][j]
+            place = slice(i, None, 2), slice(j, None, 2)
+            color[(*place, here)] = mosaic[place]
+            if here == 1:
+                color[(*place, beside)] = row[place]
+                color[(*place, below)] = column[place]
+            else:
+                color[(*place, 1)] = green[place]
+                color[(*place, 2 - here)] = diagonal[place]
+    return color
+
+
+def _reduce(noise: np.ndarray, photo: np.ndarray, camera: Camera) -> np.ndarray:
+    """What a camera's noise reduction leaves of a noise, shape (H, W, 3)."""
+    ycc = noise @ _TO_YCC.T
+    luma = _blur(ycc[..., 0], camera.luma_blur)
+    if camera.smooth_left < 1:
+        luma = luma * _share_left(photo, camera.smooth_left)
+    chroma = camera.chroma_left * _blur(ycc[..., 1:], camera.chroma_blur)
+    return np.dstack([luma, chroma]) @ _TO_RGB.T
+
+
+def _share_left(photo: np.ndarray, least: float) -> np.ndarray:
+    """1 at edges and in texture, `least` where the photo is flat, shape (H, W)."""
+    gray = photo.mean(2)
+    detail = np.abs(gray - _blur(gray, 2.0))
+    return least + (1 - least) * (_blur(detail, 1.5) / 0.02).clip(0, 1)
+
+
+def _sharpen(noise: np.ndarray, amount: float) -> np.ndarray:
+    return noise if amount == 0 else noise + amount * (noise - _blur(noise, 1.0))
+
+
+def _unfiltered_variance(raw: np.ndarray, photo: np.ndarray, camera: Camera) -> np.ndarray:
+    """Variance of each developed channel were its pixels noisy by themselves, to first order."""
+    gains = _channel_gains(camera)
+    linear = (camera.shot * raw + camera.read) * gains**2
+    mixed = linear @ (camera.matrix.T.astype(np.float32) ** 2)
+    slope = _slope(photo.clip(0, 1), camera.contrast)
+    return mixed * slope * slope
+
+
+def _slope(photo: np.ndarray, contrast: float) -> np.ndarray:
+    """Derivative of the developed value by the linear one, at a developed value in [0, 1]."""
+    encoded = _without_contrast(photo, contrast)
+    of_contrast = 1 + contrast * (6 * encoded * (1 - encoded) - 1)
+    of_encoding = 1.055 / 2.4 * ((encoded + 0.055) / 1.055) ** -1.4
+    return of_contrast * np.minimum(of_encoding, 12.92)  # its linear part, near black
+
+
+def _decode_srgb(values: np.ndarray) -> np.ndarray:
+    """IEC 61966-2-1."""
+    return np.where(values <= 0.04045, values / 12.92, ((values + 0.055) / 1.055) ** 2.4)
+
+
+def _encode_srgb(linear: np.ndarray) -> np.ndarray:
+    return np.where(
+        linear <= 0.0031308, 12.92 * linear, 1.055 * np.maximum(linear, 1e-8) ** (1 / 2.4) - 0.055
+    ).astype(np.float32)
+
+
+def _with_contrast(values: np.ndarray, contrast: float) -> np.ndarray:
+    return values + contrast * (values * values * (3 - 2 * values) - values)
+
+
+# The curve's inverse is read from its values at so many steps.
+_STEPS = 1024
+_PLACES = np.linspace(0, 1, _STEPS + 1, dtype=np.float32)
+
+
+def _without_contrast(values: np.ndarray, contrast: float) -> np.ndarray:
+    inverse = np.interp(_PLACES, _with_contrast(_PLACES, contrast), _PLACES).astype(np.float32)
+    position = values * np.float32(_STEPS)
+    below = np.minimum(position.astype(np.int32), _STEPS - 1)
+    return inverse[below] + (position - below) * (inverse[below + 1] - inverse[below])
+
+
+def _blur(plane: np.ndarray, deviation: float) -> np.ndarray:
+    if deviation == 0:
+        return plane
+    return cv2.GaussianBlur(plane, (0, 0), deviation, borderType=cv2.BORDER_REFLECT)
+
+
+def _average(plane: np.ndarray) -> np.ndarray:
+    for _ in range(2):
+        plane = cv2.blur(plane, (_WINDOW, _WINDOW), borderType=cv2.BORDER_REFLECT)
+    return np.maximum(plane, 0)  # running sums fall a little below

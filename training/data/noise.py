@@ -1,0 +1,218 @@
+"""What denoising removes: noise of sensors, cameras, film and files, added to clean crops."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated
+
+import cv2
+import numpy as np
+import torch
+from torch import Generator, Tensor
+
+from ..fields import Checked, Range, Share, check_ascending
+from .camera_noise import add_camera_noise, draw_camera, local_deviation
+from .draws import happens, log_uniform, numpy_generator, smooth_field, uniform
+from .grain import draw_grain
+from .photo_variety import MARGIN, draw_photo
+from .sample import Sample
+
+# Pictures that a camera's noise is drawn on are this much larger or smaller than the samples.
+_RESIZED = (0.6, 1.6)
+
+# Coarse grain hides more of a picture than white noise of its level; the strongest is no use.
+_OF_GRAIN = 0.5
+
+
+Quality = Annotated[int, Range(1, 100)]  # of JPEG files
+
+
+@dataclass(frozen=True)
+class Noise(Checked):
+    """Noise of unknown, possibly varying level.
+
+    It is white and Gaussian, but for the shares that say otherwise. The map is the standard
+    deviation of what is to be removed, the root of the channels' mean variance.
+
+    minimum, maximum: range of the standard deviation, full scale = 1.
+    clean: share of samples without noise, so that clean pictures stay as they are.
+    varying: share of samples whose level varies over the picture.
+    gray: share of samples with three equal channels and equal noise in them, as the runtime
+        feeds gray pictures to a colour network.
+    signal: share of samples whose variance grows with the brightness, as that of photons does.
+    clipped: share of samples clipped to [0, 1] and rounded to 8 bits, as files are.
+    recompressed: share of samples that went through a JPEG file.
+    quality: range of the JPEG files' quality, whole numbers, both included.
+    grain: share of samples whose noise is correlated over pixels and channels, see `grain`.
+    camera: share of samples with the noise of a camera, see `camera_noise`; they were JPEG files or
+        rounded to 8 bits, and resized in a third of the cases.
+    varied: how far the photos' scale, colours and brightness vary, 0 to 1, see `photo_variety`.
+    drawn: share of drawn pictures in the place of photos.
+    low: share of samples whose level is drawn evenly on a logarithmic scale, from half a step of 8
+        bits on: most noise that people have is weak.
+    """
+
+    minimum: Share = 0.0
+    maximum: Share = 55 / 255
+    clean: Share = 0.05
+    varying: Share = 0.3
+    gray: Share = 0.15
+    signal: Share = 0.0
+    clipped: Share = 0.5
+    recompressed: Share = 0.0
+    quality: tuple[Quality, Quality] = (60, 95)
+    grain: Share = 0.0
+    camera: Share = 0.0
+    varied: Share = 0.0
+    drawn: Share = 0.0
+    low: Share = 0.0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_ascending(self, "quality")
+
+    @property
+    def margin(self) -> int:
+        """By how many pixels crops must be larger than samples, for photos that are scaled."""
+        return MARGIN if self.varied or self.drawn or self.camera else 0
+
+    def level_map(self, count: int, height: int, width: int, rng: Generator) -> Tensor:
+        """Draw noise level maps, shape (count, 1, height, width)."""
+        level, other = self._levels(count, rng), self._levels(count, rng)
+        level = level * ~happens(self.clean, count, rng)
+        varying = happens(self.varying, count, rng)
+        if not varying.any():  # fields are most of the work
+            return level.expand(-1, -1, height, width)
+        ramp = smooth_field(count, height, width, 3, rng)
+        # Half of the varying maps jump instead of drifting: edges of the map must be found too.
+        steps = (ramp > 0.5).to(ramp.dtype)
+        ramp = torch.where(happens(0.5, count, rng), ramp, steps)
+        return torch.where(varying & (level > 0), level + ramp * (other - level), level)
+
+    def degrade(self, clean: Tensor, depth: Tensor | None, rng: Generator) -> Sample:
+        """Add noise; some clean crops turn gray on the way.
+
+        clean: shape (N, C, H, W), larger than the samples by `margin`.
+        """
+        if self.margin:
+            samples = [self._degrade_one(crop, rng) for crop in clean]
+            return Sample(*map(torch.stack, zip(*samples, strict=True)))
+        return self._add(clean, rng)
+
+    def _add(self, clean: Tensor, rng: Generator) -> Sample:
+        """Add white noise, or grain."""
+        count, channels, height, width = clean.shape
+        gray = happens(self.gray, count, rng)
+        clean = torch.where(gray, clean.mean(1, keepdim=True), clean)
+        white = torch.randn((count, channels, height, width), generator=rng)
+        grain = happens(self.grain, count, rng)
+        for i in grain.flatten().nonzero().flatten().tolist():
+            drawn = draw_grain(height, width, channels, numpy_generator(rng))
+            white[i] = torch.from_numpy(drawn).permute(2, 0, 1)
+        white = torch.where(gray, white[:, :1], white)
+        level = self.level_map(count, height, width, rng)
+        level = torch.where(grain, level * _OF_GRAIN, level)
+        level = level * self._gain(clean, rng)  # one for each channel
+        noisy = clean + level * white
+        stored = (noisy.clamp(0, 1) * 255).round() / 255
+        noisy = torch.where(happens(self.clipped, count, rng), stored, noisy)
+        recompressed = happens(self.recompressed, count, rng).flatten()
+        low, high = self.quality
+        qualities = torch.randint(low, high + 1, (count,), generator=rng)
+        for i in recompressed.nonzero().flatten().tolist():
+            noisy[i] = through_jpeg(stored[i], int(qualities[i]))
+        return Sample(noisy, clean, level.square().mean(1, keepdim=True).sqrt())
+
+    def _degrade_one(self, crop: Tensor, rng: Generator) -> tuple[Tensor, Tensor, Tensor]:
+        """Noisy, clean and map of a sample, shape (C, H, W), (C, H, W), (1, H, W)."""
+        height, width = (side - MARGIN for side in crop.shape[1:])
+        numbers = numpy_generator(rng)
+        pixels = crop.permute(1, 2, 0).numpy()
+        if numbers.random() >= self.camera:
+            photo = draw_photo(pixels, height, width, self.varied, self.drawn, numbers)
+            added = self._add(torch.from_numpy(photo).permute(2, 0, 1)[None], rng)
+            return added.degraded[0], added.clean[0], added.guidance[0]
+        scale = log_uniform(*_RESIZED, numbers) if numbers.random() < 1 / 3 else 1.0
+        taken = round(height * scale), round(width * scale)
+        photo = draw_photo(pixels, *taken, self.varied, self.drawn, numbers)
+        noisy, clean, level = _of_camera(photo, (height, width), self.gray, numbers)
+        planes = (torch.from_numpy(v).permute(2, 0, 1) for v in (noisy, clean, level))
+        return next(planes), next(planes), next(planes)
+
+    def _levels(self, count: int, rng: Generator) -> Tensor:
+        """A standard deviation for each sample, shape (count, 1, 1, 1)."""
+        even = uniform(self.minimum, self.maximum, (count, 1, 1, 1), rng)
+        if not self.low:
+            return even
+        least = max(self.minimum, 0.5 / 255)
+        exponent = torch.rand((count, 1, 1, 1), generator=rng)
+        return torch.where(
+            happens(self.low, count, rng), least * (self.maximum / least) ** exponent, even
+        )
+
+    def _gain(self, clean: Tensor, rng: Generator) -> Tensor:
+        """What the level is multiplied by: 1 at white, less in the dark where it follows photons.
+
+        The variance is read-out noise, the same everywhere, and photon noise, proportional to the
+        brightness (A. Foi et al., IEEE TIP 2008). clean: shape (N, C, H, W), and so the result,
+        or no dimensions if it is 1 everywhere.
+        """
+        count = len(clean)
+        photons = uniform(0.3, 1.0, (count, 1, 1, 1), rng) * happens(self.signal, count, rng)
+        if not photons.any():
+            return torch.ones(())
+        return (1 - photons + photons * clean).sqrt()
+
+
+def _of_camera(
+    photo: np.ndarray, size: tuple[int, int], gray: float, rng: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """A photo as the file of a camera, resized to a size; the same without noise; the map.
+
+    photo: float32, shape (H, W, 1 or 3). gray: share of colour photos that turn gray.
+    """
+    channels = photo.shape[2]
+    color = np.repeat(photo, 3, 2) if channels == 1 else photo
+    is_gray = channels == 1 or rng.random() < gray
+    if channels == 3 and is_gray:
+        color = np.repeat(color.mean(2, keepdims=True), 3, 2)
+    noisy, variance = add_camera_noise(color, draw_camera(rng), rng)
+    if is_gray:
+        weights = np.array([0.299, 0.587, 0.114], np.float32)
+        planes = noisy @ weights, color[..., 0], variance @ weights**2
+        noisy, color, variance = (np.repeat(p[..., None], channels, 2) for p in planes)
+    if photo.shape[:2] != size:
+        way = (cv2.INTER_AREA, cv2.INTER_CUBIC, cv2.INTER_LANCZOS4, cv2.INTER_LINEAR)
+        how = way[int(rng.integers(4))]
+        noisy, color, variance = (_resized(p, size, how) for p in (noisy, color, variance))
+        color, variance = color.clip(0, 1), variance.clip(0)
+    stored = torch.from_numpy(noisy.clip(0, 1).astype(np.float32)).permute(2, 0, 1)
+    if rng.random() < 0.85:
+        file = through_jpeg(stored, int(rng.integers(75, 101)), bool(rng.random() < 0.5))
+    else:
+        file = (stored * 255).round() / 255
+    result = file.permute(1, 2, 0).numpy()
+    level = local_deviation(result - color, variance)[..., None]
+    return result, np.ascontiguousarray(color, np.float32), level
+
+
+def _resized(picture: np.ndarray, size: tuple[int, int], how: int) -> np.ndarray:
+    resized = cv2.resize(picture, size[::-1], interpolation=how)
+    return resized[..., None] if resized.ndim == 2 else resized
+
+
+def through_jpeg(image: Tensor, quality: int, whole_colors: bool = False) -> Tensor:
+    """What is left of an image, shape (1 or 3, H, W) in [0, 1], after it was a JPEG file.
+
+    whole_colors: store the colours at full resolution (4:4:4) rather than at half (4:2:0).
+    """
+    pixels = (image * 255).round().byte().permute(1, 2, 0).numpy()
+    if pixels.shape[2] == 3:
+        pixels = cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR)
+    sampling = 0x111111 if whole_colors else 0x221111
+    options = [cv2.IMWRITE_JPEG_QUALITY, quality, cv2.IMWRITE_JPEG_SAMPLING_FACTOR, sampling]
+    data = cv2.imencode(".jpg", pixels, options)[1]
+    decoded = cv2.imdecode(data, cv2.IMREAD_UNCHANGED)
+    assert decoded is not None
+    decoded = cv2.cvtColor(decoded, cv2.COLOR_BGR2RGB) if decoded.ndim == 3 else decoded[..., None]
+    return torch.from_numpy(decoded).permute(2, 0, 1).float() / 255
