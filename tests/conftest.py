@@ -30,6 +30,8 @@ from hyperguide.training.preset import load_preset
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 torch.set_num_threads(int(os.environ["OMP_NUM_THREADS"]))
 
+PICTURES = 3  # of the folder `source`
+
 TASKS = ("denoise", "derain", "dehaze")
 
 
@@ -198,3 +200,13 @@ def photo(tmp_path: Path, astronaut: np.ndarray) -> Path:
     path = tmp_path / "photo.png"
     write_picture(path, astronaut[:64, :96])
     return path
+
+
+@pytest.fixture
+def source(tmp_path: Path, astronaut: np.ndarray) -> Path:
+    """A folder of a few small pictures."""
+    folder = tmp_path / "in"
+    folder.mkdir()
+    for i in range(PICTURES):
+        write_picture(folder / f"{i}.png", astronaut[:16, 16 * i : 16 * i + 16])
+    return folder

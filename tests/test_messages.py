@@ -7,26 +7,14 @@ import subprocess
 import sys
 from pathlib import Path
 
-import numpy as np
 import pytest
 
-from conftest import Cli, enhance, fails
+from conftest import PICTURES, Cli, enhance, fails
 from hyperguide.cli.messages import printable
-from hyperguide.pictures import read_picture, write_picture
+from hyperguide.pictures import read_picture
 
-PICTURES = 3
 ODD = os.fsdecode(b"\x1b[31m\nforged\r\x07\xff\xe2\x80\xae.png")
 SHOWN = r"\x1b[31m\nforged\r\x07\xff\u202e.png"
-
-
-@pytest.fixture
-def source(tmp_path: Path, astronaut: np.ndarray) -> Path:
-    """A folder of small pictures."""
-    folder = tmp_path / "in"
-    folder.mkdir()
-    for i in range(PICTURES):
-        write_picture(folder / f"{i}.png", astronaut[:16, 16 * i : 16 * i + 16])
-    return folder
 
 
 @pytest.mark.parametrize(

@@ -13,18 +13,6 @@ from conftest import Cli, enhance, fails
 from hyperguide.cli.resume import NAME
 from hyperguide.pictures import write_picture
 
-PICTURES = 3
-
-
-@pytest.fixture
-def source(tmp_path: Path, astronaut: np.ndarray) -> Path:
-    """A folder of small pictures."""
-    folder = tmp_path / "in"
-    folder.mkdir()
-    for i in range(PICTURES):
-        write_picture(folder / f"{i}.png", astronaut[:16, 16 * i : 16 * i + 16])
-    return folder
-
 
 @pytest.fixture
 def out(quick_cli: Cli, source: Path, tmp_path: Path) -> Path:
