@@ -538,7 +538,7 @@ def test_training_beside_openvino_forks_no_workers(photos: Path, tmp_path: Path)
     for workers in (0, 2):
         data = open_data(small_preset(), [photos])
         with Loader(data, repeat(("train", 0, STAGE)), workers, seed=0) as loader:
-            assert loader._workers is None
+            assert not loader.processes
             drawn.append(next(loader).sample.degraded)
     assert torch.equal(*drawn)
 

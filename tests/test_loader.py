@@ -139,13 +139,13 @@ def test_a_killed_worker_is_told_in_a_sentence(photos: Path) -> None:
     told = r"process that prepares batches was ended \(SIGKILL\).*go on with --resume"
     with pytest.raises(HyperguideError, match=told):
         _draw_after_a_kill(loader := Loader(data, plan(), 2, seed=0))
-    assert not any(process.is_alive() for process in loader._processes)
+    assert not any(process.is_alive() for process in loader.processes)
 
 
 def _draw_after_a_kill(loader: Loader) -> None:
     with loader:
         next(loader)
-        loader._processes[0].kill()
+        loader.processes[0].kill()
         for _ in loader:
             pass
 
@@ -153,8 +153,8 @@ def _draw_after_a_kill(loader: Loader) -> None:
 def test_sigterm_leaves_the_workers_to_their_parent(photos: Path) -> None:
     with Loader(open_data(small_preset(), [photos]), plan(), 2, seed=0) as loader:
         next(loader)
-        for process in loader._processes:
+        for process in loader.processes:
             process.terminate()
         for _ in range(12):  # more than were drawn ahead
             next(loader)
-    assert not any(process.is_alive() for process in loader._processes)
+    assert not any(process.is_alive() for process in loader.processes)
