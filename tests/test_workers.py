@@ -76,22 +76,24 @@ def test_an_error_is_raised_as_it_was_with_where_it_came_from() -> None:
     workers.close()
 
 
-@pytest.mark.parametrize("when", ["idle", "computing", "handing over"])
+@pytest.mark.parametrize("when", ["computing", "handing over", "done"])
 def test_a_process_may_be_killed_at_any_moment(when: str) -> None:
+    began, beginning = multiprocessing.Pipe(duplex=False)
+
     def compute(n: int) -> bytes:
-        if when == "computing" and n >= 2:
+        beginning.send(os.getpid())
+        if when == "computing":
             signal.pause()
         return bytes(LARGE if when == "handing over" else 1)
 
     workers = workers_of(compute)
-    victim = workers.processes[0]
-    assert victim.pid is not None
-    pipe = workers._pipes[0]
-    if when == "idle":
-        next(workers)
-        os.kill(victim.pid, signal.SIGSTOP)
-    pipe.poll(None)  # the first bytes of a message are there, which may be more than fit
-    os.kill(victim.pid, signal.SIGKILL)
+    victim = workers.processes[0].pid
+    assert victim is not None
+    while began.recv() != victim:
+        pass
+    if when != "computing":
+        workers._pipes[0].poll(None)  # the first bytes of a result are there
+    os.kill(victim, signal.SIGKILL)
     with pytest.raises(WorkerError, match="SIGKILL"):
         list(workers)
     workers.close()
