@@ -41,9 +41,12 @@ demo: setup
 OPENVINO_TESTS := $(addprefix tests/test_,byte_files.py damaged_model_files.py deblur_files.py \
 	engines.py fp16.py int8.py narrow_pictures.py other_hosts.py tiles.py)
 
+# In two processes, a file of tests in one; if one crashes or hangs, what it ran is named.
+PYTEST := $(BIN)/python -m pytest -n 2 --dist loadfile --max-worker-restart 0
+
 test: setup
-	$(BIN)/python -m pytest $(addprefix --ignore=,$(OPENVINO_TESTS))
-	$(BIN)/python -m pytest $(OPENVINO_TESTS)
+	$(PYTEST) $(addprefix --ignore=,$(OPENVINO_TESTS))
+	$(PYTEST) $(OPENVINO_TESTS)
 
 # An environment of its own. Not all of the tests: training asks torch, which is the same there.
 LOWEST := $(addprefix tests/test_,arrays.py bundled.py command_line.py enhancer.py engines.py \

@@ -15,7 +15,7 @@ from tempfile import TemporaryDirectory
 
 from .findings import Findings
 from .rule import Finding
-from .session import TALLY
+from .session import LATEST, TALLY
 from .target import SCRATCH, in_memory
 
 # A process that native code or the system ended is followed by another one, so many times.
@@ -49,7 +49,7 @@ def run(names: list[str], seconds: float, jobs: int, folder: Path) -> list[Outco
 
 def _fuzzed(name: str, seconds: float, folder: Path) -> Outcome:
     folder.mkdir(parents=True, exist_ok=True)
-    for old in (*folder.glob("*.bin"), *folder.glob("*.json")):
+    for old in (*folder.glob("*.bin"), *folder.glob("*.json"), *_artifacts(folder)):
         old.unlink()
     executions, spent, trouble = 0, 0.0, ""
     seed = int(time.time())
@@ -72,23 +72,27 @@ def _fuzzed(name: str, seconds: float, folder: Path) -> Outcome:
         told.unlink()
         executions += tally["executions"]
         spent += tally["seconds"]
-        if ended.returncode and not _note_the_end(folder, ended.returncode):
-            trouble = f"a session ended with {ended.returncode} and left no input: mend the target"
+        if ended.returncode:
+            _note_the_end(folder, ended.returncode)
         if spent >= seconds:
             break
     return Outcome(name, executions, spent, Findings(folder), trouble)
 
 
-def _note_the_end(folder: Path, code: int) -> bool:
-    """Take up what libFuzzer left of an execution that the process did not survive, if it did."""
+def _note_the_end(folder: Path, code: int) -> None:
+    """Take up the input of an execution that the process did not survive."""
     findings = Findings(folder)
-    left = [path for kind in ("timeout", "crash", "oom") for path in folder.glob(f"{kind}-*")]
-    for path in left:
-        kind = path.name.partition("-")[0]
-        findings.note(Finding("ended", f"native:{kind}", f"exit code {code}"), path.read_bytes())
-        path.unlink()
+    left = {path.name.partition("-")[0]: path for path in _artifacts(folder)}
+    kind = next(iter(left), f"code {code}")  # libFuzzer tells of crashes and timeouts, no more
+    data = left.get(kind, folder / LATEST).read_bytes()
+    findings.note(Finding("ended", f"native:{kind}", f"exit code {code}"), data)
     findings.write()
-    return bool(left)
+    for path in left.values():
+        path.unlink()
+
+
+def _artifacts(folder: Path) -> list[Path]:
+    return [path for kind in ("timeout", "crash", "oom") for path in folder.glob(f"{kind}-*")]
 
 
 def _line(outcome: Outcome) -> str:

@@ -20,6 +20,7 @@ from typing import NoReturn
 from .target import Target, clear
 
 TALLY = "session.json"
+LATEST = "latest.bin"
 # Beyond what is mapped at the start no reader gets more, lest it takes the whole machine.
 _ROOM = 8 << 30
 # Native code is not interrupted by `rule.check`: libFuzzer ends the process after so many seconds.
@@ -47,6 +48,7 @@ def fuzz(name: str, folder: Path, seconds: float, seed: int) -> NoReturn:
             check(target.read, data)
     _limit_memory()
     findings = Findings(folder)
+    latest = os.open(folder / LATEST, os.O_RDWR | os.O_CREAT | os.O_TRUNC, 0o666)
     began = time.monotonic()
     executions = 0
 
@@ -57,6 +59,7 @@ def fuzz(name: str, folder: Path, seconds: float, seed: int) -> NoReturn:
         if time.monotonic() > began + seconds:
             end()
         executions += 1
+        os.ftruncate(latest, os.pwrite(latest, data, 0))
         try:
             check(target.read, data)
         except Finding as finding:
