@@ -25,6 +25,7 @@ from .file_content import read_content
 from .model_file import ModelFile, metadata_changed, read_model_file
 from .model_info import ModelInfo
 from .paths import exists, make_folder
+from .printable import shown
 
 FORMAT = 1
 SUFFIX = ".engine"
@@ -171,7 +172,7 @@ def read_sidecar(path: Path) -> EngineInfo:
     written = values.pop("format")
     if written != FORMAT:
         raise HyperguideError(
-            f"{sidecar} has format {written}, this version reads format {FORMAT}: "
+            f"{sidecar} has format {shown(written)}, this version reads format {FORMAT}: "
             "build the engine again."
         )
     try:

@@ -18,6 +18,7 @@ from .errors import HyperguideError
 from .model_file import DIALS, ENHANCED, GUIDANCE, IMAGE, KERNEL
 from .model_info import PREFIX
 from .npz import read_npz
+from .printable import shown
 
 _KEY = PREFIX + "golden."
 
@@ -76,8 +77,8 @@ def read_golden(metadata: Mapping[str, str], where: str) -> list[Golden]:
             samples.append(_unpack(name, packed))
         except ValueError as error:
             raise HyperguideError(
-                f"The golden sample '{name}' of {where} is damaged ({error}): export or download "
-                "it again."
+                f"The golden sample {shown(name)} of {where} is damaged ({error}): export or "
+                "download it again."
             ) from None
     return samples
 
@@ -88,7 +89,7 @@ def _unpack(name: str, packed: str) -> Golden:
     for key, array in read_npz(base64.b64decode(packed), _LARGEST).items():
         kind, _, entry = key.partition(".")
         if kind not in parts:
-            raise ValueError(f"there is a '{kind}'")
+            raise ValueError(f"there is a {shown(kind)}")
         parts[kind][entry] = array
     feeds, outputs = parts["in"] | parts["bytes"], parts["out"]
     if IMAGE not in feeds or not feeds.keys() <= {IMAGE, KERNEL, *DIALS}:

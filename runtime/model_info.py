@@ -11,6 +11,7 @@ from typing import Any
 
 from .bounded_json import parse_json
 from .errors import HyperguideError
+from .printable import shown
 from .tasks import TASKS, Guidance
 
 PRECISIONS = ("fp32", "fp16", "int8")
@@ -162,13 +163,7 @@ def _check_cost(cost: dict[str, Any]) -> None:
 
 def _expect(name: str, value: Any, right: bool) -> None:
     if not right:
-        raise ValueError(f"{name} is {_shown(value)}")
-
-
-def _shown(value: Any) -> str:
-    """A value for a message, no longer than a line."""
-    text = repr(value)
-    return text if len(text) <= _LONGEST_WORD else f"{text[:_LONGEST_WORD]}..."
+        raise ValueError(f"{name} is {shown(value)}")
 
 
 def _is_word(value: Any) -> bool:

@@ -6,7 +6,12 @@ forge other messages, marks that turn the direction of writing, bytes that are n
 
 from __future__ import annotations
 
+import reprlib
 import unicodedata
+
+_LONGEST = 64  # characters of a value
+_values = reprlib.Repr()
+_values.maxstring = _values.maxother = _values.maxlong = _LONGEST
 
 # The joiners that Persian and Indian words need.
 _KEPT = {"\u200c", "\u200d"}
@@ -20,6 +25,12 @@ def printable(text: str, kept: str = "") -> str:
     if text.isprintable():
         return text
     return "".join(c if c in kept or _is_shown(c) else _escape(c) for c in text)
+
+
+def shown(value: object) -> str:
+    """A value as Python writes it, for a message: of a long one the beginning."""
+    text = _values.repr(value)
+    return text if len(text) <= _LONGEST + 2 else f"{text[:_LONGEST]}..."
 
 
 def _is_shown(character: str) -> bool:

@@ -227,6 +227,14 @@ _INPUTS: dict[str, tuple[str, Callable[[], bytes]]] = {
     "run: results of another shape": ("model-run", lambda: _model(_smaller)),
     "golden: text for numbers": ("golden-samples", _golden(out_enhanced=np.array([b""]))),
     "golden: several tolerances": ("golden-samples", _golden(tolerance_enhanced=np.ones(2))),
+    "golden: a name that fills the screen": (
+        "golden-samples",
+        _golden(**{"x" * 900: np.ones(1)}),
+    ),
+    "sidecar: a format that fills the screen": (
+        "engine-sidecar",
+        _sidecar(format=["x" * 90] * 9),
+    ),
     "sidecar: an endless side": ("engine-sidecar", _profile(float("inf"))),
     "sidecar: a version that is a number": ("engine-sidecar", _sidecar(version=10)),
     "sidecar: deep nesting": ("engine-sidecar", _sidecar(options=DEEP)),

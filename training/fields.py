@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
-import reprlib
 from collections.abc import Hashable, Iterator
 from dataclasses import dataclass
 from functools import cache
@@ -15,6 +14,7 @@ from types import UnionType
 from typing import Annotated, Any, Literal, TypeVar, cast, get_args, get_origin, get_type_hints
 
 from hyperguide.errors import HyperguideError
+from hyperguide.printable import shown
 
 T = TypeVar("T")
 
@@ -79,7 +79,7 @@ def _ranged(hint: Any, value: Any) -> Iterator[tuple[Range, Any]]:
 
 def _refuse_outside(range_: Range, value: Any, where: str) -> None:
     if not range_.holds(value):
-        raise HyperguideError(f"{where} must be {range_}, not {_shown(value)}.")
+        raise HyperguideError(f"{where} must be {range_}, not {shown(value)}.")
 
 
 def build(kind: type[T], fields: object, where: str) -> T:
@@ -100,7 +100,7 @@ def build(kind: type[T], fields: object, where: str) -> T:
         if name not in known:
             near = difflib.get_close_matches(str(name)[:50], known, n=1)
             hint = f", did you mean '{near[0]}'?" if near else "."
-            raise HyperguideError(f"{where}: unknown field {_shown(name)}{hint}")
+            raise HyperguideError(f"{where}: unknown field {shown(name)}{hint}")
     values = {}
     for name, spec in known.items():
         if name in fields:
@@ -134,21 +134,21 @@ def _value(hint: Any, value: Any, where: str) -> Any:
     if get_origin(hint) is Literal:
         if not any(value == choice and type(value) is type(choice) for choice in get_args(hint)):
             choices = ", ".join(map(str, get_args(hint)))
-            raise HyperguideError(f"{where} must be one of {choices}, not {_shown(value)}.")
+            raise HyperguideError(f"{where} must be one of {choices}, not {shown(value)}.")
         return value
     if get_origin(hint) is tuple:
         return _list(get_args(hint), value, where)
     if get_origin(hint) is dict and not isinstance(value, dict):
         raise HyperguideError(f"{where} must be a mapping.")
     if hint in (str, bool) and type(value) is not hint:
-        raise HyperguideError(f"{where} must be of type {hint.__name__}, not {_shown(value)}.")
+        raise HyperguideError(f"{where} must be of type {hint.__name__}, not {shown(value)}.")
     return value
 
 
 def _number(kind: type, value: Any, where: str) -> float:
     wanted = (int, float) if kind is float else (int,)
     if not isinstance(value, wanted) or isinstance(value, bool):
-        raise HyperguideError(f"{where} must be of type {kind.__name__}, not {_shown(value)}.")
+        raise HyperguideError(f"{where} must be of type {kind.__name__}, not {shown(value)}.")
     return value
 
 
@@ -159,8 +159,3 @@ def _list(items: tuple[Any, ...], value: Any, where: str) -> tuple[Any, ...]:
     if len(value) > _MOST_ITEMS:
         raise HyperguideError(f"{where} must have at most {_MOST_ITEMS} items, not {len(value)}.")
     return tuple(_value(items[0], item, where) for item in value)
-
-
-def _shown(value: object) -> str:
-    """A value as it was written, if that is short."""
-    return reprlib.repr(value)
