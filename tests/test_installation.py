@@ -141,11 +141,11 @@ def test_the_editable_install_is_this_repository() -> None:
 
 def test_the_least_versions_that_are_tested_are_those_that_are_declared() -> None:
     """`make test-lowest` installs with constraints-lowest.txt; torch's wheels are too large."""
-    project = tomllib.loads(Path("pyproject.toml").read_text())["project"]
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
     extras = project["optional-dependencies"]
     names = ("cpu", "openvino", "train", "export", "video")
     declared = [*project["dependencies"], *(line for name in names for line in extras[name])]
-    tested = Path("constraints-lowest.txt").read_text()
+    tested = (ROOT / "constraints-lowest.txt").read_text("utf-8")
     for line in declared:
         name, _, least = line.partition(">=")
         if name != "torch" and least:
