@@ -37,7 +37,9 @@ FORCE:
 demo: setup
 	$(BIN)/python benchmarks/demo.py --out demo
 
-# OpenVINO's threads and the forks of other tests do not get on in one process.
+# OpenVINO's threads and the forks of other tests do not get on in one process; the workers of
+# training are not forked at all where it was used.
+FORKING_TESTS := $(addprefix tests/test_,loader.py workers.py)
 OPENVINO_TESTS := $(addprefix tests/test_,byte_files.py damaged_model_files.py deblur_files.py \
 	engines.py fp16.py int8.py narrow_pictures.py other_hosts.py tiles.py)
 
@@ -45,7 +47,8 @@ OPENVINO_TESTS := $(addprefix tests/test_,byte_files.py damaged_model_files.py d
 PYTEST := $(BIN)/python -m pytest -n 2 --dist loadfile --max-worker-restart 0
 
 test: setup
-	$(PYTEST) $(addprefix --ignore=,$(OPENVINO_TESTS))
+	$(BIN)/python -m pytest $(FORKING_TESTS)
+	$(PYTEST) $(addprefix --ignore=,$(FORKING_TESTS) $(OPENVINO_TESTS))
 	$(PYTEST) $(OPENVINO_TESTS)
 
 # An environment of its own. Not all of the tests: training asks torch, which is the same there.

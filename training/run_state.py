@@ -65,7 +65,6 @@ def _record(run: Run) -> dict[str, Any]:
         "step": run.step,
         "total": run.total,
         **{name: getattr(run, name) for name in _PLAIN},
-        "seconds": round(run.seconds, 1),
         "skipped": run.data.photos.skipped,
         "data": run.data.record(),
     }
