@@ -41,7 +41,7 @@ demo: setup
 # training are not forked at all where it was used.
 FORKING_TESTS := $(addprefix tests/test_,loader.py workers.py)
 OPENVINO_TESTS := $(addprefix tests/test_,byte_files.py damaged_model_files.py deblur_files.py \
-	engines.py fp16.py int8.py narrow_pictures.py other_hosts.py tiles.py)
+	engines.py fp16.py int8.py narrow_pictures.py other_hosts.py tensorrt_engine.py tiles.py)
 
 # In two processes, a file of tests in one; if one crashes or hangs, what it ran is named.
 PYTEST := $(BIN)/python -m pytest -n 2 --dist loadfile --max-worker-restart 0

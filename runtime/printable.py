@@ -29,7 +29,11 @@ def printable(text: str, kept: str = "") -> str:
 
 def shown(value: object) -> str:
     """A value as Python writes it, for a message: of a long one the beginning."""
-    text = _values.repr(value)
+    return shortened(_values.repr(value))
+
+
+def shortened(text: str) -> str:
+    """A name out of a file, for a message: of a long one the beginning."""
     return text if len(text) <= _LONGEST + 2 else f"{text[:_LONGEST]}..."
 
 

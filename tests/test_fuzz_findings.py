@@ -283,6 +283,10 @@ _INPUTS: dict[str, tuple[str, Callable[[], bytes]]] = {
         "runs-resume",
         lambda: b'{"settings": [], "replaces": false}',
     ),
+    "resume: a name that fills the screen": (
+        "runs-resume",
+        lambda: as_json({"settings": {"x" * 900: ""}, "replaces": False}),
+    ),
     "resume: deep nesting": ("runs-resume", lambda: _DEEP.encode()),
     "backgrounds: a list": ("backgrounds", lambda: b'{"test": [[]]}'),
     "backgrounds: deep nesting": ("backgrounds", lambda: _DEEP.encode()),

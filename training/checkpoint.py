@@ -28,6 +28,7 @@ from hyperguide.bounded_json import parse_json
 from hyperguide.errors import HyperguideError
 from hyperguide.file_content import read_content
 from hyperguide.paths import exists, is_folder
+from hyperguide.printable import shortened
 
 from .bilevel import Strategy
 from .model import GuidedModel, build_model
@@ -150,7 +151,9 @@ def differences(then: dict[str, Any], now: dict[str, Any], prefix: str = "") -> 
         if isinstance(old, dict) and isinstance(new, dict):
             found += differences(old, new, f"{prefix}{name}.")
         elif old != new:
-            found.append(f"{prefix}{name} was {old}, is {new}")
+            found.append(
+                f"{shortened(prefix + name)} was {shortened(str(old))}, is {shortened(str(new))}"
+            )
     return found
 
 

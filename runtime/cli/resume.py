@@ -35,6 +35,8 @@ NAME = ".hyperguide-record.jsonl"
 
 # About a million pictures.
 _MOST_BYTES = 1 << 27
+# Characters of a setting's name, and names in a message.
+_LONGEST_NAME, _NAMED = 32, 6
 
 # Bytes of a file, and when it was changed in nanoseconds.
 Stamp = tuple[int, int]
@@ -181,13 +183,13 @@ def _begin(
     if old.over:
         notes = [
             f"{path.parent}: the pictures that are there were made with another "
-            f"{' and '.join(others)}; they stay."
+            f"{' and '.join(others[:_NAMED])}; they stay."
         ]
         return Record(settings, done=old.done), notes if others else []
     if others:
         raise HyperguideError(
-            f"The interrupted run in {path.parent} had another {' and '.join(others)}: resume it "
-            "with the same, or enhance all pictures anew with --force."
+            f"The interrupted run in {path.parent} had another {' and '.join(others[:_NAMED])}: "
+            "resume it with the same, or enhance all pictures anew with --force."
         )
     return old, []
 
@@ -213,7 +215,8 @@ def _parse(facts: list[Any]) -> Record:
     settings, replaces = facts[0].get("settings"), facts[0].get("replaces")
     if not isinstance(settings, dict) or not isinstance(replaces, bool):
         raise ValueError("it lacks the settings")
-    if not all(isinstance(value, str) for value in settings.values()):
+    texts = all(isinstance(value, str) for value in settings.values())
+    if not texts or any(len(name) > _LONGEST_NAME for name in settings):
         raise ValueError("its settings are damaged")
     record = Record(settings, replaces)
     for fact in facts[1:]:
