@@ -37,6 +37,8 @@ _PLAIN = Camera(
     demosaicking="bilinear",
     pattern=0,
 )
+# What a noise reduction leaves that takes all but coarse noise.
+_COARSE = (0.05, 0.1, 0.3, 0.6, 1.0)
 
 
 def _flat(red: float, green: float, blue: float, side: int = 64) -> np.ndarray:
@@ -110,7 +112,7 @@ def test_camera_noise_is_correlated_where_white_noise_is_not() -> None:
 
     rng = np.random.default_rng(0)
     photo = _flat(0.5, 0.4, 0.3, 96)
-    camera = replace(_PLAIN, chroma_blur=2.0)
+    camera = replace(_PLAIN, luma_left=_COARSE, chroma_left=_COARSE)
     noise = add_camera_noise(photo, camera, rng)[0] - photo
     assert correlation(noise) > 0.4
     assert abs(correlation(rng.standard_normal(noise.shape))) < 0.05
@@ -119,7 +121,7 @@ def test_camera_noise_is_correlated_where_white_noise_is_not() -> None:
 def test_noise_reduction_spares_edges_and_takes_chroma() -> None:
     photo = _flat(0.5, 0.5, 0.5, 96)
     photo[:, 48:] = 0.7
-    strong = replace(_PLAIN, smooth_left=0.3, chroma_left=0.2)
+    strong = replace(_PLAIN, smooth_left=0.3, chroma_left=(0.2,) * 5)
     rng = np.random.default_rng
     plain = add_camera_noise(photo, _PLAIN, rng(0))[0] - photo
     reduced = add_camera_noise(photo, strong, rng(0))[0] - photo
@@ -129,6 +131,20 @@ def test_noise_reduction_spares_edges_and_takes_chroma() -> None:
     assert (reduced[edge] @ luma).std() > 0.9 * (plain[edge] @ luma).std()
     chroma = np.array([0.5, -0.4187, -0.0813])
     np.testing.assert_allclose((reduced @ chroma).std(), 0.2 * (plain @ chroma).std(), rtol=1e-3)
+
+
+@pytest.mark.parametrize("frequency", [0.01, 0.05, 0.1, 0.2, 0.3, 0.45])
+def test_noise_reduction_leaves_of_each_octave_its_share(frequency: float) -> None:
+    wave = np.cos(2 * np.pi * frequency * np.arange(400, dtype=np.float32))
+    plane = np.repeat(wave[None], 64, 0)
+    reduced = camera_noise._reduce_octaves(plane, _COARSE)
+    inner = np.s_[:, 50:-50]  # away from the border's mirror
+    left = (reduced[inner] * plane[inner]).sum() / np.square(plane[inner]).sum()
+    # A Gaussian of standard deviation s passes exp(-2 (pi s f)^2) of a frequency f.
+    passed = np.exp(-2 * (np.pi * np.array([0.6, 1.2, 2.4, 4.8]) * frequency) ** 2)
+    np.testing.assert_allclose(left, _COARSE[0] + np.diff(_COARSE) @ passed, atol=0.01)
+    assert left > 0.9 or frequency > 0.01
+    assert left < 0.2 or frequency < 0.2
 
 
 @pytest.mark.parametrize("channels", [1, 3])

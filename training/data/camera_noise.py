@@ -14,6 +14,7 @@ channels by white balance and colour matrix, and stronger where the tone curve i
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Literal
 
 import cv2
@@ -77,6 +78,9 @@ _TO_YCC = np.array(
 )
 _TO_RGB = np.linalg.inv(_TO_YCC).astype(np.float32)
 
+# Standard deviations of the Gaussians between the octaves that noise reduction tells apart.
+_OCTAVES = (0.6, 1.2, 2.4, 4.8)
+
 # Over how far the variance of the noise is averaged: a box of so many pixels, twice, which is
 # nearly a Gaussian with a standard deviation of 10.
 _WINDOW = 25
@@ -92,9 +96,10 @@ class Camera:
     matrix: from the camera's colours to sRGB, rows sum up to 1, shape (3, 3).
     contrast: 0 is no tone curve, 1 is 3x^2 - 2x^3 on the encoded values.
     pattern: which of the four Bayer patterns.
-    chroma_blur, luma_blur: of the noise reduction, standard deviations in pixels.
-    chroma_left: share of the chroma noise that the reduction leaves.
+    luma_left, chroma_left: shares of the noise that the reduction leaves, octave by octave from
+        the finest to the coarsest, five of them; empty where nothing is reduced.
     smooth_left: share of the luma noise that it leaves where the photo is flat.
+    softness: of resampling in the camera, the standard deviation of a blur in pixels.
     sharpening: amount of an unsharp mask.
     """
 
@@ -106,10 +111,10 @@ class Camera:
     contrast: float
     demosaicking: Demosaicking
     pattern: int
-    chroma_blur: float = 0.0
-    chroma_left: float = 1.0
-    luma_blur: float = 0.0
+    luma_left: tuple[float, ...] = ()
+    chroma_left: tuple[float, ...] = ()
     smooth_left: float = 1.0
+    softness: float = 0.0
     sharpening: float = 0.0
 
 
@@ -117,9 +122,10 @@ def draw_camera(rng: np.random.Generator) -> Camera:
     """Draw a camera's settings.
 
     The relation of read to shot noise, the gains and the brightness are those that Brooks et al.
-    measured; the shot noise reaches further down, to that of a large sensor in daylight.
+    measured; the shot noise reaches further, down to a large sensor in daylight and up to what
+    only noise reduction makes fit to look at.
     """
-    shot = log_uniform(3e-5, 0.012, rng)
+    shot = log_uniform(1e-4, 0.03, rng)
     read = float(np.exp(2.18 * np.log(shot) + 1.2 + rng.normal(0, 0.26)))
     chance = rng.random(5)
     return Camera(
@@ -131,12 +137,23 @@ def draw_camera(rng: np.random.Generator) -> Camera:
         contrast=float(rng.uniform(0, 1)),
         demosaicking=("bilinear", "edge-aware", "gradient-corrected")[int(rng.integers(3))],
         pattern=int(rng.integers(4)),
-        chroma_blur=float(rng.uniform(0.5, 3.5)) if chance[0] < 0.6 else 0.0,
-        chroma_left=float(rng.uniform(0.15, 1)) if chance[1] < 0.7 else 1.0,
-        luma_blur=float(rng.uniform(0.3, 1.2)) if chance[2] < 0.5 else 0.0,
-        smooth_left=float(rng.uniform(0.3, 1)) if chance[3] < 0.4 else 1.0,
-        sharpening=float(rng.uniform(0, 1.5)) if chance[4] < 0.5 else 0.0,
+        luma_left=_draw_shares(0.15, rng) if chance[0] < 0.75 else (),
+        chroma_left=_draw_shares(0.02, rng, most=0.6) if chance[1] < 0.85 else (),
+        smooth_left=float(rng.uniform(0.3, 1)) if chance[2] < 0.4 else 1.0,
+        softness=float(rng.uniform(0.3, 0.9)) if chance[3] < 0.6 else 0.0,
+        sharpening=float(rng.uniform(0, 1.5)) if chance[4] < 0.4 else 0.0,
     )
+
+
+def _draw_shares(least: float, rng: np.random.Generator, most: float = 1.0) -> tuple[float, ...]:
+    """What a noise reduction leaves of each octave.
+
+    Fine noise is easy to average away, coarse noise hardly: it is what is left in photos.
+    """
+    finest, coarsest = log_uniform(least, most, rng), log_uniform(0.4, 1, rng)
+    bend = log_uniform(0.5, 2, rng)
+    coarse = np.linspace(0, 1, len(_OCTAVES) + 1) ** bend
+    return tuple((coarsest * finest ** (1 - coarse)).tolist())
 
 
 def add_camera_noise(
@@ -154,7 +171,8 @@ def add_camera_noise(
     noisy = mosaic + deviation * rng.standard_normal(mosaic.shape, np.float32)
     # Both are developed from stored raw values, so that rounding and clipping are the same.
     noise = develop(noisy, camera) - develop(mosaic, camera)
-    noise = _sharpen(_reduce(noise, photo, camera), camera.sharpening)
+    noise = _blur(_reduce(noise, photo, camera), camera.softness)
+    noise = _sharpen(noise, camera.sharpening)
     return photo + noise, _unfiltered_variance(raw, photo, camera)
 
 
@@ -253,11 +271,21 @@ def _gradient_corrected(mosaic: np.ndarray, pattern: int) -> np.ndarray:
 def _reduce(noise: np.ndarray, photo: np.ndarray, camera: Camera) -> np.ndarray:
     """What a camera's noise reduction leaves of a noise, shape (H, W, 3)."""
     ycc = noise @ _TO_YCC.T
-    luma = _blur(ycc[..., 0], camera.luma_blur)
+    luma = _reduce_octaves(ycc[..., 0], camera.luma_left)
     if camera.smooth_left < 1:
         luma = luma * _share_left(photo, camera.smooth_left)
-    chroma = camera.chroma_left * _blur(ycc[..., 1:], camera.chroma_blur)
+    chroma = _reduce_octaves(ycc[..., 1:], camera.chroma_left)
     return np.dstack([luma, chroma]) @ _TO_RGB.T
+
+
+def _reduce_octaves(plane: np.ndarray, left: tuple[float, ...]) -> np.ndarray:
+    """The sum of a plane's octaves, differences of Gaussians, each with its share."""
+    if not left:
+        return plane
+    reduced: np.ndarray = np.float32(left[0]) * plane
+    for (finer, coarser), deviation in zip(pairwise(left), _OCTAVES, strict=True):
+        reduced = reduced + np.float32(coarser - finer) * _blur(plane, deviation)
+    return reduced
 
 
 def _share_left(photo: np.ndarray, least: float) -> np.ndarray:
