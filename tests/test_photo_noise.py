@@ -199,6 +199,20 @@ def test_varied_photos_have_the_size_that_is_asked_for(channels: int) -> None:
     assert np.array_equal(draw_photo(crop, 48, 40, 0.0, 0.0, rng), crop[:48, :40])
 
 
+def test_the_grain_of_photos_does_not_become_detail() -> None:
+    rng = np.random.default_rng(0)
+    grain = 0.02 * rng.standard_normal((96 + MARGIN, 96 + MARGIN, 1), np.float32)
+    crop = np.repeat(0.5 + grain, 3, 2)
+    left = [draw_photo(crop, 64, 64, 1.0, 0, rng, spotless=True).std() for _ in range(40)]
+    assert np.median(left) < 0.6 * 0.02
+    assert max(left) < 0.02
+    # Enlarged as it is, it would be as strong, and as coarse as that of cameras.
+    photos = [draw_photo(crop, 64, 64, 1.0, 0, rng) for _ in range(60)]
+    coarse = [p for p in photos if np.abs(np.diff(p, axis=1)).mean() < 0.7 * p.std()]
+    assert len(coarse) > 5
+    assert max(float(p.std()) for p in coarse) < 0.02
+
+
 def test_drawn_pictures_are_repeatable_and_differ() -> None:
     pictures = [draw_picture(40, 56, np.random.default_rng(seed)) for seed in (1, 1, 2)]
     assert pictures[0].shape == (40, 56, 3)

@@ -134,7 +134,7 @@ class Noise(Checked):
             return added.degraded[0], added.clean[0], added.guidance[0]
         scale = log_uniform(*_RESIZED, numbers) if numbers.random() < 1 / 3 else 1.0
         taken = round(height * scale), round(width * scale)
-        photo = draw_photo(pixels, *taken, self.varied, self.drawn, numbers)
+        photo = draw_photo(pixels, *taken, self.varied, self.drawn, numbers, spotless=True)
         noisy, clean, level = _of_camera(photo, (height, width), self.gray, numbers)
         planes = (torch.from_numpy(v).permute(2, 0, 1) for v in (noisy, clean, level))
         return next(planes), next(planes), next(planes)

@@ -11,6 +11,9 @@ from .draws import log_uniform
 # Crops are larger than samples by so many pixels, so that photos can be reduced.
 MARGIN = 64
 
+# Photos have grain of their own, and traces of JPEG. Reduced by so much they have next to none.
+_SPOTLESS = 2.0
+
 # The largest enlargement: phones and lenses give pictures that are soft at their own pixels.
 _ENLARGED = 3.0
 
@@ -22,40 +25,60 @@ def draw_photo(
     varied: float,
     drawn: float,
     rng: np.random.Generator,
+    spotless: bool = False,
 ) -> np.ndarray:
     """A picture of a size from a crop of a photo, or drawn.
 
     crop: float32, shape (H, W, C) in [0, 1]; so is the result, of the size that is asked for.
     varied: 0 leaves the photo as it is, 1 varies its scale, colours and light in most cases.
     drawn: share of drawn pictures.
+    spotless: reduce the photo in most cases, so that no grain of its own is taken for detail, as
+        far as `varied` allows.
     """
     channels = crop.shape[2]
     if rng.random() < drawn:
         picture = draw_picture(height, width, rng).astype(np.float32) / 255
         return picture if channels == 3 else cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY)[..., None]
-    photo = _scaled(crop, height, width, varied, rng)
+    photo = _scaled(crop, height, width, varied, spotless, rng)
     if channels == 3:
         photo = _recolored(photo, varied, rng)
     return _relit(photo, varied, rng)
 
 
 def _scaled(
-    crop: np.ndarray, height: int, width: int, varied: float, rng: np.random.Generator
+    crop: np.ndarray,
+    height: int,
+    width: int,
+    varied: float,
+    spotless: bool,
+    rng: np.random.Generator,
 ) -> np.ndarray:
-    """A part of the crop, reduced or enlarged to the size."""
+    """A part of the crop, reduced or enlarged to the size.
+
+    What is enlarged was reduced before: enlarged grain would look like that of cameras.
+    """
     largest = min(crop.shape[0] / height, crop.shape[1] / width)
-    chance, scale = rng.random(), 1.0
-    if chance < 0.25 * varied:
-        scale = log_uniform(1.0, max(largest, 1.001), rng)
+    chance, reduced, enlarged = rng.random(), 1.0, 1.0
+    if chance < 0.35 * varied:
+        enlarged = log_uniform(1.0, _ENLARGED, rng)
+        reduced = _SPOTLESS
+    elif spotless and chance < varied:
+        reduced = _SPOTLESS
     elif chance < 0.6 * varied:
-        scale = 1 / log_uniform(1.0, _ENLARGED, rng)
-    scale = min(scale, largest)
-    part = crop[: max(round(height * scale), 8), : max(round(width * scale), 8)]
-    if part.shape[:2] == (height, width):
-        return part
-    how = cv2.INTER_AREA if scale > 1 else cv2.INTER_CUBIC
-    photo = cv2.resize(part, (width, height), interpolation=how).clip(0, 1)
-    return photo[..., None] if photo.ndim == 2 else photo
+        reduced = log_uniform(1.0, max(largest, 1.001), rng)
+    reduced = min(reduced, largest * enlarged)
+    small = max(round(height / enlarged), 4), max(round(width / enlarged), 4)
+    taken = [max(round(side * reduced), 4) for side in small]
+    photo = crop[: taken[0], : taken[1]]
+    photo = _resized(photo, small, cv2.INTER_AREA)
+    return _resized(photo, (height, width), cv2.INTER_CUBIC).clip(0, 1)
+
+
+def _resized(photo: np.ndarray, size: tuple[int, int], how: int) -> np.ndarray:
+    if photo.shape[:2] == size:
+        return photo
+    resized = cv2.resize(photo, size[::-1], interpolation=how)
+    return resized[..., None] if resized.ndim == 2 else resized
 
 
 def _recolored(photo: np.ndarray, varied: float, rng: np.random.Generator) -> np.ndarray:
