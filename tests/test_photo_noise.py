@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from hyperguide.training.data import camera_noise
+from hyperguide.training.data import noise as noise_module
 from hyperguide.training.data.camera_noise import (
     Camera,
     Demosaicking,
@@ -168,6 +169,19 @@ def test_samples_of_cameras_are_files_and_say_how_far_they_are_from_the_photo() 
     )
     again = noise.degrade(crops, None, generator())
     assert torch.equal(again.degraded, noisy)
+
+
+def test_files_have_their_grid_of_blocks_anywhere() -> None:
+    # A ramp that JPEG turns into steps of eight pixels shows where the grid lies.
+    ramp = torch.linspace(0.3, 0.7, 96).expand(3, 32, 96)
+    starts = set()
+    for seed in range(30):
+        stored = noise_module._through_jpeg_somewhere(ramp, np.random.default_rng(seed))
+        assert stored.shape == ramp.shape
+        assert float((stored - ramp).abs().max()) < 0.06
+        steps = (stored[0, 16, 1:] - stored[0, 16, :-1]).abs().numpy()
+        starts.add(int(np.argmax([steps[start::8].sum() for start in range(8)])))
+    assert len(starts) > 4
 
 
 @pytest.mark.parametrize("channels", [1, 3])

@@ -8,6 +8,7 @@ from typing import Annotated
 import cv2
 import numpy as np
 import torch
+import torch.nn.functional as F
 from torch import Generator, Tensor
 
 from ..fields import Checked, Range, Share, check_ascending
@@ -187,13 +188,24 @@ def _of_camera(
         noisy, color, variance = (_resized(p, size, how) for p in (noisy, color, variance))
         color, variance = color.clip(0, 1), variance.clip(0)
     stored = torch.from_numpy(noisy.clip(0, 1).astype(np.float32)).permute(2, 0, 1)
-    if rng.random() < 0.85:
-        file = through_jpeg(stored, int(rng.integers(75, 101)), bool(rng.random() < 0.5))
-    else:
-        file = (stored * 255).round() / 255
+    chance = rng.random()
+    file = (stored * 255).round() / 255
+    for _ in range(0 if chance < 0.15 else 1 if chance < 0.6 else 2):
+        file = _through_jpeg_somewhere(file, rng)
     result = file.permute(1, 2, 0).numpy()
     level = local_deviation(result - color, variance)[..., None]
     return result, np.ascontiguousarray(color, np.float32), level
+
+
+def _through_jpeg_somewhere(image: Tensor, rng: np.random.Generator) -> Tensor:
+    """An image, shape (C, H, W), after it was part of a JPEG file: of a camera, or sent by people.
+
+    Files that were cropped and stored again have two grids of blocks.
+    """
+    quality = int(rng.integers(55 if rng.random() < 0.5 else 80, 101))
+    top, left = rng.integers(0, 16, 2).tolist()
+    larger = F.pad(image[None], (left, 0, top, 0), mode="replicate")[0]
+    return through_jpeg(larger, quality, bool(rng.random() < 0.4))[:, top:, left:]
 
 
 def _resized(picture: np.ndarray, size: tuple[int, int], how: int) -> np.ndarray:
