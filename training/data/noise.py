@@ -15,7 +15,7 @@ from ..fields import Checked, Range, Share, check_ascending
 from .camera_noise import add_camera_noise, draw_camera, local_deviation
 from .draws import happens, log_uniform, numpy_generator, smooth_field, uniform
 from .grain import draw_grain
-from .photo_variety import MARGIN, draw_photo
+from .photo_variety import MARGIN, draw_photo, resized
 from .sample import Sample
 
 # Pictures that a camera's noise is drawn on are this much larger or smaller than the samples.
@@ -185,7 +185,7 @@ def _of_camera(
     if photo.shape[:2] != size:
         way = (cv2.INTER_AREA, cv2.INTER_CUBIC, cv2.INTER_LANCZOS4, cv2.INTER_LINEAR)
         how = way[int(rng.integers(4))]
-        noisy, color, variance = (_resized(p, size, how) for p in (noisy, color, variance))
+        noisy, color, variance = (resized(p, size, how) for p in (noisy, color, variance))
         color, variance = color.clip(0, 1), variance.clip(0)
     stored = torch.from_numpy(noisy.clip(0, 1).astype(np.float32)).permute(2, 0, 1)
     chance = rng.random()
@@ -206,11 +206,6 @@ def _through_jpeg_somewhere(image: Tensor, rng: np.random.Generator) -> Tensor:
     top, left = rng.integers(0, 16, 2).tolist()
     larger = F.pad(image[None], (left, 0, top, 0), mode="replicate")[0]
     return through_jpeg(larger, quality, bool(rng.random() < 0.4))[:, top:, left:]
-
-
-def _resized(picture: np.ndarray, size: tuple[int, int], how: int) -> np.ndarray:
-    resized = cv2.resize(picture, size[::-1], interpolation=how)
-    return resized[..., None] if resized.ndim == 2 else resized
 
 
 def through_jpeg(image: Tensor, quality: int, whole_colors: bool = False) -> Tensor:

@@ -70,15 +70,16 @@ def _scaled(
     small = max(round(height / enlarged), 4), max(round(width / enlarged), 4)
     taken = [max(round(side * reduced), 4) for side in small]
     photo = crop[: taken[0], : taken[1]]
-    photo = _resized(photo, small, cv2.INTER_AREA)
-    return _resized(photo, (height, width), cv2.INTER_CUBIC).clip(0, 1)
+    photo = resized(photo, small, cv2.INTER_AREA)
+    return resized(photo, (height, width), cv2.INTER_CUBIC).clip(0, 1)
 
 
-def _resized(photo: np.ndarray, size: tuple[int, int], how: int) -> np.ndarray:
+def resized(photo: np.ndarray, size: tuple[int, int], how: int) -> np.ndarray:
+    """A photo, shape (H, W, C), at a size by a way of OpenCV's; itself if it has that size."""
     if photo.shape[:2] == size:
         return photo
-    resized = cv2.resize(photo, size[::-1], interpolation=how)
-    return resized[..., None] if resized.ndim == 2 else resized
+    result = cv2.resize(photo, size[::-1], interpolation=how)
+    return result[..., None] if result.ndim == 2 else result
 
 
 def _recolored(photo: np.ndarray, varied: float, rng: np.random.Generator) -> np.ndarray:
