@@ -20,6 +20,7 @@ from .probe import receptive_field
 
 # What a model file keeps of a run's record.
 _KEPT = ("preset", "settings", "origin", "step", "seconds", "data")
+_YOUNGER = ("seen",)  # runs of older versions lack it
 
 
 def describe(trained: TrainedModel) -> ModelInfo:
@@ -93,4 +94,4 @@ class _Function(nn.Module):
 
 
 def _training_record(record: dict[str, Any]) -> dict[str, Any]:
-    return {name: record[name] for name in _KEPT}
+    return {name: record[name] for name in (*_KEPT, *_YOUNGER) if name in record}

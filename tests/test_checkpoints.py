@@ -391,11 +391,12 @@ def test_pictures_that_cannot_be_read_are_named_once_and_counted_over_a_resume(
 
     run = make_run(folder, tmp_path / "run", steps=60)
     with pytest.raises(HyperguideError, match="2 files of 30 pictures"):
-        run.train(note)  # two are more than 5 %
+        run.train(note)  # two are more than 5 %, which is found at the first checkpoint
+    noted.clear()
     shutil.copy(photos / "0.png", folder / "29.png")
     run = make_run(folder, tmp_path / "again", steps=60)
     run.train(note)
-    assert len([sentence for sentence in noted if "03.png" in sentence]) == 2  # once a run
+    assert len([sentence for sentence in noted if "03.png" in sentence]) == 1
     assert read_log(tmp_path / "again")[-1]["skipped"] == 1
     resumed = make_run(folder, tmp_path / "again", steps=60)
     resumed.resume()

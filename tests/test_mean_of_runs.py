@@ -36,6 +36,7 @@ def test_the_mean_is_one_and_is_validated_anew(
     assert validation["output_psnr"] != last["validation"]["output_psnr"]
     assert mean.record["validation"]["output_psnr"] == validation["output_psnr"]
     assert mean.record["origin"] == "mean of 2, 4"
+    assert mean.record["seen"] == last["seen"]
     alone = write_mean(runs[1:], [photos], tmp_path / "alone")
     assert alone["output_psnr"] == pytest.approx(last["validation"]["output_psnr"])
 

@@ -29,7 +29,7 @@ from .model_weights import find_model_file
 from .precision import fastest_precision
 from .preset import Preset, load_preset
 from .run_folder import refuse_among_photos, refuse_run_folder
-from .starting_weights import describe_origin, start_from
+from .starting_weights import describe_origin, seen_by, start_from
 from .trainer import Progress, Run, Settings
 
 
@@ -224,14 +224,18 @@ def _open_run(given: _Options, world: World) -> Run:
     )
     if not given.resume:
         refuse_among_photos(given.out, given.data)
-    start, origin = None, ""
+    start, origin, seen_before = None, "", None
     if given.init_from is not None:
         path = find_model_file(given.init_from) or given.init_from
         # A resume has weights of its own; given ones are only compared with those of the start.
         start = None if given.resume else partial(start_from, path=path)
-        origin = describe_origin(path)
+        origin, seen_before = describe_origin(path), seen_by(path)
     return Run(
-        preset, data, given.out, settings, world, given.workers, start, origin, given.vgg_weights
+        *(preset, data, given.out, settings, world, given.workers),
+        initialise=start,
+        origin=origin,
+        seen_before=seen_before,
+        vgg_weights=given.vgg_weights,
     )
 
 

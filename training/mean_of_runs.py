@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
+from functools import reduce
 from pathlib import Path
 
 import torch
@@ -24,6 +25,7 @@ from .checkpoint import BEST, load_run, load_weights, save_tensors
 from .data.batches import open_data
 from .run_folder import refuse_strangers
 from .run_record import check_state_record
+from .seen_photos import SeenPhotos
 from .validation import HeldOut
 
 
@@ -65,7 +67,9 @@ def write_mean(
     refuse_existing(path, force)
     refuse_strangers(out)
     trained = load_run(runs[-1])
-    states = [load_run(run).model.state_dict() for run in runs]
+    parts = [load_run(run) for run in runs]
+    states = [part.model.state_dict() for part in parts]
+    seen = [SeenPhotos.from_record(part.record.get("seen")) for part in parts]
     for run, state in zip(runs, states, strict=True):
         load_weights(trained.model, state, run)  # of one architecture?
     mean = {name: torch.stack([state[name] for state in states]).mean(0) for name in states[0]}
@@ -80,6 +84,7 @@ def write_mean(
     validation = held_out.validate(trained.model)
     record = trained.record | {
         "origin": f"mean of {', '.join(run.name for run in runs)}",
+        "seen": reduce(SeenPhotos.with_those_of, seen).to_record(),
         "validation": trained.record["validation"] | validation,
     }
     make_folder(out)

@@ -24,6 +24,7 @@ from .checkpoint import (
 )
 from .preset import preset_from_dict
 from .run_record import check_state_record
+from .seen_photos import SeenPhotos
 
 if TYPE_CHECKING:
     from .trainer import Run
@@ -62,6 +63,7 @@ def _record(run: Run) -> dict[str, Any]:
         "preset": asdict(run.preset),
         "settings": asdict(run.settings),
         "origin": run.origin,
+        "seen": run.seen.to_record(),
         "step": run.step,
         "total": run.total,
         **{name: getattr(run, name) for name in _PLAIN},
@@ -114,6 +116,7 @@ def resume(run: Run) -> None:
     run.average.values = _part(tensors, "average.", run.world.device)
     run.average.updates = run.step = run.saved_step = record["step"]
     run.origin = record["origin"]
+    run.seen = SeenPhotos.from_record(record.get("seen"))
     for name in _PLAIN:
         setattr(run, name, record[name])
     run.data.photos.skip_all(record["skipped"])

@@ -19,6 +19,10 @@ from .networks.unfolded import UnfoldedDeconvolution
 from .official import append_zero_channels, initialise
 from .preset import Preset, UnfoldedSettings, preset_from_dict
 from .run_record import check_weights_record
+from .seen_photos import UNKNOWN, SeenPhotos
+
+# How files of our own are read; others hold weights of the authors.
+_OURS = {".onnx": load_model_weights, ".safetensors": load_tensors}
 
 
 def start_from(model: GuidedModel, path: Path) -> None:
@@ -32,11 +36,10 @@ def start_from(model: GuidedModel, path: Path) -> None:
     Raises HyperguideError if the file cannot be read or is of another architecture.
     """
     file = weights_path(path) if is_folder(path) else path
-    if file.suffix not in (".onnx", ".safetensors"):
+    if file.suffix not in _OURS:
         initialise(model.reconstruction, path)
         return
-    load = load_model_weights if file.suffix == ".onnx" else load_tensors
-    tensors, record = load(file)
+    tensors, record = _OURS[file.suffix](file)
     check_weights_record(record, file)
     preset = preset_from_dict(record["preset"], str(file))
     own = model.state_dict()
@@ -104,3 +107,14 @@ def describe_origin(path: Path) -> str:
     file = weights_path(path)
     digest = hashlib.sha256(read_content(file, "file of --init-from", MOST_BYTES)).hexdigest()
     return f"{path.name}, sha256 {digest[:16]}"
+
+
+def seen_by(path: Path) -> SeenPhotos:
+    """The photos that the weights of `start_from` were trained on, if their file says so.
+
+    Raises as `start_from` does where it is no file of weights.
+    """
+    file = weights_path(path) if is_folder(path) else path
+    if file.suffix not in _OURS:
+        return UNKNOWN
+    return SeenPhotos.from_record(_OURS[file.suffix](file)[1].get("seen"))

@@ -7,6 +7,7 @@ import math
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, suppress
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from time import perf_counter
 
@@ -29,6 +30,7 @@ from .optimizers import build_optimizer, lr_factor, set_lr_factor, step_size
 from .precision import Precision, autocast
 from .preset import Preset, Stage
 from .run_state import resume, save
+from .seen_photos import SeenPhotos
 from .validation import HeldOut, to_device
 
 # At least so many steps lie between two validations.
@@ -75,7 +77,8 @@ class Run:
     Algorithm 1 with theta-only warm-up: the guidance pays where the hyper-network is good, so it
     is fitted first. Each batch of D_h and D_tr is a function of the seed and its number alone.
 
-    initialise: called with the fresh pair, to start from given weights; `origin` says which.
+    initialise: called with the fresh pair, to start from given weights; `origin` says which, and
+        `seen_before` what they were trained on.
     """
 
     def __init__(
@@ -88,12 +91,13 @@ class Run:
         workers: int = 0,
         initialise: Callable[[GuidedModel], object] | None = None,
         origin: str = "",
+        seen_before: SeenPhotos | None = None,
         vgg_weights: Path | None = None,
     ) -> None:
         torch.manual_seed(settings.seed)
         self.preset, self.data, self.folder, self.settings = preset, data, folder, settings
         self.world = world or World(0, 1, torch.device("cpu"))
-        self.workers, self.origin = workers, origin
+        self.workers, self.origin, self._seen_before = workers, origin, seen_before
         self.model = build_model(preset, settings.strategy != "unguided", settings.level)
         self._check_crops()
         if initialise is not None:
@@ -134,6 +138,12 @@ class Run:
         self.validation: dict[str, float] = {}  # of the last validation
         self.held_out = HeldOut(data, preset, self.model.size_multiple, self.world.device)
         self.stop = False  # set it to end the run, saved, behind the present step
+
+    @cached_property
+    def seen(self) -> SeenPhotos:
+        """The photos that the weights have been trained on, those of the start included."""
+        own = self.data.seen
+        return own if self._seen_before is None else own.with_those_of(self._seen_before)
 
     def train(
         self,

@@ -8,8 +8,8 @@ from typing import Any
 import click
 
 from hyperguide.bundled import model_path
-from hyperguide.errors import printable
 from hyperguide.model_file import DIALS, read_model_file
+from hyperguide.printable import printable, shortened
 
 
 @click.command(
@@ -62,4 +62,7 @@ def _rows(name: str, value: Any) -> list[tuple[str, str]]:
         return [row for key, item in value.items() for row in _rows(f"{name}.{key}", item)]
     if isinstance(value, float):
         return [(name, f"{value:.4g}")]
-    return [(name, json.dumps(value) if isinstance(value, list) else str(value))]
+    if isinstance(value, list):
+        return [(name, json.dumps(value))]
+    text = str(value)
+    return [(name, text if " " in text else shortened(text))]  # sentences, or bytes as text

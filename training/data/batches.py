@@ -27,6 +27,7 @@ from hyperguide.tasks import Guidance, find_task
 
 from ..losses import luma
 from ..preset import Preset, Stage, build
+from ..seen_photos import SeenPhotos, spread
 from .contents import digest_files
 from .crops import draw_window, to_tensor
 from .decoding import Decoder, MisfitError, Planes, read_streaks
@@ -133,6 +134,16 @@ class Data:
         known = len(self.photos.skipped)
         self.photos.skip_all(batch.skipped)
         return replace(batch, skipped=tuple(self.photos.skipped[known:]))
+
+    @cached_property
+    def seen(self) -> SeenPhotos:
+        """What its photos can be told by; the held-out ones, which choose the weights, count too.
+
+        Reads them all, or as many as are kept.
+        """
+        scenes = [*self.train, *self.held_out]
+        planes = map(self.photos.read, spread(scenes))
+        return SeenPhotos.of((found.clean for found in planes if found is not None), len(scenes))
 
     def decode_all(self) -> None:
         """Decode every picture if memory allows, so that forked processes share them."""

@@ -16,6 +16,7 @@ from hyperguide.pictures import check_suffix, write_picture
 from hyperguide.tasks import TASKS
 
 from .catalog import open_suite
+from .contamination import contamination, refuse_contaminated
 from .measure import Example, Measurement, measure
 from .protocols import PROTOCOLS
 from .record import open_record, record, suite_title
@@ -111,6 +112,12 @@ Examples:
     is_flag=True,
     help="Write the result into the model file, where 'hyperguide info' shows it.",
 )
+@click.option(
+    "--accept-contamination",
+    "accepted",
+    is_flag=True,
+    help="Record a result though the target was trained on pictures of the suite.",
+)
 @click.option("--threads", type=click.IntRange(1), help="Processor threads; all cores by default.")
 @click.option("--force", is_flag=True, help="Replace existing files.")
 def evaluate(
@@ -128,6 +135,7 @@ def evaluate(
     json_file: Path | None,
     sheet_file: Path | None,
     into_file: bool,
+    accepted: bool,
     threads: int | None,
     force: bool,
 ) -> None:
@@ -178,10 +186,12 @@ def evaluate(
         write_atomically(json_file, lambda temporary: temporary.write_text(text))
     if sheet_file is not None:
         write_picture(sheet_file, draw_sheet(examples, suite.guidance))
-    if into_file:
-        title = suite_title(suite_name, color, boundary)
-        record(open_record(target), title, summary(name, measurements))
     click.echo(table(suite, opened, name, measurements))
+    if into_file:
+        found = contamination(measurements, opened)
+        refuse_contaminated(found, accepted)
+        title = suite_title(suite_name, color, boundary)
+        record(open_record(target), title, summary(name, measurements, found))
 
 
 def _refuse_outputs(

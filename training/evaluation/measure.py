@@ -43,6 +43,7 @@ class Measurement:
     map_rmse: in the unit of the suite's guidance; None without a true or a comparable map.
     quadrants: upper left, upper right, lower left, lower right; empty unless levels differ.
     seed: of the noise.
+    seen: whether the target was trained on the picture; None if its file says nothing of that.
     """
 
     name: str
@@ -53,6 +54,7 @@ class Measurement:
     quadrants: tuple[QuadrantError, ...]
     seconds: float
     seed: int | None
+    seen: bool | None = None
 
 
 @dataclass(frozen=True)
@@ -104,8 +106,15 @@ def measure(
             quadrants=parts,
             seconds=seconds,
             seed=case.seed,
+            seen=_was_seen(case, target),
         )
         yield Example(case, restored, predicted if comparable else None, measurement)
+
+
+def _was_seen(case: Case, target: Target) -> bool | None:
+    if not target.seen.hashes:
+        return False if target.seen.complete else None
+    return target.seen.holds(case.clean if case.photo is None else case.photo)
 
 
 def _quadrant_errors(predicted: np.ndarray, true: np.ndarray) -> tuple[QuadrantError, ...]:

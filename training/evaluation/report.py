@@ -14,6 +14,7 @@ import numpy as np
 
 import hyperguide
 
+from .contamination import Contamination, contamination
 from .measure import QUADRANT_MARGIN, Measurement
 from .noise import QUADRANTS
 from .protocols import PROTOCOLS
@@ -68,6 +69,7 @@ def table(suite: Suite, target: Target, protocol: str, measurements: Sequence[Me
         f"suite     {suite.about}",
         f"protocol  {protocol}: {PROTOCOLS[protocol].about}",
     ]
+    lines.append(f"seen      {contamination(measurements, target)}")
     summary = rows(measurements)
     if suite.guidance is not None and any(row.map_rmse is not None for row in summary):
         lines.append(f"map       {suite.guidance.name} [{suite.guidance.unit}]")
@@ -134,6 +136,7 @@ def to_json(
         "suite": {"about": suite.about, **suite.settings},
         "protocol": {"name": protocol, "about": PROTOCOLS[protocol].about},
         "settings": settings,
+        "contamination": asdict(contamination(measurements, target)),
         "versions": _versions(),
         "levels": [asdict(row) for row in rows(measurements)],
         "pictures": [asdict(m) for m in measurements],
@@ -141,8 +144,13 @@ def to_json(
     return json.dumps(_finite(values), indent=2, allow_nan=False) + "\n"
 
 
-def summary(protocol: str, measurements: Sequence[Measurement]) -> dict[str, Any]:
-    """What a model file keeps of an evaluation: the means of each level, rounded."""
+def summary(
+    protocol: str, measurements: Sequence[Measurement], found: Contamination
+) -> dict[str, Any]:
+    """What a model file keeps of an evaluation: the means of each level, rounded.
+
+    Also how many of the pictures the model was trained on, if that is known.
+    """
     kept = ("pictures", "input_psnr", "output_psnr", "output_ssim", "map_rmse")
     levels = {
         row.level or "all": {
@@ -152,7 +160,8 @@ def summary(protocol: str, measurements: Sequence[Measurement]) -> dict[str, Any
         }
         for row in rows(measurements)
     }
-    return {"protocol": protocol, **levels}
+    seen = {} if found.seen is None else {"seen_in_training": found.seen}
+    return {"protocol": protocol, **seen, **levels}
 
 
 def _versions() -> dict[str, str]:

@@ -20,6 +20,7 @@ from hyperguide.tasks import TASKS
 
 from ..checkpoint import load_run, weights_path
 from ..official import load_official
+from ..seen_photos import NOTHING, UNKNOWN, SeenPhotos
 from .wiener import wiener
 
 Restored = tuple[np.ndarray, np.ndarray | None]
@@ -55,6 +56,7 @@ class Target:
     sha256: of the file with its weights; None for references.
     about: in words.
     informed: whether it must be told the true map, as the Wiener filter must.
+    seen: the photos that it was trained on.
     """
 
     restorer: Restorer
@@ -64,6 +66,7 @@ class Target:
     sha256: str | None
     about: str
     informed: bool = False
+    seen: SeenPhotos = UNKNOWN
 
 
 def open_target(name: str, tier: str = "fast", threads: int = 0) -> Target:
@@ -114,7 +117,8 @@ def _run(path: Path) -> Target:
 
     about = f"{preset.tier}, {'guided' if guided else 'unguided'}"
     digest = _sha256(weights_path(path))
-    return Target(restore, str(path), "run", preset.task, digest, about)
+    seen = SeenPhotos.from_record(trained.record.get("seen"))
+    return Target(restore, str(path), "run", preset.task, digest, about, seen=seen)
 
 
 def _model_file(name: str, tier: str, threads: int) -> Target:
@@ -132,7 +136,8 @@ def _model_file(name: str, tier: str, threads: int) -> Target:
         return result.image, result.guidance
 
     about = f"{info.tier}, {info.precision}, {enhancer.engine}"
-    return Target(restore, name, "model file", info.task, _sha256(path), about)
+    seen = SeenPhotos.from_record(info.training.get("seen"))
+    return Target(restore, name, "model file", info.task, _sha256(path), about, seen=seen)
 
 
 def _official(path: Path) -> Target:
@@ -173,10 +178,13 @@ def _wiener(
 
 
 _REFERENCES = {
-    "input": Target(_keep, "input", "reference", None, None, "the degraded picture itself"),
+    "input": Target(
+        _keep, "input", "reference", None, None, "the degraded picture itself", seen=NOTHING
+    ),
     "wiener": Target(
         _wiener, "wiener", "reference", None, None,
         "regularised Wiener filter, told the noise level", informed=True,
+        seen=NOTHING,
     ),
 }  # fmt: skip
 

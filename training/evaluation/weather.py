@@ -139,7 +139,8 @@ def _hazy(photo: Path, depth_path: Path, level: int) -> Case:
             f"The depth picture {depth_path} is black or not of the size of {photo}: replace it."
         )
     relative = depth / depth.max()
+    whole = clean
     clean, relative = clean[:, ::-1][_NYU_FRAME], relative[:, ::-1][_NYU_FRAME]
     transmission = np.exp(-(0.5 + 0.1 * level) * relative)[..., None]
     hazy = clean * transmission + 1 - transmission
-    return Case(f"{photo.stem}_{level}", as_stored(hazy), clean, relative)
+    return Case(f"{photo.stem}_{level}", as_stored(hazy), clean, relative, photo=whole)
