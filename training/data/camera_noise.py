@@ -98,7 +98,7 @@ class Camera:
     pattern: which of the four Bayer patterns.
     luma_left, chroma_left: shares of the noise that the reduction leaves, octave by octave from
         the finest to the coarsest, five of them; empty where nothing is reduced.
-    smooth_left: share of the luma noise that it leaves where the photo is flat.
+    smooth_left: share of the noise that it leaves where the photo is flat.
     softness: of resampling in the camera, the standard deviation of a blur in pixels.
     sharpening: amount of an unsharp mask.
     """
@@ -139,7 +139,7 @@ def draw_camera(rng: np.random.Generator) -> Camera:
         pattern=int(rng.integers(4)),
         luma_left=_draw_shares(0.15, rng) if chance[0] < 0.75 else (),
         chroma_left=_draw_shares(0.02, rng, most=0.6) if chance[1] < 0.85 else (),
-        smooth_left=float(rng.uniform(0.3, 1)) if chance[2] < 0.4 else 1.0,
+        smooth_left=float(rng.uniform(0.25, 1)) if chance[2] < 0.6 else 1.0,
         softness=float(rng.uniform(0.3, 0.9)) if chance[3] < 0.6 else 0.0,
         sharpening=float(rng.uniform(0, 1.5)) if chance[4] < 0.4 else 0.0,
     )
@@ -272,10 +272,11 @@ def _reduce(noise: np.ndarray, photo: np.ndarray, camera: Camera) -> np.ndarray:
     """What a camera's noise reduction leaves of a noise, shape (H, W, 3)."""
     ycc = noise @ _TO_YCC.T
     luma = _reduce_octaves(ycc[..., 0], camera.luma_left)
-    if camera.smooth_left < 1:
-        luma = luma * _share_left(photo, camera.smooth_left)
     chroma = _reduce_octaves(ycc[..., 1:], camera.chroma_left)
-    return np.dstack([luma, chroma]) @ _TO_RGB.T
+    reduced = np.dstack([luma, chroma]) @ _TO_RGB.T
+    if camera.smooth_left < 1:
+        reduced = reduced * _share_left(photo, camera.smooth_left)[..., None]
+    return reduced
 
 
 def _reduce_octaves(plane: np.ndarray, left: tuple[float, ...]) -> np.ndarray:
