@@ -91,7 +91,10 @@ def _ours(task: str, precision: str, engine: str) -> Target:
     enhancer = hyperguide.load(path, device=device)
 
     def restore(
-        degraded: np.ndarray, kernel: np.ndarray | None = None, guidance: np.ndarray | None = None
+        degraded: np.ndarray,
+        kernel: np.ndarray | None = None,
+        guidance: np.ndarray | None = None,
+        scale: float = 1.0,
     ) -> Restored:
         more: dict[str, Any] = {} if kernel is None else {"kernel": kernel}
         result = enhancer(degraded, **more)
@@ -130,7 +133,10 @@ def _in_torch(task: str, compiled: bool) -> Target:
     run = torch.compile(restored, dynamic=False) if compiled else restored
 
     def restore(
-        degraded: np.ndarray, kernel: np.ndarray | None = None, guidance: np.ndarray | None = None
+        degraded: np.ndarray,
+        kernel: np.ndarray | None = None,
+        guidance: np.ndarray | None = None,
+        scale: float = 1.0,
     ) -> Restored:
         image = torch.from_numpy(_planes(degraded, multiple))
         blur = None if kernel is None else torch.from_numpy(kernel.astype(np.float32))[None, None]
@@ -179,7 +185,10 @@ def _in_ncnn(task: str) -> Target:
         return net
 
     def restore(
-        degraded: np.ndarray, kernel: np.ndarray | None = None, guidance: np.ndarray | None = None
+        degraded: np.ndarray,
+        kernel: np.ndarray | None = None,
+        guidance: np.ndarray | None = None,
+        scale: float = 1.0,
     ) -> Restored:
         planes = _planes(degraded, file.info.size_multiple)
         found = {}
@@ -211,7 +220,10 @@ def _filter(
     """A filter of (picture, noise level), float32; noise may leave [0, 1]."""
 
     def restore(
-        degraded: np.ndarray, kernel: np.ndarray | None = None, guidance: np.ndarray | None = None
+        degraded: np.ndarray,
+        kernel: np.ndarray | None = None,
+        guidance: np.ndarray | None = None,
+        scale: float = 1.0,
     ) -> Restored:
         level = 0.0 if guidance is None else float(np.mean(guidance))
         return function(degraded, level), None

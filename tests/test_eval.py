@@ -348,6 +348,7 @@ def test_the_inner_error_of_a_quadrant_leaves_out_what_is_near_another() -> None
         degraded: np.ndarray,
         kernel: np.ndarray | None = None,
         guidance: np.ndarray | None = None,
+        scale: float = 1.0,
     ) -> tuple[np.ndarray, np.ndarray]:
         return degraded, predicted
 
@@ -396,7 +397,7 @@ def test_the_table_shows_suite_protocol_and_a_row_for_each_level(data: Path) -> 
     out = _eval("input", "--suite", "set12", "--data", data, "--noise", "15,50", "--limit", 1)
     assert "Set12" in out
     assert "rgb: float output clipped to [0, 1]" in out
-    rows = [line.split() for line in out.splitlines() if "/255" in line]
+    rows = [line.split() for line in out.splitlines() if "/255  " in line]
     assert [row[:2] for row in rows] == [["15/255", "1"], ["50/255", "1"]]
     assert 23 < float(rows[0][2]) < 26  # 24.6 dB, less what clipping takes away
     assert rows[0][2:4] == rows[0][4:6]

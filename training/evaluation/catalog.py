@@ -9,7 +9,8 @@ from pathlib import Path
 
 from hyperguide.errors import HyperguideError
 
-from .clean import clean
+from .camera import polyu
+from .harmless import harmless
 from .levin import levin
 from .noise import bsd68, set12
 from .pairs import pairs
@@ -31,13 +32,18 @@ _SUITES = {
     "levin": _Entry(levin, frozenset({"noise", "quadrants", "boundary"})),
     "rain100l": _Entry(rain100l, frozenset()),
     "sots": _Entry(sots, frozenset()),
+    "polyu": _Entry(polyu, frozenset()),
 }
 # Suites of a folder that the user names behind the colon.
-_OF_FOLDERS: dict[str, Callable[[Path, Options], Suite]] = {"pairs": pairs, "clean": clean}
+_OF_FOLDERS: dict[str, Callable[[Path, Options], Suite]] = {
+    "pairs": pairs,
+    "harmless": harmless,
+    "clean": harmless,  # its former name
+}
 
 
 def open_suite(name: str, options: Options) -> Suite:
-    """Open a suite by its name, or `pairs:DIR` or `clean:DIR`.
+    """Open a suite by its name, or `pairs:DIR` or `harmless:DIR`.
 
     Raises HyperguideError if there is none, its data is not there, or it does not know one of the
     options.

@@ -18,6 +18,7 @@ from hyperguide.tasks import TASKS
 from .catalog import open_suite
 from .contamination import contamination, refuse_contaminated
 from .measure import Example, Measurement, measure
+from .photo_sheet import draw_photos, find_photos, look_at, photo_lines
 from .protocols import PROTOCOLS
 from .record import open_record, record, suite_title
 from .report import summary, table, to_json
@@ -58,7 +59,9 @@ Examples:
   hyperguide eval denoise --suite levin --quadrants 1,2,3,4 --sheet quadrants.png
   hyperguide eval prenet.pth --suite rain100l
   hyperguide eval model.onnx --suite pairs:photos/
-  hyperguide eval model.onnx --suite clean:photos/
+  hyperguide eval model.onnx --suite polyu --data tests/
+  hyperguide eval model.onnx --suite harmless:photos/
+  hyperguide eval model.onnx --suite sheet:photos/ --scale 0.5,1,2 --sheet photos.png
   hyperguide eval model.onnx --suite bsd68 --record
 """,
 )
@@ -68,8 +71,9 @@ Examples:
     "suite_name",
     required=True,
     metavar="NAME",
-    help="bsd68, set12, levin, rain100l, sots; pairs:DIR with DIR/input and DIR/target; or "
-    "clean:DIR, whose pictures should come back as they are.",
+    help="bsd68, set12, polyu, levin, rain100l, sots; pairs:DIR with DIR/input and DIR/target; "
+    "harmless:DIR, whose pictures should come back as they are; or sheet:DIR, photos without any "
+    "truth, to be looked at.",
 )
 @click.option(
     "--data", type=Path, envvar="HYPERGUIDE_DATA", show_envvar=True, help="Folder of the test data."
@@ -95,6 +99,13 @@ Examples:
     type=click.FloatRange(0),
     metavar="X",
     help="Tell the target this level, in the unit of --noise, whatever the true one is.",
+)
+@click.option(
+    "--scale",
+    "scales",
+    type=_Numbers(),
+    default="1",
+    help="Scale the target's map, as the dial guidance_scale does. Several for sheet:DIR.",
 )
 @click.option(
     "--boundary",
@@ -128,6 +139,7 @@ def evaluate(
     noise: tuple[float, ...] | None,
     quadrants: tuple[float, float, float, float] | None,
     told_noise: float | None,
+    scales: tuple[float, ...],
     boundary: Boundary | None,
     color: bool,
     limit: int | None,
@@ -146,16 +158,26 @@ def evaluate(
     told the noise level.
     """
     _refuse_outputs(target, json_file, sheet_file, force)
-    if into_file and (quadrants or told_noise is not None or limit):
+    if into_file and (quadrants or told_noise is not None or limit or scales != (1,)):
         raise HyperguideError(
             "--record keeps what the model itself does on a whole suite: "
-            "leave out --quadrants, --told-noise and --limit."
+            "leave out --quadrants, --told-noise, --scale and --limit."
         )
     if into_file:
         open_record(target)  # refuses before the work, not after it
     if threads is not None:
         torch.set_num_threads(threads)
     opened = open_target(target, tier, threads or 0)
+    kind, _, folder = suite_name.partition(":")
+    if kind == "sheet" and folder:
+        if json_file or into_file or protocol or noise or quadrants or told_noise is not None:
+            raise HyperguideError(
+                "sheet:DIR has no truth to measure against: it knows --scale, --limit and --sheet."
+            )
+        click.echo(_show(opened, Path(folder), scales, limit, sheet_file))
+        return
+    if len(scales) > 1:
+        raise HyperguideError("Several --scale are for sheet:DIR: give one.")
     options = Options(
         data=data,
         noise=noise,
@@ -170,13 +192,14 @@ def evaluate(
     suite = open_suite(suite_name, options)
     told = _told_level(told_noise, suite, opened)
     name = protocol or suite.protocol
-    measurements, examples = _run(suite, opened, name, told, sheet_file is not None)
+    measurements, examples = _run(suite, opened, name, told, scales[0], sheet_file is not None)
     if json_file is not None:
         settings = {
             "suite": suite_name,
             "noise": noise,
             "quadrants": quadrants,
             "told_noise": told_noise,
+            "scale": scales[0],
             "boundary": boundary,
             "color": color,
             "limit": limit,
@@ -192,6 +215,23 @@ def evaluate(
         refuse_contaminated(found, accepted)
         title = suite_title(suite_name, color, boundary)
         record(open_record(target), title, summary(name, measurements, found))
+
+
+def _show(
+    target: Target,
+    folder: Path,
+    scales: tuple[float, ...],
+    limit: int | None,
+    sheet_file: Path | None,
+) -> str:
+    """Look at photos under a progress bar; returns the table."""
+    photos = find_photos(folder, limit)
+    with progress_bar("photo") as bar:
+        row = bar.add_task("eval", total=len(photos))
+        looked = look_at(photos, target, scales, lambda: bar.update(row, advance=1))
+    if sheet_file is not None:
+        write_picture(sheet_file, draw_photos(looked))
+    return photo_lines(looked, target, scales)
 
 
 def _refuse_outputs(
@@ -226,7 +266,7 @@ def _told_level(told_noise: float | None, suite: Suite, target: Target) -> float
 
 
 def _run(
-    suite: Suite, target: Target, protocol: str, told: float | None, keep: bool
+    suite: Suite, target: Target, protocol: str, told: float | None, scale: float, keep: bool
 ) -> tuple[list[Measurement], list[Example]]:
     """Measure all pictures under a progress bar; `keep` a few for the sheet."""
     measurements: list[Measurement] = []
@@ -234,7 +274,7 @@ def _run(
     shown = pick(len(suite.cases)) if keep else set()
     with progress_bar("picture", "psnr") as bar:
         row = bar.add_task("eval", total=len(suite.cases), psnr="")
-        for example in measure(suite, target, PROTOCOLS[protocol], told):
+        for example in measure(suite, target, PROTOCOLS[protocol], told, scale):
             if len(measurements) in shown:
                 examples.append(example)
             measurements.append(example.measurement)

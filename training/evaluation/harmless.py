@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from fnmatch import fnmatchcase
 from functools import partial
 from pathlib import Path
 
@@ -13,16 +14,25 @@ from hyperguide.paths import is_folder
 from .suites import Case, Options, Suite, list_pictures, read_float
 
 
-def clean(folder: Path, options: Options) -> Suite:
+def harmless(where: Path, options: Options) -> Suite:
     """Pictures that are degraded by nothing: the score is how little a target changes them.
 
-    Raises HyperguideError if the folder is missing or holds no pictures.
+    where: a folder, or a pattern of files in one, as `polyu/*_mean.JPG`.
+    Raises HyperguideError if the folder is missing or holds no such pictures.
     """
-    if not is_folder(folder):
-        raise HyperguideError(f"The folder {folder} of clean pictures does not exist.")
-    paths = list_pictures(folder)[: options.limit]
+    folder, pattern = (where, None) if is_folder(where) else (where.parent, where.name)
+    if pattern is not None and not (any(sign in pattern for sign in "*?[") and is_folder(folder)):
+        raise HyperguideError(f"The folder {where} of clean pictures does not exist.")
+    paths = [
+        path
+        for path in list_pictures(folder)
+        if pattern is None or (path.parent == folder and fnmatchcase(path.name, pattern))
+    ]
+    if not paths:
+        raise HyperguideError(f"No picture in {folder} is called {pattern}: give another pattern.")
+    paths = paths[: options.limit]
     return Suite(
-        about=f"clean pictures of {folder}",
+        about=f"clean pictures of {where}",
         protocol="rgb",
         guidance=None,
         # What removes blur is told that there is none.

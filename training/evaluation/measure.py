@@ -41,6 +41,8 @@ class Measurement:
 
     input, output: scores of the degraded and of the restored picture.
     map_rmse: in the unit of the suite's guidance; None without a true or a comparable map.
+    map_ratio: root mean square of the predicted map by that of the true one; None likewise, and
+        where there is nothing to remove.
     quadrants: upper left, upper right, lower left, lower right; empty unless levels differ.
     seed: of the noise.
     seen: whether the target was trained on the picture; None if its file says nothing of that.
@@ -51,6 +53,7 @@ class Measurement:
     input: Score
     output: Score
     map_rmse: float | None
+    map_ratio: float | None
     quadrants: tuple[QuadrantError, ...]
     seconds: float
     seed: int | None
@@ -71,11 +74,16 @@ class Example:
 
 
 def measure(
-    suite: Suite, target: Target, protocol: ScoringProtocol, told: float | None = None
+    suite: Suite,
+    target: Target,
+    protocol: ScoringProtocol,
+    told: float | None = None,
+    scale: float = 1.0,
 ) -> Iterator[Example]:
     """Run a suite through a target, picture by picture.
 
     told: a level, full scale = 1, that the target is told as its map instead of its own.
+    scale: of its map, as the dial `guidance_scale`.
     Raises HyperguideError for pictures that the target cannot restore.
     """
     own = TASKS[target.task].guidance if target.task is not None else None
@@ -88,27 +96,41 @@ def measure(
             guidance = np.full(case.degraded.shape[:2], told)
         given = None if guidance is None else guidance.astype(np.float32)
         start = time.perf_counter()
-        restored, predicted = target.restorer(case.degraded, case.kernel, given)
+        restored, predicted = target.restorer(case.degraded, case.kernel, given, scale)
         seconds = time.perf_counter() - start
         if not np.isfinite(restored).all():
             raise HyperguideError(f"{target.name} computed NaN or infinity for {case.name}.")
-        error: float | None = None
+        error = ratio = None
         parts: tuple[QuadrantError, ...] = ()
-        if comparable and predicted is not None and case.true_map is not None:
-            error = root_mean_square_error(predicted, case.true_map)
-            parts = _quadrant_errors(predicted, case.true_map) if suite.in_quadrants else ()
+        if comparable and predicted is not None:
+            ratio = _ratio(predicted, case)
+            if case.true_map is not None:
+                error = root_mean_square_error(predicted, case.true_map)
+                parts = _quadrant_errors(predicted, case.true_map) if suite.in_quadrants else ()
         measurement = Measurement(
             name=case.name,
             level=case.level,
             input=protocol.score(case.degraded, case.clean, case.border),
             output=protocol.score(restored, case.clean, case.border),
             map_rmse=error,
+            map_ratio=ratio,
             quadrants=parts,
             seconds=seconds,
             seed=case.seed,
             seen=_was_seen(case, target),
         )
         yield Example(case, restored, predicted if comparable else None, measurement)
+
+
+def _ratio(predicted: np.ndarray, case: Case) -> float | None:
+    true = case.true_level
+    if true is None and case.true_map is not None:
+        true = _root_mean_square(case.true_map)
+    return _root_mean_square(predicted) / true if true else None
+
+
+def _root_mean_square(values: np.ndarray) -> float:
+    return float(np.sqrt(np.mean(np.square(values, dtype=np.float64))))
 
 
 def _was_seen(case: Case, target: Target) -> bool | None:

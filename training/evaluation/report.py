@@ -15,6 +15,7 @@ import numpy as np
 import hyperguide
 
 from .contamination import Contamination, contamination
+from .findings import HARM, TRUE_WITHIN, UNHARMED, Findings, find
 from .measure import QUADRANT_MARGIN, Measurement
 from .noise import QUADRANTS
 from .protocols import PROTOCOLS
@@ -37,6 +38,7 @@ class Row:
     output_ssim: float
     map_rmse: float | None
     seconds: float
+    findings: Findings
 
 
 def rows(measurements: Sequence[Measurement]) -> list[Row]:
@@ -58,6 +60,7 @@ def _row(level: str, members: list[Measurement]) -> Row:
         output_ssim=float(np.mean([m.output.ssim for m in members])),
         map_rmse=float(np.mean(errors)) if errors else None,
         seconds=float(np.median([m.seconds for m in members])),
+        findings=find(members),
     )
 
 
@@ -87,7 +90,31 @@ def table(suite: Suite, target: Target, protocol: str, measurements: Sequence[Me
             f"{row.input_psnr:7.2f}{row.input_ssim:8.4f}  "
             f"{row.output_psnr:7.2f}{row.output_ssim:8.4f}  {error:>7}  {row.seconds:7.3f}"
         )
-    return "\n".join(lines + _quadrant_lines(measurements))
+    return "\n".join(lines + _finding_lines(summary) + _quadrant_lines(measurements))
+
+
+def _finding_lines(summary: Sequence[Row]) -> list[str]:
+    """What the means hide, level by level."""
+    lines = [""]
+    for row in summary:
+        found, said = row.findings, []
+        if found.least_gain is not None and found.harmed is not None:
+            said.append(
+                f"least gain {found.least_gain:+.2f} dB, "
+                f"{found.harmed:.0%} lose more than {HARM:g} dB"
+            )
+        if found.unharmed is not None and found.lowest is not None:
+            said.append(
+                f"{found.unharmed:.1%} come back at {UNHARMED:g} dB and more, "
+                f"the worst at {found.lowest:.2f} dB"
+            )
+        if found.map_ratio is not None and found.map_true is not None:
+            said.append(
+                f"map {found.map_ratio:.2f} of the true level (median), "
+                f"within a factor of {TRUE_WITHIN:g} in {found.map_true:.0%}"
+            )
+        lines += [f"{row.level or 'all'}: {'; '.join(said)}"]
+    return lines
 
 
 def _quadrant_lines(measurements: Sequence[Measurement]) -> list[str]:
@@ -155,8 +182,9 @@ def summary(
     levels = {
         row.level or "all": {
             name: round(value, 4) if isinstance(value, float) else value
-            for name, value in asdict(row).items()
-            if name in kept and value is not None
+            for name, value in (asdict(row) | asdict(row.findings)).items()
+            if name in kept or name in asdict(row.findings)
+            if value is not None
         }
         for row in rows(measurements)
     }

@@ -34,14 +34,17 @@ class Restorer(Protocol):
         degraded: np.ndarray,
         kernel: np.ndarray | None = None,
         guidance: np.ndarray | None = None,
+        scale: float = 1.0,
     ) -> Restored:
         """Restore a picture.
 
         degraded: float32, shape (H, W) or (H, W, 3), any size; full scale = 1.
         kernel: the blur, shape (kh, kw), for deblurring.
         guidance: a map to use instead of the own one, shape (H, W).
-        Returns (restored, of the same shape; the map that was used, shape (H, W), or None).
-        Raises HyperguideError for colour where gray is needed, and for a map that nothing reads.
+        scale: of the map, as the dial `guidance_scale`.
+        Returns (restored, of the same shape; the map before the scale, shape (H, W), or None).
+        Raises HyperguideError for colour where gray is needed, and for a map or a scale that
+        nothing reads.
         """
         ...
 
@@ -101,19 +104,26 @@ def _run(path: Path) -> Target:
         degraded: np.ndarray,
         kernel: np.ndarray | None = None,
         guidance: np.ndarray | None = None,
+        scale: float = 1.0,
     ) -> Restored:
-        if guidance is not None and not guided:
-            raise HyperguideError(f"{path} is unguided, no map can be told to it.")
+        if not guided:
+            _refuse_map(str(path), guidance, scale)
         multiple = trained.model.size_multiple
         planes = degraded[0, 0].size if plane_by_plane else preset.channels
         image = _to_tensor(degraded, planes, multiple)
         told = None if guidance is None else _to_tensor(guidance, 1, multiple)
-        guide = None if told is None else lambda read, stage: told
         blur = None if kernel is None else _to_tensor(kernel, 1, 1)
+
+        maps: list[Tensor] = []
+
+        def guide(read: Tensor, stage: int) -> Tensor:
+            maps.append(trained.model.predict(read, stage) if told is None else told)
+            return scale * maps[-1]
+
         with torch.inference_mode():
-            result = trained.model.restore(image, blur, guide)
-        used = _to_picture(result.maps[-1], degraded.shape[:2]) if result.maps else None
-        return _to_picture(result.restored, degraded.shape), used
+            restored = trained.model.restore(image, blur, guide).restored
+        used = _to_picture(maps[-1], degraded.shape[:2]) if maps else None
+        return _to_picture(restored, degraded.shape), used
 
     about = f"{preset.tier}, {'guided' if guided else 'unguided'}"
     digest = _sha256(weights_path(path))
@@ -130,9 +140,10 @@ def _model_file(name: str, tier: str, threads: int) -> Target:
         degraded: np.ndarray,
         kernel: np.ndarray | None = None,
         guidance: np.ndarray | None = None,
+        scale: float = 1.0,
     ) -> Restored:
         more: dict[str, Any] = {} if kernel is None else {"kernel": kernel}
-        result = enhancer(degraded, guidance=guidance, **more)
+        result = enhancer(degraded, guidance=guidance, guidance_scale=scale, **more)
         return result.image, result.guidance
 
     about = f"{info.tier}, {info.precision}, {enhancer.engine}"
@@ -147,9 +158,9 @@ def _official(path: Path) -> Target:
         degraded: np.ndarray,
         kernel: np.ndarray | None = None,
         guidance: np.ndarray | None = None,
+        scale: float = 1.0,
     ) -> Restored:
-        if guidance is not None:
-            raise HyperguideError(f"{path} is unguided, no map can be told to it.")
+        _refuse_map(str(path), guidance, scale)
         multiple: int = official.network.size_multiple  # type: ignore[assignment]
         with torch.inference_mode():
             restored = official.network(_to_tensor(degraded, 3, multiple))
@@ -159,10 +170,16 @@ def _official(path: Path) -> Target:
     return Target(restore, str(path), "official weights", official.task, _sha256(path), about)
 
 
+def _refuse_map(name: str, guidance: np.ndarray | None, scale: float) -> None:
+    if guidance is not None or scale != 1:
+        raise HyperguideError(f"{name} is unguided, it has no map that can be told or scaled.")
+
+
 def _keep(
     degraded: np.ndarray,
     kernel: np.ndarray | None = None,
     guidance: np.ndarray | None = None,
+    scale: float = 1.0,
 ) -> Restored:
     return degraded, None
 
@@ -171,10 +188,11 @@ def _wiener(
     degraded: np.ndarray,
     kernel: np.ndarray | None = None,
     guidance: np.ndarray | None = None,
+    scale: float = 1.0,
 ) -> Restored:
     if guidance is None:
         raise HyperguideError("The Wiener filter must know the noise level: give --told-noise.")
-    return wiener(degraded, kernel, float(np.mean(np.square(guidance)))), None
+    return wiener(degraded, kernel, float(np.mean(np.square(scale * guidance)))), None
 
 
 _REFERENCES = {

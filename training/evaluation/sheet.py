@@ -16,7 +16,7 @@ from .protocols import Score
 
 EXAMPLES = 4
 
-_WIDTH = 320  # of a picture on the sheet
+SIDE = 320  # of a picture on the sheet
 _GAP = 10
 _TITLE, _CAPTION = 28, 22  # heights of the lines of text above a row and above a picture
 
@@ -32,7 +32,11 @@ def draw_sheet(examples: Sequence[Example], guidance: Guidance | None) -> np.nda
     guidance: what the maps mean; their colours span the same range in both columns of a row.
     A known blur kernel is drawn into the corner of its input.
     """
-    rows = [_row(example, guidance) for example in examples]
+    return stack([_row(example, guidance) for example in examples])
+
+
+def stack(rows: Sequence[np.ndarray]) -> np.ndarray:
+    """Rows, uint8 RGB, below each other."""
     width = max(row.shape[1] for row in rows)
     return np.vstack([_extend(row, width + _GAP, row.shape[0] + _GAP) for row in rows])
 
@@ -40,19 +44,24 @@ def draw_sheet(examples: Sequence[Example], guidance: Guidance | None) -> np.nda
 def _row(example: Example, guidance: Guidance | None) -> np.ndarray:
     case, scores = example.case, example.measurement
     degraded = _with_kernel(_picture(case.degraded), case.kernel)
-    cells = [_cell(degraded, f"input, {_figures(scores.input)}")]
+    cells = [cell(degraded, f"input, {_figures(scores.input)}")]
     if guidance is not None and case.true_map is not None:
-        meaning = _visible_range(guidance, case.true_map)
-        cells.append(_cell(_map(case.true_map, meaning), "true map"))
+        meaning = visible_range(guidance, case.true_map)
+        cells.append(cell(_map(case.true_map, meaning), "true map"))
         if example.predicted is not None:
             caption = f"predicted map, RMSE {scores.map_rmse:.4f}"
-            cells.append(_cell(_map(example.predicted, meaning), caption))
-    cells.append(_cell(_picture(example.restored), f"result, {_figures(scores.output)}"))
-    cells.append(_cell(_picture(case.clean), "truth"))
-    height = max(cell.shape[0] for cell in cells)
-    body = np.hstack([_extend(cell, cell.shape[1], height) for cell in cells])
+            cells.append(cell(_map(example.predicted, meaning), caption))
+    cells.append(cell(_picture(example.restored), f"result, {_figures(scores.output)}"))
+    cells.append(cell(_picture(case.clean), "truth"))
+    return titled(", ".join(filter(None, (case.name, case.level))), cells)
+
+
+def titled(text: str, cells: Sequence[np.ndarray]) -> np.ndarray:
+    """A row of cells below a title."""
+    height = max(one.shape[0] for one in cells)
+    body = np.hstack([_extend(one, one.shape[1], height) for one in cells])
     title = np.full((_TITLE, body.shape[1], 3), 255, np.uint8)
-    label(title, ", ".join(filter(None, (case.name, case.level))), _GAP, _TITLE - 8, size=0.55)
+    label(title, text, _GAP, _TITLE - 8, size=0.55)
     return np.vstack([title, body])
 
 
@@ -60,18 +69,23 @@ def _figures(score: Score) -> str:
     return f"{score.psnr:.2f} dB, SSIM {score.ssim:.3f}"
 
 
-def _visible_range(meaning: Guidance, true: np.ndarray) -> Guidance:
-    """The range from 0 to half above the largest true value, so that small levels differ in colour.
+def visible_range(meaning: Guidance, values: np.ndarray) -> Guidance:
+    """The range from 0 to half above the largest value, so that small levels differ in colour.
 
     Maps that nearly use their whole range keep it.
     """
-    top = 1.5 * float(true.max())
+    top = 1.5 * float(values.max())
     return replace(meaning, maximum=top) if 0 < top < meaning.maximum else meaning
 
 
 def _picture(picture: np.ndarray) -> np.ndarray:
+    return _resize(as_pixels(picture))
+
+
+def as_pixels(picture: np.ndarray) -> np.ndarray:
+    """A picture in [0, 1], shape (H, W) or (H, W, 3), as uint8 RGB."""
     pixels = np.rint(picture.clip(0, 1) * 255).astype(np.uint8)
-    return _resize(np.dstack([pixels] * 3) if pixels.ndim == 2 else pixels)
+    return np.dstack([pixels] * 3) if pixels.ndim == 2 else pixels
 
 
 def _map(values: np.ndarray, meaning: Guidance) -> np.ndarray:
@@ -88,16 +102,17 @@ def _with_kernel(picture: np.ndarray, kernel: np.ndarray | None) -> np.ndarray:
 
 
 def _resize(picture: np.ndarray) -> np.ndarray:
-    height = max(1, round(picture.shape[0] * _WIDTH / picture.shape[1]))
-    method = cv2.INTER_AREA if picture.shape[1] > _WIDTH else cv2.INTER_NEAREST
-    return cv2.resize(picture, (_WIDTH, height), interpolation=method)
+    height = max(1, round(picture.shape[0] * SIDE / picture.shape[1]))
+    method = cv2.INTER_AREA if picture.shape[1] > SIDE else cv2.INTER_NEAREST
+    return cv2.resize(picture, (SIDE, height), interpolation=method)
 
 
-def _cell(body: np.ndarray, caption: str) -> np.ndarray:
-    cell = np.full((_CAPTION + body.shape[0], _GAP + _WIDTH, 3), 255, np.uint8)
-    label(cell, caption, _GAP, _CAPTION - 7, size=0.42)
-    cell[_CAPTION:, _GAP:] = body
-    return cell
+def cell(body: np.ndarray, caption: str) -> np.ndarray:
+    """A picture, uint8 RGB, at most SIDE wide, below its caption."""
+    framed = np.full((_CAPTION + body.shape[0], _GAP + SIDE, 3), 255, np.uint8)
+    label(framed, caption, _GAP, _CAPTION - 7, size=0.42)
+    framed[_CAPTION:, _GAP : _GAP + body.shape[1]] = body
+    return framed
 
 
 def _extend(picture: np.ndarray, width: int, height: int) -> np.ndarray:

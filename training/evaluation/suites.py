@@ -30,6 +30,7 @@ class Case:
     level: heads the row of the table that the picture counts for; empty in suites of one row.
     border: width of each side that the blur spoilt.
     seed: of the noise, for `numpy.random.RandomState`, whose numbers never change.
+    true_level: root mean square of the true map, where only that is known.
     photo: of which `clean` is a part, where it is not the whole of a file, any values.
     """
 
@@ -41,6 +42,7 @@ class Case:
     level: str = ""
     border: int = 0
     seed: int | None = None
+    true_level: float | None = None
     photo: np.ndarray | None = None
 
 

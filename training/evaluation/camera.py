@@ -1,0 +1,51 @@
+"""Real noise of cameras: PolyU, whose truth is the mean of many pictures of a still scene."""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+
+from hyperguide.errors import HyperguideError
+
+from .noise import GUIDANCE
+from .suites import Case, Options, Suite, data_folder, list_pictures, read_float
+
+_NOISY, _MEAN = "_real", "_mean"
+
+
+def polyu(options: Options) -> Suite:
+    """The 100 crops of PolyU (J. Xu et al., arXiv 1804.02603), DATA/polyu/*_real.JPG, *_mean.JPG.
+
+    Nobody knows the map; its level is that of what the two pictures differ by.
+    Raises HyperguideError if one of a pair is missing.
+    """
+    folder = data_folder(options, "polyu")
+    by_stem = {path.stem: path for path in list_pictures(folder)}
+    noisy = sorted(stem for stem in by_stem if stem.endswith(_NOISY))
+    pairs = []
+    for stem in noisy:
+        scene = stem.removesuffix(_NOISY)
+        mean = by_stem.get(scene + _MEAN)
+        if mean is None:
+            raise HyperguideError(
+                f"{by_stem[stem]} has no mean picture {scene}{_MEAN} beside it: add it."
+            )
+        pairs.append((scene, by_stem[stem], mean))
+    if not pairs:
+        raise HyperguideError(f"{folder} holds no pictures *{_NOISY}.JPG: give another --data.")
+    return Suite(
+        about="PolyU, noise of three makers' cameras, ISO 800 to 12800",
+        protocol="rgb",
+        guidance=GUIDANCE,
+        cases=tuple(partial(_pair, *pair) for pair in pairs[: options.limit]),
+    )
+
+
+def _pair(scene: str, noisy: Path, mean: Path) -> Case:
+    degraded, clean = read_float(noisy), read_float(mean)
+    if degraded.shape != clean.shape:
+        raise HyperguideError(f"{noisy} and {mean} differ in size: copy them again.")
+    level = float(np.sqrt(np.mean(np.square(degraded - clean))))
+    return Case(scene, degraded.astype(np.float32), clean, true_level=level)
