@@ -68,6 +68,11 @@ def matlab_y(picture: np.ndarray) -> np.ndarray:
     return _Y_OFFSET + picture.astype(np.float64) @ _Y_WEIGHTS / 255
 
 
+def root_mean_square(values: np.ndarray) -> float:
+    """The level of a map or of a change, computed in float64."""
+    return float(np.sqrt(np.mean(np.square(values, dtype=np.float64))))
+
+
 def root_mean_square_error(predicted: np.ndarray, true: np.ndarray) -> float:
     """Root of the mean squared difference, in the unit of the values."""
     return float(np.sqrt(_mean_square(predicted, true)))

@@ -9,8 +9,10 @@ import numpy as np
 
 from hyperguide.errors import HyperguideError
 
+from ..metrics import root_mean_square_error
 from .noise import GUIDANCE
-from .suites import Case, Options, Suite, data_folder, list_pictures, read_float
+from .pairs import read_pair
+from .suites import Case, Options, Suite, data_folder, list_pictures
 
 _NOISY, _MEAN = "_real", "_mean"
 
@@ -44,8 +46,6 @@ def polyu(options: Options) -> Suite:
 
 
 def _pair(scene: str, noisy: Path, mean: Path) -> Case:
-    degraded, clean = read_float(noisy), read_float(mean)
-    if degraded.shape != clean.shape:
-        raise HyperguideError(f"{noisy} and {mean} differ in size: copy them again.")
-    level = float(np.sqrt(np.mean(np.square(degraded - clean))))
+    degraded, clean = read_pair(noisy, mean)
+    level = root_mean_square_error(degraded, clean)
     return Case(scene, degraded.astype(np.float32), clean, true_level=level)

@@ -170,7 +170,8 @@ def evaluate(
     opened = open_target(target, tier, threads or 0)
     kind, _, folder = suite_name.partition(":")
     if kind == "sheet" and folder:
-        if json_file or into_file or protocol or noise or quadrants or told_noise is not None:
+        of_truth = (json_file, into_file, accepted, protocol, noise, quadrants, boundary, color)
+        if any(of_truth) or told_noise is not None:
             raise HyperguideError(
                 "sheet:DIR has no truth to measure against: it knows --scale, --limit and --sheet."
             )

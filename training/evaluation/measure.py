@@ -11,7 +11,7 @@ import numpy as np
 from hyperguide.errors import HyperguideError
 from hyperguide.tasks import TASKS
 
-from ..metrics import root_mean_square_error
+from ..metrics import root_mean_square, root_mean_square_error
 from .noise import quadrants
 from .protocols import Score, ScoringProtocol
 from .restorers import Target
@@ -125,12 +125,8 @@ def measure(
 def _ratio(predicted: np.ndarray, case: Case) -> float | None:
     true = case.true_level
     if true is None and case.true_map is not None:
-        true = _root_mean_square(case.true_map)
-    return _root_mean_square(predicted) / true if true else None
-
-
-def _root_mean_square(values: np.ndarray) -> float:
-    return float(np.sqrt(np.mean(np.square(values, dtype=np.float64))))
+        true = root_mean_square(case.true_map)
+    return root_mean_square(predicted) / true if true else None
 
 
 def _was_seen(case: Case, target: Target) -> bool | None:

@@ -88,12 +88,7 @@ def _first_of(paths: Sequence[Path]) -> str:
 def _pair(
     name: str, degraded: Path, target: Path, guidance: Path | None, meaning: Guidance | None
 ) -> Case:
-    picture, clean = read_float(degraded), read_float(target)
-    if picture.shape != clean.shape:
-        raise HyperguideError(
-            f"{degraded} is {_size(picture)}, but {target} is {_size(clean)}: "
-            "give pairs of one size and kind."
-        )
+    picture, clean = read_pair(degraded, target)
     true = None
     if guidance is not None and meaning is not None:
         true = decode_map(read_picture(guidance), meaning, str(guidance)).astype(np.float64)
@@ -103,6 +98,20 @@ def _pair(
                 "replace it."
             )
     return Case(name, picture.astype(np.float32), clean, true)
+
+
+def read_pair(degraded: Path, target: Path) -> tuple[np.ndarray, np.ndarray]:
+    """A degraded and a clean picture in [0, 1], float64, each of shape (H, W) or (H, W, 3).
+
+    Raises HyperguideError if they are not of one size and kind.
+    """
+    picture, clean = read_float(degraded), read_float(target)
+    if picture.shape != clean.shape:
+        raise HyperguideError(
+            f"{degraded} is {_size(picture)}, but {target} is {_size(clean)}: "
+            "give pairs of one size and kind."
+        )
+    return picture, clean
 
 
 def _size(picture: np.ndarray) -> str:

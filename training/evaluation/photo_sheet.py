@@ -13,6 +13,7 @@ from hyperguide.guidance_files import false_color
 from hyperguide.paths import is_folder
 from hyperguide.tasks import TASKS, Guidance
 
+from ..metrics import root_mean_square, root_mean_square_error
 from .restorers import Target
 from .sheet import SIDE, as_pixels, cell, stack, titled, visible_range
 from .suites import list_pictures, read_float
@@ -82,11 +83,11 @@ def _look_at(
     for scale in scales:
         restored, predicted = target.restorer(photo, None, None, scale)
         results.append(restored)
-    changes = tuple(float(np.sqrt(np.mean(np.square(r - photo)))) for r in results)
+    changes = tuple(root_mean_square_error(restored, photo) for restored in results)
     level = upper = None
     cells = [cell(_window(photo), "before")]
     if predicted is not None and meaning is not None:
-        level = float(np.sqrt(np.mean(np.square(predicted, dtype=np.float64))))
+        level = root_mean_square(predicted)
         upper = float(np.quantile(predicted, 0.95))
         shown = false_color(_part(predicted), visible_range(meaning, predicted))
         cells.append(cell(shown, f"map, {level:.4f}, 95 % below {upper:.4f}"))

@@ -179,15 +179,14 @@ def summary(
     Also how many of the pictures the model was trained on, if that is known.
     """
     kept = ("pictures", "input_psnr", "output_psnr", "output_ssim", "map_rmse")
-    levels = {
-        row.level or "all": {
+    levels = {}
+    for row in rows(measurements):
+        figures = {name: getattr(row, name) for name in kept} | asdict(row.findings)
+        levels[row.level or "all"] = {
             name: round(value, 4) if isinstance(value, float) else value
-            for name, value in (asdict(row) | asdict(row.findings)).items()
-            if name in kept or name in asdict(row.findings)
+            for name, value in figures.items()
             if value is not None
         }
-        for row in rows(measurements)
-    }
     seen = {} if found.seen is None else {"seen_in_training": found.seen}
     return {"protocol": protocol, **seen, **levels}
 

@@ -181,6 +181,7 @@ def _keep(
     guidance: np.ndarray | None = None,
     scale: float = 1.0,
 ) -> Restored:
+    _refuse_map("input", guidance, scale)
     return degraded, None
 
 
