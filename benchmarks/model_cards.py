@@ -1,15 +1,20 @@
 """Model cards of the bundled models: `runtime/models/NAME.md` and its pictures.
 
-    python benchmarks/model_cards.py [--runs RUNS]
+    python benchmarks/model_cards.py [--runs RUNS] [--check]
 
 The figures are those that `hyperguide eval --record` wrote into the files, the words those of
-`cards/NAME.yaml`; they are put into the files too, for `hyperguide info`. RUNS holds run folders
-NAME, whose logs are drawn; the plots of others stay as they are.
+`cards/NAME.yaml`; they are put into the files too, for `hyperguide info`. What the words say of the
+training comes from the files as well: they have fields, as `{data[photos]}`, see `Words`. RUNS
+holds run folders NAME, whose logs are drawn; the plots of others stay as they are.
+
+With --check nothing is written: cards are compared with the files that they describe.
 """
 
 from __future__ import annotations
 
 import argparse
+import math
+import sys
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -28,8 +33,10 @@ from hyperguide.pictures import read_picture, write_picture
 from hyperguide.tasks import Guidance
 from hyperguide.training.data.degradations import DEGRADATIONS
 from hyperguide.training.data.sample import Sample
+from hyperguide.training.evaluation.findings import HARM, TRUE_WITHIN, UNHARMED
 from hyperguide.training.logbook import read_log
 from hyperguide.training.preset import build
+from hyperguide.training.seen_photos import SeenPhotos
 
 WORDS = Path(__file__).parent / "cards"
 MODELS = Path(__file__).parents[1] / "runtime" / "models"
@@ -60,6 +67,8 @@ class Failure:
 class Words:
     """What a person has to say about a model.
 
+    data: with fields of the file's record of its training: `data`, whose photos that are no pairs
+        are `alone`; `degradation`, its settings as attributes; `levels`, those in parts of 255.
     machine: that its last run took its hours on.
     """
 
@@ -71,10 +80,25 @@ class Words:
     failures: tuple[Failure, ...]
     machine: str = "one core"
 
-    def card(self) -> dict[str, Any]:
-        """For the model file."""
+    def card(self, info: ModelInfo) -> dict[str, Any]:
+        """For a model file of this description."""
         limits = [*self.limits, *(failure.says for failure in self.failures)]
-        return {"purpose": self.purpose, "data": self.data, "limits": limits}
+        return {"purpose": self.purpose, "data": self.filled(info), "limits": limits}
+
+    def filled(self, info: ModelInfo) -> str:
+        """What the model was trained on, with the numbers of the file."""
+        training = info.training
+        data, preset = training["data"], training["preset"]
+        degradation = build(DEGRADATIONS[info.task], preset.get("degradation", {}), info.task)
+        levels = {
+            name: round(255 * value)
+            for name, value in vars(degradation).items()
+            if isinstance(value, float)
+        }
+        alone = data["photos"] - data["pairs"]
+        return self.data.format(
+            data=data | {"alone": alone}, degradation=degradation, levels=levels
+        )
 
 
 def read_words(path: Path) -> Words:
@@ -88,13 +112,15 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--runs", type=Path)
+    parser.add_argument("--check", action="store_true")
     arguments = parser.parse_args()
+    if arguments.check:
+        sys.exit(check())
     PICTURES.mkdir(exist_ok=True)
     for path in sorted(WORDS.glob("*.yaml")):
         name = path.stem
         words = read_words(path)
-        files = [MODELS / f"{name}{suffix}.onnx" for suffix in ("", "-int8")]
-        models = [_with_card(file, words) for file in files if file.exists()]
+        models = [_with_card(file, words) for file in _files(name)]
         if arguments.runs is not None and (arguments.runs / name).exists():
             draw_run(arguments.runs / name, _plot(name))
         enhancer = hyperguide.load(models[0].path)
@@ -104,13 +130,49 @@ def main() -> None:
         print(f"{name}: {len(models)} files")
 
 
+def check() -> int:
+    """Print what of the cards contradicts the files; returns the number of such things."""
+    wrong = []
+    for path in sorted(WORDS.glob("*.yaml")):
+        name = path.stem
+        words = read_words(path)
+        models = [read_model_file(file) for file in _files(name)]
+        for model in models:
+            wrong += [f"{model.path.name}: {fault}" for fault in faults(model.info, words)]
+            if model.info.training != models[0].info.training:
+                wrong.append(f"{model.path.name} was not made from {models[0].path.name}")
+        if (MODELS / f"{name}.md").read_text() != write_card(name, words, models):
+            wrong.append(f"{name}.md does not say what the files say")
+    for fault in wrong:
+        print(fault)
+    return len(wrong)
+
+
+def faults(info: ModelInfo, words: Words) -> list[str]:
+    """What the record of a file does not bear out."""
+    found = []
+    if info.card != words.card(info):
+        found.append("its card is not that of its training")
+    if not SeenPhotos.from_record(info.training.get("seen")).on_record:
+        found.append("nobody knows all photos that it was trained on")
+    for suite, levels in info.quality.items():
+        if "protocol" in levels and levels.get("seen_in_training") != 0:
+            found.append(f"it was trained on pictures of {suite}, or nobody knows")
+    return found
+
+
+def _files(name: str) -> list[Path]:
+    files = [MODELS / f"{name}{suffix}.onnx" for suffix in ("", "-int8")]
+    return [file for file in files if file.exists()]
+
+
 def _plot(name: str) -> Path:
     return PICTURES / f"{name}-run.png"
 
 
 def _with_card(path: Path, words: Words) -> ModelFile:
     file = read_model_file(path)
-    replace_info(file, replace(file.info, card=words.card()))
+    replace_info(file, replace(file.info, card=words.card(file.info)))
     return read_model_file(path)
 
 
@@ -134,14 +196,17 @@ def write_card(name: str, words: Words, models: list[ModelFile]) -> str:
         "PSNR in dB, of the degraded picture and of the results. `hyperguide eval FILE --suite`",
         "prints each row, `hyperguide info` shows what the file holds.",
         "",
+        *_findings(models),
+        *harm_table(models),
     ]
     training = models[0].info.training
     hours = training["seconds"] / 3600
     lines += [
         "## Trained",
         "",
-        words.data,
+        words.filled(models[0].info),
         "",
+        *_seen(models[0].info),
         f"`{words.preset}` by Algorithm 1 (strategy {training['settings']['strategy']}); the "
         f"{'last ' if training.get('origin') else ''}run took {training['step']} steps, "
         f"{hours:.2f} hours on {words.machine}.",
@@ -165,11 +230,9 @@ def quality_table(models: list[ModelFile]) -> list[str]:
         "|---" * (5 + len(names)) + "|",
     ]
     for suite, levels in models[0].info.quality.items():
-        if "protocol" not in levels:
-            continue
-        for level, figures in levels.items():
-            if level == "protocol":
-                continue
+        for level, figures in _scored(levels).items():
+            if not math.isfinite(figures["input_psnr"]):
+                continue  # of pictures with nothing to remove
             error = figures.get("map_rmse")
             cells = [
                 suite if level == "all" else f"{suite}, {level}",
@@ -181,6 +244,65 @@ def quality_table(models: list[ModelFile]) -> list[str]:
             ]
             rows.append(f"| {' | '.join(cells)} |")
     return rows
+
+
+def _scored(levels: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """The rows of a suite's result; none of what is no suite."""
+    return {k: v for k, v in levels.items() if isinstance(v, dict)} if "protocol" in levels else {}
+
+
+def _findings(models: list[ModelFile]) -> list[str]:
+    """What was found on real noise, where only the level of the map is known."""
+    lines = []
+    for model in models:
+        for suite, levels in model.info.quality.items():
+            for row in _scored(levels).values():
+                if "map_true" in row and "map_rmse" not in row:
+                    lines.append(
+                        f"- {suite}, {model.info.precision}: the picture that gains least gains "
+                        f"{row['least_gain']:+.2f} dB, {row['harmed']:.0%} lose more than "
+                        f"{HARM:g} dB; the map has {row['map_ratio']:.2f} of the true level "
+                        f"(median), within a factor of {TRUE_WITHIN:g} on {row['map_true']:.0%}."
+                    )
+    return [*lines, ""] if lines else []
+
+
+def harm_table(models: list[ModelFile]) -> list[str]:
+    """A row for each suite of pictures with nothing to remove; nothing if there is none."""
+    rows = []
+    for suite, levels in models[0].info.quality.items():
+        for level, row in _scored(levels).items():
+            if "unharmed" not in row:
+                continue
+            cells = [suite, str(row["pictures"])]
+            for model in models:
+                one = model.info.quality.get(suite, {}).get(level, {})
+                cells += [f"{one['unharmed']:.1%}, {one['lowest']:.1f}"] if one else ["-"]
+            rows.append(f"| {' | '.join(cells)} |")
+    if not rows:
+        return []
+    names = " | ".join(model.info.precision for model in models)
+    return [
+        f"Pictures with nothing to remove: the share that comes back at {UNHARMED:g} dB and more, "
+        "and the lowest PSNR.",
+        "",
+        f"| suite | pictures | {names} |",
+        "|---" * (2 + len(models)) + "|",
+        *rows,
+        "",
+    ]
+
+
+def _seen(info: ModelInfo) -> list[str]:
+    """How many test pictures were among the training photos."""
+    counts = [
+        f"{suite} {levels['seen_in_training']} of {max(r['pictures'] for r in rows.values())}"
+        for suite, levels in info.quality.items()
+        if (rows := _scored(levels)) and "seen_in_training" in levels
+    ]
+    if not counts:
+        return []
+    return [f"Test pictures among the training photos: {', '.join(counts)}.", ""]
 
 
 def _psnr(info: ModelInfo, suite: str, level: str) -> str:

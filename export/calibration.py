@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from hyperguide.model_file import ENHANCED, GUIDANCE, IMAGE, KERNEL
+from hyperguide.model_file import ENHANCED, GUIDANCE, IMAGE, KERNEL, SCALE
 from hyperguide.training.bilevel import Strategy
 from hyperguide.training.checkpoint import TrainedModel
 from hyperguide.training.data.batches import Data, open_data
@@ -70,14 +70,23 @@ class Loss:
     enhanced: mean PSNR in fp32 less that in the lower precision, dB; a picture counts with at most
         MOST_PSNR.
     guidance: root of the mean squared difference of the maps, in the task's unit.
+    dial: how much twice the map changes the pictures, as a share of how much it does in fp32.
+    tint: how far apart the planes of gray pictures come out, in levels of 255, at most.
     """
 
     enhanced: float
     guidance: float
+    dial: float
+    tint: float
 
     def to_quality(self) -> dict[str, float]:
         """What a model file says of it."""
-        return {"loss_db": self.enhanced, "guidance_rmse": self.guidance}
+        return {
+            "loss_db": self.enhanced,
+            "guidance_rmse": self.guidance,
+            "change_at_scale_2": self.dial,
+            "gray_spread": self.tint,
+        }
 
 
 def open_calibration(
@@ -99,7 +108,7 @@ def open_calibration(
 
 def measure_loss(full: Runner, lower: Runner, calibration: Calibration) -> Loss:
     """Compare what the pair computes in fp32 and in a lower precision on held-out crops."""
-    losses, squares = [], []
+    losses, squares, changes, spreads = [], [], [], []
     for sample in calibration.held_out:
         feeds = calibration.feeds(sample)
         before, after = full(feeds), lower(feeds)
@@ -110,5 +119,21 @@ def measure_loss(full: Runner, lower: Runner, calibration: Calibration) -> Loss:
         ]
         losses.append(scores[0] - scores[1])
         squares.append((before[GUIDANCE] - after[GUIDANCE]) ** 2)
+        twice = feeds | {SCALE: np.full((1, 1, 1, 1), 2, np.float32)}
+        changes.append(
+            [
+                np.square(runner(twice)[ENHANCED] - outputs[ENHANCED]).mean()
+                for runner, outputs in ((full, before), (lower, after))
+            ]
+        )
+        mean = feeds[IMAGE].mean(1, keepdims=True)
+        gray = feeds | {IMAGE: np.repeat(mean, calibration.channels, 1)}
+        spreads.append(np.ptp(lower(gray)[ENHANCED], axis=1).max())
     rmse = math.sqrt(np.concatenate(squares).mean())
-    return Loss(round(float(torch.cat(losses).mean()), 4), round(rmse, 6))
+    in_full, in_lower = np.sqrt(np.mean(changes, 0))
+    return Loss(
+        round(float(torch.cat(losses).mean()), 4),
+        round(rmse, 6),
+        round(float(in_lower / in_full), 4) if in_full else 1.0,
+        round(255 * float(max(spreads)), 2),
+    )

@@ -10,16 +10,18 @@ import numpy as np
 import onnx
 import onnx.numpy_helper
 import torch
+from torch import Tensor
 
 from hyperguide.tasks import find_task
 from hyperguide.training.bilevel import Bilevel
 from hyperguide.training.losses import guidance_loss, task_loss
-from hyperguide.training.model import GuidedModel
+from hyperguide.training.model import GuidedModel, Restoration
 from hyperguide.training.optimizers import lr_factor, set_lr_factor
 from hyperguide.training.precision import autocast, fastest_precision
 
 from .calibration import Calibration
 from .quantized_layers import Steps, quantize_layers, to_floats
+from .turned_dials import turn_dials
 
 # Share of the values' sizes that the first ranges reach.
 _COVERED = 0.9999
@@ -27,6 +29,8 @@ _COVERED = 0.9999
 _TRANSPARENT = {"Add", "AveragePool", "Clip", "Div", "Mul", "Relu", "Sub"}
 # Step size of the weights; the ranges' logarithms move ten times as fast.
 _LR = 1e-3
+# Pictures or maps that differ by less than this are as good as equal, mean square.
+_EQUAL = (0.25 / 255) ** 2
 
 
 @dataclass(frozen=True)
@@ -49,19 +53,24 @@ def quantize(
 ) -> Quantized:
     """Quantise every convolution of a folded pair and let it get used to that.
 
-    steps: of Algorithm 1 on rounded weights and activations. None leaves what rounding gives.
+    steps: of Algorithm 1 on rounded weights and activations, each with one towards what the pair
+        does in floats when its dials are turned. None leaves what rounding gives.
     report: called with the number of steps done.
     """
     quantized = quantize_layers(
         model, lambda pair, s: pair.restore(s.degraded, s.kernel), calibration.crops, _COVERED
     )
     if steps:
-        _tune(quantized.train(), calibration, steps, report)
+        _tune(quantized.train(), model, calibration, steps, report)
     return Quantized(*to_floats(quantized.eval()))
 
 
 def _tune(
-    model: GuidedModel, calibration: Calibration, steps: int, report: Callable[[int], None]
+    model: GuidedModel,
+    in_floats: GuidedModel,
+    calibration: Calibration,
+    steps: int,
+    report: Callable[[int], None],
 ) -> None:
     preset, data = calibration.preset, calibration.data
     maximum = find_task(preset.task).guidance.maximum
@@ -82,12 +91,33 @@ def _tune(
     )
     schedule = replace(preset.schedule, steps=steps, shape="cosine")
     stage = schedule.stages[-1]
+    rng = torch.Generator().manual_seed(0)
     for step in range(steps):
         for optimizer in optimizers:
             set_lr_factor(optimizer, lr_factor(schedule, step))
         algorithm.inner_step(data.draw("hyper", step, stage, seed=1).sample)
         algorithm.outer_step(data.draw("train", step, stage, seed=1).sample)
+        sample = data.draw("train", step, stage, seed=2).sample
+        turned = turn_dials(sample, calibration.channels, maximum, rng)
+        with algorithm.autocast():
+            found = turned.restore(model)
+        loss = _differ(found, turned.wanted(in_floats), maximum)
+        loss.backward()
+        algorithm.move_theta()
+        algorithm.move_omega()
         report(step + 1)
+
+
+def _differ(found: Restoration, wanted: Restoration, maximum: float) -> Tensor:
+    """How far pictures and maps are apart, each in parts of what it is."""
+    pairs = [
+        (found.restored, wanted.restored, 1.0),
+        *((mine, other, maximum) for mine, other in zip(found.maps, wanted.maps, strict=True)),
+    ]
+    errors = [
+        ((mine.float() - other) / full).square().mean((1, 2, 3)) for mine, other, full in pairs
+    ]
+    return torch.stack([(error + _EQUAL).log().mean() for error in errors]).sum()
 
 
 def _optimizer(network: torch.nn.Module) -> torch.optim.Adam:

@@ -48,10 +48,11 @@ from .pixels import next_multiple
 from .protobuf import MalformedError, fields, message, submessage, text, without
 
 IMAGE = "image"
+SCALE = "guidance_scale"
 DIALS: dict[str, float] = {
     "guidance_in": 0.0,
     "guidance_mix": 0.0,
-    "guidance_scale": 1.0,
+    SCALE: 1.0,
     "strength": 1.0,
 }
 KERNEL = "kernel"

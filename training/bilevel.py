@@ -86,7 +86,7 @@ class Bilevel:
         """One step on theta at fixed omega (line 3). Returns g, detached."""
         loss = self.g(batch)
         loss.backward()
-        self._move_theta()
+        self.move_theta()
         return loss.detach()
 
     def outer_step(self, batch: Sample) -> Tensor:
@@ -94,8 +94,8 @@ class Bilevel:
         loss = self.f(self._guided(batch), batch)
         loss.backward()
         if self.strategy == "response":
-            self._move_theta()
-        self._move_omega()
+            self.move_theta()
+        self.move_omega()
         return loss.detach()
 
     def joint_step(self, batch: Sample) -> tuple[Tensor, Tensor]:
@@ -105,8 +105,8 @@ class Bilevel:
         f = self.f(result, batch)
         g = self._mean_g(result.maps, batch)
         (f + self.naive_weight * g).backward()
-        self._move_theta()
-        self._move_omega()
+        self.move_theta()
+        self.move_omega()
         return f.detach(), g.detach()
 
     def f(self, result: Restoration, batch: Sample) -> Tensor:
@@ -148,12 +148,14 @@ class Bilevel:
         with torch.no_grad():
             return self.model.predict(read, stage)
 
-    def _move_theta(self) -> None:
+    def move_theta(self) -> None:
+        """One step on theta by the gradients that it has."""
         assert self.model.proxy is not None
         assert self.proxy_optimizer is not None
         self._descend(self.model.proxy, self.proxy_optimizer)
 
-    def _move_omega(self) -> None:
+    def move_omega(self) -> None:
+        """One step on omega by the gradients that it has."""
         self._descend(self.model.reconstruction, self.reconstruction_optimizer)
 
     def _descend(self, network: nn.Module, optimizer: Step) -> None:

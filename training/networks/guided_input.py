@@ -130,7 +130,13 @@ class SplitConvolution(nn.Module):
 
 
 class SplitHead(nn.Module):
-    """What `GuidedHead` computes, without putting image and map together."""
+    """What `GuidedHead` computes, without putting image and map together.
+
+    The map's part is small, and stays in floats where the rest computes in int8: 255 steps from
+    nothing to four times the largest map would leave weak noise three of them.
+    """
+
+    in_floats = ("guidance",)
 
     def __init__(self, head: GuidedHead) -> None:
         super().__init__()

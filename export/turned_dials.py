@@ -1,0 +1,88 @@
+"""Pictures with their dials turned: what a lower precision is fitted to beside the defaults.
+
+Ranges that were found on training samples alone cut off what lies beyond: larger maps, stronger
+degradations. The pair in floats goes on there, and says what is right.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Generator, Tensor
+
+from hyperguide.training.data.draws import happens, uniform
+from hyperguide.training.data.sample import Sample
+from hyperguide.training.model import GuidedModel, Restoration
+
+# The map's scale is drawn from the inverse of this up to it.
+_LARGEST_SCALE = 4.0
+# What the pictures differ from clean ones by is drawn from a share of itself up to its double.
+_LEAST_DEGRADED, _MOST_DEGRADED = 0.25, 2.0
+# Shares of samples that are gray, of these without any detail, and with a given map.
+_GRAY, _EVEN, _GIVEN = 0.25, 0.25, 0.4
+# Given maps reach down to this share of the range.
+_LEAST_GIVEN = 0.01
+
+
+@dataclass(frozen=True)
+class Turned:
+    """A batch for `GuidedModel.restore`, with its map turned by the dials.
+
+    image: shape (N, C, H, W). kernel: shape (N, 1, kh, kw) or None.
+    given, mix, scale: shape (N, 1, 1, 1), see `GuidedModel.forward`.
+    gray: which pictures have equal planes, bool of shape (N, 1, 1, 1).
+    """
+
+    image: Tensor
+    kernel: Tensor | None
+    given: Tensor
+    mix: Tensor
+    scale: Tensor
+    gray: Tensor
+
+    def restore(self, model: GuidedModel) -> Restoration:
+        """The pictures as a pair restores them, and its own maps."""
+        maps: list[Tensor] = []
+
+        def turn(read: Tensor, stage: int) -> Tensor:
+            maps.append(model.predict(read, stage))
+            own = maps[-1].detach()
+            return self.scale * (self.mix * self.given + (1 - self.mix) * own)
+
+        return replace(model.restore(self.image, self.kernel, turn), maps=tuple(maps))
+
+    @torch.no_grad()
+    def wanted(self, in_floats: GuidedModel) -> Restoration:
+        """What a lower precision should do: as the pair in floats, and gray stays gray."""
+        found = self.restore(in_floats)
+        restored = torch.where(self.gray, found.restored.mean(1, keepdim=True), found.restored)
+        return replace(found, iterates=(*found.iterates[:-1], restored))
+
+
+def turn_dials(sample: Sample, channels: int, maximum: float, rng: Generator) -> Turned:
+    """Draw dials for the degraded pictures of a sample, more or less degraded than they were.
+
+    channels: planes that the pair takes; gray samples are repeated.
+    maximum: upper end of the map's range.
+    """
+    count, one = len(sample.degraded), (len(sample.degraded), 1, 1, 1)
+    ratio = _MOST_DEGRADED / _LEAST_DEGRADED
+    amount = _LEAST_DEGRADED * ratio ** uniform(0.0, 1.0, one, rng)
+    image = sample.clean + amount * (sample.degraded - sample.clean)
+    image = image.expand(-1, channels, -1, -1)
+    gray = happens(_GRAY, count, rng)
+    image = torch.where(gray, image.mean(1, keepdim=True), image)
+    even = gray & happens(_EVEN, count, rng)
+    image = torch.where(even, uniform(0.0, 1.0, one, rng), image)
+    mix = uniform(0.0, 1.0, one, rng)
+    # Half of the given maps count alone.
+    mix = torch.where(happens(0.5, count, rng), torch.ones(()), mix)
+    return Turned(
+        image,
+        sample.kernel,
+        maximum * _LEAST_GIVEN ** uniform(0.0, 1.0, one, rng),
+        mix * happens(_GIVEN, count, rng),
+        _LARGEST_SCALE ** uniform(-1.0, 1.0, one, rng),
+        gray,
+    )
