@@ -28,13 +28,13 @@ from hyperguide.training.checkpoint import load_run
 pytest.importorskip("tensorrt_rtx", reason="TensorRT-RTX is not installed")
 
 TARGETS = ("sm75", "sm86", "sm89", "sm120")
-# Convolutions of int8 files that stay in floats: noise maps are enlarged by one and taken in by
+# Convolutions of int8 files that stay in floats: maps are taken in by one, noise maps enlarged by
 # another, and the last ones of dehazing go into exp(tau).
 IN_FLOATS = {
     "denoise-fast-int8": 2,
     "denoise-gray-fast-int8": 1,
     "deblur-fast-int8": 1,
-    "derain-fast-int8": 0,
+    "derain-fast-int8": 1,
     "dehaze-fast-int8": 4,
 }
 
