@@ -331,8 +331,8 @@ def test_lower_precision_of_a_deblurring_pair(
     assert result.image.shape == image.shape
     operators = read_model_file(path).info.cost["operators"]
     floats = read_model_file(deblur_file).info.cost["operators"]["fp32"]
-    # Of the denoisers in every stage too, but for the enlargement of the map.
-    assert operators[precision]["Conv"] >= floats["Conv"] - 1 > 8
+    # Of the denoisers in both stages too, but for the enlargement of the map and its ways in.
+    assert operators[precision]["Conv"] >= floats["Conv"] - 3 > 8
     if precision == "fp16":
         # Fourier transforms, whose sums do not fit into fp16, stay as they are.
         assert operators["fp32"]["MatMul"] == floats["MatMul"]
