@@ -90,6 +90,32 @@ def test_openvino_gives_the_same_for_bytes_and_floats_in_int8(path: Path) -> Non
     np.testing.assert_array_equal(of_batch.image[0], of_bytes.image)
 
 
+# Prints whether signal handlers of this thread have a stack of their own in unmapped memory.
+_SIGNAL_STACK = """
+import ctypes, sys
+import hyperguide
+
+class Stack(ctypes.Structure):
+    _fields_ = [("start", ctypes.c_void_p), ("flags", ctypes.c_int), ("size", ctypes.c_size_t)]
+
+enhancers = [hyperguide.load("denoise", device="openvino", threads=1) for _ in range(2)]
+for enhancer in enhancers:
+    enhancer.close()
+enhancers.clear()
+stack = Stack()
+assert ctypes.CDLL(None).sigaltstack(None, ctypes.byref(stack)) == 0
+disabled = bool(stack.flags & 2)  # SS_DISABLE
+with open("/proc/self/maps") as file:
+    ranges = [[int(end, 16) for end in line.split()[0].split("-")] for line in file]
+print(disabled or any(low <= stack.start < high for low, high in ranges))
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="signal stacks are read from /proc")
+def test_signals_have_a_stack_when_openvino_engines_are_gone() -> None:
+    assert printed_by(_SIGNAL_STACK).strip() == "True"
+
+
 @pytest.mark.parametrize(
     "dials",
     [

@@ -10,6 +10,7 @@ from typing import Any
 from hyperguide.engine_file import EngineFile
 from hyperguide.engines import Engine
 from hyperguide.engines.onnx_runtime import OnnxRuntimeCpu, OnnxRuntimeCuda
+from hyperguide.engines.openvino_core import openvino_core
 from hyperguide.model_file import ModelFile
 from hyperguide.onnx_messages import INITIALIZER, NODE, graph_of
 from hyperguide.protobuf import fields, text
@@ -52,9 +53,7 @@ def convolutions(
 
 
 def _of_openvino(file: ModelFile, bf16: bool) -> dict[str, int]:
-    import openvino
-
-    core = openvino.Core()
+    core = openvino_core()
     options = {"INFERENCE_PRECISION_HINT": "bf16" if bf16 else "f32"}
     compiled = core.compile_model(core.read_model(file.content), "CPU", options)
     found: Counter[str] = Counter()

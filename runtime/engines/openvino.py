@@ -9,12 +9,13 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from hyperguide.errors import HyperguideError, UnavailableError
+from hyperguide.errors import HyperguideError
 from hyperguide.model_file import ENHANCED, GUIDANCE, IMAGE, ModelFile, default_feeds
 from hyperguide.pixels import merge_planes, split_pixels
 
 from .engine import closed, failure
 from .libraries import import_library
+from .openvino_core import openvino_core
 from .openvino_graphs import convolutions_in_bf16, take_bytes, without_int8
 
 T = TypeVar("T")
@@ -55,15 +56,9 @@ class OpenVino:
         bf16: compute what is fp32 in the file in bf16. Raises HyperguideError if the processor
         cannot, or OpenVINO rejects the file.
         """
-        openvino = import_library("openvino")
+        self._openvino = import_library("openvino")
         self.name = "OpenVINO, CPU in bf16" if bf16 else "OpenVINO, CPU"
-        self._openvino = openvino
-        try:
-            self._core: Any = openvino.Core()
-        except RuntimeError as error:
-            raise UnavailableError(
-                f"OpenVINO does not start: {str(error).strip().splitlines()[-1]}"
-            ) from error
+        self._core: Any = openvino_core()
         if bf16 and "BF16" not in self._core.get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
             raise HyperguideError(
                 "This processor does not compute in bf16: leave out --precision bf16."
