@@ -79,7 +79,7 @@ def _tune(
     device = torch.device("cpu")
     algorithm = Bilevel(
         model,
-        guidance_loss(maximum),
+        guidance_loss(maximum, preset.guidance_floor, preset.guidance_too_low),
         task_loss(preset.loss, border=preset.border, border_weight=preset.border_weight),
         *optimizers,
         # f goes on moving theta where it did in training; else the map stays what g says.

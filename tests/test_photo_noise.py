@@ -249,6 +249,23 @@ def test_with_a_floor_weak_noise_counts_as_strong_noise_does() -> None:
     torch.testing.assert_close(plain, torch.tensor(0.04))
 
 
+def test_maps_that_may_be_too_low_become_higher_and_certain_ones_stay() -> None:
+    """The minimum of the weighted squared error is an expectile (Newey and Powell 1987)."""
+    true = torch.tensor([0.02, 0.06])  # one observation, two truths
+    candidates = torch.linspace(0.02, 0.06, 4001)
+
+    def best(too_low: float, truths: torch.Tensor) -> float:
+        loss = guidance_loss(0.3, floor=0.01, too_low=too_low)
+        values = [loss(c.expand(2), truths) for c in candidates]
+        return float(candidates[int(torch.stack(values).argmin())])
+
+    # Between log(0.03) and log(0.07), weighed one to one and one to four.
+    ends = np.log([0.03, 0.07])
+    assert best(1, true) == pytest.approx(np.exp(ends @ [1 / 2, 1 / 2]) - 0.01, abs=2e-5)
+    assert best(4, true) == pytest.approx(np.exp(ends @ [1 / 5, 4 / 5]) - 0.01, abs=2e-5)
+    assert best(4, torch.tensor([0.05, 0.05])) == pytest.approx(0.05, abs=2e-5)
+
+
 def test_a_coarse_hyper_network_sees_further_at_the_same_output_size() -> None:
     def reach(coarse: bool) -> int:
         torch.manual_seed(0)

@@ -15,19 +15,26 @@ from .perceptual import load_perceptual_distance
 Loss = Callable[[Tensor, Tensor], Tensor]
 
 
-def guidance_loss(maximum: float, floor: float = 0.0) -> Loss:
+def guidance_loss(maximum: float, floor: float = 0.0, too_low: float = 1.0) -> Loss:
     """Make g = ||sigma - sigma_gt||^2, the mean over pixels, in units of the map's range.
 
     floor: in the map's unit. Above 0, g compares log(sigma + floor) instead, so that weak noise is
         told as exactly, in proportion, as strong noise; what lies below the floor hardly counts.
         (Errors divided by the true value would do so too, but there 0 is never far off.)
+    too_low: weight of pixels whose map is below the true one. Where noise could be texture, the
+        least squared error lies between the two, and noise that is told too weak stays: half of
+        the true level costs more than its double. The more this weighs, the higher is the map
+        where it is uncertain; where noise is plain, hardly anything changes.
     """
 
     def loss(predicted: Tensor, true: Tensor) -> Tensor:
         predicted = predicted.float()
         if floor:
-            return ((predicted + floor) / (true + floor)).log().square().mean()
-        return ((predicted - true) / maximum).square().mean()
+            error = ((predicted + floor) / (true + floor)).log()
+        else:
+            error = (predicted - true) / maximum
+        weight = torch.where(error < 0, too_low, 1.0)
+        return (weight * error.square()).mean()
 
     return loss
 

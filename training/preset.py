@@ -155,6 +155,7 @@ class Preset(Checked):
         at all: within half a kernel of it, what was blurred into the crop is not to be seen.
     border_weight: of f on whole crops, relative to that on what the border leaves.
     guidance_floor: of g, see `losses.guidance_loss`; 0 counts every error alike.
+    guidance_too_low: weight in g of maps below the true one, see there.
     degradation: fields of the task's class in `degradations` that differ from their defaults.
     channels: 3 for RGB, 1 for gray pictures.
     """
@@ -172,6 +173,7 @@ class Preset(Checked):
     border: Annotated[int, Range(0, 4096)] = 0
     border_weight: Weight = 0.25
     guidance_floor: Weight = 0.0
+    guidance_too_low: Weight = 1.0
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -112,7 +112,11 @@ class Run:
         )
         self.algorithm = Bilevel(
             parallel,
-            guidance_loss(find_task(preset.task).guidance.maximum, preset.guidance_floor),
+            guidance_loss(
+                find_task(preset.task).guidance.maximum,
+                preset.guidance_floor,
+                preset.guidance_too_low,
+            ),
             task_loss(preset.loss, vgg_weights, preset.border, preset.border_weight),
             self.proxy_optimizer,
             self.reconstruction_optimizer,
