@@ -1,7 +1,7 @@
 # make demo   train briefly on real photos, export, verify, enhance, leave pictures to look at
 # make test   run the tests
 # make test-lowest   run those of the runtime and the export with the least versions that we declare
-# make check  lint, types, and whether the models' cards say what the files say
+# make check  lint, types, which way imports go, and whether the models' cards say what the files say
 # make bench  ten minutes of benchmarks with peers: see bench/index.html
 # make bench-gpu  on a machine with an NVIDIA GPU: build, verify and time everything, see gpu/
 # make bench-check   ratios of speed that must hold, in a few minutes
@@ -66,6 +66,7 @@ check: setup
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/lint-imports --no-cache
 	$(BIN)/mypy benchmarks
 	$(BIN)/python benchmarks/model_cards.py --check
 

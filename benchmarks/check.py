@@ -31,8 +31,8 @@ import hyperguide
 from hyperguide.bench.subject import synthetic_frame
 from hyperguide.engines import why_absent
 from hyperguide.export.graph import export_graph
+from hyperguide.inference.runner import Runner
 from hyperguide.pixels import to_tensor
-from hyperguide.runner import Runner
 from hyperguide.training.networks.folding import fold_layers
 from hyperguide.training.preset import load_preset
 

@@ -20,9 +20,9 @@ import numpy as np
 import skimage
 import torch
 
-from hyperguide.bundled import bundled_path
-from hyperguide.model_file import read_model_file
-from hyperguide.pictures import read_picture, write_picture
+from hyperguide.model_format.bundled import bundled_path
+from hyperguide.model_format.model_file import read_model_file
+from hyperguide.picture_files.pictures import read_picture, write_picture
 from hyperguide.training.data.decoding import read_streaks
 from hyperguide.training.data.degradations import Blur, Haze, Noise, Rain
 from hyperguide.training.preset import load_preset

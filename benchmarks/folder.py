@@ -25,10 +25,10 @@ import numpy as np
 import skimage.data
 
 import hyperguide
-from hyperguide.cli.jobs import Job, plan_jobs
-from hyperguide.cli.overlap import enhance_all
-from hyperguide.cli.picture import Dials, Work
-from hyperguide.pictures import write_picture
+from hyperguide.batch.jobs import Job, plan_jobs
+from hyperguide.batch.pipeline import enhance_all
+from hyperguide.batch.work import Dials, Work
+from hyperguide.picture_files.pictures import write_picture
 
 ROOM = 1 << 28
 

@@ -24,9 +24,9 @@ from pathlib import Path
 import numpy as np
 import skimage.data
 
-from hyperguide.containers import PNG, png_chunk
 from hyperguide.memory import parse_bytes
-from hyperguide.picture_header import picture_size
+from hyperguide.picture_files.containers import PNG, png_chunk
+from hyperguide.picture_files.header import picture_size
 
 
 def main() -> None:

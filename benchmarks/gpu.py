@@ -20,7 +20,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from hyperguide.bundled import bundled_models
+from hyperguide.model_format.bundled import bundled_models
 
 _SIZES = ("720x1280", "1080x1920")
 _DEVICES = ("tensorrt:0", "ort-tensorrt:0", "cuda:0")

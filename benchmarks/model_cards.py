@@ -26,10 +26,10 @@ import torch
 import yaml
 
 import hyperguide
-from hyperguide.guidance_files import false_color, label
-from hyperguide.model_file import ModelFile, read_model_file, replace_info
-from hyperguide.model_info import ModelInfo
-from hyperguide.pictures import read_picture, write_picture
+from hyperguide.model_format.model_file import ModelFile, read_model_file, replace_info
+from hyperguide.model_format.model_info import ModelInfo
+from hyperguide.picture_files.maps import false_color, label
+from hyperguide.picture_files.pictures import read_picture, write_picture
 from hyperguide.tasks import Guidance
 from hyperguide.training.data.degradations import DEGRADATIONS
 from hyperguide.training.data.sample import Sample

@@ -6,8 +6,8 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-from hyperguide.atomic import refuse_existing
 from hyperguide.errors import HyperguideError
+from hyperguide.storage.atomic import refuse_existing
 
 
 def add_force(parser: argparse.ArgumentParser) -> None:

@@ -21,9 +21,9 @@ import torch
 from onnx import numpy_helper
 
 import hyperguide
-from hyperguide.bundled import named_path
 from hyperguide.errors import HyperguideError
-from hyperguide.model_file import ENHANCED, GUIDANCE, read_model_file
+from hyperguide.model_format.bundled import named_path
+from hyperguide.model_format.model_file import ENHANCED, GUIDANCE, read_model_file
 from hyperguide.pixels import pad_to_multiple
 from hyperguide.training.evaluation.restorers import Restored, Target, open_target
 from hyperguide.training.model import GuidedModel, build_model

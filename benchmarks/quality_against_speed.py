@@ -28,9 +28,9 @@ import torch
 from outputs import add_force, check_outputs
 from peers import AbsentError, Peer, peers
 
-from hyperguide.atomic import write_atomically
 from hyperguide.bench.machine import describe
-from hyperguide.pictures import read_picture
+from hyperguide.picture_files.pictures import read_picture
+from hyperguide.storage.atomic import write_atomically
 from hyperguide.tasks import TASKS
 from hyperguide.training.data.degradations import DEGRADATIONS
 from hyperguide.training.evaluation.catalog import open_suite

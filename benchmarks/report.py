@@ -21,11 +21,11 @@ from typing import Any
 from outputs import add_force, check_outputs
 from turns import figures_of
 
-from hyperguide.atomic import write_atomically
 from hyperguide.bench.document import document, html_table
 from hyperguide.bench.machine import describe
 from hyperguide.bench.page import packages, place
 from hyperguide.bench.plots import Curve, plot
+from hyperguide.storage.atomic import write_atomically
 
 _AGREE = 0.1
 # What the suites' ids say of the sitting, wherever it stands among them.

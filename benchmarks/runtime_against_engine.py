@@ -21,9 +21,9 @@ import skimage.data
 from turns import in_turns, ratio
 
 import hyperguide
-from hyperguide.bundled import bundled_models, model_path
 from hyperguide.engines import why_absent
-from hyperguide.model_file import read_model_file
+from hyperguide.model_format.bundled import bundled_models, model_path
+from hyperguide.model_format.model_file import read_model_file
 from hyperguide.pixels import to_tensor
 
 MOST = 1.05

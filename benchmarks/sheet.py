@@ -8,8 +8,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from hyperguide.guidance_files import decode_map, false_color, label
-from hyperguide.pictures import write_picture
+from hyperguide.picture_files.maps import decode_map, false_color, label
+from hyperguide.picture_files.pictures import write_picture
 from hyperguide.tasks import Guidance
 
 _WIDTH = 420  # of a picture on the sheet

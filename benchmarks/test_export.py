@@ -8,12 +8,12 @@ import pytest
 from untrained import untrained
 
 from conftest import InTurns
-from hyperguide.bundled import model_path, named_path
 from hyperguide.engines.tensorrt.bindings import open_tensorrt
 from hyperguide.engines.tensorrt.build import Plan, build_engine, round_up
 from hyperguide.errors import HyperguideError
 from hyperguide.export.model import export_model
-from hyperguide.model_file import read_model_file
+from hyperguide.model_format.bundled import model_path, named_path
+from hyperguide.model_format.model_file import read_model_file
 from hyperguide.tasks import TASKS
 from hyperguide.training.preset import load_preset
 

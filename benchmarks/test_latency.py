@@ -12,10 +12,10 @@ from untrained import untrained
 
 import hyperguide
 from conftest import InTurns, resized
-from hyperguide.bundled import bundled_models, model_path
 from hyperguide.engines import why_absent
 from hyperguide.export.model import export_model
-from hyperguide.model_file import read_model_file
+from hyperguide.model_format.bundled import bundled_models, model_path
+from hyperguide.model_format.model_file import read_model_file
 from hyperguide.training.preset import load_preset
 
 FILES = [path.stem for path in bundled_models()]

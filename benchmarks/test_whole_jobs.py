@@ -12,9 +12,9 @@ from folder import make_pictures, make_plans
 
 import hyperguide
 from conftest import InTurns
-from hyperguide.cli.jobs import plan_jobs
+from hyperguide.batch.jobs import plan_jobs
 from hyperguide.engines import why_absent
-from hyperguide.pictures import read_picture, write_picture
+from hyperguide.picture_files.pictures import read_picture, write_picture
 
 
 @pytest.mark.parametrize("suffix", [".png", ".jpg"])

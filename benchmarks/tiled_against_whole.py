@@ -20,9 +20,9 @@ import skimage.data
 
 import hyperguide
 from hyperguide.bench.subject import psnr
-from hyperguide.bundled import bundled_models
 from hyperguide.engines import why_absent
-from hyperguide.model_info import ModelInfo
+from hyperguide.model_format.bundled import bundled_models
+from hyperguide.model_format.model_info import ModelInfo
 
 MOST = 1e-5
 LEAST_PSNR = 60.0

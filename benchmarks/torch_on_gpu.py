@@ -25,11 +25,11 @@ from peers import torch_twin
 from turns import in_turns, ratio
 
 import hyperguide
-from hyperguide.atomic import write_atomically
 from hyperguide.bench.machine import describe
 from hyperguide.bench.subject import synthetic_frame
-from hyperguide.bundled import model_path
+from hyperguide.model_format.bundled import model_path
 from hyperguide.pixels import to_tensor
+from hyperguide.storage.atomic import write_atomically
 from hyperguide.tasks import TASKS
 
 _AGREE = 1e-3  # of full scale; engines add in other orders

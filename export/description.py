@@ -8,7 +8,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from hyperguide.errors import HyperguideError
-from hyperguide.model_info import ModelInfo
+from hyperguide.model_format.model_info import ModelInfo
 from hyperguide.tasks import find_task
 from hyperguide.training.checkpoint import TrainedModel
 from hyperguide.training.model import GuidedModel

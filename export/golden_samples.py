@@ -7,8 +7,15 @@ from collections.abc import Mapping
 import numpy as np
 import torch
 
-from hyperguide.golden import Golden
-from hyperguide.model_file import DIALS, ENHANCED, GUIDANCE, IMAGE, KERNEL, default_feeds
+from hyperguide.model_format.golden import Golden
+from hyperguide.model_format.model_file import (
+    DIALS,
+    ENHANCED,
+    GUIDANCE,
+    IMAGE,
+    KERNEL,
+    default_feeds,
+)
 from hyperguide.pixels import next_multiple
 from hyperguide.training.model import GuidedModel
 

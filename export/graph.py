@@ -12,7 +12,14 @@ import onnx
 import onnx.numpy_helper
 import torch
 
-from hyperguide.model_file import DIALS, ENHANCED, GUIDANCE, IMAGE, KERNEL, default_feeds
+from hyperguide.model_format.model_file import (
+    DIALS,
+    ENHANCED,
+    GUIDANCE,
+    IMAGE,
+    KERNEL,
+    default_feeds,
+)
 from hyperguide.pixels import next_multiple
 from hyperguide.training.model import GuidedModel
 from hyperguide.training.networks.unfolded import UnfoldedDeconvolution

@@ -10,11 +10,11 @@ from typing import Literal
 import numpy as np
 import onnx
 
-from hyperguide.atomic import refuse_existing, refuse_missing_folder, write_atomically
 from hyperguide.engines import Engine, OnnxRuntimeCpu
+from hyperguide.engines.proof import compare_golden, refuse_changed
 from hyperguide.errors import HyperguideError
-from hyperguide.golden import Golden
-from hyperguide.model_file import (
+from hyperguide.model_format.golden import Golden
+from hyperguide.model_format.model_file import (
     ENHANCED,
     GUIDANCE,
     IMAGE,
@@ -24,11 +24,11 @@ from hyperguide.model_file import (
     digest_entries,
     read_model_file,
 )
+from hyperguide.storage.atomic import refuse_existing, refuse_missing_folder, write_atomically
 from hyperguide.training.checkpoint import TrainedModel
 from hyperguide.training.data.sources import silent
 from hyperguide.training.model import GuidedModel
 from hyperguide.training.networks.folding import fold_layers
-from hyperguide.verify import compare_golden, refuse_changed
 
 from .byte_pictures import prove_bytes, sample_of_bytes, take_bytes
 from .calibration import Calibration, Loss, measure_loss, open_calibration

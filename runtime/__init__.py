@@ -7,9 +7,10 @@ result = enhancer(image)              # HxWx3 uint8, uint16 or float; the same k
 result.image, result.guidance         # the picture, and where the network saw rain
 """
 
+from hyperguide.model_format.model_info import ModelInfo
+
 from .enhancer import Enhancer, Result, load
 from .errors import HyperguideError
-from .model_info import ModelInfo
 from .tasks import TASKS, Guidance, Task
 
 __version__ = "0.1.0"

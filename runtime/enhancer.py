@@ -12,11 +12,18 @@ from typing import Any, Literal, NoReturn
 
 import numpy as np
 
+from hyperguide.inference.dials import Dial, Dials, Size, check_dials
+from hyperguide.inference.gray import as_color, as_gray, gray_ones, without_tint
+from hyperguide.inference.on_gpu import GpuResult, run_on_gpu
+from hyperguide.inference.runner import Runner
+from hyperguide.inference.tile_size import Cut
+from hyperguide.inference.tiled import Parts, Report
+from hyperguide.model_format.bundled import gray_path, model_path
+from hyperguide.model_format.engine_file import EngineFile, read_file
+from hyperguide.model_format.model_file import ModelFile
+from hyperguide.model_format.model_info import ModelInfo
+
 from .arrays import as_numpy, gpu_array, in_native_order
-from .bundled import gray_path, model_path
-from .cut import Cut
-from .dials import Dial, Dials, Size, check_dials
-from .engine_file import EngineFile, read_file
 from .engines import (
     CALLS_ON_GPU,
     Device,
@@ -31,14 +38,8 @@ from .engines import (
 )
 from .engines import Report as BuildReport
 from .errors import HyperguideError
-from .gray import as_color, as_gray, gray_ones, without_tint
-from .model_file import ModelFile
-from .model_info import ModelInfo
-from .on_gpu import GpuResult, run_on_gpu
-from .parts import Parts, Report
 from .pixels import layout_of
 from .result import Result
-from .runner import Runner
 from .stream import Stream
 from .tasks import TASKS
 

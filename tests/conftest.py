@@ -18,10 +18,10 @@ import torch
 import yaml
 
 import hyperguide
+from hyperguide.batch.resume import NAME
 from hyperguide.cli.main import run
-from hyperguide.cli.resume import NAME
 from hyperguide.export import calibration
-from hyperguide.pictures import write_picture
+from hyperguide.picture_files.pictures import write_picture
 from hyperguide.training.checkpoint import BEST, load_tensors, save_tensors
 from hyperguide.training.preset import load_preset
 

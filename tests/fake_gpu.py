@@ -16,7 +16,7 @@ import numpy as np
 import onnxruntime
 import pytest
 
-from hyperguide.model_file import ModelFile
+from hyperguide.model_format.model_file import ModelFile
 
 # Names of pycuda.driver that its documentation has.
 PYCUDA = {

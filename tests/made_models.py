@@ -12,8 +12,8 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 
 from hyperguide.export.model import seal
-from hyperguide.golden import Golden
-from hyperguide.model_info import ModelInfo
+from hyperguide.model_format.golden import Golden
+from hyperguide.model_format.model_info import ModelInfo
 from hyperguide.tasks import TASKS
 
 # Darker by a quarter at strength 1, with a map that is the mean of the picture.

@@ -14,9 +14,9 @@ import numpy as np
 import pytest
 
 from conftest import Cli, Outcome, enhance, fails, nothing_left
-from hyperguide.atomic import refuse_existing
 from hyperguide.errors import HyperguideError
-from hyperguide.pictures import read_picture, write_picture
+from hyperguide.picture_files.pictures import read_picture, write_picture
+from hyperguide.storage.atomic import refuse_existing
 
 
 @pytest.fixture

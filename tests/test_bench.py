@@ -29,7 +29,7 @@ from hyperguide.bench.table import table
 from hyperguide.engines import Device
 from hyperguide.errors import HyperguideError
 from hyperguide.export.model import seal
-from hyperguide.model_file import read_model_file
+from hyperguide.model_format.model_file import read_model_file
 
 
 class _Fake:

@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 
-from hyperguide.bundled import bundled_models
 from hyperguide.cli.main import program
+from hyperguide.model_format.bundled import bundled_models
 
 BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
 

@@ -16,13 +16,13 @@ import pytest
 
 import hyperguide.engines.tensorrt
 from conftest import Cli, fails, nothing_left
-from hyperguide.bundled import bundled_models
-from hyperguide.engine_file import read_engine, sidecar_path
 from hyperguide.engines.tensorrt.bindings import TensorRt, open_tensorrt
 from hyperguide.engines.tensorrt.build import CancelledError, Plan, build_engine, round_up
 from hyperguide.errors import HyperguideError
 from hyperguide.export.model import Lower, export_model, seal
-from hyperguide.model_file import DIALS, read_model_file
+from hyperguide.model_format.bundled import bundled_models
+from hyperguide.model_format.engine_file import read_engine, sidecar_path
+from hyperguide.model_format.model_file import DIALS, read_model_file
 from hyperguide.training.checkpoint import load_run
 
 pytest.importorskip("tensorrt_rtx", reason="TensorRT-RTX is not installed")

@@ -11,10 +11,16 @@ import pytest
 
 import hyperguide
 from conftest import Cli, fails
-from hyperguide.bundled import FOLDER, bundled_models, bundled_path, gray_path, model_path
 from hyperguide.errors import HyperguideError
-from hyperguide.model_file import read_model_file
-from hyperguide.pictures import write_picture
+from hyperguide.model_format.bundled import (
+    FOLDER,
+    bundled_models,
+    bundled_path,
+    gray_path,
+    model_path,
+)
+from hyperguide.model_format.model_file import read_model_file
+from hyperguide.picture_files.pictures import write_picture
 
 
 def test_a_task_a_name_and_a_path_mean_files() -> None:

@@ -10,16 +10,16 @@ import pytest
 
 import hyperguide
 from conftest import Cli, fails
-from hyperguide.engine_file import read_engine
 from hyperguide.engines import OnnxRuntimeCpu
+from hyperguide.engines.proof import compare_golden
 from hyperguide.engines.tensorrt.bindings import open_tensorrt
 from hyperguide.engines.tensorrt.build import Plan, build_engine
 from hyperguide.errors import HyperguideError
 from hyperguide.export.model import Lower, export_model
-from hyperguide.model_file import read_model_file
-from hyperguide.pictures import write_picture
+from hyperguide.model_format.engine_file import read_engine
+from hyperguide.model_format.model_file import read_model_file
+from hyperguide.picture_files.pictures import write_picture
 from hyperguide.training.checkpoint import load_run
-from hyperguide.verify import compare_golden
 
 pytestmark = pytest.mark.usefixtures("few_crops")
 

@@ -27,13 +27,7 @@ from hyperguide.training.data.batches import open_data
 from hyperguide.training.logbook import read_log
 from hyperguide.training.model import build_model
 from hyperguide.training.networks.unfolded import UnfoldedDeconvolution
-from hyperguide.training.preset import (
-    Schedule,
-    Stage,
-    UNetSettings,
-    UnfoldedSettings,
-    load_preset,
-)
+from hyperguide.training.preset import Schedule, Stage, UNetSettings, UnfoldedSettings, load_preset
 from hyperguide.training.starting_weights import start_from
 from hyperguide.training.trainer import Progress, Run, Settings
 from made_runs import make_run, same, silent, weights

@@ -15,11 +15,11 @@ import pytest
 
 import hyperguide
 from conftest import TASKS, Outcome, fails
-from hyperguide.bundled import FOLDER, bundled_models
 from hyperguide.cli.doctor import conflicts
 from hyperguide.engines import KINDS
-from hyperguide.guidance_files import decode_map, encode_map, false_color
-from hyperguide.pictures import read_picture, write_picture
+from hyperguide.model_format.bundled import FOLDER, bundled_models
+from hyperguide.picture_files.maps import decode_map, encode_map, false_color
+from hyperguide.picture_files.pictures import read_picture, write_picture
 
 Cli = Callable[..., Outcome]
 

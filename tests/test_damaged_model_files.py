@@ -17,17 +17,17 @@ from onnx import TensorProto, helper
 
 import hyperguide
 from conftest import Cli, fails
-from hyperguide.bundled import bundled_models
 from hyperguide.engines import OnnxRuntimeCpu, OpenVino
 from hyperguide.engines.byte_graph import of_bytes
+from hyperguide.engines.proof import seal_breaks
 from hyperguide.errors import HyperguideError
-from hyperguide.golden import Golden, read_golden
-from hyperguide.graph_size import shapes
-from hyperguide.model_file import read_model_file, replace_info
-from hyperguide.onnx_outline import read_outline
-from hyperguide.protobuf import submessage, varint_field
+from hyperguide.model_format.bundled import bundled_models
+from hyperguide.model_format.golden import Golden, read_golden
+from hyperguide.model_format.graph_size import shapes
+from hyperguide.model_format.model_file import read_model_file, replace_info
+from hyperguide.model_format.onnx_outline import read_outline
+from hyperguide.model_format.protobuf import submessage, varint_field
 from hyperguide.training.model_weights import load_model_weights
-from hyperguide.verify import seal_breaks
 
 DEVICES = ("cpu", "openvino")
 PICTURE = (np.arange(6 * 8).reshape(6, 8) * 5).astype(np.uint8)

@@ -12,11 +12,11 @@ import pytest
 from made_models import tiny_model
 
 from conftest import Cli, fails
-from hyperguide.engine_file import EngineFile, digest, read_engine, read_sidecar
 from hyperguide.engines import fastest, open_engine
 from hyperguide.engines.opening import Settings
+from hyperguide.engines.proof import seal_breaks
 from hyperguide.errors import HyperguideError
-from hyperguide.verify import seal_breaks
+from hyperguide.model_format.engine_file import EngineFile, digest, read_engine, read_sidecar
 
 CONTENT = b"an engine"
 

@@ -26,8 +26,8 @@ from hyperguide.export.graph import OPSET
 from hyperguide.export.matrix_deconvolution import MatrixDeconvolution
 from hyperguide.export.matrix_fourier import RADIX, MatrixFourier, waves
 from hyperguide.export.model import Lower, export_model
-from hyperguide.model_file import read_model_file
-from hyperguide.pictures import read_picture, write_picture
+from hyperguide.model_format.model_file import read_model_file
+from hyperguide.picture_files.pictures import read_picture, write_picture
 from hyperguide.training.checkpoint import TrainedModel, load_run
 from hyperguide.training.networks.unfolded import UnfoldedDeconvolution
 

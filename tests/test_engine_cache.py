@@ -18,15 +18,15 @@ from fake_gpu import FakeGpu
 
 import hyperguide
 from conftest import Cli, fails
-from hyperguide.engine_file import Profile
 from hyperguide.engines import TellsTimes, devices
 from hyperguide.engines.tensorrt import cache, engine
 from hyperguide.engines.tensorrt.bindings import TensorRt, open_tensorrt
 from hyperguide.engines.tensorrt.build import Plan
 from hyperguide.engines.tensorrt.cuda import Gpu
 from hyperguide.errors import HyperguideError, UnavailableError
-from hyperguide.file_lock import file_lock
-from hyperguide.model_file import ModelFile, read_model_file
+from hyperguide.model_format.engine_file import Profile
+from hyperguide.model_format.model_file import ModelFile, read_model_file
+from hyperguide.storage.file_lock import file_lock
 
 pytest.importorskip("tensorrt_rtx", reason="TensorRT-RTX is not installed")
 

@@ -26,7 +26,6 @@ from made_models import write
 import hyperguide
 from conftest import TASKS, Cli, fails, printed_by
 from hyperguide.arrays import GpuArray
-from hyperguide.bundled import bundled_models, bundled_path, model_path
 from hyperguide.engines import Engine, OpenVino, Settings, devices, open_engine, opening
 from hyperguide.engines.byte_graph import of_bytes
 from hyperguide.engines.devices import PROVIDERS
@@ -35,9 +34,10 @@ from hyperguide.engines.onnx_runtime import OnnxRuntimeCuda
 from hyperguide.enhancer import Enhancer
 from hyperguide.errors import HyperguideError, UnavailableError
 from hyperguide.export.model import seal
-from hyperguide.guidance_files import encode_map, read_map
-from hyperguide.model_file import DIALS, ModelFile, read_model_file
-from hyperguide.pictures import write_picture
+from hyperguide.model_format.bundled import bundled_models, bundled_path, model_path
+from hyperguide.model_format.model_file import DIALS, ModelFile, read_model_file
+from hyperguide.picture_files.maps import encode_map, read_map
+from hyperguide.picture_files.pictures import write_picture
 from hyperguide.pixels import from_tensor, to_tensor
 from hyperguide.training.data.batches import open_data
 from hyperguide.training.data.loader import Loader

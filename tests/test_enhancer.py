@@ -11,7 +11,7 @@ import pytest
 import hyperguide
 from conftest import TASKS, psnr
 from hyperguide.errors import HyperguideError
-from hyperguide.model_file import ENHANCED, GUIDANCE, read_model_file
+from hyperguide.model_format.model_file import ENHANCED, GUIDANCE, read_model_file
 
 
 class _NoEngine:

@@ -16,16 +16,16 @@ import numpy as np
 import pytest
 
 from conftest import Cli, enhance, fails, nothing_left
-from hyperguide.atomic import remove_leftovers, write_atomically
-from hyperguide.cli import claim as claims
-from hyperguide.cli.claim import claim
-from hyperguide.cli.jobs import Job
-from hyperguide.cli.picture import Picture, Work
-from hyperguide.cli.resume import NAME
+from hyperguide.batch.jobs import Job
+from hyperguide.batch.resume import NAME
+from hyperguide.batch.work import Picture, Work
 from hyperguide.errors import DiskFullError, HyperguideError
-from hyperguide.file_lock import passing_lock
-from hyperguide.paths import extended_name, find_files
-from hyperguide.pictures import read_picture, write_picture
+from hyperguide.picture_files.pictures import read_picture, write_picture
+from hyperguide.storage import claim as claims
+from hyperguide.storage.atomic import remove_leftovers, write_atomically
+from hyperguide.storage.claim import claim
+from hyperguide.storage.file_lock import passing_lock
+from hyperguide.storage.paths import extended_name, find_files
 
 PICTURES = 5
 PATIENCE = 60  # seconds until something that must happen counts as missing

@@ -22,15 +22,16 @@ import numpy as np
 import pytest
 
 from conftest import Cli, Outcome, enhance, fails
-from hyperguide.cli import folders, overlap
-from hyperguide.cli.jobs import Job
-from hyperguide.cli.overlap import SPARE, enhance_all
-from hyperguide.cli.picture import Work
-from hyperguide.cli.resume import NAME
+from hyperguide.batch import pipeline as overlap
+from hyperguide.batch.jobs import Job
+from hyperguide.batch.pipeline import SPARE, enhance_all
+from hyperguide.batch.resume import NAME
+from hyperguide.batch.work import Work
+from hyperguide.cli import folders
 from hyperguide.enhancer import Enhancer, load
 from hyperguide.errors import DiskFullError, HyperguideError
-from hyperguide.pictures import read_picture, write_picture
-from hyperguide.runner import Runner
+from hyperguide.inference.runner import Runner
+from hyperguide.picture_files.pictures import read_picture, write_picture
 
 PICTURES = 6
 PATIENCE = 300  # seconds until something that must happen counts as missing

@@ -25,9 +25,9 @@ from fuzz.rule import Finding, check, problem_of
 from fuzz.targets import NAMES, find_target
 from fuzz.targets.small_models import sealed
 from fuzz.targets.small_models import seeds as models
+from hyperguide.engines.proof import seal_breaks
 from hyperguide.errors import HyperguideError
-from hyperguide.model_file import ModelFile, read_model_file
-from hyperguide.verify import seal_breaks
+from hyperguide.model_format.model_file import ModelFile, read_model_file
 
 # Their seeds are made by training or exporting, which takes long.
 _SLOW = ("weights-onnx", "runs-state")

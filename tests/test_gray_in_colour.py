@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 import hyperguide
-from hyperguide import gray
 from hyperguide.enhancer import Enhancer
+from hyperguide.inference import gray
 
 ENHANCER: dict[str, Enhancer] = {}
 

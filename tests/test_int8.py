@@ -25,7 +25,7 @@ from hyperguide.export.quantized_layers import (
     quantize_layers,
     to_floats,
 )
-from hyperguide.model_file import read_model_file
+from hyperguide.model_format.model_file import read_model_file
 from hyperguide.training.checkpoint import load_run
 from hyperguide.training.model import GuidedModel, build_model
 from hyperguide.training.networks.folding import fold_layers

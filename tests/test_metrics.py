@@ -9,12 +9,7 @@ import skimage.metrics
 
 from hyperguide.errors import HyperguideError
 from hyperguide.training.evaluation.protocols import PROTOCOLS
-from hyperguide.training.metrics import (
-    matlab_y,
-    picture_psnr,
-    picture_ssim,
-    root_mean_square_error,
-)
+from hyperguide.training.metrics import matlab_y, picture_psnr, picture_ssim, root_mean_square_error
 
 _SSIM = {"gaussian_weights": True, "sigma": 1.5, "use_sample_covariance": False}
 

@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from hyperguide.bundled import bundled_path
-from hyperguide.model_file import ModelFile, read_model_file
+from hyperguide.model_format.bundled import bundled_path
+from hyperguide.model_format.model_file import ModelFile, read_model_file
 
 BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
 

@@ -22,21 +22,21 @@ from torch import Tensor, nn
 
 import hyperguide
 from conftest import TASKS, Cli, Outcome, fails, roughen
-from hyperguide.bundled import bundled_models, bundled_path
 from hyperguide.engines import OnnxRuntimeCpu
+from hyperguide.engines.proof import seal_breaks
 from hyperguide.errors import HyperguideError
 from hyperguide.export import cost
 from hyperguide.export.cost import bytes_per_pixel, kilo_macs
 from hyperguide.export.graph import cancel_differences, export_graph
 from hyperguide.export.model import compare_with_torch, export_model, seal
 from hyperguide.export.probe import receptive_field
-from hyperguide.golden import read_golden
-from hyperguide.model_file import DIALS, read_model_file
+from hyperguide.model_format.bundled import bundled_models, bundled_path
+from hyperguide.model_format.golden import read_golden
+from hyperguide.model_format.model_file import DIALS, read_model_file
 from hyperguide.training.checkpoint import BEST, load_run, save_tensors
 from hyperguide.training.model import GuidedModel, build_model
 from hyperguide.training.networks.folding import fold_layers
 from hyperguide.training.preset import load_preset
-from hyperguide.verify import seal_breaks
 
 
 def _one(value: float) -> np.ndarray:

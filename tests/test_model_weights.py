@@ -13,9 +13,9 @@ import torch
 
 import hyperguide
 from conftest import Cli, fails
-from hyperguide.bundled import FOLDER
 from hyperguide.errors import HyperguideError
-from hyperguide.model_file import read_model_file, replace_info
+from hyperguide.model_format.bundled import FOLDER
+from hyperguide.model_format.model_file import read_model_file, replace_info
 from hyperguide.training.checkpoint import load_run
 from hyperguide.training.model import build_model
 from hyperguide.training.model_weights import load_model_weights

@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 
 from conftest import Cli, Outcome, enhance, fails, nothing_left
-from hyperguide.pictures import read_picture
+from hyperguide.picture_files.pictures import read_picture
 
 
 def _on_full_disk(room: int) -> Cli:
@@ -107,7 +107,7 @@ def test_kill_in_the_middle_of_a_write_keeps_the_old_file(tmp_path: Path) -> Non
     script = """
 import os, signal, sys
 from pathlib import Path
-from hyperguide.atomic import write_atomically
+from hyperguide.storage.atomic import write_atomically
 
 def write(temporary):
     with temporary.open("wb") as file:

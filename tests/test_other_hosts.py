@@ -8,7 +8,7 @@ import onnxruntime
 import pytest
 
 from conftest import TASKS
-from hyperguide.bundled import bundled_path
+from hyperguide.model_format.bundled import bundled_path
 
 
 @pytest.mark.parametrize("task", TASKS)

@@ -10,9 +10,9 @@ import pytest
 from PIL import Image, JpegImagePlugin
 
 from conftest import Cli, enhance, fails
-from hyperguide.cli.resume import NAME
-from hyperguide.containers import jpeg_segments
-from hyperguide.pictures import read_picture, read_with_metadata, write_picture
+from hyperguide.batch.resume import NAME
+from hyperguide.picture_files.containers import jpeg_segments
+from hyperguide.picture_files.pictures import read_picture, read_with_metadata, write_picture
 
 SAMPLINGS = {"4:4:4": 0x111111, "4:2:2": 0x211111, "4:4:0": 0x121111, "4:2:0": 0x221111}
 SAMPLINGS["4:1:1"] = 0x411111
@@ -164,7 +164,7 @@ def test_a_run_is_not_resumed_with_another_quality(
     (tmp_path / "in" / "b.jpg").write_bytes(b"no picture")
     more = (tmp_path / "in", tmp_path / "out", "-s", 0, "--quality")
     with pytest.MonkeyPatch.context() as patch:  # a run that ends before it is over
-        patch.setattr("hyperguide.cli.resume.Journal.end", lambda journal: None)
+        patch.setattr("hyperguide.batch.resume.Journal.end", lambda journal: None)
         enhance(quick_cli, *more, 40)
     record = (tmp_path / "out" / NAME).read_bytes()
     fails(enhance(quick_cli, *more, 50, "--resume"), "had another quality")

@@ -11,8 +11,8 @@ import pytest
 
 import hyperguide
 from conftest import Cli, Outcome, fails, nothing_left
-from hyperguide.model_file import read_model_file
-from hyperguide.pictures import write_picture
+from hyperguide.model_format.model_file import read_model_file
+from hyperguide.picture_files.pictures import write_picture
 
 
 @pytest.fixture

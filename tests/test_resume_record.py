@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from conftest import Cli, enhance, fails
-from hyperguide.cli.resume import NAME
-from hyperguide.pictures import write_picture
+from hyperguide.batch.resume import NAME
+from hyperguide.picture_files.pictures import write_picture
 
 
 @pytest.fixture

@@ -14,9 +14,9 @@ import pytest
 import torch
 
 from conftest import Cli, fails
-from hyperguide.cli.claim import claim
 from hyperguide.errors import HyperguideError
-from hyperguide.pictures import read_picture
+from hyperguide.picture_files.pictures import read_picture
+from hyperguide.storage.claim import claim
 from hyperguide.training import cli as train_cli
 from hyperguide.training.checkpoint import load_run, load_tensors, save_tensors
 from hyperguide.training.logbook import Logbook, draw_curves, read_log

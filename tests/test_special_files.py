@@ -12,11 +12,11 @@ import numpy as np
 import pytest
 
 from conftest import Cli, enhance, fails, nothing_left
-from hyperguide.atomic import refuse_existing, write_atomically
 from hyperguide.errors import HyperguideError
-from hyperguide.file_content import first_bytes, read_content
-from hyperguide.kernel_files import read_kernel
-from hyperguide.npy import parse_npy
+from hyperguide.picture_files.kernels import read_kernel
+from hyperguide.storage.atomic import refuse_existing, write_atomically
+from hyperguide.storage.file_content import first_bytes, read_content
+from hyperguide.storage.npy import parse_npy
 
 
 def _pipe(path: Path) -> None:

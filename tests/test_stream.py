@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 import hyperguide
-from hyperguide.bundled import bundled_path
 from hyperguide.errors import HyperguideError
+from hyperguide.model_format.bundled import bundled_path
 
 SIGMA = 20 / 255
 

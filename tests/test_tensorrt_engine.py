@@ -18,14 +18,14 @@ from fake_gpu import CUDA_PYTHON, STEP, FakeGpu
 import hyperguide
 from conftest import Cli, fails
 from hyperguide import engines
-from hyperguide.engine_file import EngineFile, read_engine, sidecar_path
 from hyperguide.engines import devices, open_engine
 from hyperguide.engines.tensorrt import TensorRtEngine
 from hyperguide.engines.tensorrt import engine as tensorrt_engine
 from hyperguide.engines.tensorrt.bindings import open_tensorrt
 from hyperguide.engines.tensorrt.build import Plan, build_engine
 from hyperguide.errors import HyperguideError
-from hyperguide.model_file import read_model_file
+from hyperguide.model_format.engine_file import EngineFile, read_engine, sidecar_path
+from hyperguide.model_format.model_file import read_model_file
 
 pytest.importorskip("tensorrt_rtx", reason="TensorRT-RTX is not installed")
 

@@ -15,9 +15,9 @@ import hyperguide
 from conftest import Outcome
 from hyperguide.engines import OnnxRuntimeCpu
 from hyperguide.enhancer import Enhancer
-from hyperguide.model_file import read_model_file
+from hyperguide.inference.guided_upsampling import Transfer
+from hyperguide.model_format.model_file import read_model_file
 from hyperguide.training.checkpoint import BEST, load_tensors, save_tensors
-from hyperguide.transfer import Transfer
 
 
 def _psnr(one: np.ndarray, other: np.ndarray) -> float:
@@ -95,7 +95,7 @@ def test_the_file_says_that_it_looks_at_the_whole_picture(model: Path) -> None:
     assert info.context == "global"
     assert info.size_multiple == 1
     assert not read_model_file(
-        hyperguide.bundled.bundled_path("denoise", "fast")
+        hyperguide.model_format.bundled.bundled_path("denoise", "fast")
     ).info.whole_picture
 
 

@@ -26,7 +26,8 @@ from typing import Literal, Protocol
 import torch
 from torch import Tensor, nn
 
-from .data.sample import Sample
+from hyperguide.training.data.sample import Sample
+
 from .losses import Loss, haze_loss
 from .model import GuidedModel, Restoration
 

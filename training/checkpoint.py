@@ -23,12 +23,12 @@ from safetensors.torch import load, save
 from torch import Tensor
 from torch.optim import Optimizer
 
-from hyperguide.atomic import write_together
-from hyperguide.bounded_json import parse_json
 from hyperguide.errors import HyperguideError
-from hyperguide.file_content import read_content
-from hyperguide.paths import exists, is_folder
 from hyperguide.printable import shortened
+from hyperguide.storage.atomic import write_together
+from hyperguide.storage.bounded_json import parse_json
+from hyperguide.storage.file_content import read_content
+from hyperguide.storage.paths import exists, is_folder
 
 from .bilevel import Strategy
 from .model import GuidedModel, build_model

@@ -15,15 +15,15 @@ from typing import Any, get_args
 import click
 import torch
 
-from hyperguide.cli.claim import claim
 from hyperguide.cli.progress import progress_bar
 from hyperguide.errors import HyperguideError
 from hyperguide.printable import printable
+from hyperguide.storage.claim import claim
 from hyperguide.tasks import find_task
+from hyperguide.training.data.batches import open_data
+from hyperguide.training.data.sources import silent
 
 from .bilevel import Strategy
-from .data.batches import open_data
-from .data.sources import silent
 from .distributed import World, join
 from .model_weights import find_model_file
 from .precision import fastest_precision

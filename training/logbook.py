@@ -11,11 +11,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from hyperguide.atomic import write_atomically
-from hyperguide.bounded_json import parse_json
 from hyperguide.errors import HyperguideError
-from hyperguide.file_content import read_content
-from hyperguide.paths import exists
+from hyperguide.storage.atomic import write_atomically
+from hyperguide.storage.bounded_json import parse_json
+from hyperguide.storage.file_content import read_content
+from hyperguide.storage.paths import exists
 
 from .event_file import PATTERN, EventFile
 

@@ -17,12 +17,12 @@ from pathlib import Path
 
 import torch
 
-from hyperguide.atomic import refuse_existing
 from hyperguide.errors import HyperguideError
-from hyperguide.paths import make_folder
+from hyperguide.storage.atomic import refuse_existing
+from hyperguide.storage.paths import make_folder
+from hyperguide.training.data.batches import open_data
 
 from .checkpoint import BEST, load_run, load_weights, save_tensors
-from .data.batches import open_data
 from .run_folder import refuse_strangers
 from .run_record import check_state_record
 from .seen_photos import SeenPhotos

@@ -13,14 +13,19 @@ from torch.nn.parallel import DistributedDataParallel
 
 from hyperguide.errors import HyperguideError
 from hyperguide.tasks import find_task
+from hyperguide.training.networks.griddehazenet import GridDehazeNet
+from hyperguide.training.networks.hyper import (
+    ConstantMap,
+    HyperNetwork,
+    PlainHyperNetwork,
+    StageHyperNetworks,
+)
+from hyperguide.training.networks.prenet import PReNet
+from hyperguide.training.networks.scattering import Dehazed, ScatteringUNet
+from hyperguide.training.networks.stack import GuidedStack
+from hyperguide.training.networks.unet import GuidedUNet
+from hyperguide.training.networks.unfolded import DilatedDenoiser, UnfoldedDeconvolution
 
-from .networks.griddehazenet import GridDehazeNet
-from .networks.hyper import ConstantMap, HyperNetwork, PlainHyperNetwork, StageHyperNetworks
-from .networks.prenet import PReNet
-from .networks.scattering import Dehazed, ScatteringUNet
-from .networks.stack import GuidedStack
-from .networks.unet import GuidedUNet
-from .networks.unfolded import DilatedDenoiser, UnfoldedDeconvolution
 from .preset import (
     CompactProxySettings,
     DilatedSettings,

@@ -8,17 +8,17 @@ from typing import Any, get_args
 import torch
 from torch import Tensor
 
-from hyperguide.bundled import named_path
+from hyperguide.engines.proof import refuse_changed
 from hyperguide.errors import HyperguideError
-from hyperguide.model_file import read_model_file
-from hyperguide.model_info import ModelInfo
-from hyperguide.paths import exists
-from hyperguide.verify import refuse_changed
+from hyperguide.model_format.bundled import named_path
+from hyperguide.model_format.model_file import read_model_file
+from hyperguide.model_format.model_info import ModelInfo
+from hyperguide.storage.paths import exists
+from hyperguide.training.networks.folding import unfold_weights
 
 from .bilevel import Strategy
 from .checkpoint import TrainedModel, load_weights
 from .model import build_model
-from .networks.folding import unfold_weights
 from .preset import Preset, preset_from_dict
 
 # How many times the weights of a file those of the networks may be.

@@ -14,9 +14,8 @@ from torch import Tensor, nn
 
 from hyperguide.errors import HyperguideError
 from hyperguide.tasks import find_task
-
-from .networks.griddehazenet import GridDehazeNet
-from .networks.prenet import PReNet
+from hyperguide.training.networks.griddehazenet import GridDehazeNet
+from hyperguide.training.networks.prenet import PReNet
 
 _TYPES = (
     *(torch.float32, torch.float64, torch.float16, torch.bfloat16),

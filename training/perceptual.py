@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from hyperguide.errors import HyperguideError
-from hyperguide.paths import exists
+from hyperguide.storage.paths import exists
 
 from .official import read_state_dict
 

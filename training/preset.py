@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from hyperguide.errors import HyperguideError
-from hyperguide.file_content import read_text
+from hyperguide.storage.file_content import read_text
 from hyperguide.tasks import find_task
 
 from .fields import Checked, Range, Share, build

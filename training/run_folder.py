@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from hyperguide.errors import HyperguideError
-from hyperguide.paths import exists, is_folder
+from hyperguide.storage.paths import exists, is_folder
 
 from .checkpoint import BEST, LAST, STATE
 from .logbook import CURVES, EVENTS, LOG

@@ -8,14 +8,14 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from hyperguide.file_content import read_content
-from hyperguide.paths import is_folder
+from hyperguide.storage.file_content import read_content
+from hyperguide.storage.paths import is_folder
 from hyperguide.tasks import find_task
+from hyperguide.training.networks.unfolded import UnfoldedDeconvolution
 
 from .checkpoint import MOST_BYTES, load_tensors, load_weights, weights_path
 from .model import GuidedModel
 from .model_weights import load_model_weights
-from .networks.unfolded import UnfoldedDeconvolution
 from .official import append_zero_channels, initialise
 from .preset import Preset, UnfoldedSettings, preset_from_dict
 from .run_record import check_weights_record

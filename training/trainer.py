@@ -16,12 +16,12 @@ from torch import Tensor
 
 from hyperguide.errors import HyperguideError
 from hyperguide.tasks import find_task
+from hyperguide.training.data.batches import Batch, Data
+from hyperguide.training.data.loader import Draw, Loader
+from hyperguide.training.data.sample import Sample
 
 from .average import Average
 from .bilevel import Bilevel, NotFiniteError, Strategy
-from .data.batches import Batch, Data
-from .data.loader import Draw, Loader
-from .data.sample import Sample
 from .distributed import World
 from .logbook import Logbook
 from .losses import guidance_loss, task_loss

@@ -11,10 +11,10 @@ import torch
 from torch import Tensor
 
 from hyperguide.pixels import next_multiple
+from hyperguide.training.data.batches import Data
+from hyperguide.training.data.sample import Sample
 
 from .bilevel import Bilevel, NotFiniteError
-from .data.batches import Data
-from .data.sample import Sample
 from .losses import inside
 from .metrics import MOST_PSNR, psnr
 from .model import GuidedModel, Restoration

@@ -18,8 +18,8 @@ import numpy as np
 from hyperguide import __version__
 from hyperguide.engines.devices import PROVIDERS
 from hyperguide.engines.onnx_runtime import load_cuda
-from hyperguide.onnx_messages import INPUT, OUTPUT, described, model, node
-from hyperguide.protobuf import submessage
+from hyperguide.model_format.onnx_messages import INPUT, OUTPUT, described, model, node
+from hyperguide.model_format.protobuf import submessage
 
 _PACKAGES = (
     *("numpy", "opencv-python", "onnxruntime", "onnxruntime-gpu", "openvino"),

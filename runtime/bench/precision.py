@@ -7,13 +7,13 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-from hyperguide.engine_file import EngineFile
 from hyperguide.engines import Engine
 from hyperguide.engines.onnx_runtime import OnnxRuntimeCpu, OnnxRuntimeCuda
 from hyperguide.engines.openvino_core import openvino_core
-from hyperguide.model_file import ModelFile
-from hyperguide.onnx_messages import INITIALIZER, NODE, graph_of
-from hyperguide.protobuf import fields, text
+from hyperguide.model_format.engine_file import EngineFile
+from hyperguide.model_format.model_file import ModelFile
+from hyperguide.model_format.onnx_messages import INITIALIZER, NODE, graph_of
+from hyperguide.model_format.protobuf import fields, text
 
 # Fields of ONNX's messages, https://github.com/onnx/onnx/blob/main/onnx/onnx.proto
 _NODE_INPUT, _NODE_OUTPUT, _NODE_OP_TYPE = 1, 2, 4

@@ -13,8 +13,6 @@ from typing import Any
 import cv2
 import numpy as np
 
-from hyperguide.dials import check_dials
-from hyperguide.engine_file import EngineFile, read_file
 from hyperguide.engines import (
     Device,
     Engine,
@@ -26,12 +24,14 @@ from hyperguide.engines import (
     open_engine,
 )
 from hyperguide.engines.opening import Report
+from hyperguide.engines.proof import compare_golden
 from hyperguide.enhancer import Enhancer
+from hyperguide.inference.dials import check_dials
 from hyperguide.memory import PeakMemory
-from hyperguide.model_file import ENHANCED, IMAGE, KERNEL, ModelFile
+from hyperguide.model_format.engine_file import EngineFile, read_file
+from hyperguide.model_format.model_file import ENHANCED, IMAGE, KERNEL, ModelFile
 from hyperguide.pixels import from_tensor, full_scale, layout_of, pad_to_multiple, to_tensor
 from hyperguide.result import Result
-from hyperguide.verify import compare_golden
 
 from .machine import gpu_clock, gpu_memory
 

@@ -11,17 +11,17 @@ from typing import Any
 
 import click
 
-from hyperguide.atomic import refuse_existing, refuse_missing_folder, write_atomically
 from hyperguide.bench.machine import describe, peaks
 from hyperguide.bench.page import page
 from hyperguide.bench.run import Plan, measure, record
 from hyperguide.bench.subject import Spec, Subject, synthetic_frame
 from hyperguide.bench.table import table
-from hyperguide.bundled import model_path
 from hyperguide.engines import Device, why_absent
 from hyperguide.errors import HyperguideError
-from hyperguide.pictures import read_picture
+from hyperguide.model_format.bundled import model_path
+from hyperguide.picture_files.pictures import read_picture
 from hyperguide.pixels import full_scale
+from hyperguide.storage.atomic import refuse_existing, refuse_missing_folder, write_atomically
 
 from .options import DeviceType, ShapeType
 from .progress import progress_bar

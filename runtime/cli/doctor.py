@@ -11,13 +11,13 @@ from pathlib import Path
 import click
 
 from hyperguide import __version__
-from hyperguide.bundled import bundled_models
-from hyperguide.engine_file import SUFFIX, cache_folder
 from hyperguide.engines import KINDS, Device, Settings, fastest, open_device, why_absent
 from hyperguide.engines.engine import Engine
+from hyperguide.engines.proof import compare_golden
 from hyperguide.errors import HyperguideError
-from hyperguide.model_file import ModelFile, read_model_file
-from hyperguide.verify import compare_golden
+from hyperguide.model_format.bundled import bundled_models
+from hyperguide.model_format.engine_file import SUFFIX, cache_folder
+from hyperguide.model_format.model_file import ModelFile, read_model_file
 
 from .progress import building_bar
 

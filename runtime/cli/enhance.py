@@ -11,22 +11,22 @@ import click
 import cv2
 import numpy as np
 
-from hyperguide.bundled import PRECISIONS
+from hyperguide.batch.jobs import Job, passed_over, plan_jobs
+from hyperguide.batch.resume import in_place, is_newer_than_source
+from hyperguide.batch.work import Dials, Work
 from hyperguide.engines import Device
 from hyperguide.enhancer import Enhancer, load
 from hyperguide.errors import HyperguideError
-from hyperguide.guidance_files import gray_plane, read_map
-from hyperguide.kernel_files import read_kernel
-from hyperguide.pictures import read_picture
+from hyperguide.model_format.bundled import PRECISIONS
+from hyperguide.picture_files.kernels import read_kernel
+from hyperguide.picture_files.maps import gray_plane, read_map
+from hyperguide.picture_files.pictures import read_picture
 from hyperguide.pixels import full_scale
 
 from .folders import enhance_folder
-from .jobs import Job, passed_over, plan_jobs
 from .messages import say
 from .options import BytesType, DeviceType, NameType, TileType
-from .picture import Dials, Work
 from .progress import building_bar, share_bar
-from .resume import in_place, is_newer_than_source
 
 
 class _Amount(click.FloatRange):

@@ -8,20 +8,20 @@ from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 from types import FrameType
 
-from hyperguide.atomic import remove_leftovers
+from hyperguide.batch.jobs import Job
+from hyperguide.batch.pipeline import Outcome, enhance_all
+from hyperguide.batch.resume import in_place, keep_journal, settings_of
+from hyperguide.batch.work import Dials, Work
 from hyperguide.enhancer import Enhancer
 from hyperguide.errors import DiskFullError, HyperguideError, StorageError
 from hyperguide.memory import free_bytes
-from hyperguide.paths import exists, real
 from hyperguide.printable import printable
+from hyperguide.storage.atomic import remove_leftovers
+from hyperguide.storage.claim import Claim, claim, refuse_coinciding
+from hyperguide.storage.paths import exists, real
 
-from .claim import Claim, claim, refuse_coinciding
-from .jobs import Job
 from .messages import say
-from .overlap import Outcome, enhance_all
-from .picture import Dials, Work
 from .progress import progress_bar
-from .resume import in_place, keep_journal, settings_of
 
 # Share of the memory that pictures under way may take before the next one is read; with results
 # and maps it becomes about a fifth.

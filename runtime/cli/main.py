@@ -31,7 +31,7 @@ _VERBS = {
         "Measure a run, model file or official weights on a test suite.",
     ),
     "export": ("hyperguide.export.cli:export", "Fuse a trained pair into one ONNX file."),
-    "build": ("hyperguide.export.build:build", "Build a TensorRT engine of a model file."),
+    "build": ("hyperguide.cli.build:build", "Build a TensorRT engine of a model file."),
     "verify": ("hyperguide.cli.verify:verify", "Prove that a model file is right on this machine."),
     "bench": ("hyperguide.cli.bench:bench", "Time models on this machine and check them."),
     "info": ("hyperguide.cli.info:info", "Show what a model file is and how good."),

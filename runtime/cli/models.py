@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import click
 
-from hyperguide.bundled import FOLDER, bundled_models
-from hyperguide.model_file import read_model_file
+from hyperguide.model_format.bundled import FOLDER, bundled_models
+from hyperguide.model_format.model_file import read_model_file
 from hyperguide.tasks import TASKS
 
 

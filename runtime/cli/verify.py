@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import click
 
-from hyperguide.bundled import model_path
-from hyperguide.engine_file import EngineFile, read_file
 from hyperguide.engines import KINDS, Device, Engine, OnnxRuntimeCpu, Settings, open_engine, why_not
+from hyperguide.engines.proof import Deviation, compare_golden, compare_shapes, refuse_changed
 from hyperguide.errors import HyperguideError, UnavailableError
-from hyperguide.model_file import ModelFile
-from hyperguide.verify import Deviation, compare_golden, compare_shapes, refuse_changed
+from hyperguide.model_format.bundled import model_path
+from hyperguide.model_format.engine_file import EngineFile, read_file
+from hyperguide.model_format.model_file import ModelFile
 
 from .options import DeviceType
 from .progress import building_bar

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from hyperguide.engine_file import EngineFile
-from hyperguide.model_file import ModelFile
+from hyperguide.model_format.engine_file import EngineFile
+from hyperguide.model_format.model_file import ModelFile
 
 from .auto import fastest
 from .devices import DEVICES, KINDS, Device, parse_device, why_absent

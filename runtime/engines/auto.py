@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from hyperguide.engine_file import EngineFile
 from hyperguide.errors import HyperguideError, RefusedError
-from hyperguide.model_file import ModelFile
-from hyperguide.verify import compare_golden, refuse_changed
+from hyperguide.model_format.engine_file import EngineFile
+from hyperguide.model_format.model_file import ModelFile
 
 from .devices import Device
 from .engine import Engine
 from .opening import Settings, open_device, why_not
+from .proof import compare_golden, refuse_changed
 
 
 def fastest(model: ModelFile | EngineFile, settings: Settings) -> tuple[Engine, str]:

@@ -5,8 +5,8 @@ Without an ONNX library: see `hyperguide.export.byte_pictures` for the same with
 
 from __future__ import annotations
 
-from hyperguide.model_file import ENHANCED, GUIDANCE, IMAGE, ModelFile
-from hyperguide.onnx_messages import (
+from hyperguide.model_format.model_file import ENHANCED, GUIDANCE, IMAGE, ModelFile
+from hyperguide.model_format.onnx_messages import (
     INPUT,
     NODE,
     OUTPUT,
@@ -16,7 +16,7 @@ from hyperguide.onnx_messages import (
     scalar,
     with_graph,
 )
-from hyperguide.protobuf import fields, message, spans, submessage, text, without
+from hyperguide.model_format.protobuf import fields, message, spans, submessage, text, without
 
 _NODE_INPUT, _NODE_OUTPUT = 1, 2
 

@@ -13,10 +13,10 @@ from typing import Any, TypeVar
 import numpy as np
 
 from hyperguide.arrays import GpuArray
-from hyperguide.engine_file import cache_folder, digest
 from hyperguide.errors import HyperguideError, RefusedError, UnavailableError
-from hyperguide.model_file import ENHANCED, GUIDANCE, IMAGE, ModelFile
-from hyperguide.paths import make_folder
+from hyperguide.model_format.engine_file import cache_folder, digest
+from hyperguide.model_format.model_file import ENHANCED, GUIDANCE, IMAGE, ModelFile
+from hyperguide.storage.paths import make_folder
 
 from .byte_graph import of_bytes
 from .devices import PROVIDERS

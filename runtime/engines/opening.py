@@ -6,15 +6,15 @@ import os
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from hyperguide.engine_file import EngineFile
 from hyperguide.errors import HyperguideError
-from hyperguide.model_file import ModelFile
-from hyperguide.verify import compare_golden, refuse_changed
+from hyperguide.model_format.engine_file import EngineFile
+from hyperguide.model_format.model_file import ModelFile
 
 from .devices import Device, why_absent
 from .engine import Engine
 from .onnx_runtime import OnnxRuntimeCpu, OnnxRuntimeCuda, OnnxRuntimeTensorRt
 from .openvino import OpenVino
+from .proof import compare_golden, refuse_changed
 from .tensorrt import CachedTensorRt, TensorRtEngine
 
 # So much, in parts of full scale, bf16 may change a golden sample's picture; as int8 files may.

@@ -22,7 +22,7 @@ from .target import Target, clear
 TALLY = "session.json"
 LATEST = "latest.bin"
 # Modules that compare whole pictures: Atheris 3.0.0 keeps what an instrumented comparison gave.
-_ARRAYS = ["hyperguide.guidance_files"]
+_ARRAYS = ["hyperguide.picture_files.maps"]
 # Beyond what is mapped at the start no reader gets more, lest it takes the whole machine.
 _ROOM = 8 << 30
 # Native code is not interrupted by `rule.check`: libFuzzer ends the process after so many seconds.

@@ -21,13 +21,13 @@ import torch
 from torch import Generator, Tensor
 
 from hyperguide.errors import HyperguideError
-from hyperguide.kernel_files import read_kernel
+from hyperguide.picture_files.kernels import read_kernel
 from hyperguide.pixels import full_scale
 from hyperguide.tasks import Guidance, find_task
+from hyperguide.training.losses import luma
+from hyperguide.training.preset import Preset, Stage, build
+from hyperguide.training.seen_photos import SeenPhotos, spread
 
-from ..losses import luma
-from ..preset import Preset, Stage, build
-from ..seen_photos import SeenPhotos, spread
 from .contents import digest_files
 from .crops import draw_window, to_tensor
 from .decoding import Decoder, MisfitError, Planes, read_streaks

@@ -9,11 +9,11 @@ import cv2
 import numpy as np
 
 from hyperguide.errors import HyperguideError
-from hyperguide.guidance_files import decode_map, encode_map, gray_plane
-from hyperguide.kernel_files import read_kernel
-from hyperguide.paths import is_folder
-from hyperguide.pictures import read_picture
+from hyperguide.picture_files.kernels import read_kernel
+from hyperguide.picture_files.maps import decode_map, encode_map, gray_plane
+from hyperguide.picture_files.pictures import read_picture
 from hyperguide.pixels import full_scale
+from hyperguide.storage.paths import is_folder
 from hyperguide.tasks import find_task
 
 from . import derived_maps

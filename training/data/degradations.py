@@ -19,8 +19,8 @@ import torch.nn.functional as F
 from torch import Generator, Tensor
 
 from hyperguide.errors import HyperguideError
+from hyperguide.training.fields import Checked, Range, Share, check_ascending
 
-from ..fields import Checked, Range, Share, check_ascending
 from .crops import random_window
 from .drawn_kernels import draw_kernel
 from .draws import happens, smooth_field, uniform

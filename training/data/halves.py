@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from hyperguide.errors import HyperguideError
-from hyperguide.kernel_files import KERNEL_SUFFIXES
-from hyperguide.paths import is_folder
-from hyperguide.pictures import SUFFIXES
+from hyperguide.picture_files.kernels import KERNEL_SUFFIXES
+from hyperguide.picture_files.pictures import SUFFIXES
+from hyperguide.storage.paths import is_folder
 
 from .partners import Files, by_stem, partners
 from .roles import Half, Role, role_of

@@ -9,8 +9,8 @@ from multiprocessing.process import BaseProcess
 from types import TracebackType
 
 from hyperguide.errors import HyperguideError
+from hyperguide.training.preset import Stage
 
-from ..preset import Stage
 from .batches import Batch, Data, Stream
 from .workers import WorkerError, Workers
 

@@ -11,7 +11,8 @@ import torch
 import torch.nn.functional as F
 from torch import Generator, Tensor
 
-from ..fields import Checked, Range, Share, check_ascending
+from hyperguide.training.fields import Checked, Range, Share, check_ascending
+
 from .camera_noise import add_camera_noise, draw_camera, local_deviation
 from .draws import happens, log_uniform, numpy_generator, smooth_field, uniform
 from .grain import draw_grain

@@ -6,8 +6,8 @@ from collections.abc import Collection, Mapping
 from pathlib import Path, PurePosixPath
 
 from hyperguide.errors import HyperguideError
-from hyperguide.paths import find_files, is_folder
-from hyperguide.pictures import SUFFIXES
+from hyperguide.picture_files.pictures import SUFFIXES
+from hyperguide.storage.paths import find_files, is_folder
 
 from .roles import role_of
 from .scenes import list_pictures

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path, PurePosixPath
 
-from hyperguide.bounded_json import parse_json
 from hyperguide.errors import HyperguideError
-from hyperguide.file_content import read_content
-from hyperguide.paths import exists, is_folder
+from hyperguide.storage.bounded_json import parse_json
+from hyperguide.storage.file_content import read_content
+from hyperguide.storage.paths import exists, is_folder
 
 from .partners import by_stem
 from .scenes import Scene

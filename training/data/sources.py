@@ -6,8 +6,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from hyperguide.errors import HyperguideError
-from hyperguide.paths import exists, is_folder
 from hyperguide.printable import printable
+from hyperguide.storage.paths import exists, is_folder
 
 from .halves import subfolders
 from .look_alikes import refuse_look_alikes

@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 
 from hyperguide.errors import HyperguideError
+from hyperguide.training.metrics import root_mean_square_error
 
-from ..metrics import root_mean_square_error
 from .noise import GUIDANCE
 from .pairs import read_pair
 from .suites import Case, Options, Suite, data_folder, list_pictures

@@ -9,10 +9,10 @@ from typing import Any
 import click
 import torch
 
-from hyperguide.atomic import refuse_existing, refuse_missing_folder, write_atomically
 from hyperguide.cli.progress import progress_bar
 from hyperguide.errors import HyperguideError
-from hyperguide.pictures import check_suffix, write_picture
+from hyperguide.picture_files.pictures import check_suffix, write_picture
+from hyperguide.storage.atomic import refuse_existing, refuse_missing_folder, write_atomically
 from hyperguide.tasks import TASKS
 
 from .catalog import open_suite

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from hyperguide.errors import HyperguideError
-from hyperguide.paths import is_folder
+from hyperguide.storage.paths import is_folder
 
 from .suites import Case, Options, Suite, list_pictures, read_float
 

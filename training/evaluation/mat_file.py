@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from hyperguide.errors import HyperguideError
-from hyperguide.file_content import read_content
+from hyperguide.storage.file_content import read_content
 
 _HEADER = 128
 _MOST_BYTES = 64 << 20  # of a file, and of what it holds compressed; Levin's have 1 MB

@@ -10,8 +10,8 @@ import numpy as np
 
 from hyperguide.errors import HyperguideError
 from hyperguide.tasks import TASKS
+from hyperguide.training.metrics import root_mean_square, root_mean_square_error
 
-from ..metrics import root_mean_square, root_mean_square_error
 from .noise import quadrants
 from .protocols import Score, ScoringProtocol
 from .restorers import Target

@@ -10,14 +10,14 @@ from pathlib import Path
 import numpy as np
 
 from hyperguide.errors import HyperguideError
-from hyperguide.guidance_files import decode_map
-from hyperguide.paths import is_folder
-from hyperguide.pictures import read_picture
+from hyperguide.picture_files.maps import decode_map
+from hyperguide.picture_files.pictures import read_picture
 from hyperguide.printable import printable
+from hyperguide.storage.paths import is_folder
 from hyperguide.tasks import Guidance
+from hyperguide.training.data.pairs import example, find_pairs, left_out
+from hyperguide.training.data.scenes import Scene
 
-from ..data.pairs import example, find_pairs, left_out
-from ..data.scenes import Scene
 from .suites import Case, Options, Suite, read_float
 
 

@@ -9,11 +9,11 @@ from pathlib import Path
 import numpy as np
 
 from hyperguide.errors import HyperguideError
-from hyperguide.guidance_files import false_color
-from hyperguide.paths import is_folder
+from hyperguide.picture_files.maps import false_color
+from hyperguide.storage.paths import is_folder
 from hyperguide.tasks import TASKS, Guidance
+from hyperguide.training.metrics import root_mean_square, root_mean_square_error
 
-from ..metrics import root_mean_square, root_mean_square_error
 from .restorers import Target
 from .sheet import SIDE, as_pixels, cell, stack, titled, visible_range
 from .suites import list_pictures, read_float

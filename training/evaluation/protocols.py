@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..metrics import matlab_y, picture_psnr, picture_ssim
+from hyperguide.training.metrics import matlab_y, picture_psnr, picture_ssim
 
 
 @dataclass(frozen=True)

@@ -6,9 +6,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from hyperguide.engines.proof import seal_breaks
 from hyperguide.errors import HyperguideError
-from hyperguide.model_file import ModelFile, read_model_file, replace_info
-from hyperguide.verify import seal_breaks
+from hyperguide.model_format.model_file import ModelFile, read_model_file, replace_info
 
 from .suites import Boundary
 

@@ -12,15 +12,15 @@ import torch
 from torch import Tensor
 
 import hyperguide
-from hyperguide.bundled import model_path, named_path
 from hyperguide.errors import HyperguideError
-from hyperguide.paths import is_folder
+from hyperguide.model_format.bundled import model_path, named_path
 from hyperguide.pixels import pad_to_multiple
+from hyperguide.storage.paths import is_folder
 from hyperguide.tasks import TASKS
+from hyperguide.training.checkpoint import load_run, weights_path
+from hyperguide.training.official import load_official
+from hyperguide.training.seen_photos import NOTHING, UNKNOWN, SeenPhotos
 
-from ..checkpoint import load_run, weights_path
-from ..official import load_official
-from ..seen_photos import NOTHING, UNKNOWN, SeenPhotos
 from .wiener import wiener
 
 Restored = tuple[np.ndarray, np.ndarray | None]

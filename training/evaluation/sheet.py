@@ -8,7 +8,7 @@ from dataclasses import replace
 import cv2
 import numpy as np
 
-from hyperguide.guidance_files import false_color, label
+from hyperguide.picture_files.maps import false_color, label
 from hyperguide.tasks import Guidance
 
 from .measure import Example

@@ -8,12 +8,12 @@ from pathlib import Path
 import numpy as np
 
 from hyperguide.errors import HyperguideError
-from hyperguide.guidance_files import gray_plane
-from hyperguide.paths import exists, is_folder
-from hyperguide.pictures import read_picture
+from hyperguide.picture_files.maps import gray_plane
+from hyperguide.picture_files.pictures import read_picture
+from hyperguide.storage.paths import exists, is_folder
 from hyperguide.tasks import TASKS
+from hyperguide.training.data.rain_layers import LISTING, read_backgrounds
 
-from ..data.rain_layers import LISTING, read_backgrounds
 from .suites import Case, Options, Suite, as_stored, data_folder, list_pictures, read_float
 
 # Streaks darker than this, of 255, cannot be seen; the map marks 21 % of Rain100L's pixels.

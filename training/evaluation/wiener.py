@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from ..deconvolution import crop, pad_for, taper, transfer_function
+from hyperguide.training.deconvolution import crop, pad_for, taper, transfer_function
 
 # Weight of the regulariser for noise of variance 1, the best constant on the Levin suite.
 STRENGTH = 100.0

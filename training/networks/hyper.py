@@ -9,8 +9,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from hyperguide.errors import HyperguideError
+from hyperguide.training.preset import View
 
-from ..preset import View
 from .guided_input import DETAIL_GAIN, MIDDLE, DetailHead, UnshuffledConvolution
 from .resampling import SCENE, average, interpolate
 from .texture import Texture, scene_parts

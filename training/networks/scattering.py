@@ -15,8 +15,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from hyperguide.errors import HyperguideError
+from hyperguide.training.preset import UNetShape
 
-from ..preset import UNetShape
 from .resampling import SCENE, average, interpolate
 from .texture import PARTS, Texture, scene_parts
 from .unet import UNetFeatures

@@ -11,7 +11,8 @@ from itertools import pairwise
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ..preset import Output, UNetShape
+from hyperguide.training.preset import Output, UNetShape
+
 from .guided_input import GuidedHead
 
 

@@ -15,7 +15,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ..deconvolution import ClosedForm, DirectForm, Margins, crop, edgetaper, pad_for
+from hyperguide.training.deconvolution import (
+    ClosedForm,
+    DirectForm,
+    Margins,
+    crop,
+    edgetaper,
+    pad_for,
+)
 
 # IRCNN's half-quadratic splitting (K. Zhang et al., CVPR 2017): rho_i = (sigma^2 / 3) (255 / s_i)^2
 # with s_i falling geometrically from 49 to 13, and sigma fixed at 0.01 by the paper's code.

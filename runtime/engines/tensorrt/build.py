@@ -9,8 +9,10 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from hyperguide.atomic import refuse_existing, refuse_missing_folder, write_atomically
-from hyperguide.engine_file import (
+from hyperguide.engines.devices import why_absent
+from hyperguide.engines.proof import seal_breaks
+from hyperguide.errors import HyperguideError
+from hyperguide.model_format.engine_file import (
     EngineInfo,
     Profile,
     Shape,
@@ -18,11 +20,9 @@ from hyperguide.engine_file import (
     sidecar_path,
     write_engine,
 )
-from hyperguide.engines.devices import why_absent
-from hyperguide.errors import HyperguideError
-from hyperguide.model_file import DIALS, IMAGE, KERNEL, ModelFile
+from hyperguide.model_format.model_file import DIALS, IMAGE, KERNEL, ModelFile
 from hyperguide.pixels import next_multiple
-from hyperguide.verify import seal_breaks
+from hyperguide.storage.atomic import refuse_existing, refuse_missing_folder, write_atomically
 
 from .bindings import Messages, TensorRt
 from .cuda import Gpu

@@ -13,7 +13,9 @@ from pathlib import Path
 import numpy as np
 
 from hyperguide.arrays import GpuArray
-from hyperguide.engine_file import (
+from hyperguide.engines.engine import Times
+from hyperguide.errors import HyperguideError, UnavailableError
+from hyperguide.model_format.engine_file import (
     SUFFIX,
     EngineFile,
     cache_folder,
@@ -21,11 +23,9 @@ from hyperguide.engine_file import (
     read_engine,
     write_engine,
 )
-from hyperguide.engines.engine import Times
-from hyperguide.errors import HyperguideError, UnavailableError
-from hyperguide.file_lock import file_lock
-from hyperguide.model_file import IMAGE, KERNEL, ModelFile
-from hyperguide.paths import exists, make_folder
+from hyperguide.model_format.model_file import IMAGE, KERNEL, ModelFile
+from hyperguide.storage.file_lock import file_lock
+from hyperguide.storage.paths import exists, make_folder
 
 from .bindings import TensorRt, open_tensorrt
 from .build import Plan, Report, compile_engine, default_sizes

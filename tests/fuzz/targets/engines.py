@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 from dataclasses import asdict
 
-from hyperguide.engine_file import FORMAT, EngineInfo, Profile, digest, read_sidecar
-from hyperguide.golden import read_golden
-from hyperguide.model_file import read_model_file
+from hyperguide.model_format.engine_file import FORMAT, EngineInfo, Profile, digest, read_sidecar
+from hyperguide.model_format.golden import read_golden
+from hyperguide.model_format.model_file import read_model_file
 
 from ..mutation.values import json_text
 from ..target import Target, as_file

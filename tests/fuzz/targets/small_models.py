@@ -9,8 +9,8 @@ import onnx
 import onnxruntime
 from onnx import TensorProto, helper, numpy_helper
 
-from hyperguide.golden import Golden
-from hyperguide.model_file import DIALS, ModelInfo, digest_entries
+from hyperguide.model_format.golden import Golden
+from hyperguide.model_format.model_file import DIALS, ModelInfo, digest_entries
 from hyperguide.tasks import find_task
 
 
@@ -120,7 +120,7 @@ def _metadata(entries: dict[str, str]) -> bytes:
 
 def sealed(content: bytes) -> bytes:
     """The file with the seal of what it holds. Raises ValueError where it cannot be read."""
-    from hyperguide.protobuf import MalformedError
+    from hyperguide.model_format.protobuf import MalformedError
 
     from ..mutation.messages import joined, parsed
 

@@ -1,0 +1,151 @@
+"""Which pictures become which files: the plan is checked whole before anything is written."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from hyperguide.errors import HyperguideError
+from hyperguide.picture_files.pictures import SUFFIXES, check_suffix, find_pictures
+from hyperguide.storage.atomic import refuse_missing_folder
+from hyperguide.storage.claim import refuse_leading_away
+from hyperguide.storage.paths import exists, extended_name, is_folder, real
+
+from .passed_over import PassedOver, look_over
+
+
+@dataclass(frozen=True)
+class Job:
+    """One picture.
+
+    output: the enhanced picture.
+    maps: where the map goes as numbers and as a false-colour picture; empty if it is not wanted.
+    """
+
+    source: Path
+    output: Path
+    maps: tuple[Path, ...]
+
+    @property
+    def writes(self) -> tuple[Path, ...]:
+        """Every file that the job writes."""
+        return (self.output, *self.maps)
+
+
+def plan_jobs(sources: list[Path], output: str, maps: Path | None) -> list[Job]:
+    """Pair every picture with its files.
+
+    output: a picture's name for one picture; a folder for several, for a folder of them, or with
+        a slash at its end. Folders keep their structure.
+    Raises HyperguideError if two files would coincide, if one would replace a source that is not
+    its own, or if a link in a folder leads out of it.
+    """
+    target = Path(output)
+    if maps is not None and exists(maps) and not is_folder(maps):
+        raise HyperguideError(f"The maps need a folder, but {maps} is a file: give another DIR.")
+    one = len(sources) == 1 and not is_folder(sources[0])
+    if one and not output.endswith(("/", os.sep)) and not is_folder(target):
+        check_suffix(target)
+        refuse_missing_folder(target)
+        jobs = [_job(sources[0], target, maps)]
+    else:
+        _refuse_picture_name(target)
+        jobs = [job for source in sources for job in _into_folder(source, target, maps)]
+        _refuse_links(jobs, target, maps)
+    _refuse_clashes(jobs)
+    return jobs
+
+
+def passed_over(sources: list[Path], output: str, maps: Path | None) -> PassedOver:
+    """What `plan_jobs` leaves out of the folders among the sources."""
+    seen = PassedOver()
+    for source in filter(is_folder, sources):
+        look_over(source, _results(source, Path(output), maps), seen)
+    return seen
+
+
+def _into_folder(source: Path, target: Path, maps: Path | None) -> list[Job]:
+    if not is_folder(source):
+        return [_job(source, target / source.name, maps)]
+    excluded = _results(source, target, maps)
+    found = find_pictures(source, excluded)
+    if not found:
+        left = look_over(source, excluded, PassedOver()).kinds
+        why = f": {left} are not supported" if left else ""
+        raise HyperguideError(
+            f"The folder {source} holds no pictures that can be read{why}; give another -i."
+        )
+    jobs = []
+    for path in found:
+        inside = path.relative_to(source)
+        folder = None if maps is None else maps / inside.parent
+        jobs.append(_job(path, target / inside, folder))
+    return jobs
+
+
+def _results(source: Path, target: Path, maps: Path | None) -> list[Path]:
+    """The folders in a source that hold results, which are not its pictures.
+
+    Results in the source itself replace them, which needs --force.
+    """
+    return [p for p in (target, maps) if p is not None and real(p) != real(source)]
+
+
+def _job(source: Path, output: Path, maps: Path | None) -> Job:
+    if maps is None:
+        return Job(source, output, ())
+    kinds = ("guidance", "guidance-color")
+    return Job(
+        source, output, tuple(maps / extended_name(source.name, f".{kind}.png") for kind in kinds)
+    )
+
+
+def _refuse_picture_name(target: Path) -> None:
+    if exists(target) and not is_folder(target):
+        raise HyperguideError(f"Several pictures need a folder, but {target} is a file.")
+    if target.suffix.lower() in SUFFIXES and not is_folder(target):
+        raise HyperguideError(
+            f"Several pictures need a folder, but {target} is a picture's name: "
+            "give a folder's name."
+        )
+
+
+def _refuse_links(jobs: list[Job], target: Path, maps: Path | None) -> None:
+    seen: set[Path] = set()
+    for job in jobs:
+        for path in job.writes:
+            if path.parent not in seen:
+                seen.add(path.parent)
+                refuse_leading_away(path, target if path == job.output or maps is None else maps)
+
+
+def _refuse_clashes(jobs: list[Job]) -> None:
+    """Raise HyperguideError if a file has two writers, or is a source of another picture."""
+    folders = {path.parent for job in jobs for path in (job.source, *job.writes)}
+    real_folders = {folder: real(folder) for folder in folders}
+
+    def place(path: Path) -> Path:  # the name itself, wherever a link there leads
+        return real_folders[path.parent] / path.name
+
+    def leads_to(path: Path) -> Path:
+        return real(path) if path.is_symlink() else place(path)
+
+    sources = {at(job.source): job.source for job in jobs for at in (place, leads_to)}
+    writers: dict[Path, Path] = {}
+    for job in jobs:
+        own = {place(job.source), leads_to(job.source)}
+        for path in job.writes:
+            if place(path) in writers:
+                raise HyperguideError(
+                    f"{writers[place(path)]} and {job.source} would both write {path}: "
+                    "enhance them into different folders."
+                )
+            writers[place(path)] = job.source
+            for taken in {place(path), leads_to(path)} & sources.keys():
+                if path != job.output or taken not in own:
+                    what = "output" if path == job.output else "map"
+                    raise HyperguideError(
+                        f"The {what} {path} would replace a picture that is to be read, "
+                        f"{sources[taken]}: give another folder."
+                    )

@@ -1,0 +1,82 @@
+"""Pictures of a folder that are not read: they are told of, once, so that nobody misses them."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Collection
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from hyperguide.picture_files.pictures import SUFFIXES
+from hyperguide.storage.file_content import first_bytes
+from hyperguide.storage.paths import walk
+
+# Suffixes of pictures, cameras' raw files among them. Whatever else lies beside pictures, texts
+# and metadata say, nobody expects to be enhanced.
+_NAMES = """
+3fr apng arw avif avifs bpg cin cr2 cr3 crw cur dcm dcr dds dib dng dpx emf erf exr fff fit fits
+flif fts gif hdp hdr heic heics heif hif icns ico iiq j2c j2k jls jng jp2 jpc jpf jpm jps jpx jxl
+jxr kdc kra mef mng mos mpo mrw nef nrw ora orf pam pbm pcx pef pfm pgm pic pnm pns ppm psb psd qoi
+raf ras raw rw2 rwl sgi sr2 srf srw sun svg tga wbmp wdp wmf x3f xbm xcf xpm
+"""
+_PICTURES = frozenset(f".{name}" for name in _NAMES.split()) - SUFFIXES
+# How files of the formats that are read begin.
+_BEGINNINGS = (b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"II*\x00", b"MM\x00*")
+
+
+@dataclass
+class PassedOver:
+    """What was left out of folders.
+
+    unsupported: files by their suffix.
+    unnamed: pictures that would be read if their names said what they are.
+    links: to folders.
+    """
+
+    unsupported: Counter[str] = field(default_factory=Counter)
+    unnamed: list[Path] = field(default_factory=list)
+    links: list[Path] = field(default_factory=list)
+
+    @property
+    def kinds(self) -> str:
+        """The unsupported ones in words, the most frequent first: `2 .heic, 1 .gif`."""
+        counts = sorted(self.unsupported.items(), key=lambda item: (-item[1], item[0]))
+        return ", ".join(f"{count} {suffix}" for suffix, count in counts)
+
+    @property
+    def notes(self) -> list[str]:
+        """A sentence for each way in which files were left out."""
+        notes = []
+        if self.unsupported:
+            count, are = _files(self.unsupported.total())
+            notes.append(f"{count} passed over: {self.kinds}, which {are} not supported.")
+        if self.unnamed:
+            count, _ = _files(len(self.unnamed))
+            notes.append(
+                f"{count} passed over: pictures without a suffix, {min(self.unnamed)} say; rename "
+                "them."
+            )
+        if self.links:
+            one = len(self.links) == 1
+            count = "1 link to a folder was" if one else f"{len(self.links)} links to folders were"
+            notes.append(
+                f"{count} not followed, {min(self.links)} say: give where it leads with -i."
+            )
+        return notes
+
+
+def look_over(folder: Path, excluded: Collection[Path], seen: PassedOver) -> PassedOver:
+    """Add what `find_pictures` leaves out of a folder to what was seen so far."""
+    for files, links in walk(folder, excluded):
+        seen.links += links
+        for path in files:
+            suffix = path.suffix.lower()
+            if suffix in _PICTURES:
+                seen.unsupported[suffix] += 1
+            elif not suffix and first_bytes(path, 8).startswith(_BEGINNINGS):
+                seen.unnamed.append(path)
+    return seen
+
+
+def _files(count: int) -> tuple[str, str]:
+    return ("1 file was", "is") if count == 1 else (f"{count} files were", "are")

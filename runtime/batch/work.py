@@ -1,0 +1,174 @@
+"""One picture: read, enhanced, written with its maps."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from hyperguide.enhancer import Dial, Enhancer
+from hyperguide.errors import HyperguideError
+from hyperguide.inference.dials import resized
+from hyperguide.picture_files.maps import encode_map, false_color
+from hyperguide.picture_files.metadata.metadata import NO_METADATA, Metadata
+from hyperguide.picture_files.pictures import check_size, read_with_metadata, write_picture
+from hyperguide.result import Result
+from hyperguide.storage.atomic import refuse_existing
+from hyperguide.storage.claim import Claim, refuse_leading_away
+from hyperguide.storage.paths import make_folder
+
+from .jobs import Job
+from .resume import Journal, Stamp, stamp
+
+
+@dataclass(frozen=True)
+class Dials:
+    """What the user turned.
+
+    mask: shape (H, W), multiplies the strength; None leaves it alone.
+    guidance: None lets the network predict.
+    quality: of JPEG and WebP files; see `write_picture`.
+    """
+
+    strength: float
+    mask: np.ndarray | None
+    guidance: Dial | None
+    guidance_scale: float
+    kernel: np.ndarray | None
+    quality: int | None = None
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A picture as it was read, with what its file carries beside the pixels.
+
+    source: the state of its file before it was read.
+    """
+
+    job: Job
+    pixels: np.ndarray
+    metadata: Metadata
+    source: Stamp | None
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of the pixels."""
+        return self.pixels.nbytes
+
+
+@dataclass(frozen=True)
+class Enhanced:
+    """A picture that is to be written, and notes for the user so far."""
+
+    result: Result
+    metadata: Metadata
+    notes: list[str]
+    source: Stamp | None
+
+
+@dataclass(frozen=True)
+class Work:
+    """What is done to each picture, in three steps. Threads may share it.
+
+    may_replace: whether the files of a job may be overwritten.
+    named: a file that the user named outright. If it is a link, what it leads to is written; links
+        in the place of others are replaced, and what they lead to is not touched.
+    claims: the folders that the files go into, if they are this run's alone.
+    journal: takes down each picture that was written.
+    """
+
+    enhancer: Enhancer
+    dials: Dials
+    may_replace: Callable[[Job], bool]
+    named: Path | None = None
+    claims: tuple[Claim, ...] = ()
+    journal: Journal | None = None
+
+    def read(self, job: Job) -> Picture:
+        """The picture of a job. Raises HyperguideError, also if its files may not be written."""
+        self._refuse_existing(job)
+        source = stamp(job.source)
+        pixels, metadata = read_with_metadata(job.source, self.enhancer.max_memory)
+        check_size(job.output, pixels.shape)
+        return Picture(job, pixels, metadata, source)
+
+    def enhance(self, picture: Picture, report: Callable[[float], object]) -> Enhanced:
+        """Enhance a picture; `report` is that of `Enhancer.__call__`."""
+        notes: list[str] = []
+        size = picture.pixels.shape[0], picture.pixels.shape[1]
+        strength: Dial = self.dials.strength
+        if self.dials.mask is not None:
+            strength = strength * _fit("mask", self.dials.mask, size, notes)
+        guidance = self.dials.guidance
+        if isinstance(guidance, np.ndarray):  # the enhancer's warnings would not say of which call
+            guidance = _fit("guidance map", guidance, size, notes)
+        try:
+            result = self.enhancer(
+                picture.pixels,
+                strength=strength,
+                guidance=guidance,
+                guidance_scale=self.dials.guidance_scale,
+                kernel=self.dials.kernel,
+                report=report,
+            )
+        except HyperguideError as error:  # which does not know of files
+            raise HyperguideError(f"{picture.job.source}: {error}") from error
+        if not picture.job.maps:  # of large pictures it takes more than the picture itself
+            result = replace(result, guidance=None)
+        return Enhanced(result, picture.metadata, notes, picture.source)
+
+    def write(self, job: Job, enhanced: Enhanced) -> list[str]:
+        """Write the files of a job. Returns notes for the user.
+
+        The picture comes last: where it is, its maps are too, and where it replaces its source,
+        nothing is left to do.
+        """
+        notes, result = list(enhanced.notes), enhanced.result
+        self._prepare(job)
+        if job.maps and result.guidance is not None:
+            meaning = self.enhancer.info.guidance
+            self._write(job.maps[0], encode_map(result.guidance, meaning))
+            self._write(job.maps[1], false_color(result.guidance, meaning))
+        elif job.maps:
+            notes.append(f"No map of {job.source} was written: at strength 0 none is computed.")
+        quality = self.dials.quality
+        notes += self._write(job.output, result.image, enhanced.metadata, quality)
+        if self.journal is not None and enhanced.source is not None:
+            self.journal.add(job, enhanced.source)
+        return notes
+
+    def _refuse_existing(self, job: Job) -> None:
+        replace = self.may_replace(job)
+        for path in job.writes:
+            refuse_existing(path, replace)
+
+    def _prepare(self, job: Job) -> None:
+        """Make the folders of a job, if its files may still be written: much time has passed."""
+        for claim in self.claims:
+            claim.check()
+        for path in job.writes:
+            around = [c.folder for c in self.claims if path.is_relative_to(c.folder)]
+            if around:
+                refuse_leading_away(path, max(around, key=lambda folder: len(folder.parts)))
+            make_folder(path.parent)
+        self._refuse_existing(job)
+
+    def _write(
+        self,
+        path: Path,
+        picture: np.ndarray,
+        metadata: Metadata = NO_METADATA,
+        quality: int | None = None,
+    ) -> list[str]:
+        return write_picture(path, picture, metadata, quality, path == self.named)
+
+
+def _fit(what: str, values: np.ndarray, size: tuple[int, int], notes: list[str]) -> np.ndarray:
+    """A mask or map for a picture of another size."""
+    if values.shape == size:
+        return values
+    values, note = resized(what, values, size)
+    notes.append(note)
+    return values

@@ -1,0 +1,1 @@
+"""How one picture goes through an engine: dials, padding, tiles, and large ones in parts."""

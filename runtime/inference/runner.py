@@ -1,0 +1,138 @@
+"""One picture, or a part of one, through an engine: conversions, padding and back."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import TypeVar
+
+import numpy as np
+
+from hyperguide.arrays import GpuArray
+from hyperguide.engines import Engine, KeepsMemory, TakesBytes
+from hyperguide.errors import HyperguideError
+from hyperguide.model_format.engine_file import EngineFile
+from hyperguide.model_format.model_file import ENHANCED, GUIDANCE, IMAGE, KERNEL, ModelFile
+from hyperguide.pixels import (
+    Layout,
+    from_tensor,
+    pad_to_multiple,
+    pixels_to_planes,
+    planes_to_pixels,
+    to_tensor,
+)
+from hyperguide.result import Result
+
+# From bytes of shape (N, H, W, C) to the outputs of a file that takes them.
+RunBytes = Callable[[np.ndarray], dict[str, np.ndarray]]
+Run = Callable[[Mapping[str, np.ndarray]], dict[str, np.ndarray]]
+
+Array = TypeVar("Array", np.ndarray, GpuArray)
+
+
+class Runner:
+    """A model on an engine, for pictures as people have them.
+
+    takes_kernel: whether it deblurs. steerable: whether it has dials, as some engines have not.
+    """
+
+    def __init__(self, model: ModelFile | EngineFile, engine: Engine) -> None:
+        self.path = model.path
+        self.info = model.info
+        self.engine = engine
+        self.takes_kernel = KERNEL in model.inputs
+        self.steerable = "guidance_in" in model.inputs
+        self._takes_only_bytes = self.info.io == "uint8"
+        self._takes_bytes = self._takes_only_bytes or isinstance(engine, TakesBytes)
+
+    def check(self, layout: Layout) -> None:
+        """Raise HyperguideError for kinds of pictures that the file does not take."""
+        if self._takes_only_bytes and layout.dtype != np.uint8:
+            raise HyperguideError(
+                f"{self.path} takes pictures of bytes, not of {layout.dtype}: convert the picture "
+                "to uint8, or use a file exported with --io float."
+            )
+
+    def run(
+        self,
+        image: np.ndarray,
+        layout: Layout,
+        dials: Mapping[str, np.ndarray],
+        is_part: bool = False,
+    ) -> Result:
+        """Enhance a picture of any size.
+
+        dials: those that are not at their defaults, padded as `pad_to_multiple` pads the picture.
+        is_part: of a larger one, after which the engine is to keep no memory.
+        """
+        engine = self.engine
+        call = engine.run_once if is_part and isinstance(engine, KeepsMemory) else engine.run
+
+        def run(feeds: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+            return self.checked(call(feeds), feeds[IMAGE])
+
+        if not dials and self._takes_bytes and layout.is_bytes(self.info.channels):
+            if isinstance(engine, TakesBytes):
+                take = engine.run_bytes
+                return self._enhance_bytes(lambda p: self.checked(take(p), p), image, layout)
+            return self._enhance_bytes(lambda pixels: run({IMAGE: pixels}), image, layout)
+        tensor, _ = to_tensor(image, self.info.channels)
+        height, width = tensor.shape[2:]
+        padded = pad_to_multiple(tensor, self.info.size_multiple)
+        outputs = self._run_planes(run, {IMAGE: padded, **dials})
+        enhanced = outputs[ENHANCED][..., :height, :width]
+        used = outputs[GUIDANCE][:, 0, :height, :width]
+        try:
+            picture = from_tensor(enhanced, image, layout)
+        except FloatingPointError:
+            raise self._infinite() from None
+        return Result(picture, np.ascontiguousarray(used if layout.batched else used[0]))
+
+    def checked(self, outputs: dict[str, Array], image: Array) -> dict[str, Array]:
+        """What an engine made of an image as the file takes it, whatever memory both are in.
+
+        Raises HyperguideError unless there is a picture of the image's shape and type, and a map
+        for each of its pixels: graphs and shapes come from files that anybody may have written.
+        """
+        count, *sides = image.shape
+        height, width = sides[:2] if image.dtype == np.uint8 else sides[1:]  # pixels or planes
+        expected = {
+            ENHANCED: (tuple(image.shape), image.dtype),
+            GUIDANCE: ((count, 1, height, width), np.dtype(np.float32)),
+        }
+        for name, (shape, kind) in expected.items():
+            found = outputs[name]
+            if tuple(found.shape) != shape or found.dtype != kind:
+                raise HyperguideError(
+                    f"{self.engine.name} gave {name} as {found.dtype} of shape "
+                    f"{tuple(found.shape)} where {kind} of {shape} belongs: export or download "
+                    f"{self.path} again."
+                )
+        return outputs
+
+    def _run_planes(self, run: Run, feeds: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+        """Run a file of floats or of bytes on floats."""
+        if not self._takes_only_bytes:
+            return run(feeds)
+        outputs = run({**feeds, IMAGE: planes_to_pixels(feeds[IMAGE])})
+        return {**outputs, ENHANCED: pixels_to_planes(outputs[ENHANCED])}
+
+    def _enhance_bytes(self, run: RunBytes, image: np.ndarray, layout: Layout) -> Result:
+        """Enhance bytes where the engine or the file itself converts them."""
+        pixels = layout.pixels(image)
+        height, width = pixels.shape[1:3]
+        multiple = self.info.size_multiple
+        outputs = run(pad_to_multiple(pixels, multiple, rows_axis=1))
+        used = outputs[GUIDANCE][:, 0, :height, :width]
+        if not np.isfinite(used).all():
+            raise self._infinite()
+        enhanced = np.ascontiguousarray(outputs[ENHANCED][:, :height, :width])
+        guidance = np.ascontiguousarray(used)
+        if layout.batched:
+            return Result(enhanced, guidance)
+        return Result(enhanced.reshape(image.shape), guidance[0])
+
+    def _infinite(self) -> HyperguideError:
+        return HyperguideError(
+            f"{self.engine.name} computed NaN or infinity for this picture: turn its dials less, "
+            "or run 'hyperguide verify' on the model file."
+        )

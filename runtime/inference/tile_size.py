@@ -1,0 +1,89 @@
+"""How large the parts are that a picture is cut into."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import numpy as np
+
+from hyperguide.errors import HyperguideError
+from hyperguide.memory import free_bytes, used_bytes
+from hyperguide.pixels import Layout
+
+from .runner import Runner
+from .tiles import side_for
+
+# Files that do not say what a pixel costs.
+_BYTES_PER_PIXEL = 1000
+# Engines take up to so many times what their tensors need; OpenVINO, which pads channels, most.
+_OVERHEAD = 4.2
+# A picture that takes so little needs no look at the memory.
+_SMALL = 1 << 28
+
+
+class Cut:
+    """Chooses sides by memory, by what the engine takes, and by what the user wants.
+
+    tile, max_memory, at_once: see `Enhancer`.
+    """
+
+    def __init__(
+        self,
+        runner: Runner,
+        tile: int | Literal["auto"] | None,
+        max_memory: int | None,
+        at_once: int,
+    ) -> None:
+        if (isinstance(tile, int) and tile < 1) or (max_memory is not None and max_memory < 1):
+            raise HyperguideError("The tile and max_memory must be positive numbers.")
+        self._runner = runner
+        self._multiple = runner.info.size_multiple
+        self._cost = runner.info.cost.get("bytes_per_pixel", _BYTES_PER_PIXEL) * _OVERHEAD
+        self.tile = tile
+        self._max_memory = max_memory
+        self.at_once = at_once
+
+    def is_small(self, pixels: int) -> bool:
+        """Whether so many pixels need no look at the memory."""
+        return pixels * self._cost * self.at_once < _SMALL
+
+    def side(self, image: np.ndarray, layout: Layout, overlap: int) -> int:
+        """The longest side of a part of a picture.
+
+        overlap: how far beyond it the network sees.
+        """
+        side = self._wanted(image, layout, overlap)
+        largest = self._runner.engine.largest
+        _, height, width = layout.size(image)
+        if self.tile is None or largest is None:
+            return side
+        _, rows, columns = largest
+        if height <= rows and width <= columns:
+            return side
+        within = min(rows, columns) - 2 * overlap
+        if within < max(overlap, self._multiple):
+            raise HyperguideError(
+                f"{self._runner.path} takes pictures of {columns}x{rows} at most, too little to "
+                "cut larger ones for it: build it with other --shapes."
+            )
+        return min(side, within - within % self._multiple)
+
+    def _wanted(self, image: np.ndarray, layout: Layout, overlap: int) -> int:
+        """What the user says, or the memory has room for."""
+        count, height, width = layout.size(image)
+        whole = max(height, width)
+        if self.tile is None:
+            return whole
+        if self.tile != "auto":
+            return min(self.tile, whole)
+        if self._max_memory is not None:
+            free = self._max_memory - (used_bytes() or image.nbytes)
+        elif self.is_small(count * height * width):
+            return whole
+        else:
+            free = (free_bytes() or 2**63) // 2
+        outputs = image.nbytes + 4 * count * height * width
+        pixels = int((free / self.at_once - outputs) / self._cost / count)
+        if height * width <= pixels:
+            return whole
+        return min(side_for(pixels, overlap, self._multiple), whole)

@@ -1,0 +1,1 @@
+"""The model file: its contract, read strictly, and everything that knows ONNX by its fields."""

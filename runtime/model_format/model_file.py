@@ -1,0 +1,280 @@
+"""The model file: plain ONNX that describes itself.
+
+Inputs
+    image           float32 (N, C, H, W) in [0, 1]; H and W multiples of `size_multiple`
+    guidance_in     float32, rank 4, a map to use instead of the predicted one
+    guidance_mix    default 0: how much of `guidance_in` is used
+    guidance_scale  default 1: multiplies the map that the reconstruction sees
+    strength        default 1: 0 returns the image, 1 the network's result
+    kernel          deblurring only, float32 (N or 1, 1, kh, kw), odd sides, sum 1; default: no blur
+Outputs
+    enhanced        float32 (N, C, H, W), clipped to [0, 1]
+    guidance        float32 (N, 1, H, W), the map before the scale, in the unit of the metadata
+
+Files whose `io` is uint8 have bytes of shape (N, H, W, C) as `image` and `enhanced` instead.
+
+Every dial has rank 4 and each of its dimensions is 1 or that of the image, so that it serves per
+picture and per pixel. Everything else stands in the file's metadata under `hyperguide.*`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from hyperguide.errors import HyperguideError
+from hyperguide.pixels import next_multiple
+from hyperguide.storage.atomic import write_atomically
+from hyperguide.storage.file_content import read_content
+
+from .graph_check import check_graph
+from .graph_size import check_size
+from .model_info import PREFIX, ModelInfo
+from .onnx_messages import INITIALIZER, INPUT, MODEL_GRAPH, MODEL_METADATA, graph_of, with_graph
+from .onnx_outline import FLOAT, UINT8, Outline, read_outline
+from .protobuf import MalformedError, fields, message, submessage, text, without
+
+IMAGE = "image"
+SCALE = "guidance_scale"
+DIALS: dict[str, float] = {
+    "guidance_in": 0.0,
+    "guidance_mix": 0.0,
+    SCALE: 1.0,
+    "strength": 1.0,
+}
+KERNEL = "kernel"
+ENHANCED = "enhanced"
+GUIDANCE = "guidance"
+
+# Field numbers of onnx.proto.
+_TENSOR_NAME, _INPUT_NAME = 8, 1
+
+_TRIED = 64  # side of a picture that a graph's sizes are followed for
+_LARGEST_FILE = 1 << 31  # what protocol buffers can hold
+
+
+@dataclass(frozen=True)
+class ModelFile:
+    """An ONNX file's bytes and the outline read from them, without any ONNX library."""
+
+    path: Path
+    content: bytes = field(repr=False)
+    metadata: dict[str, str] = field(repr=False)
+    inputs: tuple[str, ...]
+    outputs: tuple[str, ...]
+
+    @cached_property
+    def info(self) -> ModelInfo:
+        """The description in the metadata."""
+        return ModelInfo.from_metadata(self.metadata, self.path)
+
+    @cached_property
+    def digests(self) -> dict[str, str]:
+        """SHA-256 of the weights, of the rest of the file, and of the metadata.
+
+        The stored digests themselves are left out of the metadata's.
+        """
+        return digests(self.content)
+
+    @cached_property
+    def excess(self) -> str:
+        """Why its graph takes memory or work out of proportion to a picture; empty if not so."""
+        info = self.info
+        sides = (next_multiple(side, info.size_multiple) for side in (_TRIED, _TRIED + 1))
+        shape = (*sides, info.channels) if info.io == "uint8" else (info.channels, *sides)
+        try:
+            check_size(read_outline(self.content), {IMAGE: (1, *shape)})
+        except MalformedError as error:
+            return str(error)
+        return ""
+
+    def with_inputs(self, names: Collection[str] = (*DIALS, KERNEL)) -> bytes:
+        """The file with dials or kernel as inputs that must be given.
+
+        For engines that know no inputs with a default. names: of those that shall have none.
+        """
+
+        def is_default(part: int, item: memoryview) -> bool:
+            if part != INITIALIZER:
+                return False
+            return text(dict(fields(item)).get(_TENSOR_NAME, b"")) in names
+
+        return with_graph(self.content, without(graph_of(self.content), is_default))
+
+    def frozen(self) -> bytes:
+        """The file with the dials as constants, so that the picture is its only input.
+
+        (And a kernel, which must be given.) Engines then fold the dials away. It is no model file
+        of ours any more, for these can be steered: metadata and seal are left out.
+        """
+
+        def is_dial(part: int, item: memoryview) -> bool:
+            return part == INPUT and text(dict(fields(item)).get(_INPUT_NAME, b"")) in DIALS
+
+        content = self.with_inputs([KERNEL])
+        frozen = with_graph(content, without(graph_of(content), is_dial))
+        return without(memoryview(frozen), lambda number, _: number == MODEL_METADATA)
+
+    def with_info(self, info: ModelInfo) -> bytes:
+        """The file with this description in the place of its own, and the digests to it."""
+        rest = without(memoryview(self.content), lambda number, _: number == MODEL_METADATA)
+        entries = self.metadata | info.to_metadata()
+
+        def together() -> bytes:
+            return rest + b"".join(_metadata_entry(*entry) for entry in entries.items())
+
+        entries |= digest_entries(together())
+        return together()
+
+    def weights(self) -> dict[str, np.ndarray]:
+        """The initializers in float32, by name."""
+        tensors = read_outline(self.content).tensors
+        return {tensor.name: tensor.array().copy() for tensor in tensors if tensor.kind == FLOAT}
+
+    def changes(self) -> list[str]:
+        """Name the parts whose digest differs from the one stored at export."""
+        return [
+            name for name, value in self.digests.items() if self.metadata.get(_key(name)) != value
+        ]
+
+
+def default_feeds(names: Iterable[str]) -> dict[str, np.ndarray]:
+    """What dials and kernel are where nobody gives them, one value each; other names have none."""
+    defaults = {**DIALS, KERNEL: 1.0}
+    return {
+        name: np.full((1, 1, 1, 1), defaults[name], np.float32)
+        for name in names
+        if name in defaults
+    }
+
+
+def read_model_file(path: Path) -> ModelFile:
+    """Read the outline of a model file.
+
+    Raises HyperguideError if the file is missing, unreadable, no ONNX, damaged, or has what
+    exports do not write: weights in other files, operators of its own, loops. Whether it is ours
+    shows when `info` is read, and whether it was changed in `changes`.
+    """
+    content = read_content(path, "model file", _LARGEST_FILE)
+    try:
+        outline = read_outline(content)
+        check_graph(outline)
+        _check_types(outline)
+    except MalformedError as error:
+        raise _refusal(path, content, str(error)) from None
+    metadata = dict(outline.metadata)
+    if len(metadata) < len(outline.metadata):
+        raise HyperguideError(f"{path} has a metadata entry twice: export or download it again.")
+    inputs, outputs = (
+        tuple(value.name for value in values) for values in (outline.inputs, outline.outputs)
+    )
+    model = ModelFile(path, content, metadata, inputs, outputs)
+    if IMAGE not in inputs or (ENHANCED not in outputs or GUIDANCE not in outputs):
+        _ = model.info  # says first if it is not ours at all
+        raise HyperguideError(
+            f"{path} lacks the input '{IMAGE}' or the outputs '{ENHANCED}' and '{GUIDANCE}': "
+            "export it again."
+        )
+    return model
+
+
+def _check_types(outline: Outline) -> None:
+    """Raise MalformedError where pictures, maps and dials are of other types than ours."""
+    kinds = {value.name: value.kind for value in (*outline.inputs, *outline.outputs)}
+    picture = kinds.get(IMAGE, FLOAT)
+    expected = {IMAGE: FLOAT if picture != UINT8 else UINT8, ENHANCED: picture, GUIDANCE: FLOAT}
+    for name, kind in {**expected, **dict.fromkeys((*DIALS, KERNEL), FLOAT)}.items():
+        if kinds.get(name, kind) != kind:
+            raise MalformedError(f"its '{name}' has numbers of another type")
+
+
+def _refusal(path: Path, content: bytes, reason: str) -> HyperguideError:
+    """Why a file cannot be used: it is no ONNX file, none of ours, or has what ours have not."""
+    try:
+        metadata = dict(_metadata(content))
+        has_graph = any(number == MODEL_GRAPH for number, _ in fields(memoryview(content)))
+    except MalformedError:
+        has_graph, metadata = False, {}
+    if not has_graph:
+        return HyperguideError(
+            f"{path} is not an ONNX file or is damaged: export or download it again."
+        )
+    if PREFIX + "format" not in metadata:
+        return HyperguideError(
+            f"{path} is an ONNX file but not one of ours: make one with 'hyperguide export'."
+        )
+    return HyperguideError(
+        f"{path} is damaged or not as it was exported ({reason}): export or download it again."
+    )
+
+
+def digests(content: bytes) -> dict[str, str]:
+    """SHA-256 of a serialized model's weights, graph and metadata, as hexadecimal strings."""
+    weights, graph = hashlib.sha256(), hashlib.sha256()
+    for number, value in fields(memoryview(content)):
+        if number == MODEL_GRAPH:
+            for part, item in fields(message(value)):
+                _update(weights if part == INITIALIZER else graph, part, item)
+        elif number != MODEL_METADATA:
+            _update(graph, number, value)
+    return {
+        "weights": weights.hexdigest(),
+        "graph": graph.hexdigest(),
+        "metadata": _metadata_digest(_metadata(content)),
+    }
+
+
+def metadata_changed(metadata: dict[str, str]) -> bool:
+    """Whether the digest of the metadata differs from the one stored at export."""
+    return _metadata_digest(metadata.items()) != metadata.get(_key("metadata"))
+
+
+def _metadata_digest(entries: Iterable[tuple[str, str]]) -> str:
+    stored = {_key(name) for name in ("weights", "graph", "metadata")}
+    kept = sorted(entry for entry in entries if entry[0] not in stored)
+    return hashlib.sha256(json.dumps(kept).encode()).hexdigest()
+
+
+def _metadata(content: bytes) -> list[tuple[str, str]]:
+    """The metadata's entries in the file's order."""
+    entries = []
+    for number, value in fields(memoryview(content)):
+        if number == MODEL_METADATA:
+            entry = dict(fields(message(value)))
+            entries.append((text(entry.get(1, b"")), text(entry.get(2, b""))))
+    return entries
+
+
+def replace_info(file: ModelFile, info: ModelInfo) -> None:
+    """Replace a file on disk by the same with another description."""
+    content = file.with_info(info)
+    write_atomically(file.path, lambda temporary: temporary.write_bytes(content))
+
+
+def _metadata_entry(key: str, value: str) -> bytes:
+    entry = submessage(1, key.encode()) + submessage(2, value.encode())
+    return submessage(MODEL_METADATA, entry)
+
+
+def digest_entries(content: bytes) -> dict[str, str]:
+    """The metadata entries that `ModelFile.changes` compares with."""
+    return {_key(name): value for name, value in digests(content).items()}
+
+
+def _key(part: str) -> str:
+    return f"{PREFIX}sha256.{part}"
+
+
+def _update(digest: Any, number: int, value: int | memoryview) -> None:
+    if isinstance(value, int):
+        digest.update(b"%d=%d;" % (number, value))
+    else:
+        digest.update(b"%d:%d;" % (number, len(value)))
+        digest.update(value)

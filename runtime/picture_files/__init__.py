@@ -1,0 +1,1 @@
+"""Picture files of every format, and maps and kernels that are kept in them."""

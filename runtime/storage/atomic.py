@@ -1,0 +1,164 @@
+"""Files are complete or not there at all, and existing ones survive unless told otherwise."""
+
+from __future__ import annotations
+
+import errno
+import os
+import re
+import sys
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager, suppress
+from pathlib import Path
+
+from hyperguide.errors import DiskFullError, HyperguideError
+
+from .file_lock import try_lock
+from .paths import exists, is_folder, real, special_kind
+
+# The only way to read the mask is to set it, which is not safe once threads run.
+_UMASK = os.umask(0)
+os.umask(_UMASK)
+
+_PREFIX = ".hyperguide-"
+# `tempfile` puts 8 of these characters behind the prefix.
+_TEMPORARY = re.compile(re.escape(_PREFIX) + r"[a-z0-9_]{8}(\.\w*)?")
+# Suffixes beyond are no library's, and would make names too long.
+_LONGEST_SUFFIX = 16
+
+
+def refuse_existing(path: Path, force: bool) -> None:
+    """Raise HyperguideError if `path` may not be written: it exists, or is no file.
+
+    Called before long work, so that nobody waits for a result that cannot be kept.
+    """
+    if is_folder(path):
+        raise HyperguideError(f"The output {path} is a folder: give the name of a file.")
+    if not force and exists(path):
+        raise HyperguideError(f"The output {path} exists: choose another name or add --force.")
+    _refuse_special(path)
+
+
+def refuse_missing_folder(path: Path) -> None:
+    """Raise HyperguideError if the folder that `path` is to be written in does not exist."""
+    if not is_folder(path.parent):
+        raise HyperguideError(f"The folder {path.parent} for the output does not exist: create it.")
+
+
+def write_atomically(
+    path: Path, write: Callable[[Path], object], through_links: bool = True
+) -> None:
+    """Let `write` fill a temporary file beside `path`, then rename it to `path`.
+
+    If anything fails, the disk is full or the process is killed, whatever was at `path` before
+    is still there, whole. The temporary name ends as `path` does, because libraries choose the
+    format by the suffix.
+
+    through_links: of a link, write what it leads to, as if it were opened; else it is the link that
+        is replaced, and nothing outside of the folder is touched.
+    Raises HyperguideError when the file system refuses or `path` is no file, DiskFullError when it
+    is full.
+    """
+    write_together({path: write}, through_links)
+
+
+def write_together(
+    files: Mapping[Path, Callable[[Path], object]], through_links: bool = True
+) -> None:
+    """Write several files that belong together as `write_atomically` writes one.
+
+    They get their names, in the order given, when all of them are complete.
+    """
+    temporaries: dict[Path, Path] = {}
+    at = next(iter(files))
+    with ExitStack() as stack:
+        try:
+            for path, write in files.items():
+                at = real(path) if through_links and path.is_symlink() else path
+                if through_links or not path.is_symlink():
+                    _refuse_special(at)
+                temporary = temporaries[at] = stack.enter_context(_temporary(at))
+                write(temporary)
+                os.chmod(temporary, 0o666 & ~_UMASK)  # mkstemp makes files private
+                with temporary.open("rb+") as file:
+                    os.fsync(file.fileno())
+            for at, temporary in temporaries.items():
+                os.replace(temporary, at)
+        except OSError as error:
+            raise kind_of(error)(
+                f"Writing {at} failed: {error.strerror or error}; the old file, if any, is "
+                "untouched."
+            ) from error
+
+
+def remove_leftovers(folder: Path) -> None:
+    """Remove temporaries that processes which were killed left in a folder.
+
+    Those of processes that live are locked; where nobody can tell, they stay.
+    """
+    if sys.platform == "win32":  # whose locks would keep libraries from writing
+        return
+    with suppress(OSError):
+        for entry in list(os.scandir(folder)):
+            if _TEMPORARY.fullmatch(entry.name) and entry.is_file(follow_symlinks=False):
+                with suppress(OSError):
+                    _remove_unless_locked(entry.path)
+
+
+def _remove_unless_locked(name: str) -> None:
+    handle = os.open(name, os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK)
+    try:
+        if try_lock(handle):
+            os.unlink(name)
+    finally:
+        os.close(handle)
+
+
+@contextmanager
+def _temporary(path: Path) -> Iterator[Path]:
+    """An empty file beside `path`, locked as long as it is wanted and removed unless renamed."""
+    suffix = path.suffix if len(os.fsencode(path.suffix)) <= _LONGEST_SUFFIX else ""
+    try:
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=_PREFIX, suffix=suffix)
+        while not _lives(handle):  # somebody removed what he took for a leftover
+            os.close(handle)
+            handle, name = tempfile.mkstemp(dir=path.parent, prefix=_PREFIX, suffix=suffix)
+    except OSError as error:
+        raise kind_of(error)(
+            f"Cannot write in the folder {path.parent}: {error.strerror}; choose another output."
+        ) from None
+    try:
+        if sys.platform == "win32":  # renames no open file
+            os.close(handle)
+        yield Path(name)
+    finally:
+        with suppress(OSError):  # renamed, or its folder is gone
+            os.unlink(name)
+        if sys.platform != "win32":
+            os.close(handle)
+
+
+def _lives(handle: int) -> bool:
+    """Lock a temporary. False if it is another's by now or removed."""
+    if sys.platform == "win32":
+        return True
+    try:
+        return try_lock(handle) and os.fstat(handle).st_nlink > 0
+    except OSError:  # without locks nobody removes it
+        return True
+
+
+def _refuse_special(path: Path) -> None:
+    """Raise HyperguideError if a pipe, socket or device is at `path`: it would be replaced."""
+    try:
+        kind = special_kind(os.stat(path).st_mode)
+    except OSError:  # nothing there, or what writing is going to tell
+        return
+    if kind is not None:
+        raise HyperguideError(f"The output {path} is {kind}, not a file: choose another name.")
+
+
+def kind_of(error: OSError) -> type[HyperguideError]:
+    """What to raise where the system refuses to write: DiskFullError if there is no room."""
+    full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+    return DiskFullError if full else HyperguideError
