@@ -15,9 +15,9 @@ from tritonclient.grpc import model_config_pb2
 
 import hyperguide
 from conftest import Cli, fails
+from hyperguide.cli import build as build_command
 from hyperguide.engines.tensorrt.bindings import open_tensorrt
 from hyperguide.engines.triton import configuration, write_onnx_entry
-from hyperguide.export import build as build_command
 from hyperguide.model_format.bundled import bundled_path
 from hyperguide.model_format.model_file import read_model_file
 

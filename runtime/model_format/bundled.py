@@ -10,7 +10,7 @@ from hyperguide.tasks import find_task
 
 from .engine_file import SUFFIX
 
-FOLDER = Path(__file__).parent / "models"
+FOLDER = Path(__file__).parents[1] / "models"
 
 PRECISIONS = ("fp32", "int8")
 
