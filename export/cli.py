@@ -52,6 +52,11 @@ Examples:
 )
 @click.option("--accept-loss", is_flag=True, help=f"Write a file that loses over {MOST_LOSS} dB.")
 @click.option(
+    "--vgg-weights",
+    type=Path,
+    help="torchvision's VGG16 weights, for int8 of runs with a perceptual loss.",
+)
+@click.option(
     "--io",
     type=click.Choice(["float", "uint8"]),
     default="float",
@@ -74,6 +79,7 @@ def export(
     calib: tuple[Path, ...],
     steps: int | None,
     accept_loss: bool,
+    vgg_weights: Path | None,
     io: Literal["float", "uint8"],
     triton: Path | None,
     plain: bool,
@@ -91,7 +97,7 @@ def export(
         torch.set_num_threads(threads)
     if output.suffix != ".onnx":
         raise HyperguideError(f"The output {output} is no model file: give a name with .onnx.")
-    lower = _lower(precision, calib, steps, accept_loss)
+    lower = _lower(precision, calib, steps, accept_loss, vgg_weights)
     if plain and lower is not None:
         raise HyperguideError("--plain is for comparisons in fp32: leave out --precision.")
     file = find_model_file(run)
@@ -135,11 +141,17 @@ def export(
 
 
 def _lower(
-    precision: str, calib: tuple[Path, ...], steps: int | None, accept_loss: bool
+    precision: str,
+    calib: tuple[Path, ...],
+    steps: int | None,
+    accept_loss: bool,
+    vgg_weights: Path | None,
 ) -> Lower | None:
     """What the options say of a lower precision."""
     if steps is not None and precision != "int8":
         raise HyperguideError("--steps belong to --precision int8: leave them out.")
+    if vgg_weights is not None and precision != "int8":
+        raise HyperguideError("--vgg-weights belong to --precision int8: leave them out.")
     if precision == "fp32":
         if calib or accept_loss:
             raise HyperguideError(
@@ -152,4 +164,5 @@ def _lower(
             "give their folder with --calib."
         )
     kind: Literal["fp16", "int8"] = "fp16" if precision == "fp16" else "int8"
-    return Lower(kind, calib, Lower.steps if steps is None else steps, accept_loss)
+    steps = Lower.steps if steps is None else steps
+    return Lower(kind, calib, steps, accept_loss, vgg_weights)

@@ -79,12 +79,14 @@ class Lower:
     calibration: folders of photos or pairs as training takes them, see `sources.find_scenes`.
     steps: for which an int8 pair goes on learning; see `quantization.quantize`.
     accept_loss: write a file that loses more than MOST_LOSS dB.
+    vgg_weights: for int8 of runs whose loss is perceptual, see `bilevel.Bilevel.from_preset`.
     """
 
     precision: Literal["fp16", "int8"]
     calibration: Sequence[Path]
     steps: int = 1000
     accept_loss: bool = False
+    vgg_weights: Path | None = None
 
 
 def export_model(
@@ -173,7 +175,7 @@ def _lower(
 ) -> tuple[onnx.ModelProto, Exported]:
     """The graph of a folded pair in lower precision."""
     if lower.precision == "int8":
-        quantized = quantize(model, calibration, lower.steps, report)
+        quantized = quantize(model, calibration, lower.steps, report, lower.vgg_weights)
         proto, differences = _proven_graph(quantized.model, path, blurs)
         return insert_pairs(proto, quantized.steps), Exported(differences)
     proto, differences = _proven_graph(model, path, blurs)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
 import onnx
@@ -14,7 +15,6 @@ from torch import Tensor
 
 from hyperguide.tasks import find_task
 from hyperguide.training.bilevel import Bilevel
-from hyperguide.training.losses import guidance_loss, task_loss
 from hyperguide.training.model import GuidedModel, Restoration
 from hyperguide.training.optimizers import lr_factor, set_lr_factor
 from hyperguide.training.precision import autocast, fastest_precision
@@ -50,18 +50,20 @@ def quantize(
     calibration: Calibration,
     steps: int,
     report: Callable[[int], None],
+    vgg_weights: Path | None = None,
 ) -> Quantized:
     """Quantise every convolution of a folded pair and let it get used to that.
 
     steps: of Algorithm 1 on rounded weights and activations, each with one towards what the pair
         does in floats when its dials are turned. None leaves what rounding gives.
     report: called with the number of steps done.
+    vgg_weights: see `bilevel.Bilevel.from_preset`, and for its errors.
     """
     quantized = quantize_layers(
         model, lambda pair, s: pair.restore(s.degraded, s.kernel), calibration.crops, _COVERED
     )
     if steps:
-        _tune(quantized.train(), model, calibration, steps, report)
+        _tune(quantized.train(), model, calibration, steps, report, vgg_weights)
     return Quantized(*to_floats(quantized.eval()))
 
 
@@ -71,23 +73,21 @@ def _tune(
     calibration: Calibration,
     steps: int,
     report: Callable[[int], None],
+    vgg_weights: Path | None,
 ) -> None:
     preset, data = calibration.preset, calibration.data
     maximum = find_task(preset.task).guidance.maximum
     assert model.proxy is not None
     optimizers = _optimizer(model.proxy), _optimizer(model.reconstruction)
     device = torch.device("cpu")
-    algorithm = Bilevel(
+    algorithm = Bilevel.from_preset(
+        preset,
         model,
-        guidance_loss(maximum, preset.guidance_floor, preset.guidance_too_low),
-        task_loss(preset.loss, border=preset.border, border_weight=preset.border_weight),
         *optimizers,
         # f goes on moving theta where it did in training; else the map stays what g says.
         "response" if calibration.strategy == "response" else "strict",
-        stage_weight=preset.stage_weight,
-        haze_weight=preset.haze_weight,
         autocast=autocast(fastest_precision(device), device),
-        clip=preset.schedule.clip,
+        vgg_weights=vgg_weights,
     )
     schedule = replace(preset.schedule, steps=steps, shape="cosine")
     stage = schedule.stages[-1]

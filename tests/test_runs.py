@@ -70,6 +70,30 @@ def test_the_paper_tier_trains_from_the_command_line(
     assert result.code == 0, result.err
 
 
+@pytest.mark.usefixtures("few_crops")
+def test_int8_of_a_run_with_the_perceptual_loss_takes_its_weights_too(
+    quick_cli: Cli,
+    photos: Path,
+    small_presets: Callable[[str, str], Path],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path / "empty"))
+    weights = ("--vgg-weights", tmp_path / "vgg16.pth")
+    torch.save(PerceptualDistance().state_dict(), weights[1])
+    run, out = tmp_path / "run", tmp_path / "int8.onnx"
+    words = ("--preset", small_presets("dehaze", "paper"), "--steps", 1, "--warmup", 0)
+    result = quick_cli("train", "dehaze", "--data", photos, "--out", run, *words, *weights)
+    assert result.code == 0, result.err
+    words = ("export", run, "-o", out, "--precision", "int8", "--calib", photos)
+    words = (*words, "--steps", 1, "--accept-loss")
+    fails(quick_cli(*words), "--vgg-weights")
+    assert not out.exists()
+    result = quick_cli(*words, *weights)
+    assert result.code == 0, result.err
+    fails(quick_cli("export", run, "-o", tmp_path / "f.onnx", *weights), "--precision int8")
+
+
 def test_the_perceptual_loss_without_weights_says_where_they_belong(
     quick_cli: Cli, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -21,15 +21,18 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal, Protocol
 
 import torch
 from torch import Tensor, nn
 
+from hyperguide.tasks import find_task
 from hyperguide.training.data.sample import Sample
 
-from .losses import Loss, haze_loss
+from .losses import Loss, guidance_loss, haze_loss, task_loss
 from .model import GuidedModel, Restoration
+from .preset import Preset
 
 Strategy = Literal["strict", "response", "naive", "unguided", "oracle", "manual"]
 
@@ -77,6 +80,41 @@ class Bilevel:
     naive_weight: float = 1.0
     autocast: Callable[[], AbstractContextManager[object]] = nullcontext
     clip: float = 1.0
+
+    @classmethod
+    def from_preset(
+        cls,
+        preset: Preset,
+        model: GuidedModel,
+        proxy_optimizer: Step | None,
+        reconstruction_optimizer: Step,
+        strategy: Strategy = "strict",
+        naive_weight: float = 1.0,
+        autocast: Callable[[], AbstractContextManager[object]] = nullcontext,
+        vgg_weights: Path | None = None,
+    ) -> Bilevel:
+        """Algorithm 1 with the losses of a preset.
+
+        vgg_weights: for the perceptual loss, see `perceptual.load_perceptual_distance` and for its
+            errors.
+        """
+        return cls(
+            model,
+            guidance_loss(
+                find_task(preset.task).guidance.maximum,
+                preset.guidance_floor,
+                preset.guidance_too_low,
+            ),
+            task_loss(preset.loss, vgg_weights, preset.border, preset.border_weight),
+            proxy_optimizer,
+            reconstruction_optimizer,
+            strategy,
+            preset.stage_weight,
+            preset.haze_weight,
+            naive_weight,
+            autocast,
+            preset.schedule.clip,
+        )
 
     @property
     def has_inner_problem(self) -> bool:

@@ -15,7 +15,6 @@ import torch
 from torch import Tensor
 
 from hyperguide.errors import HyperguideError
-from hyperguide.tasks import find_task
 from hyperguide.training.data.batches import Batch, Data
 from hyperguide.training.data.loader import Draw, Loader
 from hyperguide.training.data.sample import Sample
@@ -24,7 +23,6 @@ from .average import Average
 from .bilevel import Bilevel, NotFiniteError, Strategy
 from .distributed import World
 from .logbook import Logbook
-from .losses import guidance_loss, task_loss
 from .model import GuidedModel, build_model
 from .optimizers import build_optimizer, lr_factor, set_lr_factor, step_size
 from .precision import Precision, autocast
@@ -110,22 +108,15 @@ class Run:
         self.reconstruction_optimizer = build_optimizer(
             self.model.reconstruction, schedule, schedule.reconstruction_lr
         )
-        self.algorithm = Bilevel(
+        self.algorithm = Bilevel.from_preset(
+            preset,
             parallel,
-            guidance_loss(
-                find_task(preset.task).guidance.maximum,
-                preset.guidance_floor,
-                preset.guidance_too_low,
-            ),
-            task_loss(preset.loss, vgg_weights, preset.border, preset.border_weight),
             self.proxy_optimizer,
             self.reconstruction_optimizer,
             settings.strategy,
-            preset.stage_weight,
-            preset.haze_weight,
             settings.naive_weight,
-            autocast=autocast(settings.precision, self.world.device),
-            clip=schedule.clip,
+            autocast(settings.precision, self.world.device),
+            vgg_weights,
         )
         self.average = Average(self.model.named_children(), schedule.decay)
         self.warmup = schedule.warmup if self.algorithm.has_inner_problem else 0
