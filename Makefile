@@ -37,30 +37,24 @@ FORCE:
 demo: setup
 	$(BIN)/python benchmarks/demo.py --out demo
 
-# OpenVINO's threads and the forks of other tests do not get on in one process; the workers of
-# training are not forked at all where it was used.
-FORKING_TESTS := $(addprefix tests/test_,loader.py workers.py)
-OPENVINO_TESTS := $(addprefix tests/test_,byte_files.py damaged_model_files.py deblur_files.py \
-	engines.py fp16.py int8.py narrow_pictures.py other_hosts.py tensorrt_engine.py tiles.py)
-
 # In two processes, a file of tests in one; if one crashes or hangs, what it ran is named.
 PYTEST := $(BIN)/python -m pytest -n 2 --dist loadfile --max-worker-restart 0
 
+# OpenVINO's threads and the forks of other tests do not get on in one process; the workers of
+# training are not forked at all where it was used.
 test: setup
-	$(BIN)/python -m pytest $(FORKING_TESTS)
-	$(PYTEST) $(addprefix --ignore=,$(FORKING_TESTS) $(OPENVINO_TESTS))
-	$(PYTEST) $(OPENVINO_TESTS)
+	$(BIN)/python -m pytest -m forks
+	$(PYTEST) -m "not forks and not openvino"
+	$(PYTEST) -m openvino
 
 # An environment of its own. Not all of the tests: training asks torch, which is the same there.
-LOWEST := $(addprefix tests/test_,arrays.py bundled.py command_line.py enhancer.py engines.py \
-	gray_in_colour.py model_file.py pictures.py pixels.py stream.py tiles.py)
-
 test-lowest:
 	test -x .venv-lowest/bin/python || $(PYTHON) -m venv .venv-lowest
 	.venv-lowest/bin/python -m pip install --quiet -c constraints-lowest.txt \
 		-e '.[cpu,openvino,export,video]' pytest pytest-benchmark scikit-image scipy pillow \
 		--config-settings editable_mode=strict
-	.venv-lowest/bin/python -m pytest $(LOWEST)
+	# Only these files: others import what is not installed there.
+	.venv-lowest/bin/python -m pytest $$(grep -l 'mark\.lowest' tests/test_*.py)
 
 check: setup
 	$(BIN)/ruff check .

@@ -17,6 +17,8 @@ import hyperguide
 from hyperguide.errors import HyperguideError
 from hyperguide.picture_files.maps import gray_plane
 
+pytestmark = pytest.mark.lowest
+
 
 @pytest.fixture(scope="module")
 def enhancer() -> hyperguide.Enhancer:

@@ -22,6 +22,8 @@ from hyperguide.model_format.bundled import (
 from hyperguide.model_format.model_file import read_model_file
 from hyperguide.picture_files.pictures import write_picture
 
+pytestmark = pytest.mark.lowest
+
 
 def test_a_task_a_name_and_a_path_mean_files() -> None:
     assert model_path("denoise") == FOLDER / "denoise-fast.onnx"

@@ -21,6 +21,8 @@ from hyperguide.model_format.bundled import FOLDER, bundled_models
 from hyperguide.picture_files.maps import decode_map, encode_map, false_color
 from hyperguide.picture_files.pictures import read_picture, write_picture
 
+pytestmark = pytest.mark.lowest
+
 Cli = Callable[..., Outcome]
 
 

@@ -31,6 +31,8 @@ from hyperguide.picture_files.pictures import read_picture, write_picture
 from hyperguide.training.checkpoint import TrainedModel, load_run
 from hyperguide.training.networks.unfolded import UnfoldedDeconvolution
 
+pytestmark = pytest.mark.openvino
+
 
 @pytest.fixture(scope="module")
 def run(

@@ -43,9 +43,13 @@ from hyperguide.training.data.batches import open_data
 from hyperguide.training.data.loader import Loader
 from made_data import STAGE, small_preset
 
-pytestmark = pytest.mark.skipif(
-    importlib.util.find_spec("openvino") is None, reason="OpenVINO is not installed"
-)
+pytestmark = [
+    pytest.mark.skipif(
+        importlib.util.find_spec("openvino") is None, reason="OpenVINO is not installed"
+    ),
+    pytest.mark.openvino,
+    pytest.mark.lowest,
+]
 
 
 def _pixels(*shape: int, seed: int = 0) -> np.ndarray:

@@ -13,6 +13,8 @@ from conftest import TASKS, psnr
 from hyperguide.errors import HyperguideError
 from hyperguide.model_format.model_file import ENHANCED, GUIDANCE, read_model_file
 
+pytestmark = pytest.mark.lowest
+
 
 class _NoEngine:
     """Fails when it is run."""

@@ -12,6 +12,8 @@ import hyperguide
 from hyperguide.enhancer import Enhancer
 from hyperguide.inference import gray
 
+pytestmark = pytest.mark.lowest
+
 ENHANCER: dict[str, Enhancer] = {}
 
 

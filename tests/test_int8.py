@@ -35,7 +35,7 @@ from hyperguide.training.networks.scattering import ScatteringUNet
 from hyperguide.training.networks.unet import ResidualBlock
 from hyperguide.training.preset import UNetShape, load_preset
 
-pytestmark = pytest.mark.usefixtures("few_crops")
+pytestmark = [pytest.mark.usefixtures("few_crops"), pytest.mark.openvino]
 
 
 @pytest.fixture(scope="module")

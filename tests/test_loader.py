@@ -19,6 +19,8 @@ from hyperguide.training.data.batches import open_data
 from hyperguide.training.data.loader import Loader
 from made_data import damage, damaged_photos, equal, fill, numbers, plan, small_preset
 
+pytestmark = pytest.mark.forks
+
 PATIENCE = 300  # seconds until what must end counts as hanging
 
 

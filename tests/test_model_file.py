@@ -38,6 +38,8 @@ from hyperguide.training.model import GuidedModel, build_model
 from hyperguide.training.networks.folding import fold_layers
 from hyperguide.training.preset import load_preset
 
+pytestmark = pytest.mark.lowest
+
 
 def _one(value: float) -> np.ndarray:
     return np.full((1, 1, 1, 1), value, np.float32)

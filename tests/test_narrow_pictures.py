@@ -20,9 +20,12 @@ from hyperguide.model_format.bundled import FOLDER, bundled_models
 from hyperguide.model_format.model_file import ENHANCED, IMAGE, ModelFile, read_model_file
 from hyperguide.pixels import next_multiple
 
-pytestmark = pytest.mark.skipif(
-    importlib.util.find_spec("openvino") is None, reason="OpenVINO is not installed"
-)
+pytestmark = [
+    pytest.mark.skipif(
+        importlib.util.find_spec("openvino") is None, reason="OpenVINO is not installed"
+    ),
+    pytest.mark.openvino,
+]
 
 FILES = {path.stem: read_model_file(path) for path in bundled_models()}
 int8_files = pytest.mark.parametrize("name", [n for n in FILES if n.endswith("-int8")])

@@ -20,6 +20,8 @@ from hyperguide.errors import HyperguideError, OutOfMemoryError
 from hyperguide.picture_files.metadata.metadata import Metadata
 from hyperguide.picture_files.pictures import read_picture, read_with_metadata, write_picture
 
+pytestmark = pytest.mark.lowest
+
 ARTIST, ORIENTATION = 315, 274
 
 

@@ -7,6 +7,8 @@ import pytest
 
 from hyperguide.pixels import from_tensor, merge_planes, planes_to_pixels, split_pixels, to_tensor
 
+pytestmark = pytest.mark.lowest
+
 
 @pytest.mark.parametrize("channels", [1, 3])
 @pytest.mark.parametrize("count", [1, 2])

@@ -12,6 +12,8 @@ import hyperguide
 from hyperguide.errors import HyperguideError
 from hyperguide.model_format.bundled import bundled_path
 
+pytestmark = pytest.mark.lowest
+
 SIGMA = 20 / 255
 
 

@@ -15,6 +15,8 @@ from torch import Tensor
 
 from hyperguide.training.data.workers import WorkerError, Workers
 
+pytestmark = pytest.mark.forks
+
 LARGE = 10 << 20  # more than a pipe holds
 
 
