@@ -37,7 +37,7 @@ Examples:
     type=click.Choice(PRECISIONS),
     default="fp32",
     show_default=True,
-    help="Of the convolutions. fp16 is for GPUs; int8 is about twice as fast on CPUs too.",
+    help="Precision of the convolutions. fp16 is for GPUs; int8 is twice as fast on CPUs too.",
 )
 @click.option(
     "--calib",
@@ -48,7 +48,7 @@ Examples:
 @click.option(
     "--steps",
     type=click.IntRange(min=0),
-    help=f"For which int8 goes on learning. Default: {Lower.steps}.",
+    help=f"Training steps with rounded weights, for int8. Default: {Lower.steps}.",
 )
 @click.option("--accept-loss", is_flag=True, help=f"Write a file that loses over {MOST_LOSS} dB.")
 @click.option(
@@ -61,7 +61,7 @@ Examples:
     type=click.Choice(["float", "uint8"]),
     default="float",
     show_default=True,
-    help="Of pictures: planes of floats, or bytes as cameras give them, NHWC.",
+    help="Type of pictures: planes of floats, or bytes as cameras deliver them (NHWC).",
 )
 @click.option(
     "--triton",
@@ -69,8 +69,12 @@ Examples:
     metavar="DIR",
     help="Also write the file to a model repository for Triton Inference Server.",
 )
-@click.option("--plain", is_flag=True, help="Fuse and split nothing, to compare with.")
-@click.option("--threads", type=click.IntRange(min=1), help="Of torch. Default: one per core.")
+@click.option(
+    "--plain", is_flag=True, help="Export without fused or split layers, for comparisons."
+)
+@click.option(
+    "--threads", type=click.IntRange(min=1), help="Threads of PyTorch. Default: one per core."
+)
 @click.option("--force", is_flag=True, help="Overwrite an existing file.")
 def export(
     run: Path,

@@ -114,21 +114,21 @@ Examples:
     type=click.Choice(["auto", "cpu", "cuda"]),
     default="auto",
     show_default=True,
-    help="auto: a GPU where there is one.",
+    help="auto: a GPU if there is one.",
 )
 @click.option(
     "--precision",
     type=click.Choice(["auto", "fp32", "bf16"]),
     default="auto",
     show_default=True,
-    help="auto: bf16 where the machine computes in it.",
+    help="auto: bf16 if the processor supports it.",
 )
 @click.option(
     "--seed",
     type=click.IntRange(0, 2**63 - 1),
     default=0,
     show_default=True,
-    help="Of weights and batches.",
+    help="Random seed for weights and batches.",
 )
 @click.option("--describe-data", default="", help="What the data is, for the model file.")
 @click.option(

@@ -37,13 +37,13 @@ Examples:
 """
 )
 @click.argument("models", nargs=-1, required=True, metavar="MODEL...")
-@click.option("--tier", default="fast", show_default=True, help="Of bundled models.")
+@click.option("--tier", default="fast", show_default=True, help="Tier of bundled models.")
 @click.option(
     "--scenario",
     type=click.Choice(["single", "streams", "rate", "offline"]),
     default="single",
     show_default=True,
-    help="One call after the other; so many at once; frames as they come; batches.",
+    help="Calls one after the other, several at once, frames at a fixed rate, or batches.",
 )
 @click.option(
     "--device", "devices", type=DeviceType(), multiple=True, help="May be repeated. [auto]"
@@ -53,7 +53,7 @@ Examples:
     "precisions",
     type=click.Choice(["fp32", "bf16", "int8"]),
     multiple=True,
-    help="Of bundled models; bf16 computes fp32 files in it. May be repeated. [fp32]",
+    help="Precision of bundled models; bf16 computes fp32 files in bf16. May be repeated. [fp32]",
 )
 @click.option(
     "--shape",
@@ -73,7 +73,7 @@ Examples:
 @click.option(
     "--streams",
     type=click.IntRange(1),
-    help="Calls at once: of `streams` [2], and what serves the frames of `rate` [1].",
+    help="Calls at once, in `streams` [2] and `rate` [1].",
 )
 @click.option(
     "--fps", type=click.FloatRange(0, min_open=True), help="Frames per second of `rate`. [30]"
@@ -83,20 +83,22 @@ Examples:
     type=click.FloatRange(0, min_open=True),
     default=5.0,
     show_default=True,
-    help="Of work for each subject.",
+    help="Seconds of work for each subject.",
 )
 @click.option(
     "--confidence",
     type=click.FloatRange(0, 1, min_open=True),
     default=0.02,
     show_default=True,
-    help="Go on, four times as long at most, until medians are sure to this share.",
+    help="Continue, up to four times as long, until medians are known to this share.",
 )
-@click.option("--threads", type=click.IntRange(0), default=0, help="Of one call. [all cores]")
+@click.option(
+    "--threads", type=click.IntRange(0), default=0, help="Threads of one call. [all cores]"
+)
 @click.option(
     "--image", type=click.Path(path_type=Path), help="Picture to enhance. [a synthetic one]"
 )
-@click.option("--no-verify", is_flag=True, help="Check nothing; the record says so.")
+@click.option("--no-verify", is_flag=True, help="Skip the checks of results; the record says so.")
 @click.option("--trust", is_flag=True, help="Load engines that somebody else built.")
 @click.option("--json", "json_path", type=click.Path(path_type=Path), help="Write the record.")
 @click.option("--html", "html_path", type=click.Path(path_type=Path), help="Write a page.")

@@ -74,7 +74,7 @@ Examples:
 @click.option(
     "-o", "--output", required=True, type=Path, help=f"The {SUFFIX} file to write; a .json beside."
 )
-@click.option("--tier", default="fast", show_default=True, help="Of a bundled model.")
+@click.option("--tier", default="fast", show_default=True, help="Tier of a bundled model.")
 @click.option(
     "--shapes",
     type=_Sizes(),
@@ -91,7 +91,7 @@ Examples:
 @click.option(
     "--precision",
     type=click.Choice(PRECISIONS),
-    help="Refuse a file of another precision. It is the file that decides.",
+    help="Refuse a file of another precision; the file decides the precision.",
 )
 @click.option(
     "--target",
@@ -105,10 +105,16 @@ Examples:
     metavar="DIR",
     help="Also write the engine to a model repository for Triton Inference Server.",
 )
-@click.option("--steerable", is_flag=True, help="Make inputs of the dials, which must be given.")
+@click.option(
+    "--steerable",
+    is_flag=True,
+    help="Make the dials inputs of the engine, which then must be given.",
+)
 @click.option("--tf32", is_flag=True, help="Let fp32 files compute in TF32, faster and less exact.")
-@click.option("--workspace", type=BytesType(), help="GPU memory to try tactics with, as 2G.")
-@click.option("--timing-cache", type=Path, help="File of measured tactics to use and extend.")
+@click.option(
+    "--workspace", type=BytesType(), help="GPU memory for the search of tactics, such as 2G."
+)
+@click.option("--timing-cache", type=Path, help="File of measured tactics, to read and extend.")
 @click.option(
     "--builder", type=click.Choice(["auto", *BUILDERS]), default="auto", show_default=True
 )

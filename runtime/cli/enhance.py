@@ -58,13 +58,13 @@ Examples:
 @click.option("-o", "--output", required=True, help="Picture, or folder for several.")
 @click.option("-t", "--task", help="Bundled model: denoise, derain, dehaze, deblur.")
 @click.option("-m", "--model", type=Path, help="Model file or TensorRT engine instead.")
-@click.option("--tier", default="fast", show_default=True, help="Of the bundled model.")
+@click.option("--tier", default="fast", show_default=True, help="Tier of the bundled model.")
 @click.option(
     "--precision",
     type=click.Choice([*PRECISIONS, "bf16"]),
     default="fp32",
     show_default=True,
-    help="Of the bundled model; bf16 lets OpenVINO compute any file of floats in it.",
+    help="Precision of the bundled model; bf16 lets OpenVINO compute fp32 files in bf16.",
 )
 @click.option(
     "-s",
@@ -83,14 +83,12 @@ Examples:
     help="Multiplies the map: above 1 removes more.",
 )
 @click.option("--mask", type=Path, help="Gray picture; the strength is multiplied by it.")
-@click.option(
-    "--kernel", type=Path, help="Of the blur: .png, .txt, .dlm or .npy; for models that deblur."
-)
+@click.option("--kernel", type=Path, help="Blur kernel, for deblurring: .png, .txt, .dlm or .npy.")
 @click.option("--save-guidance", type=NameType(), metavar="DIR", help="Also write the maps.")
 @click.option(
     "--quality",
     type=click.IntRange(1, 100),
-    help="Of JPEG and WebP, 100 is best.  [default: JPEG 95, WebP without loss]",
+    help="Quality of JPEG and WebP, 100 is best.  [default: JPEG 95, WebP lossless]",
 )
 @click.option("--device", type=DeviceType(), default="auto", show_default=True)
 @click.option("--strict", is_flag=True, help="Refuse a GPU that leaves steps to the CPU.")
@@ -103,7 +101,9 @@ Examples:
     help="Longest side of the parts that large pictures are cut into.",
 )
 @click.option(
-    "--max-memory", type=BytesType(), help="That the process may use, as 2G.  [default: half]"
+    "--max-memory",
+    type=BytesType(),
+    help="Memory limit, such as 2G.  [default: half of what is free]",
 )
 @click.option("--force", is_flag=True, help="Overwrite existing files.")
 @click.option(

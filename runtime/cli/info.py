@@ -21,7 +21,7 @@ Examples:
 """
 )
 @click.argument("model")
-@click.option("--tier", default="fast", show_default=True, help="Of a bundled model.")
+@click.option("--tier", default="fast", show_default=True, help="Tier of a bundled model.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def info(model: str, tier: str, as_json: bool) -> None:
     """Show what a model file or bundled model is, how it was trained, and how good it is."""

@@ -25,7 +25,7 @@ Examples:
 """
 )
 @click.argument("model")
-@click.option("--tier", default="fast", show_default=True, help="Of a bundled model.")
+@click.option("--tier", default="fast", show_default=True, help="Tier of a bundled model.")
 @click.option(
     "--device",
     type=DeviceType(),

@@ -114,7 +114,7 @@ Examples:
 )
 @click.option("--color", is_flag=True, help="The colour originals (bsd68).")
 @click.option("--limit", type=click.IntRange(1), help="Only the first so many pictures.")
-@click.option("--tier", default="fast", show_default=True, help="Of a bundled model.")
+@click.option("--tier", default="fast", show_default=True, help="Tier of a bundled model.")
 @click.option("--json", "json_file", type=Path, help="Write every picture's figures to this file.")
 @click.option("--sheet", "sheet_file", type=Path, help="Write a picture with a few examples.")
 @click.option(
