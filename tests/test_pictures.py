@@ -71,6 +71,22 @@ def _promise(path: Path, width: int, height: int, packed: int) -> None:
     )
 
 
+def test_an_unusual_profile_of_a_png_prints_no_warning(
+    rgba: Image.Image, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    picture = rgba.convert("RGB")
+    profile = bytearray(ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes())
+    profile[64:68] = b"\x01\0\0\0"  # the rendering intent
+    picture.save(tmp_path / "a.png", icc_profile=bytes(profile))
+    cv2.imread(str(tmp_path / "a.png"))
+    assert "libpng warning" in capfd.readouterr().err
+    read, metadata = read_with_metadata(tmp_path / "a.png")
+    assert not capfd.readouterr().err
+    np.testing.assert_array_equal(read, np.asarray(picture))
+    write_picture(tmp_path / "b.png", read, metadata)
+    assert Image.open(tmp_path / "b.png").info["icc_profile"] == bytes(profile)
+
+
 @pytest.mark.parametrize("bits", [1, 2, 4, 8])
 @pytest.mark.parametrize("transparent", [False, True])
 def test_palette_png_becomes_colour(

@@ -12,6 +12,7 @@ from hyperguide.errors import HyperguideError
 from hyperguide.memory import lacks_memory
 
 from .bmp import BmpHeader, decode_bmp
+from .containers import png_chunks
 from .header import Header
 from .jpeg import JpegHeader, decode_jpeg
 from .tiff_page import Page
@@ -42,6 +43,7 @@ def decode(content: bytes, header: Header, path: Path) -> np.ndarray:
 def _by_opencv(content: bytes, header: Header, path: Path) -> np.ndarray:
     """A PNG or WebP, shape (H, W), (H, W, 3) BGR or (H, W, 4) BGRA."""
     picture: np.ndarray | None = None
+    content = _without_profile(content) if header.format == "PNG" else content
     try:
         picture = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_UNCHANGED)
     except cv2.error as error:
@@ -53,6 +55,19 @@ def _by_opencv(content: bytes, header: Header, path: Path) -> np.ndarray:
     if picture is None or picture.shape[:2] != (header.height, header.width):
         raise HyperguideError(f"The picture {path} is damaged: copy or download it again.")
     return picture[..., 0] if picture.shape[2:] == (1,) else picture
+
+
+def _without_profile(content: bytes) -> bytes:
+    """A PNG without its colour profile.
+
+    It is no part of the pixels, and libpng prints a warning where it finds a profile unusual.
+    """
+    for name, (start, stop) in png_chunks(content):
+        if name == b"iCCP":
+            return content[: start - 8] + content[stop + 4 :]
+        if name == b"IDAT":
+            break
+    return content
 
 
 def _too_large(header: Header, path: Path, limit: str) -> str:
