@@ -20,12 +20,11 @@ import numpy as np
 import skimage
 import torch
 
-from hyperguide.model_format.bundled import bundled_path
-from hyperguide.model_format.model_file import read_model_file
 from hyperguide.picture_files.pictures import read_picture, write_picture
+from hyperguide.tasks import find_task
 from hyperguide.training.data.decoding import read_streaks
 from hyperguide.training.data.degradations import Blur, Haze, Noise, Rain
-from hyperguide.training.preset import load_preset
+from hyperguide.training.preset import Stage, load_preset
 from sheet import Row, write_sheet
 
 # Photos that scikit-image ships. Each task trains on all but the one that it is shown on; the last,
@@ -41,22 +40,24 @@ KERNEL = "kernel.npy"
 
 @dataclass(frozen=True)
 class Plan:
-    """How long a task trains, in steps; all together about two minutes.
+    """How a task trains: all together about two minutes.
 
-    batch: instead of the preset's. held_out: crops that choose the weights; there is one photo.
+    stage: instead of the preset's.
+    held_out: crops that choose the weights; there is one photo.
     """
 
     steps: int
     warmup: int
-    batch: int | None = None
+    stage: Stage
     held_out: int = 16
 
 
-# Dehazing trains on whole photos: few in a batch, few to choose by.
+# Dehazing works on a grid of its own, whatever the crop: few in a batch.
 PLANS = {
-    "denoise": Plan(500, 150),
-    "derain": Plan(250, 120),
-    "dehaze": Plan(160, 40, batch=2, held_out=4),
+    "denoise": Plan(400, 120, Stage(1.0, 64, 16)),
+    "derain": Plan(200, 100, Stage(1.0, 64, 16)),
+    "dehaze": Plan(110, 30, Stage(1.0, 256, 2, least_share=0.9), held_out=8),
+    "deblur": Plan(150, 40, Stage(1.0, 80, 4), held_out=8),
 }
 
 
@@ -74,9 +75,12 @@ def main() -> None:
         folder.mkdir(parents=True, exist_ok=True)
     photos = Path(skimage.__file__).parent / "data"
     dehaze_photo = CAT if arguments.bundled else MOTORCYCLE
-    shown = {"denoise": DENOISE_PHOTO, "derain": DERAIN_PHOTO, "dehaze": dehaze_photo}
-    if arguments.bundled:
-        shown["deblur"] = DEBLUR_PHOTO
+    shown = {
+        "denoise": DENOISE_PHOTO,
+        "derain": DERAIN_PHOTO,
+        "dehaze": dehaze_photo,
+        "deblur": DEBLUR_PHOTO,
+    }
     make_pictures(photos, shown, data, degraded, clean)
     if not arguments.bundled:
         for task, name in shown.items():
@@ -85,26 +89,18 @@ def main() -> None:
     rows = []
     for task in shown:
         own = None if arguments.bundled else train(PLANS[task], task, out, data)
-        chosen = ["-t", task] if own is None else ["-m", str(own)]
-        if task == "deblur":
-            chosen += ["--kernel", str(degraded / KERNEL)]
-        enhanced = out / "enhanced" / f"{task}.png"
-        enhanced.parent.mkdir(exist_ok=True)
-        hyperguide(
-            *("enhance", "-i", degraded / f"{task}.png", "-o", enhanced, *chosen),
-            *("--save-guidance", out / "maps", "--force"),
-        )
-        rows.append(look(task, out, own or bundled_path(task, "fast")))
-    title = "the bundled models" if arguments.bundled else "models trained in this demo"
+        enhance(task, out / "bundled", degraded, "-t", task)
+        if own is not None:
+            enhance(task, out / "trained", degraded, "-m", own)
+        rows.append(look(task, out, own))
     sheet = out / ("sheet-bundled.jpg" if arguments.bundled else "sheet.png")
     write_sheet(sheet, rows)
-    print(f"\nHeld-out photos, {title}:")
+    print("\nPhotos that none of the models was trained on, PSNR in dB:")
+    results = [name for name, _ in rows[0].results]
+    print("          " + "".join(f"{name:>16}" for name in ["input", *results]))
     for row in rows:
-        gain = row.enhanced_psnr - row.degraded_psnr
-        print(
-            f"  {row.task:<8} {row.degraded_psnr:6.2f} dB -> {row.enhanced_psnr:6.2f} dB"
-            f"  ({gain:+.2f} dB)"
-        )
+        values = [row.psnr(picture) for picture in (row.degraded, *dict(row.results).values())]
+        print(f"  {row.task:<8}" + "".join(f"{value:>16.2f}" for value in values))
     print(f"Done in {time.perf_counter() - began:.0f} s. Look at {sheet}.")
 
 
@@ -173,18 +169,17 @@ def train(plan: Plan, task: str, out: Path, data: Path | None) -> Path:
     if data is None:
         sources: list[object] = ["--data", out / "photos" / task]
     else:
-        sets = {"denoise": "bsds500/train", "derain": "bsds500/test", "dehaze": "nyu"}
-        sources = ["--data", data / sets[task]]
+        sets = {"derain": "bsds500/test", "dehaze": "nyu"}
+        sources = ["--data", data / sets.get(task, "bsds500/train")]
         if task == "derain":
             sources += ["--streaks", data / "rain100l" / "train"]
     preset = load_preset(task, "fast")
-    schedule = replace(preset.schedule, validations=1, held_out=plan.held_out)
+    schedule = replace(preset.schedule, validations=1, held_out=plan.held_out, stages=(plan.stage,))
     file = out / f"{task}.yaml"
     file.write_text(replace(preset, schedule=schedule).to_json())  # JSON is YAML
     hyperguide(
         *("train", task, "--preset", file, *sources, "--out", run, "--force"),
         *("--steps", plan.steps, "--warmup", plan.warmup),
-        *(("--batch", plan.batch) if plan.batch else ()),
     )
     hyperguide("export", run, "-o", model, "--force")
     hyperguide("verify", model)
@@ -199,13 +194,27 @@ def hyperguide(*arguments: object) -> None:
         sys.exit(result.returncode)
 
 
-def look(task: str, out: Path, model: Path) -> Row:
+def enhance(task: str, folder: Path, degraded: Path, *model: object) -> None:
+    folder.mkdir(exist_ok=True)
+    kernel = ("--kernel", degraded / KERNEL) if task == "deblur" else ()
+    hyperguide(
+        *("enhance", "-i", degraded / f"{task}.png", "-o", folder / f"{task}.png", *model),
+        *(*kernel, "--save-guidance", folder / "maps", "--force"),
+    )
+
+
+def look(task: str, out: Path, own: Path | None) -> Row:
+    """The pictures of a task; its map is that of the trained model, if there is one."""
+    names = {"enhanced": "bundled"} if own is None else {"trained": "trained", "bundled": "bundled"}
+    folder = out / next(iter(names.values()))
     return Row(
         task=task,
         degraded=read_picture(out / "degraded" / f"{task}.png"),
-        guidance=read_picture(out / "maps" / f"{task}.png.guidance.png"),
-        meaning=read_model_file(model).info.guidance,
-        enhanced=read_picture(out / "enhanced" / f"{task}.png"),
+        guidance=read_picture(folder / "maps" / f"{task}.png.guidance.png"),
+        meaning=find_task(task).guidance,
+        results=tuple(
+            (name, read_picture(out / folder / f"{task}.png")) for name, folder in names.items()
+        ),
         clean=read_picture(out / "clean" / f"{task}.png"),
     )
 

@@ -18,35 +18,33 @@ _GAP = 10
 
 @dataclass(frozen=True)
 class Row:
-    """The pictures of one task, uint8 RGB; `guidance` 16-bit gray over the range of `meaning`."""
+    """The pictures of one task, uint8 RGB.
+
+    guidance: 16-bit gray over the range of `meaning`. results: captions and pictures.
+    """
 
     task: str
     degraded: np.ndarray
     guidance: np.ndarray
     meaning: Guidance
-    enhanced: np.ndarray
+    results: tuple[tuple[str, np.ndarray], ...]
     clean: np.ndarray
 
-    @property
-    def degraded_psnr(self) -> float:
-        return cv2.PSNR(self.degraded, self.clean)
-
-    @property
-    def enhanced_psnr(self) -> float:
-        return cv2.PSNR(self.enhanced, self.clean)
+    def psnr(self, picture: np.ndarray) -> float:
+        return cv2.PSNR(picture, self.clean)
 
 
 def write_sheet(path: Path, rows: list[Row]) -> None:
-    """Write one row of four pictures per task."""
+    """Write one row of pictures per task."""
     write_picture(path, np.vstack([_draw(row) for row in rows]))
 
 
 def _draw(row: Row) -> np.ndarray:
     guidance = decode_map(row.guidance, row.meaning, row.task)
     columns = (
-        (row.degraded, f"{row.task}: input, {row.degraded_psnr:.2f} dB"),
+        (row.degraded, f"{row.task}: input, {row.psnr(row.degraded):.2f} dB"),
         (None, "predicted guidance"),
-        (row.enhanced, f"enhanced, {row.enhanced_psnr:.2f} dB"),
+        *((picture, f"{name}, {row.psnr(picture):.2f} dB") for name, picture in row.results),
         (row.clean, "ground truth"),
     )
     height = round(row.clean.shape[0] * _WIDTH / row.clean.shape[1])
