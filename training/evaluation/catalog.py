@@ -54,7 +54,8 @@ def open_suite(name: str, options: Options) -> Suite:
     elif name in _SUITES:
         entry = _SUITES[name]
     else:
-        known = ", ".join([*_SUITES, *(f"{kind}:DIR" for kind in _OF_FOLDERS)])
+        # `sheet` has no figures, and so is no suite here.
+        known = ", ".join([*_SUITES, *(f"{kind}:DIR" for kind in (*_OF_FOLDERS, "sheet"))])
         raise HyperguideError(f"There is no suite '{name}': choose one of {known}.")
     for option in ("noise", "quadrants", "boundary", "color"):
         if getattr(options, option) and option not in entry.knows:
