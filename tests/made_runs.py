@@ -15,6 +15,7 @@ from hyperguide.training.bilevel import Strategy
 from hyperguide.training.checkpoint import TrainedModel
 from hyperguide.training.data.batches import open_data
 from hyperguide.training.model import GuidedModel, build_model
+from hyperguide.training.networks.folding import fold_layers
 from hyperguide.training.preset import Preset, Schedule, Stage, load_preset
 from hyperguide.training.trainer import Progress, Run, Settings
 
@@ -67,3 +68,13 @@ def export_untrained(preset: Preset, path: Path) -> GuidedModel:
     full = {**record, "preset": json.loads(preset.to_json()), "settings": {"strategy": "strict"}}
     export_model(TrainedModel(model, preset, full), path)
     return model
+
+
+def rough_pair() -> GuidedModel:
+    """A folded pair for colour denoising that changes pictures; nobody trained it."""
+    torch.manual_seed(0)
+    model = build_model(load_preset("denoise", "fast"))
+    with torch.no_grad():
+        for weights in model.parameters():
+            weights.add_(torch.randn_like(weights), alpha=0.02)
+    return fold_layers(model).eval()

@@ -27,13 +27,14 @@ from hyperguide.export.quantized_layers import (
 )
 from hyperguide.model_format.model_file import read_model_file
 from hyperguide.training.checkpoint import load_run
-from hyperguide.training.model import GuidedModel, build_model
+from hyperguide.training.model import GuidedModel
 from hyperguide.training.networks.folding import fold_layers
 from hyperguide.training.networks.hyper import HyperNetwork, PlainHyperNetwork
 from hyperguide.training.networks.prenet import PReNet
 from hyperguide.training.networks.scattering import ScatteringUNet
 from hyperguide.training.networks.unet import ResidualBlock
-from hyperguide.training.preset import UNetShape, load_preset
+from hyperguide.training.preset import UNetShape
+from made_runs import rough_pair
 
 pytestmark = [pytest.mark.usefixtures("few_crops"), pytest.mark.openvino]
 
@@ -55,15 +56,6 @@ def int8_file(
 def _crops(count: int = 2) -> list[Tensor]:
     rng = torch.Generator().manual_seed(0)
     return [torch.rand((1, 3, 32, 48), generator=rng) for _ in range(count)]
-
-
-def _pair() -> GuidedModel:
-    torch.manual_seed(0)
-    model = build_model(load_preset("denoise", "fast"))
-    with torch.no_grad():
-        for weights in model.parameters():
-            weights.add_(torch.randn_like(weights), alpha=0.02)
-    return fold_layers(model).eval()
 
 
 def test_a_quantized_convolution_is_one_of_whole_numbers() -> None:
@@ -114,7 +106,7 @@ def test_what_several_steps_read_is_rounded_once() -> None:
 def _with_detail() -> GuidedModel:
     torch.manual_seed(0)
     proxy = HyperNetwork(3, 16, 2, (1, 2, 2, 1), "image+detail", False, 1.0)
-    return fold_layers(GuidedModel(proxy, _pair().reconstruction)).eval()
+    return fold_layers(GuidedModel(proxy, rough_pair().reconstruction)).eval()
 
 
 def _recurrent() -> GuidedModel:
@@ -139,7 +131,7 @@ def test_what_goes_into_the_optical_depth_and_the_light_stays_in_floats() -> Non
     assert {"texture.first", "texture.third", "middle.0.conv1"} <= convolutions
 
 
-@pytest.mark.parametrize("make", [_pair, _with_detail, _recurrent, _scattering])
+@pytest.mark.parametrize("make", [rough_pair, _with_detail, _recurrent, _scattering])
 def test_the_graph_computes_what_the_imitation_does(make: Callable[[], GuidedModel]) -> None:
     model = make()
     crops = _crops()
@@ -161,7 +153,7 @@ def test_the_graph_computes_what_the_imitation_does(make: Callable[[], GuidedMod
     np.testing.assert_allclose(guidance, result.maps[0].numpy(), atol=2e-3)
 
 
-@pytest.mark.parametrize("make", [_pair, _with_detail, _scattering])
+@pytest.mark.parametrize("make", [rough_pair, _with_detail, _scattering])
 def test_openvino_computes_it_too(make: Callable[[], GuidedModel]) -> None:
     """It moves roundings about, and gets layers wrong that read what a Concat put together."""
     openvino = pytest.importorskip("openvino")

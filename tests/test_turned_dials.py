@@ -6,20 +6,9 @@ import torch
 
 from hyperguide.export.turned_dials import turn_dials
 from hyperguide.training.data.sample import Sample
-from hyperguide.training.model import GuidedModel, build_model
-from hyperguide.training.networks.folding import fold_layers
-from hyperguide.training.preset import load_preset
+from made_runs import rough_pair
 
 _MAXIMUM = 80 / 255
-
-
-def _pair() -> GuidedModel:
-    torch.manual_seed(0)
-    model = build_model(load_preset("denoise", "fast"))
-    with torch.no_grad():
-        for weights in model.parameters():
-            weights.add_(torch.randn_like(weights), alpha=0.02)
-    return fold_layers(model).eval()
 
 
 def _sample(count: int, planes: int = 3) -> Sample:
@@ -30,7 +19,7 @@ def _sample(count: int, planes: int = 3) -> Sample:
 
 
 def test_it_is_what_the_dials_of_the_model_do() -> None:
-    model = _pair()
+    model = rough_pair()
     turned = turn_dials(_sample(64), 3, _MAXIMUM, torch.Generator().manual_seed(2))
     found = turned.restore(model)
     with torch.no_grad():
@@ -64,7 +53,7 @@ def test_pictures_are_more_or_less_degraded_than_they_were() -> None:
 
 
 def test_gray_pictures_are_wanted_gray() -> None:
-    model = _pair()
+    model = rough_pair()
     turned = turn_dials(_sample(64), 3, _MAXIMUM, torch.Generator().manual_seed(5))
     gray = turned.gray.flatten()
     assert torch.equal(turned.image[gray].amin(1), turned.image[gray].amax(1))
