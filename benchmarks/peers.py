@@ -24,7 +24,7 @@ import hyperguide
 from hyperguide.errors import HyperguideError
 from hyperguide.model_format.bundled import named_path
 from hyperguide.model_format.model_file import ENHANCED, GUIDANCE, read_model_file
-from hyperguide.pixels import pad_to_multiple
+from hyperguide.padding import SizeRequirements
 from hyperguide.training.evaluation.restorers import Restored, Target, open_target
 from hyperguide.training.model import GuidedModel, build_model
 from hyperguide.training.networks.folding import fold_layers
@@ -276,7 +276,7 @@ def _guided_filter(guide: np.ndarray, picture: np.ndarray, side: int, regular: f
 
 def _planes(picture: np.ndarray, multiple: int) -> np.ndarray:
     planes = np.atleast_3d(picture).transpose(2, 0, 1)[None].astype(np.float32)
-    return np.ascontiguousarray(pad_to_multiple(planes, multiple))
+    return np.ascontiguousarray(SizeRequirements(multiple).pad(planes))
 
 
 def _picture(planes: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:

@@ -12,7 +12,7 @@ from onnx import TensorProto
 from torch.utils.flop_counter import FlopCounterMode
 
 from hyperguide.model_format.model_file import IMAGE, KERNEL
-from hyperguide.pixels import next_multiple
+from hyperguide.padding import next_multiple
 from hyperguide.training.model import GuidedModel
 
 from .tensors import Tensors

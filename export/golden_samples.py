@@ -16,7 +16,7 @@ from hyperguide.model_format.model_file import (
     KERNEL,
     default_feeds,
 )
-from hyperguide.pixels import next_multiple
+from hyperguide.padding import next_multiple
 from hyperguide.training.model import GuidedModel
 
 

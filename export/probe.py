@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from hyperguide.pixels import next_multiple
+from hyperguide.padding import next_multiple
 
 # Least length of the strips; a network that reaches their ends counts as global.
 _STRIP = 2048

@@ -16,8 +16,9 @@ from hyperguide.inference.dials import Dial, Dials, Size, check_dials
 from hyperguide.inference.gray import as_color, as_gray, gray_ones, without_tint
 from hyperguide.inference.on_gpu import GpuResult, run_on_gpu
 from hyperguide.inference.runner import Runner
-from hyperguide.inference.tile_size import Cut
-from hyperguide.inference.tiled import Parts, Report
+from hyperguide.inference.tile_size import TileSize
+from hyperguide.inference.tile_strategies import Request
+from hyperguide.inference.tiled import Progress, TiledRunner
 from hyperguide.model_format.bundled import gray_path, model_path
 from hyperguide.model_format.engine_file import EngineFile, read_file
 from hyperguide.model_format.model_file import ModelFile
@@ -54,8 +55,8 @@ class Enhancer:
 
     for_gray: opens the enhancer that gray pictures are left to, when the first one comes; None to
         enhance them as colour.
-    tile: longest side of the parts that large pictures are cut into; `auto` as long as memory
-        allows, None never.
+    tile: longest side of the tiles that large pictures are split into; `auto` as memory allows,
+        None to never split.
     max_memory: bytes that the process may use; None half of what is free.
     at_once: calls that are worth making at the same time; so many large pictures share that memory.
     why: this engine.
@@ -77,7 +78,8 @@ class Enhancer:
         self.at_once = at_once
         self.max_memory = max_memory
         self._runner = Runner(model, engine)
-        self._parts = Parts(self._runner, Cut(self._runner, tile, max_memory, at_once))
+        tile_size = TileSize(self._runner, tile, max_memory, at_once)
+        self._tiled = TiledRunner(self._runner, tile_size)
         self._open_gray = for_gray
         self._opening = threading.Lock()
         self._closed = False
@@ -96,7 +98,7 @@ class Enhancer:
         guidance_mix: Dial = 1.0,
         guidance_scale: Dial = 1.0,
         kernel: np.ndarray | None = None,
-        report: Report | None = None,
+        report: Progress | None = None,
     ) -> Result:
         """Enhance a picture.
 
@@ -144,7 +146,7 @@ class Enhancer:
             raise closed(self.path)
         if dials.off:
             return Result(given.copy(), None)
-        result = self._parts.run(image, layout, dials, report or (lambda share: None))
+        result = self._tiled.run(Request(image, layout, dials), report or (lambda share: None))
         if gray.any():  # some of a batch
             result.image[gray] = without_tint(result.image[gray])
         if image is given:
@@ -274,7 +276,7 @@ def load(
     threads, at_once: see `engines.Settings`; with `at_once` as many pictures may be enhanced at the
         same time, by threads of yours or by `Enhancer.map`; on a GPU two at most.
     trust: load a TensorRT engine that somebody else built, which can carry code.
-    tile, max_memory: how large pictures are cut, see `Enhancer`.
+    tile, max_memory: how large pictures are split into tiles, see `Enhancer`.
     strict: refuse a GPU that leaves some of the steps to the CPU.
     building: called with phase, steps done and steps while TensorRT builds its engine.
     Raises HyperguideError if there is no such model or it cannot run.

@@ -173,24 +173,6 @@ def _scaled_planes(planes: np.ndarray, factor: float) -> np.ndarray:
     return floats
 
 
-def next_multiple(length: int, multiple: int) -> int:
-    """The least multiple that is not below `length`."""
-    return -(-length // multiple) * multiple
-
-
-def pad_to_multiple(tensor: np.ndarray, multiple: int, rows_axis: int = 2) -> np.ndarray:
-    """Repeat the last row and column until height and width are multiples.
-
-    tensor: rank 4, height and width at `rows_axis` and behind it.
-    """
-    missing = [-size % multiple for size in tensor.shape[rows_axis : rows_axis + 2]]
-    if not any(missing):
-        return tensor
-    widths = [(0, 0)] * 4
-    widths[rows_axis : rows_axis + 2] = [(0, size) for size in missing]
-    return np.pad(tensor, widths, mode="edge")
-
-
 def _check_range(pictures: np.ndarray) -> None:
     low, high = float(pictures.min()), float(pictures.max())
     if not (np.isfinite(low) and np.isfinite(high)):

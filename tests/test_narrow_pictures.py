@@ -18,7 +18,7 @@ from hyperguide.engines import OpenVino
 from hyperguide.errors import HyperguideError
 from hyperguide.model_format.bundled import FOLDER, bundled_models
 from hyperguide.model_format.model_file import ENHANCED, IMAGE, ModelFile, read_model_file
-from hyperguide.pixels import next_multiple
+from hyperguide.padding import next_multiple
 
 pytestmark = [
     pytest.mark.skipif(

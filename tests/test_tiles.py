@@ -45,8 +45,8 @@ def test_tiles_cover_a_picture_once_from_multiples(size: tuple[int, int], side: 
         assert tile.rows[0] % 8 == tile.columns[0] % 8 == 0
         assert tile.rows[1] - tile.rows[0] <= max(side + 7, 8)
         covered[slice(*tile.rows), slice(*tile.columns)] += 1
-        seen = tile.seen(16, *size)
-        assert seen.rows.main == (max(tile.rows[0] - 16, 0), min(tile.rows[1] + 16, size[0]))
+        window = tile.window(16, *size)
+        assert window.rows.main == (max(tile.rows[0] - 16, 0), min(tile.rows[1] + 16, size[0]))
     assert (covered == 1).all()
 
 
@@ -55,14 +55,14 @@ def test_a_tile_that_wraps_sees_what_the_whole_sees_around_every_pixel(length: i
     """Opposite borders are neighbours, as in a circular convolution."""
     overlap, kept = 24, 0
     for tile in tiles(length, 8, 64, 8):
-        stretch = tile.seen(overlap, length, 8, wraps=True).rows
-        places = np.arange(length)[stretch.places]
-        assert len(places) == stretch.length
-        if stretch.wrapped or len(places) == length:
+        span = tile.window(overlap, length, 8, wraps=True).rows
+        places = np.arange(length)[span.places]
+        assert len(places) == span.length
+        if span.wrapped or len(places) == length:
             assert (len(places) - length) % 8 == 0  # padded to a multiple as the whole is
-        inside = np.arange(len(places))[stretch.inside(tile.rows)]
+        inside = np.arange(len(places))[span.inside(tile.rows)]
         np.testing.assert_array_equal(places[inside], np.arange(*tile.rows))
-        near = stretch.near_seams(8)
+        near = span.near_seams(8)
         for offset in range(-overlap + 8, overlap - 8 + 1):
             seen = (inside + offset) % len(places)
             np.testing.assert_array_equal(places[seen], (np.arange(*tile.rows) + offset) % length)

@@ -10,7 +10,7 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from hyperguide.pixels import next_multiple
+from hyperguide.padding import next_multiple
 from hyperguide.training.data.batches import Data
 from hyperguide.training.data.sample import Sample
 

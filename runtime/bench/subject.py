@@ -30,7 +30,7 @@ from hyperguide.inference.dials import check_dials
 from hyperguide.memory import PeakMemory
 from hyperguide.model_format.engine_file import EngineFile, read_file
 from hyperguide.model_format.model_file import ENHANCED, IMAGE, KERNEL, ModelFile
-from hyperguide.pixels import from_tensor, full_scale, layout_of, pad_to_multiple, to_tensor
+from hyperguide.pixels import from_tensor, full_scale, layout_of, to_tensor
 from hyperguide.result import Result
 
 from .machine import gpu_clock, gpu_memory
@@ -189,19 +189,19 @@ class Subject:
         if (of_bytes and self.dials) or (takes_bytes and not timed):
             return {"engine": median(self._seconds(self.call) for _ in range(repeats))}
         layout = layout_of(self.frame)
-        multiple = self.file.info.size_multiple
+        sizes = self.file.info.sizes
         whole = slice(None)
         dials = check_dials(layout.size(self.frame), self.file.info.guidance, **self.dials)
-        feeds = dials.feeds(whole, whole, multiple)
+        feeds = dials.feeds(whole, whole, sizes)
         _, height, width = layout.size(self.frame)
         found: dict[str, list[float]] = {}
         for _ in range(repeats):
             began = time.perf_counter()
             if takes_bytes:
-                feeds[IMAGE] = pad_to_multiple(layout.pixels(self.frame), multiple, rows_axis=1)
+                feeds[IMAGE] = sizes.pad(layout.pixels(self.frame), rows_axis=1)
             else:
                 tensor, _ = to_tensor(self.frame, self.file.info.channels)
-                feeds[IMAGE] = pad_to_multiple(tensor, multiple)
+                feeds[IMAGE] = sizes.pad(tensor)
             ready = time.perf_counter()
             times: dict[str, float] = {}
             if timed:

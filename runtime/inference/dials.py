@@ -1,4 +1,4 @@
-"""What a caller turns, checked and brought to the shapes that a model takes."""
+"""The dials of a call: checked, brought to the shapes that a model takes, and their arithmetic."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ import numpy as np
 from hyperguide.arrays import plain
 from hyperguide.errors import HyperguideError
 from hyperguide.model_format.model_file import DIALS, KERNEL
+from hyperguide.padding import SizeRequirements
 from hyperguide.picture_files.kernels import check_kernel
-from hyperguide.pixels import pad_to_multiple
 from hyperguide.tasks import Guidance
 
 Dial = float | np.ndarray
@@ -57,36 +57,59 @@ class Dials:
         return even and mix is not None and mix.min() == 1
 
     def with_maps(self, maps: np.ndarray) -> Dials:
-        """These dials with maps in the place of what is predicted, given and scaled.
+        """These dials with `maps` instead of predicted, given and scaled ones.
 
         maps: shape (N, 1, H, W), before the scale.
         """
         values = dict(self.values)
-        scaled = maps * values.pop("guidance_scale", np.float32(1))
-        whole = np.ones((1, 1, 1, 1), np.float32)
-        return Dials(values | {"guidance_in": scaled, "guidance_mix": whole})
+        scaled = maps * values.pop("guidance_scale", np.float32(DIALS["guidance_scale"]))
+        return Dials(values | only_map(scaled))
 
     def pictures(self, first: int, end: int) -> Dials:
         """The dials of some pictures of the batch."""
         return Dials({name: v[first:end] if len(v) > 1 else v for name, v in self.values.items()})
 
-    def feeds(self, rows: Places, columns: Places, multiple: int) -> dict[str, np.ndarray]:
+    def feeds(
+        self, rows: Places, columns: Places, sizes: SizeRequirements
+    ) -> dict[str, np.ndarray]:
         """The dials of a part of the picture, padded as the part is."""
         return {
             name: value
             if value.size == 1 or name == KERNEL
-            else pad_to_multiple(value[:, :, rows][:, :, :, columns], multiple)
+            else sizes.pad(value[:, :, rows][:, :, :, columns])
             for name, value in self.values.items()
         }
 
-    def shrunk(self, rows: int, columns: int) -> dict[str, np.ndarray]:
+    def shrunk(self, rows: int, columns: int) -> Dials:
         """The dials for a small copy of the picture."""
-        return {
-            name: value
-            if value.size == 1 or name == KERNEL
-            else _resize(value, (rows, columns), cv2.INTER_AREA)
-            for name, value in self.values.items()
-        }
+        return Dials(
+            {
+                name: value
+                if value.size == 1 or name == KERNEL
+                else _resize(value, (rows, columns), cv2.INTER_AREA)
+                for name, value in self.values.items()
+            }
+        )
+
+
+def mixed(predicted: np.ndarray, feeds: Mapping[str, np.ndarray]) -> np.ndarray:
+    """The map before the scale, as the model file's graph mixes it; shapes (N, 1, H, W)."""
+    mix = feeds.get("guidance_mix", np.float32(DIALS["guidance_mix"]))
+    given = feeds.get("guidance_in", np.float32(DIALS["guidance_in"]))
+    return np.asarray(mix * given + (1 - mix) * predicted, np.float32)
+
+
+def blended(image: np.ndarray, enhanced: np.ndarray, feeds: Mapping[str, np.ndarray]) -> np.ndarray:
+    """The result at the strength asked for, as the graph blends it; shapes (N, C, H, W)."""
+    if "strength" not in feeds:
+        return enhanced
+    return np.asarray((image + feeds["strength"] * (enhanced - image)).clip(0, 1), np.float32)
+
+
+def only_map(guidance: np.ndarray) -> dict[str, np.ndarray]:
+    """The dials that put a map, shape (N, 1, H, W), in the place of the predicted one."""
+    mix = np.ones((1, 1, 1, 1), np.float32)
+    return {"guidance_in": np.ascontiguousarray(guidance, np.float32), "guidance_mix": mix}
 
 
 def check_dials(

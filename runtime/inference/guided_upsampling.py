@@ -1,4 +1,4 @@
-"""What a network did to a small copy of a picture, done to the picture."""
+"""Guided upsampling: what a network did to a small copy of a picture, applied to the picture."""
 
 from __future__ import annotations
 

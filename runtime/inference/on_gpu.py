@@ -39,16 +39,16 @@ def run_on_gpu(runner: Runner, image: GpuArray, dials: Callable[[Size], Dials]) 
             "device='tensorrt' or 'cuda', or give a numpy array."
         )
     size = _size(runner, image)
-    multiple = runner.info.size_multiple
-    if size[1] % multiple or size[2] % multiple:
+    sizes = runner.info.sizes
+    if not sizes.are_met(size[1], size[2]):
         raise HyperguideError(
-            f"A picture in a GPU's memory must have sides that are multiples of {multiple}, not "
-            f"{size[2]}x{size[1]}: pad it first."
+            f"A picture in a GPU's memory must have sides that are multiples of {sizes.multiple}, "
+            f"not {size[2]}x{size[1]}: pad it first."
         )
     batched = len(image.shape) == 4
     given = image if batched else image.reshaped((1, *image.shape))
     whole = slice(None), slice(None)
-    made = runner.engine.run_on_gpu(given, dials(size).feeds(*whole, multiple))
+    made = runner.engine.run_on_gpu(given, dials(size).feeds(*whole, sizes))
     outputs = runner.checked(made, given)
     return GpuResult(
         outputs[ENHANCED].reshaped(image.shape),

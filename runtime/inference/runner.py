@@ -15,7 +15,6 @@ from hyperguide.model_format.model_file import ENHANCED, GUIDANCE, IMAGE, KERNEL
 from hyperguide.pixels import (
     Layout,
     from_tensor,
-    pad_to_multiple,
     pixels_to_planes,
     planes_to_pixels,
     to_tensor,
@@ -61,7 +60,7 @@ class Runner:
     ) -> Result:
         """Enhance a picture of any size.
 
-        dials: those that are not at their defaults, padded as `pad_to_multiple` pads the picture.
+        dials: those that are not at their defaults, padded as `SizeRequirements.pad` does.
         is_part: of a larger one, after which the engine is to keep no memory.
         """
         engine = self.engine
@@ -77,10 +76,10 @@ class Runner:
             return self._enhance_bytes(lambda pixels: run({IMAGE: pixels}), image, layout)
         tensor, _ = to_tensor(image, self.info.channels)
         height, width = tensor.shape[2:]
-        padded = pad_to_multiple(tensor, self.info.size_multiple)
-        outputs = self._run_planes(run, {IMAGE: padded, **dials})
-        enhanced = outputs[ENHANCED][..., :height, :width]
-        used = outputs[GUIDANCE][:, 0, :height, :width]
+        sizes = self.info.sizes
+        outputs = self._run_planes(run, {IMAGE: sizes.pad(tensor), **dials})
+        enhanced = sizes.crop(outputs[ENHANCED], height, width)
+        used = sizes.crop(outputs[GUIDANCE], height, width)[:, 0]
         try:
             picture = from_tensor(enhanced, image, layout)
         except FloatingPointError:
@@ -120,12 +119,12 @@ class Runner:
         """Enhance bytes where the engine or the file itself converts them."""
         pixels = layout.pixels(image)
         height, width = pixels.shape[1:3]
-        multiple = self.info.size_multiple
-        outputs = run(pad_to_multiple(pixels, multiple, rows_axis=1))
-        used = outputs[GUIDANCE][:, 0, :height, :width]
+        sizes = self.info.sizes
+        outputs = run(sizes.pad(pixels, rows_axis=1))
+        used = sizes.crop(outputs[GUIDANCE], height, width)[:, 0]
         if not np.isfinite(used).all():
             raise self._infinite()
-        enhanced = np.ascontiguousarray(outputs[ENHANCED][:, :height, :width])
+        enhanced = np.ascontiguousarray(sizes.crop(outputs[ENHANCED], height, width, rows_axis=1))
         guidance = np.ascontiguousarray(used)
         if layout.batched:
             return Result(enhanced, guidance)

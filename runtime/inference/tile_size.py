@@ -1,4 +1,4 @@
-"""How large the parts are that a picture is cut into."""
+"""How large the tiles of a picture are."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from hyperguide.pixels import Layout
 from .runner import Runner
 from .tiles import side_for
 
-# Files that do not say what a pixel costs.
+# For files that do not state what a pixel costs.
 _BYTES_PER_PIXEL = 1000
-# Engines take up to so many times what their tensors need; OpenVINO, which pads channels, most.
+# Engines take up to this many times the size of their tensors; OpenVINO, which pads channels, most.
 _OVERHEAD = 4.2
-# A picture that takes so little needs no look at the memory.
+# Bytes that are taken without asking how much memory is free.
 _SMALL = 1 << 28
 
 
-class Cut:
-    """Chooses sides by memory, by what the engine takes, and by what the user wants.
+class TileSize:
+    """Chooses the side of tiles by the memory, the engine's limits, and the user's wish.
 
     tile, max_memory, at_once: see `Enhancer`.
     """
@@ -44,13 +44,13 @@ class Cut:
         self.at_once = at_once
 
     def is_small(self, pixels: int) -> bool:
-        """Whether so many pixels need no look at the memory."""
+        """Whether this many pixels fit without asking how much memory is free."""
         return pixels * self._cost * self.at_once < _SMALL
 
     def side(self, image: np.ndarray, layout: Layout, overlap: int) -> int:
-        """The longest side of a part of a picture.
+        """The longest side of a tile.
 
-        overlap: how far beyond it the network sees.
+        overlap: pixels that the network sees beyond it.
         """
         side = self._wanted(image, layout, overlap)
         largest = self._runner.engine.largest
@@ -64,12 +64,12 @@ class Cut:
         if within < max(overlap, self._multiple):
             raise HyperguideError(
                 f"{self._runner.path} takes pictures of {columns}x{rows} at most, too little to "
-                "cut larger ones for it: build it with other --shapes."
+                "split larger ones into tiles: build it with other --shapes."
             )
         return min(side, within - within % self._multiple)
 
     def _wanted(self, image: np.ndarray, layout: Layout, overlap: int) -> int:
-        """What the user says, or the memory has room for."""
+        """What the user asked for, or what fits into memory."""
         count, height, width = layout.size(image)
         whole = max(height, width)
         if self.tile is None:

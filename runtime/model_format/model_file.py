@@ -30,7 +30,6 @@ from typing import Any
 import numpy as np
 
 from hyperguide.errors import HyperguideError
-from hyperguide.pixels import next_multiple
 from hyperguide.storage.atomic import write_atomically
 from hyperguide.storage.file_content import read_content
 
@@ -87,7 +86,7 @@ class ModelFile:
     def excess(self) -> str:
         """Why its graph takes memory or work out of proportion to a picture; empty if not so."""
         info = self.info
-        sides = (next_multiple(side, info.size_multiple) for side in (_TRIED, _TRIED + 1))
+        sides = map(info.sizes.of, (_TRIED, _TRIED + 1))
         shape = (*sides, info.channels) if info.io == "uint8" else (info.channels, *sides)
         try:
             check_size(read_outline(self.content), {IMAGE: (1, *shape)})

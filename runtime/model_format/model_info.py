@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from hyperguide.errors import HyperguideError
+from hyperguide.padding import SizeRequirements
 from hyperguide.printable import shown
 from hyperguide.storage.bounded_json import parse_json
 from hyperguide.tasks import TASKS, Guidance
@@ -59,6 +60,11 @@ class ModelInfo:
     cost: dict[str, Any] = field(default_factory=dict)
     card: dict[str, Any] = field(default_factory=dict)
     whole_picture: bool = False
+
+    @property
+    def sizes(self) -> SizeRequirements:
+        """Which heights and widths the network takes."""
+        return SizeRequirements(self.size_multiple)
 
     @property
     def channels(self) -> int:

@@ -14,7 +14,7 @@ from torch import Tensor
 import hyperguide
 from hyperguide.errors import HyperguideError
 from hyperguide.model_format.bundled import model_path, named_path
-from hyperguide.pixels import pad_to_multiple
+from hyperguide.padding import SizeRequirements
 from hyperguide.storage.paths import is_folder
 from hyperguide.tasks import TASKS
 from hyperguide.training.checkpoint import load_run, weights_path
@@ -215,7 +215,7 @@ def _to_tensor(picture: np.ndarray, channels: int, multiple: int) -> Tensor:
     planes = np.atleast_3d(picture).transpose(2, 0, 1)[None].astype(np.float32)
     if planes.shape[1] < channels:
         planes = np.repeat(planes, channels, axis=1)
-    return torch.from_numpy(np.ascontiguousarray(pad_to_multiple(planes, multiple)))
+    return torch.from_numpy(np.ascontiguousarray(SizeRequirements(multiple).pad(planes)))
 
 
 def _to_picture(tensor: Tensor, shape: tuple[int, ...]) -> np.ndarray:

@@ -21,7 +21,7 @@ from hyperguide.model_format.engine_file import (
     write_engine,
 )
 from hyperguide.model_format.model_file import DIALS, IMAGE, KERNEL, ModelFile
-from hyperguide.pixels import next_multiple
+from hyperguide.padding import next_multiple
 from hyperguide.storage.atomic import refuse_existing, refuse_missing_folder, write_atomically
 
 from .bindings import Messages, TensorRt
@@ -206,9 +206,10 @@ def _why_not_built(file: ModelFile, tensorrt: TensorRt, reason: str) -> str:
 
 def check_plan(file: ModelFile, plan: Plan, tensorrt: TensorRt) -> None:
     """Raise HyperguideError where sizes, batches or targets cannot be built."""
-    multiple = file.info.size_multiple
+    sizes = file.info.sizes
     for height, width in plan.sizes:
-        if height % multiple or width % multiple:
+        if not sizes.are_met(height, width):
+            multiple = sizes.multiple
             rows, columns = round_up((height, width), multiple)
             raise HyperguideError(
                 f"{width}x{height} is no multiple of {multiple} as {file.path} needs: give "

@@ -1,0 +1,46 @@
+"""Pictures brought to the sizes that a network takes, and back."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+
+def next_multiple(length: int, multiple: int) -> int:
+    """The smallest multiple that is not below `length`."""
+    return -(-length // multiple) * multiple
+
+
+@dataclass(frozen=True)
+class SizeRequirements:
+    """What a network asks of a picture's height and width: that they are multiples."""
+
+    multiple: int
+
+    def of(self, length: int) -> int:
+        """The smallest valid length that is not below `length`."""
+        return next_multiple(length, self.multiple)
+
+    def are_met(self, height: int, width: int) -> bool:
+        """Whether a picture of this size needs no padding."""
+        return height % self.multiple == 0 and width % self.multiple == 0
+
+    def pad(self, array: np.ndarray, rows_axis: int = 2) -> np.ndarray:
+        """Repeat the last row and column until the size is valid.
+
+        array: height at `rows_axis`, width behind it; returned itself if nothing is missing.
+        """
+        missing = [self.of(n) - n for n in array.shape[rows_axis : rows_axis + 2]]
+        if not any(missing):
+            return array
+        widths = [(0, 0)] * array.ndim
+        widths[rows_axis : rows_axis + 2] = [(0, count) for count in missing]
+        return np.pad(array, widths, mode="edge")
+
+    @staticmethod
+    def crop(array: np.ndarray, height: int, width: int, rows_axis: int = 2) -> np.ndarray:
+        """Undo `pad`: a view of the first `height` rows and `width` columns."""
+        kept = [slice(None)] * array.ndim
+        kept[rows_axis : rows_axis + 2] = [slice(height), slice(width)]
+        return array[tuple(kept)]
