@@ -66,7 +66,7 @@ def main() -> None:
             run = _train(preset, arguments, Path(folder) / str(number))
             trained = load_run(run.folder)
             work = kilo_macs(fold_layers(trained.model))
-            rows.append((name, work, run.total, run.validation["output_psnr"]))
+            rows.append((name, work, run.total, run.state.validation["output_psnr"]))
             export_model(trained, run.folder / "model.onnx")
             enhancers.append(hyperguide.load(run.folder / "model.onnx", threads=1))
         speeds = _milliseconds(enhancers)

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch
 
 from hyperguide.training.checkpoint import TrainedModel
 from hyperguide.training.model import GuidedModel, build_model
 from hyperguide.training.preset import Preset
+from hyperguide.training.run_record import RunRecord, Settings
 
 PRESETS = (
     *("denoise-fast", "denoise-gray-fast", "derain-fast", "dehaze-fast", "deblur-fast"),
@@ -28,8 +27,5 @@ def roughened(preset: Preset, roughness: float) -> GuidedModel:
 
 def untrained(preset: Preset, roughness: float) -> TrainedModel:
     """Such a pair as a run folder would hold it, for an export."""
-    record: dict[str, Any] = dict.fromkeys(
-        ("preset", "origin", "step", "seconds", "data", "validation"), "untrained"
-    )
-    record["settings"] = {"strategy": "strict"}
-    return TrainedModel(roughened(preset, roughness), preset, record)
+    record = RunRecord(preset, Settings(), origin="", step=0, seconds=0, data={}, validation={})
+    return TrainedModel(roughened(preset, roughness), record)

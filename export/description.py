@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 from torch import Tensor, nn
 
@@ -18,10 +17,6 @@ from hyperguide.training.networks.unfolded import UnfoldedDeconvolution
 
 from .probe import receptive_field
 
-# What a model file keeps of a run's record.
-_KEPT = ("preset", "settings", "origin", "step", "seconds", "data")
-_YOUNGER = ("seen",)  # runs of older versions lack it
-
 
 def describe(trained: TrainedModel) -> ModelInfo:
     """The description of a run's guided pair, in fp32.
@@ -29,8 +24,9 @@ def describe(trained: TrainedModel) -> ModelInfo:
     Raises HyperguideError if a reconstruction network that works at the picture's own resolution
     looks at all of it.
     """
-    model, preset, record = trained.model, trained.preset, trained.record
-    if missing := [name for name in (*_KEPT, "validation") if name not in record]:
+    model, preset, record = trained.model, trained.preset, trained.record.to_json()
+    needed = ("origin", "step", "seconds", "data", "validation")
+    if missing := [name for name in needed if name not in record]:
         raise HyperguideError(
             f"The checkpoint does not say its {' and '.join(missing)}: export the run's own file."
         )
@@ -44,8 +40,8 @@ def describe(trained: TrainedModel) -> ModelInfo:
         size_multiple=model.size_multiple,
         receptive_field=reach,
         context="global" if is_global else "local",
-        training=_training_record(record),
-        quality={"validation": record["validation"]},
+        quality={"validation": record.pop("validation")},
+        training=record,
         whole_picture=whole_picture,
     )
 
@@ -91,7 +87,3 @@ class _Function(nn.Module):
 
     def forward(self, *inputs: Tensor) -> Tensor:
         return self._function(*inputs)
-
-
-def _training_record(record: dict[str, Any]) -> dict[str, Any]:
-    return {name: record[name] for name in (*_KEPT, *_YOUNGER) if name in record}

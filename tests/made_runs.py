@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
@@ -17,7 +16,8 @@ from hyperguide.training.data.batches import open_data
 from hyperguide.training.model import GuidedModel, build_model
 from hyperguide.training.networks.folding import fold_layers
 from hyperguide.training.preset import Preset, Schedule, Stage, load_preset
-from hyperguide.training.trainer import Progress, Run, Settings
+from hyperguide.training.run_record import RunRecord, Settings
+from hyperguide.training.trainer import Progress, Run
 
 
 def make_run(
@@ -64,9 +64,8 @@ def export_untrained(preset: Preset, path: Path) -> GuidedModel:
         for name, weights in model.named_parameters():
             if "tail" in name:
                 weights += 0.05 * torch.randn_like(weights)
-    record = dict.fromkeys(("origin", "step", "seconds", "data", "validation"), "untrained")
-    full = {**record, "preset": json.loads(preset.to_json()), "settings": {"strategy": "strict"}}
-    export_model(TrainedModel(model, preset, full), path)
+    record = RunRecord(preset, Settings(), origin="", step=0, seconds=0, data={}, validation={})
+    export_model(TrainedModel(model, record), path)
     return model
 
 

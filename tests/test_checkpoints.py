@@ -28,8 +28,9 @@ from hyperguide.training.logbook import read_log
 from hyperguide.training.model import build_model
 from hyperguide.training.networks.unfolded import UnfoldedDeconvolution
 from hyperguide.training.preset import Schedule, Stage, UNetSettings, UnfoldedSettings, load_preset
+from hyperguide.training.run_record import Settings
 from hyperguide.training.starting_weights import start_from
-from hyperguide.training.trainer import Progress, Run, Settings
+from hyperguide.training.trainer import Progress, Run
 from made_runs import make_run, same, silent, weights
 
 STRATEGIES: tuple[Strategy, ...] = get_args(Strategy)
@@ -56,7 +57,7 @@ def test_a_run_interrupted_anywhere_resumes_to_the_weights_of_an_uninterrupted_o
         interrupted.train(kill_behind_a_checkpoint)
     resumed = make_run(photos, tmp_path / "parts", strategy)
     resumed.resume()
-    assert resumed.step == 4
+    assert resumed.state.step == 4
     resumed.train(silent)
     assert same(weights(tmp_path / "whole"), weights(tmp_path / "parts"))
 
@@ -75,7 +76,7 @@ step, replace, replaced = Run._step, os.replace, count(1)
 
 def end_in_a_step(self, batches, outer):
     step(self, batches, outer)
-    if self.step == {in_step}:
+    if self.state.step == {in_step}:
         os.kill(os.getpid(), signal.{name})
 
 def end_in_a_save(*names):
@@ -186,7 +187,7 @@ def test_a_checkpoint_of_another_architecture_is_refused(
     twin = ("--init-from", run, "--strategy", "strict", *words)
     result = quick_cli("train", "denoise", "--data", photos, "--out", other, *twin)
     assert result.code == 0, result.err
-    assert load_run(other).record["origin"].startswith("run, sha256 ")
+    assert load_run(other).record.origin.startswith("run, sha256 ")
 
 
 def test_an_unguided_twin_starts_a_guided_run_at_its_own_result(
@@ -240,7 +241,7 @@ def test_weights_that_are_not_finite_never_replace_a_checkpoint(
     run = make_run(photos, tmp_path / "run")
     run.save()
     before = (run.folder / "last.safetensors").read_bytes()
-    next(iter(run.average.values.values())).fill_(torch.nan)
+    next(iter(run.state.average.values.values())).fill_(torch.nan)
     with pytest.raises(HyperguideError, match="last checkpoint, if any, was kept"):
         run.save()
     assert (run.folder / "last.safetensors").read_bytes() == before
@@ -351,7 +352,7 @@ def test_a_forced_run_owns_its_folder_from_its_first_step(photos: Path, tmp_path
         make_run(photos, tmp_path / "run", steps=5).train(kill, log_steps=1)
     again = make_run(photos, tmp_path / "run", steps=5)
     again.resume()
-    assert again.step == 1
+    assert again.state.step == 1
     assert not (tmp_path / "run" / "best.safetensors").exists()
     again.train(silent, log_steps=1)
     assert [line["step"] for line in read_log(tmp_path / "run")] == list(range(1, 8))
@@ -364,9 +365,9 @@ def test_a_second_ctrl_c_claims_no_checkpoint_that_is_not_there(
     run.stop = True
     with pytest.raises(KeyboardInterrupt):
         run.train(silent)
-    assert run.saved_step == run.step == 1
+    assert run.state.saved_step == run.state.step == 1
     assert load_tensors(tmp_path / "run" / "state.safetensors")[1]["step"] == 1
-    assert make_run(photos, tmp_path / "other").saved_step is None
+    assert make_run(photos, tmp_path / "other").state.saved_step is None
 
 
 def test_pictures_that_cannot_be_read_are_named_once_and_counted_over_a_resume(
@@ -410,7 +411,7 @@ def test_tensorboard_keeps_the_step_that_a_run_resumes_from(photos: Path, tmp_pa
         run.train(stop, log_steps=2)
     resumed = make_run(photos, tmp_path / "run")
     resumed.resume()
-    assert resumed.step == 4
+    assert resumed.state.step == 4
     resumed.train(silent, log_steps=2)
     events = EventAccumulator(str(tmp_path / "run" / "tensorboard")).Reload()  # type: ignore[no-untyped-call]
     assert [event.step for event in events.Scalars("g")] == [2, 4, 6, 8]

@@ -20,6 +20,7 @@ from hyperguide.errors import HyperguideError
 from hyperguide.training.model_weights import load_model, load_model_weights
 from hyperguide.training.official import load_official, read_state_dict
 from hyperguide.training.preset import StackSettings, load_preset
+from hyperguide.training.run_record import Settings
 from made_runs import export_untrained
 
 PLAIN = {"a": torch.arange(6.0).reshape(2, 3), "b": torch.zeros(0), "c": torch.tensor(3)}
@@ -185,7 +186,7 @@ def test_a_record_without_a_strategy_is_refused(
     entry(model, "training").value = json.dumps(training | {"settings": settings})
     path = write(tmp_path / "model.onnx", model)
     if settings == []:  # files of old say nothing of it
-        assert load_model_weights(path)[1]["settings"] == {"strategy": "strict"}
+        assert load_model_weights(path)[1].settings == Settings(strategy="strict")
         return
     with pytest.raises(HyperguideError, match="how it was trained"):
         load_model_weights(path)

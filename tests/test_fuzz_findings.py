@@ -308,7 +308,7 @@ _INPUTS: dict[str, tuple[str, Callable[[], bytes]]] = {
 def _checkpointed() -> dict[str, Any]:
     from fuzz.targets.weights import record
 
-    return record()
+    return record().to_json()
 
 
 @pytest.mark.parametrize("name", _INPUTS)

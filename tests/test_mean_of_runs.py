@@ -33,12 +33,12 @@ def test_the_mean_is_one_and_is_validated_anew(
     for name, value in mean.model.state_dict().items():
         torch.testing.assert_close(value, (first[name] + second[name]) / 2)
     last = load_run(runs[-1]).record
-    assert validation["output_psnr"] != last["validation"]["output_psnr"]
-    assert mean.record["validation"]["output_psnr"] == validation["output_psnr"]
-    assert mean.record["origin"] == "mean of 2, 4"
-    assert mean.record["seen"] == last["seen"]
+    assert validation["output_psnr"] != last.validation["output_psnr"]
+    assert mean.record.validation["output_psnr"] == validation["output_psnr"]
+    assert mean.record.origin == "mean of 2, 4"
+    assert mean.record.seen == last.seen
     alone = write_mean(runs[1:], [photos], tmp_path / "alone")
-    assert alone["output_psnr"] == pytest.approx(last["validation"]["output_psnr"])
+    assert alone["output_psnr"] == pytest.approx(last.validation["output_psnr"])
 
 
 def test_other_data_and_other_networks_are_refused(

@@ -66,7 +66,7 @@ def test_folded_branches_come_back_as_one_that_computes_the_same(tmp_path: Path)
 def test_bundled_models_can_be_trained_on(name: str) -> None:
     state, record = load_model_weights(FOLDER / f"{name}.onnx")
     assert state
-    assert record["preset"]["task"] in name
+    assert record.preset.task in name
 
 
 def test_training_starts_from_a_bundled_model_by_its_name(
@@ -78,8 +78,8 @@ def test_training_starts_from_a_bundled_model_by_its_name(
     )
     assert result.code == 0, result.err
     run = load_run(tmp_path / "run")
-    assert run.record["origin"].startswith("derain-fast.onnx, sha256 ")
-    assert run.record["validation"]["output_psnr"] > run.record["validation"]["input_psnr"] + 2
+    assert run.record.origin.startswith("derain-fast.onnx, sha256 ")
+    assert run.record.validation["output_psnr"] > run.record.validation["input_psnr"] + 2
 
 
 def test_a_model_file_is_exported_again_in_another_precision(

@@ -367,7 +367,7 @@ def test_names_that_are_no_utf8_are_photos_like_any(tmp_path: Path) -> None:
     run = make_run(folder, tmp_path / "run", steps=1)
     run.train(silent)
     make_run(folder, tmp_path / "run", steps=1).resume()
-    assert json.dumps(load_run(run.folder).record)
+    assert json.dumps(load_run(run.folder).record.to_json())
 
 
 def test_a_log_without_figures_is_drawn_as_an_empty_picture(tmp_path: Path) -> None:

@@ -47,7 +47,7 @@ def test_every_strategy_trains_every_task_from_the_command_line(
         assert "f" in figures
         assert ("g" in figures) == (strategy not in ("unguided", "manual"))
         assert ("regret" in figures) == (strategy not in ("unguided", "manual"))
-        assert load_run(out).record["settings"]["strategy"] == strategy
+        assert load_run(out).record.settings.strategy == strategy
 
 
 @pytest.mark.parametrize(
@@ -249,7 +249,7 @@ def test_twenty_pairs_of_a_user_train_export_and_enhance_by_three_commands(
     assert quick_cli("export", run, "-o", model).code == 0
     picture = tmp_path / "pairs" / "input" / "00.png"
     assert quick_cli("enhance", "-i", picture, "-o", out, "-m", model).code == 0
-    guidance = load_run(run).record["data"]["guidance"]
+    guidance = load_run(run).record.data["guidance"]
     assert (guidance["source"] == "pictures") == maps
     assert ("tau" in json.dumps(guidance)) != maps
     assert read_picture(out).shape == (96, 96, 3)

@@ -111,7 +111,7 @@ def test_photos_of_the_start_are_added() -> None:
 def test_a_run_keeps_its_photos_and_those_of_its_start(
     quick_cli: Cli, photos: Path, run_folder: Path, tmp_path: Path
 ) -> None:
-    seen = SeenPhotos.from_record(load_run(run_folder).record["seen"])
+    seen = load_run(run_folder).record.seen
     assert seen.photos == len(seen.hashes) == 4
     assert all(seen.holds(read_picture(path)) for path in photos.iterdir())
     others = tmp_path / "others"
@@ -123,17 +123,17 @@ def test_a_run_keeps_its_photos_and_those_of_its_start(
         *("--init-from", run_folder, "--steps", 1, "--warmup", 1),
     )
     assert result.code == 0, result.err
-    later = SeenPhotos.from_record(load_run(tmp_path / "run").record["seen"])
+    later = load_run(tmp_path / "run").record.seen
     paths = [*photos.iterdir(), *others.iterdir()]
     assert all(later.holds(read_picture(path)) for path in paths)
 
 
 def test_a_resumed_run_keeps_them(photos: Path, tmp_path: Path) -> None:
     make_run(photos, tmp_path, steps=2).train(silent)
-    before = load_run(tmp_path).record["seen"]
+    before = load_run(tmp_path).record.seen
     run = make_run(photos, tmp_path, steps=2)
     run.resume()
-    assert run.seen.to_record() == before
+    assert run.seen == before
 
 
 def test_an_evaluation_counts_the_pictures_that_were_seen(

@@ -24,7 +24,6 @@ from torch import Tensor
 from torch.optim import Optimizer
 
 from hyperguide.errors import HyperguideError
-from hyperguide.printable import shortened
 from hyperguide.storage.atomic import write_together
 from hyperguide.storage.bounded_json import parse_json
 from hyperguide.storage.file_content import read_content
@@ -32,8 +31,8 @@ from hyperguide.storage.paths import exists, is_folder
 
 from .bilevel import Strategy
 from .model import GuidedModel, build_model
-from .preset import Preset, preset_from_dict
-from .run_record import check_weights_record
+from .preset import Preset
+from .run_record import RunRecord
 
 BEST = "best.safetensors"
 LAST = "last.safetensors"
@@ -53,17 +52,20 @@ class TrainedModel:
     """What a run folder holds for export and evaluation."""
 
     model: GuidedModel
-    preset: Preset
-    record: dict[str, Any]
+    record: RunRecord
+
+    @property
+    def preset(self) -> Preset:
+        """What its networks are."""
+        return self.record.preset
 
     @property
     def strategy(self) -> Strategy:
         """What moved its networks, see `bilevel`."""
-        strategy: Strategy = self.record["settings"]["strategy"]
-        return strategy
+        return self.record.settings.strategy
 
 
-def save_tensors(files: Mapping[Path, Mapping[str, Tensor]], record: dict[str, Any]) -> None:
+def save_tensors(files: Mapping[Path, Mapping[str, Tensor]], record: Mapping[str, Any]) -> None:
     """Write named tensors with a JSON record as safetensors files, all of them or none."""
     metadata = {"hyperguide": json.dumps(record)}
     writers = {}
@@ -78,7 +80,7 @@ def _write_bytes(temporary: Path, data: bytes) -> None:
     temporary.write_bytes(data)
 
 
-def load_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
+def load_tensors(path: Path) -> tuple[dict[str, Tensor], Any]:
     """Read what `save_tensors` wrote. Raises HyperguideError if the file is missing or damaged."""
     if not exists(path):
         raise HyperguideError(
@@ -93,7 +95,7 @@ def load_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
         raise HyperguideError(
             f"{path} is damaged or not a checkpoint of ours ({str(error)[:100]}): copy it again."
         ) from None
-    return tensors, check_weights_record(record, path)
+    return tensors, record
 
 
 def weights_path(run: Path) -> Path:
@@ -111,14 +113,12 @@ def load_run(run: Path) -> TrainedModel:
     path = weights_path(run)
     if path.name == STATE:
         raise HyperguideError(f"{path} is the state for --resume: give {path.parent}, its folder.")
-    tensors, record = load_tensors(path)
-    preset = preset_from_dict(record["preset"], str(path))
-    settings = record["settings"]
-    model = build_model(
-        preset, guided=settings["strategy"] != "unguided", level=settings.get("level")
-    )
+    tensors, values = load_tensors(path)
+    record = RunRecord.from_json(values, path)
+    settings = record.settings
+    model = build_model(record.preset, settings.strategy != "unguided", settings.level)
     load_weights(model, tensors, path)
-    return TrainedModel(model.eval(), preset, record)
+    return TrainedModel(model.eval(), record)
 
 
 def load_weights(model: torch.nn.Module, tensors: dict[str, Tensor], path: Path) -> None:
@@ -143,20 +143,6 @@ def load_weights(model: torch.nn.Module, tensors: dict[str, Tensor], path: Path)
     model.load_state_dict(tensors)
 
 
-def differences(then: dict[str, Any], now: dict[str, Any], prefix: str = "") -> list[str]:
-    """Which entries of nested records differ, in words."""
-    found = []
-    for name in sorted(then.keys() | now.keys()):
-        old, new = then.get(name), now.get(name)
-        if isinstance(old, dict) and isinstance(new, dict):
-            found += differences(old, new, f"{prefix}{name}.")
-        elif old != new:
-            found.append(
-                f"{shortened(prefix + name)} was {shortened(str(old))}, is {shortened(str(new))}"
-            )
-    return found
-
-
 def optimizer_tensors(optimizer: Optimizer, prefix: str) -> dict[str, Tensor]:
     """The optimizer's state as named tensors."""
     state = optimizer.state_dict()["state"]
@@ -164,7 +150,7 @@ def optimizer_tensors(optimizer: Optimizer, prefix: str) -> dict[str, Tensor]:
 
 
 def restore_optimizer(
-    optimizer: Optimizer, prefix: str, tensors: dict[str, Tensor], path: Path
+    optimizer: Optimizer, prefix: str, tensors: Mapping[str, Tensor], path: Path
 ) -> None:
     """Put back what `optimizer_tensors` returned.
 

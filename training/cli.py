@@ -29,8 +29,9 @@ from .model_weights import find_model_file
 from .precision import fastest_precision
 from .preset import Preset, load_preset
 from .run_folder import refuse_among_photos, refuse_run_folder
+from .run_record import Settings
 from .starting_weights import describe_origin, seen_by, start_from
-from .trainer import Progress, Run, Settings
+from .trainer import Progress, Run
 
 
 @click.command(
@@ -305,7 +306,7 @@ def _reporting(run: Run, task: str) -> Iterator[Callable[[Progress], None]]:
         yield lambda progress: None
         return
     with progress_bar("step", "losses") as bar:
-        row = bar.add_task(task, total=run.total, completed=run.step, losses="")
+        row = bar.add_task(task, total=run.total, completed=run.state.step, losses="")
 
         def report(progress: Progress) -> None:
             losses = [
@@ -325,17 +326,18 @@ def _reporting(run: Run, task: str) -> Iterator[Callable[[Progress], None]]:
         try:
             yield report
         except KeyboardInterrupt:
-            if run.saved_step is not None:
-                words = f"Saved step {run.saved_step}; go on with --resume."
+            if run.state.saved_step is not None:
+                words = f"Saved step {run.state.saved_step}; go on with --resume."
                 bar.console.print(words, markup=False)
             raise
 
 
 def _summary(run: Run, out: Path) -> str:
-    result = run.validation
+    result = run.state.validation
     count = len(run.data.photos.skipped)
     skipped = f"; {count} pictures could not be read" if count else ""
     return (
-        f"{out}: {run.step} steps in {run.seconds:.0f} s on {torch.get_num_threads()} thread(s); "
+        f"{out}: {run.state.step} steps in {run.state.seconds:.0f} s on "
+        f"{torch.get_num_threads()} thread(s); "
         f"held-out photos {result['input_psnr']:.2f} -> {result['output_psnr']:.2f} dB{skipped}"
     )

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import reduce
 from pathlib import Path
 
@@ -24,7 +25,6 @@ from hyperguide.training.data.batches import open_data
 
 from .checkpoint import BEST, load_run, load_weights, save_tensors
 from .run_folder import refuse_strangers
-from .run_record import check_state_record
 from .seen_photos import SeenPhotos
 from .validation import HeldOut
 
@@ -69,26 +69,26 @@ def write_mean(
     trained = load_run(runs[-1])
     parts = [load_run(run) for run in runs]
     states = [part.model.state_dict() for part in parts]
-    seen = [SeenPhotos.from_record(part.record.get("seen")) for part in parts]
+    seen = [part.record.seen for part in parts]
     for run, state in zip(runs, states, strict=True):
         load_weights(trained.model, state, run)  # of one architecture?
     mean = {name: torch.stack([state[name] for state in states]).mean(0) for name in states[0]}
     trained.model.load_state_dict(mean)
     found = open_data(trained.preset, data, streaks, kernels=kernels)
-    then = check_state_record(trained.record, runs[-1])["data"]
-    if found.fingerprint != then["fingerprint"]:
+    if found.fingerprint != (trained.record.data or {}).get("fingerprint"):
         raise HyperguideError(
             f"{runs[-1]} was trained on other data: give the same --data, --streaks and --kernels."
         )
     held_out = HeldOut(found, trained.preset, trained.model.size_multiple, torch.device("cpu"))
     validation = held_out.validate(trained.model)
-    record = trained.record | {
-        "origin": f"mean of {', '.join(run.name for run in runs)}",
-        "seen": reduce(SeenPhotos.with_those_of, seen).to_record(),
-        "validation": trained.record["validation"] | validation,
-    }
+    record = replace(
+        trained.record,
+        origin=f"mean of {', '.join(run.name for run in runs)}",
+        seen=reduce(SeenPhotos.with_those_of, seen),
+        validation={**(trained.record.validation or {}), **validation},
+    )
     make_folder(out)
-    save_tensors({path: mean}, record)
+    save_tensors({path: mean}, record.to_json())
     return validation
 
 

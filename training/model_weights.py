@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, get_args
 
 import torch
 from torch import Tensor
@@ -16,10 +15,10 @@ from hyperguide.model_format.model_info import ModelInfo
 from hyperguide.storage.paths import exists
 from hyperguide.training.networks.folding import unfold_weights
 
-from .bilevel import Strategy
 from .checkpoint import TrainedModel, load_weights
 from .model import build_model
-from .preset import Preset, preset_from_dict
+from .preset import Preset
+from .run_record import RunRecord, are_settings
 
 # How many times the weights of a file those of the networks may be.
 _MOST_FOLDED = 4
@@ -35,13 +34,12 @@ def find_model_file(path: Path) -> Path | None:
 def load_model(path: Path) -> TrainedModel:
     """What a run folder would hold of a model file. Raises as `load_model_weights` does."""
     tensors, record = load_model_weights(path)
-    preset = preset_from_dict(record["preset"], str(path))
-    model = build_model(preset)
+    model = build_model(record.preset)
     load_weights(model, tensors, path)
-    return TrainedModel(model.eval(), preset, record)
+    return TrainedModel(model.eval(), record)
 
 
-def load_model_weights(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
+def load_model_weights(path: Path) -> tuple[dict[str, Tensor], RunRecord]:
     """Read what an export in fp32 wrote: the pair's state and the record of its training.
 
     Raises HyperguideError if the file is none of ours, was changed, is of lower precision, or of a
@@ -55,7 +53,7 @@ def load_model_weights(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
             f"{path} holds weights rounded to {info.precision}: start from the model in fp32."
         )
     record = _record(info, path)
-    preset = preset_from_dict(record["preset"], str(path))
+    preset = record.preset
     weights = {name: torch.from_numpy(array) for name, array in file.weights().items()}
     _refuse_lack(preset, weights, path)
     if not all(bool(tensor.isfinite().all()) for tensor in weights.values()):
@@ -87,13 +85,13 @@ def _refuse_lack(preset: Preset, weights: dict[str, Tensor], path: Path) -> None
         )
 
 
-def _record(info: ModelInfo, path: Path) -> dict[str, Any]:
-    """What a checkpoint would say of the training."""
+def _record(info: ModelInfo, path: Path) -> RunRecord:
+    """What a checkpoint would say about the training."""
     training = info.training
     if not isinstance(training.get("preset"), dict):
         raise HyperguideError(f"{path} does not say which networks it holds: export it again.")
     settings = training.get("settings") or {"strategy": training.get("strategy", "strict")}
-    validation = info.quality.get("validation", {})
-    if not isinstance(settings, dict) or settings.get("strategy") not in get_args(Strategy):
+    if not are_settings(settings):
         raise HyperguideError(f"{path} does not say how it was trained: export it again.")
-    return training | {"settings": settings, "validation": validation}
+    validation = info.quality.get("validation", {})
+    return RunRecord.from_json(training | {"settings": settings, "validation": validation}, path)

@@ -1,92 +1,208 @@
-"""What a checkpoint says of its run, checked before anybody relies on it."""
+"""What the files of a run say about it: its preset, settings, data and progress.
+
+The record is the JSON in the metadata of each safetensors file, see `checkpoint`. A model file
+keeps most of it under `training`.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any, get_args
 
 from hyperguide.errors import HyperguideError
+from hyperguide.printable import shortened
 
 from .bilevel import Strategy
+from .precision import Precision
+from .preset import Preset, preset_from_dict
+from .seen_photos import UNKNOWN, SeenPhotos
 
 _Check = Callable[[Any], bool]
 
 
-def _is_number(value: Any) -> bool:
+@dataclass(frozen=True)
+class Settings:
+    """How a preset is trained. A resume needs the same ones.
+
+    level: of the map, for the strategy `manual`, in the task's unit.
+    naive_weight: lambda in f + lambda g, for the strategy `naive`.
+    precision: of the forward passes.
+    """
+
+    strategy: Strategy = "strict"
+    seed: int = 0
+    level: float | None = None
+    naive_weight: float = 1.0
+    precision: Precision = "fp32"
+
+
+@dataclass(frozen=True)
+class RunRecord:
+    """What is known of the training of some weights.
+
+    Files of older versions, and those of others, may lack what has a default.
+
+    origin: the weights that the run started from, "" for none.
+    step: number of steps that were taken, warm-up included.
+    seconds: of training.
+    data: facts about the data, see `Data.record`.
+    validation: figures of the last validation by name.
+    seen: the photos of the training, those of its origin included.
+    """
+
+    preset: Preset
+    settings: Settings
+    origin: str | None = None
+    step: int | None = None
+    seconds: float | None = None
+    data: Mapping[str, Any] | None = None
+    validation: Mapping[str, float] | None = None
+    seen: SeenPhotos = field(default=UNKNOWN)
+
+    @classmethod
+    def from_json(cls, values: Any, path: Path) -> RunRecord:
+        """Read what `to_json` returned, from the file at `path`.
+
+        Raises HyperguideError unless it says which networks the weights are of.
+        """
+        check_fields(values, path, _NEEDED)
+        check_fields(values, path, {n: check for n, check in _OPTIONAL.items() if n in values})
+        known = {each.name for each in fields(Settings)}
+        return cls(
+            preset_from_dict(values["preset"], str(path)),
+            Settings(**{k: v for k, v in values["settings"].items() if k in known}),
+            seen=SeenPhotos.from_record(values.get("seen")),
+            **{name: values[name] for name in _OPTIONAL if name in values},
+        )
+
+    def to_json(self) -> dict[str, Any]:
+        """As JSON has it, without what is not known."""
+        values: dict[str, Any] = {"preset": asdict(self.preset), "settings": asdict(self.settings)}
+        values |= {name: getattr(self, name) for name in _OPTIONAL}
+        if self.seen != UNKNOWN:
+            values["seen"] = self.seen.to_record()
+        return {name: value for name, value in values.items() if value is not None}
+
+
+def refuse_changes(then: RunRecord, now: RunRecord, folder: Path) -> None:
+    """Raise HyperguideError, and say what changed, if a run cannot go on as another one.
+
+    then: of the run in `folder`, which must have every field. now: of the one that is to go on.
+    """
+    assert then.data is not None
+    assert now.data is not None
+    if then.data["fingerprint"] != now.data["fingerprint"]:
+        raise HyperguideError(
+            f"{folder} was trained on other data: resume with the same --data, --streaks "
+            "and --kernels, or start in another folder."
+        )
+    if then.data.get("contents", now.data["contents"]) != now.data["contents"]:
+        raise HyperguideError(
+            f"{folder} was trained on other data: a file was replaced under its name; put back "
+            "the old one, or start in another folder."
+        )
+    changed = _differences(_comparable(then, now), _comparable(now, now))
+    names = then.data["description"], now.data["description"]
+    if names[0] != names[1] and len(changed) == 1:
+        raise HyperguideError(
+            f"The data of {folder} was called '{names[0]}', now it is '{names[1]}': if only a "
+            f"folder was renamed, resume with --describe-data '{names[0]}'."
+        )
+    if changed:
+        raise HyperguideError(
+            f"{folder} was trained with other settings, {'; '.join(changed)}: resume with "
+            "the same ones, or start in another folder."
+        )
+
+
+def _comparable(record: RunRecord, now: RunRecord) -> dict[str, Any]:
+    """What must not change; the origin only if it is given again."""
+    assert record.data is not None
+    values = {
+        "preset": asdict(record.preset),
+        "settings": asdict(record.settings),
+        "description": record.data["description"],
+        "origin": record.origin if now.origin else "",
+    }
+    return dict(json.loads(json.dumps(values)))  # tuples become lists, as in files
+
+
+def _differences(then: dict[str, Any], now: dict[str, Any], prefix: str = "") -> list[str]:
+    """Which entries of nested records differ, in words."""
+    found = []
+    for name in sorted(then.keys() | now.keys()):
+        old, new = then.get(name), now.get(name)
+        if isinstance(old, dict) and isinstance(new, dict):
+            found += _differences(old, new, f"{prefix}{name}.")
+        elif old != new:
+            found.append(
+                f"{shortened(prefix + name)} was {shortened(str(old))}, is {shortened(str(new))}"
+            )
+    return found
+
+
+def check_fields(values: Any, path: Path, checks: Mapping[str, _Check]) -> None:
+    """Raise HyperguideError unless `values` is a dict with fields that pass the checks."""
+    if not isinstance(values, dict):
+        raise HyperguideError(f"{path} is damaged or not a checkpoint of ours: it has no record.")
+    for name, check in checks.items():
+        if name not in values or not check(values[name]):
+            raise HyperguideError(
+                f"{path} is damaged or not a checkpoint of ours: its record has no usable '{name}'."
+            )
+
+
+def is_number(value: Any) -> bool:
+    """Of JSON."""
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 
-def _is_step(value: Any) -> bool:
+def is_step(value: Any) -> bool:
+    """A count that no run exceeds."""
     return isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= 2 * 10**9
 
 
-def _maps_to(check: _Check) -> _Check:
-    return lambda value: isinstance(value, dict) and all(map(check, value.values()))
-
-
-def _lists(check: _Check) -> _Check:
-    return lambda value: isinstance(value, list) and all(map(check, value))
-
-
-def _is_text(value: Any) -> bool:
+def is_text(value: Any) -> bool:
+    """Any string."""
     return isinstance(value, str)
 
 
-def _or_none(check: _Check) -> _Check:
+def maps_to(check: _Check) -> _Check:
+    """A dict whose values pass a check."""
+    return lambda value: isinstance(value, dict) and all(map(check, value.values()))
+
+
+def lists(check: _Check) -> _Check:
+    """A list whose items pass a check."""
+    return lambda value: isinstance(value, list) and all(map(check, value))
+
+
+def or_none(check: _Check) -> _Check:
+    """None, or what passes a check."""
     return lambda value: value is None or check(value)
 
 
-def _are_settings(value: Any) -> bool:
+def are_settings(value: Any) -> bool:
+    """Settings that say how a run's networks were trained."""
     return (
         isinstance(value, dict)
         and value.get("strategy") in get_args(Strategy)
-        and _or_none(_is_number)(value.get("level"))
-    )
-
-
-def _is_data(value: Any) -> bool:
-    return isinstance(value, dict) and all(
-        map(_is_text, map(value.get, ("fingerprint", "description")))
+        and or_none(is_number)(value.get("level"))
     )
 
 
 # Which networks there are.
-_OF_WEIGHTS: dict[str, _Check] = {
+_NEEDED: dict[str, _Check] = {
     "preset": lambda value: isinstance(value, dict),
-    "settings": _are_settings,
+    "settings": are_settings,
 }
-# What a run goes on with.
-_OF_STATE: dict[str, _Check] = {
-    **_OF_WEIGHTS,
-    "origin": _is_text,
-    "step": _is_step,
-    "seconds": _is_number,
-    "running": _maps_to(_is_number),
-    "window": _maps_to(_lists(_is_number)),
-    "best": _or_none(_is_number),
-    "validation": _maps_to(_is_number),
-    "skipped": _lists(_is_text),
-    "data": _is_data,
+_OPTIONAL: dict[str, _Check] = {
+    "origin": is_text,
+    "step": is_step,
+    "seconds": is_number,
+    "data": lambda value: isinstance(value, dict),
+    "validation": maps_to(is_number),
 }
-
-
-def check_weights_record(record: Any, path: Path) -> dict[str, Any]:
-    """The record of weights. Raises HyperguideError unless it says which networks they are of."""
-    return _checked(record, path, _OF_WEIGHTS)
-
-
-def check_state_record(record: Any, path: Path) -> dict[str, Any]:
-    """The record of a state. Raises HyperguideError unless a run can go on from it."""
-    return _checked(record, path, _OF_STATE)
-
-
-def _checked(record: Any, path: Path, checks: dict[str, _Check]) -> dict[str, Any]:
-    if not isinstance(record, dict):
-        raise HyperguideError(f"{path} is damaged or not a checkpoint of ours: it has no record.")
-    for name, check in checks.items():
-        if name not in record or not check(record[name]):
-            raise HyperguideError(
-                f"{path} is damaged or not a checkpoint of ours: its record has no usable '{name}'."
-            )
-    return record

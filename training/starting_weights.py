@@ -17,12 +17,12 @@ from .checkpoint import MOST_BYTES, load_tensors, load_weights, weights_path
 from .model import GuidedModel
 from .model_weights import load_model_weights
 from .official import append_zero_channels, initialise
-from .preset import Preset, UnfoldedSettings, preset_from_dict
-from .run_record import check_weights_record
+from .preset import Preset, UnfoldedSettings
+from .run_record import RunRecord
 from .seen_photos import UNKNOWN, SeenPhotos
 
-# How files of our own are read; others hold weights of the authors.
-_OURS = {".onnx": load_model_weights, ".safetensors": load_tensors}
+# Files of our own; others hold weights of the authors.
+_OURS = (".onnx", ".safetensors")
 
 
 def start_from(model: GuidedModel, path: Path) -> None:
@@ -39,12 +39,11 @@ def start_from(model: GuidedModel, path: Path) -> None:
     if file.suffix not in _OURS:
         initialise(model.reconstruction, path)
         return
-    tensors, record = _OURS[file.suffix](file)
-    check_weights_record(record, file)
-    preset = preset_from_dict(record["preset"], str(file))
+    tensors, record = _read(file)
+    preset = record.preset
     own = model.state_dict()
     if _is_for_stages(model, preset):
-        guided = record["settings"]["strategy"] != "unguided"
+        guided = record.settings.strategy != "unguided"
         tensors = own | _for_each_stage(model, tensors, preset, guided)
     elif not (proxy := _of_proxy(tensors)):
         tensors = {name: _widened(weights, own.get(name)) for name, weights in tensors.items()}
@@ -117,4 +116,12 @@ def seen_by(path: Path) -> SeenPhotos:
     file = weights_path(path) if is_folder(path) else path
     if file.suffix not in _OURS:
         return UNKNOWN
-    return SeenPhotos.from_record(_OURS[file.suffix](file)[1].get("seen"))
+    return _read(file)[1].seen
+
+
+def _read(file: Path) -> tuple[dict[str, Tensor], RunRecord]:
+    """Weights and record of a file of our own."""
+    if file.suffix == ".onnx":
+        return load_model_weights(file)
+    tensors, values = load_tensors(file)
+    return tensors, RunRecord.from_json(values, file)

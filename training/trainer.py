@@ -20,35 +20,21 @@ from hyperguide.training.data.loader import Draw, Loader
 from hyperguide.training.data.sample import Sample
 
 from .average import Average
-from .bilevel import Bilevel, NotFiniteError, Strategy
+from .bilevel import Bilevel, NotFiniteError
+from .checkpoint import STATE
 from .distributed import World
 from .logbook import Logbook
 from .model import GuidedModel, build_model
 from .optimizers import build_optimizer, lr_factor, set_lr_factor, step_size
-from .precision import Precision, autocast
+from .precision import autocast
 from .preset import Preset, Stage
-from .run_state import resume, save
+from .run_record import RunRecord, Settings, refuse_changes
+from .run_state import RunState, read_state
 from .seen_photos import SeenPhotos
 from .validation import HeldOut, to_device
 
 # At least so many steps lie between two validations.
 _LEAST_STEPS = 50
-
-
-@dataclass(frozen=True)
-class Settings:
-    """How a preset is trained. A resume needs the same ones.
-
-    level: of the map, for the strategy `manual`, in the task's unit.
-    naive_weight: lambda in f + lambda g, for the strategy `naive`.
-    precision: of the forward passes.
-    """
-
-    strategy: Strategy = "strict"
-    seed: int = 0
-    level: float | None = None
-    naive_weight: float = 1.0
-    precision: Precision = "fp32"
 
 
 @dataclass(frozen=True)
@@ -118,19 +104,15 @@ class Run:
             autocast(settings.precision, self.world.device),
             vgg_weights,
         )
-        self.average = Average(self.model.named_children(), schedule.decay)
+        optimizers = {"omega": self.reconstruction_optimizer}
+        if self.proxy_optimizer is not None:
+            optimizers["theta"] = self.proxy_optimizer
+        average = Average(self.model.named_children(), schedule.decay)
+        self.state = RunState(self.model, average, optimizers)
         self.warmup = schedule.warmup if self.algorithm.has_inner_problem else 0
         self.total = self.warmup + schedule.steps
         self.validate_every = max(_LEAST_STEPS, -(-self.total // schedule.validations))
-        self.step = 0
-        self.seconds = 0.0
-        self.running: dict[str, float] = {}  # means of f and g that forget slowly, to show
-        self.window: dict[str, list[float]] = {}  # values of f and g since the log's last line
-        self.best: float | None = None  # held-out PSNR of the best weights so far
-        self.improved = False  # whether those are the present ones
         self.told = 0  # how many of the pictures that cannot be read were reported
-        self.saved_step: int | None = None  # of the folder's checkpoint, if it is this run's
-        self.validation: dict[str, float] = {}  # of the last validation
         self.held_out = HeldOut(data, preset, self.model.size_multiple, self.world.device)
         self.stop = False  # set it to end the run, saved, behind the present step
 
@@ -151,7 +133,8 @@ class Run:
         log_steps: steps between two lines of the log.
         Raises KeyboardInterrupt, behind a checkpoint, when `stop` was set meanwhile.
         """
-        if self.step == self.total:
+        state = self.state
+        if state.step == self.total:
             return
         began = saved = perf_counter()
         world = self.world
@@ -163,31 +146,31 @@ class Run:
         )
         with loader as batches, ExitStack() as stack:
             stopping = False
-            while self.step < self.total and not stopping:
-                outer = self.step - self.warmup  # negative during the warm-up
+            while state.step < self.total and not stopping:
+                outer = state.step - self.warmup  # negative during the warm-up
                 self._set_learning_rates(outer)
                 self._step(batches, outer)
-                self.average.update()
-                self.step += 1
+                state.average.update()
+                state.step += 1
                 stopping = world.any(self.stop)
-                validates = self.step % self.validate_every == 0 or self.step == self.total
-                logs = validates or self.step % log_steps == 0
+                validates = state.step % self.validate_every == 0 or state.step == self.total
+                logs = validates or state.step % log_steps == 0
                 if logs:
                     self.data.photos.skip_all(world.gather(self.data.photos.skipped))
                 phase = self.settings.strategy if outer >= 0 else "warm-up"
-                f, g = self.running.get("f"), self.running.get("g")
-                report(Progress(self.step, self.total, f, g, phase, self._news()))
+                f, g = state.running.get("f"), state.running.get("g")
+                report(Progress(state.step, self.total, f, g, phase, self._news()))
                 if not world.leads:
                     continue
-                first = self.saved_step is None
+                first = state.saved_step is None
                 if log is None:
-                    resumed_at = self.saved_step or 0
+                    resumed_at = state.saved_step or 0
                     if first:
                         self.save()  # from here on the folder is this run's
                     log = stack.enter_context(closing(Logbook(self.folder, resumed_at)))
                 now = perf_counter()
                 if logs:
-                    self.seconds += now - began
+                    state.seconds += now - began
                     began = now
                     self._log(log, self._figures(validates))
                 if first or validates or stopping or now - saved > checkpoint_seconds:
@@ -221,8 +204,8 @@ class Run:
         return news
 
     def _note(self, name: str, loss: float) -> None:
-        self.running[name] = 0.99 * self.running.get(name, loss) + 0.01 * loss
-        self.window.setdefault(name, []).append(loss)
+        self.state.running[name] = 0.99 * self.state.running.get(name, loss) + 0.01 * loss
+        self.state.window.setdefault(name, []).append(loss)
 
     def _guard(
         self, batch: Batch, name: str, step: Callable[[Sample], Tensor | tuple[Tensor, Tensor]]
@@ -236,16 +219,16 @@ class Run:
         if not all(map(math.isfinite, values)):
             pictures = ", ".join(dict.fromkeys(batch.names))
             raise HyperguideError(
-                f"The {name} or its gradient became NaN or infinite at step {self.step + 1}, on a "
-                f"batch of {pictures}: look at these pictures, or start again with lower learning "
-                "rates in the preset; the last checkpoint, if any, was kept."
+                f"The {name} or its gradient became NaN or infinite at step {self.state.step + 1}, "
+                f"on a batch of {pictures}: look at these pictures, or start again with lower "
+                "learning rates in the preset; the last checkpoint, if any, was kept."
             )
         return values
 
     def _plan(self) -> Iterator[Draw]:
         """Every batch from the present step on, in the order in which it is used."""
         inner = self.preset.schedule.inner
-        for step in range(self.step, self.total):
+        for step in range(self.state.step, self.total):
             outer = step - self.warmup
             stage = self._stage(outer)
             if self.settings.strategy == "naive":
@@ -270,16 +253,16 @@ class Run:
         factor = lr_factor(self.preset.schedule, outer)
         set_lr_factor(self.reconstruction_optimizer, min(factor, max(outer + 1, 0) / 100))
         if self.proxy_optimizer is not None:
-            set_lr_factor(self.proxy_optimizer, min(factor, (self.step + 1) / 100))
+            set_lr_factor(self.proxy_optimizer, min(factor, (self.state.step + 1) / 100))
 
     def _figures(self, validates: bool) -> dict[str, float | int]:
         figures: dict[str, float | int] = {
-            "step": self.step,
-            "seconds": round(self.seconds, 1),
-            **{name: sum(values) / len(values) for name, values in self.window.items()},
+            "step": self.state.step,
+            "seconds": round(self.state.seconds, 1),
+            **{name: sum(values) / len(values) for name, values in self.state.window.items()},
             "lr_omega": step_size(self.reconstruction_optimizer),
         }
-        self.window = {}
+        self.state.window = {}
         if self.proxy_optimizer is not None:
             figures["lr_theta"] = step_size(self.proxy_optimizer)
         if self.data.photos.skipped:
@@ -295,35 +278,60 @@ class Run:
             self.save()
             raise HyperguideError(
                 f"Writing the log of {self.folder} failed ({error.strerror or error}): step "
-                f"{self.step} is saved; make room and go on with --resume."
+                f"{self.state.step} is saved; make room and go on with --resume."
             ) from error
 
     def _validate(self) -> dict[str, float]:
         """Measure the averaged weights on held-out crops, the same ones every time."""
         model = self._averaged()
-        self.validation = self.held_out.validate(model)
-        figures = self.validation | self.held_out.diagnose(
-            replace(self.algorithm, model=model), self.step
+        self.state.validation = self.held_out.validate(model)
+        figures = self.state.validation | self.held_out.diagnose(
+            replace(self.algorithm, model=model), self.state.step
         )
-        score = self.validation["output_psnr"]
-        self.improved = math.isfinite(score) and (self.best is None or score > self.best)
-        if self.improved:
-            self.best = score
+        state = self.state
+        score = state.validation["output_psnr"]
+        state.improved = math.isfinite(score) and (state.best is None or score > state.best)
+        if state.improved:
+            state.best = score
         return figures
 
     def _averaged(self) -> GuidedModel:
         """A pair with the averaged weights."""
         model = copy.deepcopy(self.model)
-        model.load_state_dict(self.average.values)
+        model.load_state_dict(self.state.average.values)
         return model.eval()
 
     def save(self) -> None:
-        """Write the checkpoint; see `run_state.save`."""
-        save(self)
+        """Write a checkpoint; see `RunState.save`."""
+        self.state.save(self.folder, self._record(), self.data.photos.skipped)
 
     def resume(self) -> None:
-        """Go on where the folder's last checkpoint stands; see `run_state.resume`."""
-        resume(self)
+        """Go on from the folder's last checkpoint.
+
+        Raises HyperguideError if anything that shapes the result was changed, and says what.
+        """
+        tensors, values, record = read_state(self.folder)
+        refuse_changes(record, self._record(), self.folder)
+        if values["step"] > self.total:
+            raise HyperguideError(
+                f"{self.folder / STATE} is damaged: its step lies after the end of the run."
+            )
+        self.state.load(self.folder, tensors, values)
+        self.origin, self.seen = record.origin or "", record.seen
+        self.data.photos.skip_all(values["skipped"])
+        self.told = len(self.data.photos.skipped)
+
+    def _record(self) -> RunRecord:
+        return RunRecord(
+            self.preset,
+            self.settings,
+            self.origin,
+            self.state.step,
+            self.state.seconds,
+            self.data.record(),
+            self.state.validation,
+            self.seen,
+        )
 
     def _check_crops(self) -> None:
         for stage in self.preset.schedule.stages:

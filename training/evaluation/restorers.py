@@ -127,7 +127,7 @@ def _run(path: Path) -> Target:
 
     about = f"{preset.tier}, {'guided' if guided else 'unguided'}"
     digest = _sha256(weights_path(path))
-    seen = SeenPhotos.from_record(trained.record.get("seen"))
+    seen = trained.record.seen
     return Target(restore, str(path), "run", preset.task, digest, about, seen=seen)
 
 

@@ -95,8 +95,8 @@ def _read_state(data: bytes) -> None:
     as_file(data, checkpoint.STATE)
     run = _run(scratch())
     run.resume()
-    assert isinstance(run.step, int)
-    assert run.step >= 0
+    assert isinstance(run.state.step, int)
+    assert run.state.step >= 0
 
 
 LOG = Target("the log of a training run", _logs, _read_log, json_lines)

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import io
-import json
 import pickle
 import zlib
 from dataclasses import asdict, replace
 from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
 
 import torch
 
@@ -20,6 +18,7 @@ from hyperguide.training.model import build_model
 from hyperguide.training.model_weights import load_model
 from hyperguide.training.official import load_official, read_state_dict
 from hyperguide.training.preset import Preset, UNetSettings, load_preset
+from hyperguide.training.run_record import RunRecord, Settings
 
 from ..mutation.archives import safetensors, zipped
 from ..target import Target, as_file
@@ -35,11 +34,9 @@ def small_preset() -> Preset:
     return replace(preset, proxy=replace(preset.proxy, width=4), reconstruction=network)
 
 
-def record() -> dict[str, Any]:
-    """What a checkpoint says of its training."""
-    nothing = dict.fromkeys(("origin", "step", "seconds", "data", "validation"), "none")
-    preset = json.loads(small_preset().to_json())
-    return {**nothing, "preset": preset, "settings": {"strategy": "strict"}}
+def record() -> RunRecord:
+    """What a checkpoint says about its training."""
+    return RunRecord(small_preset(), Settings(), "", step=0, seconds=0, data={}, validation={})
 
 
 def _trained() -> TrainedModel:
@@ -48,7 +45,7 @@ def _trained() -> TrainedModel:
     with torch.no_grad():
         for weights in model.parameters():
             weights += 0.05 * torch.randn(weights.shape, generator=rng)
-    return TrainedModel(model, small_preset(), record())
+    return TrainedModel(model, record())
 
 
 def _read_pth(data: bytes) -> None:
@@ -90,7 +87,7 @@ def _run_seeds() -> dict[str, bytes]:
     trained = _trained()
     with TemporaryDirectory() as folder:
         path = Path(folder) / "best.safetensors"
-        save_tensors({path: trained.model.state_dict()}, trained.record)
+        save_tensors({path: trained.model.state_dict()}, trained.record.to_json())
         return {"best.safetensors": path.read_bytes()}
 
 
