@@ -39,7 +39,7 @@ KERNEL = "kernel.npy"
 
 
 @dataclass(frozen=True)
-class Plan:
+class DemoTraining:
     """How a task trains: all together about two minutes.
 
     stage: instead of the preset's.
@@ -54,10 +54,10 @@ class Plan:
 
 # Dehazing works on a grid of its own, whatever the crop: few in a batch.
 PLANS = {
-    "denoise": Plan(400, 120, Stage(1.0, 64, 16)),
-    "derain": Plan(200, 100, Stage(1.0, 64, 16)),
-    "dehaze": Plan(110, 30, Stage(1.0, 256, 2, least_share=0.9), held_out=8),
-    "deblur": Plan(150, 40, Stage(1.0, 80, 4), held_out=8),
+    "denoise": DemoTraining(400, 120, Stage(1.0, 64, 16)),
+    "derain": DemoTraining(200, 100, Stage(1.0, 64, 16)),
+    "dehaze": DemoTraining(110, 30, Stage(1.0, 256, 2, least_share=0.9), held_out=8),
+    "deblur": DemoTraining(150, 40, Stage(1.0, 80, 4), held_out=8),
 }
 
 
@@ -164,7 +164,7 @@ def motorcycle_depth(photos: Path) -> torch.Tensor:
     return torch.from_numpy(filled)[None, None] / 255
 
 
-def train(plan: Plan, task: str, out: Path, data: Path | None) -> Path:
+def train(plan: DemoTraining, task: str, out: Path, data: Path | None) -> Path:
     run, model = out / "runs" / task, out / f"{task}.onnx"
     if data is None:
         sources: list[object] = ["--data", out / "photos" / task]

@@ -21,7 +21,7 @@ import skimage.data
 from untrained import PRESETS, untrained
 
 from hyperguide.engines.tensorrt.bindings import TensorRt, open_tensorrt
-from hyperguide.engines.tensorrt.build import Plan, build_engine, round_up
+from hyperguide.engines.tensorrt.build import BuildOptions, build_engine, round_up
 from hyperguide.errors import HyperguideError
 from hyperguide.export.model import Lower, export_model
 from hyperguide.model_format.model_file import read_model_file
@@ -76,9 +76,9 @@ def _build(path: Path, targets: tuple[str, ...], rtx: TensorRt) -> str:
     """Build an engine and say what it is."""
     file = read_model_file(path)
     least, best, most = (round_up(size, file.info.size_multiple) for size in SIZES)
-    plan = Plan((least, best, most), precision=file.info.precision, targets=targets)
+    options = BuildOptions((least, best, most), precision=file.info.precision, targets=targets)
     began = time.perf_counter()
-    built = build_engine(file, path.with_suffix(".engine"), plan, rtx)
+    built = build_engine(file, path.with_suffix(".engine"), options, rtx)
     counts = ", ".join(f"{n} in {kind}" for kind, n in built.convolutions.items())
     return (
         f"{time.perf_counter() - began:6.1f} s {len(built.content) / 1e6:6.1f} MB for "

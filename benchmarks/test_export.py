@@ -9,7 +9,7 @@ from untrained import untrained
 
 from conftest import InTurns
 from hyperguide.engines.tensorrt.bindings import open_tensorrt
-from hyperguide.engines.tensorrt.build import Plan, build_engine, round_up
+from hyperguide.engines.tensorrt.build import BuildOptions, build_engine, round_up
 from hyperguide.errors import HyperguideError
 from hyperguide.export.model import export_model
 from hyperguide.model_format.bundled import model_path, named_path
@@ -52,9 +52,9 @@ def test_build(
         pytest.skip(f"no {task}-fast is bundled")
     file = read_model_file(model_path(task))
     least, best, most = (round_up(size, file.info.size_multiple) for size in SIZES)
-    plan = Plan((least, best, most), precision=file.info.precision, targets=("sm89",))
+    options = BuildOptions((least, best, most), precision=file.info.precision, targets=("sm89",))
     in_turns(
-        lambda: build_engine(file, tmp_path / "model.engine", plan, rtx, force=True),
+        lambda: build_engine(file, tmp_path / "model.engine", options, rtx, force=True),
         group="a TensorRT-RTX engine for compute capability 8.9, tier fast",
         warm=False,
         fewest=2,

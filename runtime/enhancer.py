@@ -12,7 +12,7 @@ from typing import Any, Literal, NoReturn
 
 import numpy as np
 
-from hyperguide.inference.dials import Dial, Dials, Size, check_dials
+from hyperguide.inference.dials import BatchSize, Dial, Dials, check_dials
 from hyperguide.inference.gray import as_color, as_gray, gray_ones, without_tint
 from hyperguide.inference.on_gpu import GpuResult, run_on_gpu
 from hyperguide.inference.runner import Runner
@@ -27,6 +27,7 @@ from hyperguide.model_format.model_info import ModelInfo
 from .arrays import as_numpy, gpu_array, in_native_order
 from .engines import (
     CALLS_ON_GPU,
+    BuildProgress,
     Device,
     Engine,
     Settings,
@@ -37,7 +38,6 @@ from .engines import (
     open_engine,
     parse_device,
 )
-from .engines import Report as BuildReport
 from .errors import HyperguideError
 from .pixels import layout_of
 from .result import Result
@@ -241,7 +241,7 @@ class Enhancer:
             f"hyperguide.load on {self.path} where it is needed."
         )
 
-    def _dials(self, size: Size, turned: Mapping[str, Any]) -> Dials:
+    def _dials(self, size: BatchSize, turned: Mapping[str, Any]) -> Dials:
         if turned.get("kernel") is not None and not self._runner.takes_kernel:
             raise HyperguideError(f"A {self.info.task} model takes no kernel: leave it out.")
         return check_dials(size, self.info.guidance, **turned)
@@ -264,7 +264,7 @@ def load(
     tile: int | Literal["auto"] | None = "auto",
     max_memory: int | None = None,
     strict: bool = False,
-    building: BuildReport = lambda phase, done, steps: None,
+    building: BuildProgress = lambda phase, done, steps: None,
 ) -> Enhancer:
     """Load a bundled model by its task's name, or a model file by its path.
 

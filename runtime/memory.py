@@ -81,7 +81,7 @@ def memory_for(what: str) -> Iterator[None]:
         if not lacks_memory(error):
             raise
         raise OutOfMemoryError(
-            f"There is not enough memory for {what}: close other programs or cut the picture."
+            f"There is not enough memory for {what}: close other programs or crop the picture."
         ) from error
 
 

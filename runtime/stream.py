@@ -16,7 +16,7 @@ from .result import Result
 # Frames are compared in this size.
 _GLANCE = (32, 18)
 # Mean difference of two frames, full scale = 1, from which on another scene is seen.
-_CUT = 0.12
+_SCENE_CHANGE = 0.12
 
 
 class Stream:
@@ -40,7 +40,7 @@ class Stream:
                 f"The smoothing of a stream must be at least 0 and below 1, not {smooth}."
             )
         self._enhancer = enhancer
-        self._before: tuple[np.ndarray, np.ndarray] | None = None  # glance and map
+        self._before: tuple[np.ndarray, np.ndarray] | None = None  # thumbnail and map
 
     def __call__(self, frame: Any, **dials: Any) -> Result:
         """Enhance the next frame.
@@ -55,15 +55,15 @@ class Stream:
             raise HyperguideError("A stream takes one frame after the other, not a batch.")
         for without_a_map in ("guidance", "guidance_mix"):
             dials.pop(without_a_map, None)
-        glance = _glance(frame)
-        if self._before is not None and self._continues(frame, glance):
+        thumbnail = _thumbnail(frame)
+        if self._before is not None and self._continues(frame, thumbnail):
             result = self._enhancer(
                 frame, guidance=self._before[1], guidance_mix=self.smooth, **dials
             )
         else:
             result = self._enhancer(frame, **dials)
         if result.guidance is not None:
-            self._before = (glance, result.guidance)
+            self._before = (thumbnail, result.guidance)
         return result
 
     def reset(self) -> None:
@@ -76,16 +76,16 @@ class Stream:
     def __exit__(self, *exception: object) -> None:
         self.reset()
 
-    def _continues(self, frame: np.ndarray, glance: np.ndarray) -> bool:
+    def _continues(self, frame: np.ndarray, thumbnail: np.ndarray) -> bool:
         """Whether a frame shows the same scene as the one before."""
         assert self._before is not None
         before, guidance = self._before
-        if guidance.shape != frame.shape[:2] or glance.shape != before.shape:
+        if guidance.shape != frame.shape[:2] or thumbnail.shape != before.shape:
             return False
-        return float(np.abs(glance - before).mean()) < _CUT
+        return float(np.abs(thumbnail - before).mean()) < _SCENE_CHANGE
 
 
-def _glance(frame: np.ndarray) -> np.ndarray:
+def _thumbnail(frame: np.ndarray) -> np.ndarray:
     """A frame in a small size, full scale = 1."""
     frame = in_native_order(frame)
     scale = np.iinfo(frame.dtype).max if frame.dtype.kind == "u" else 1

@@ -23,7 +23,7 @@ from hyperguide.bench.machine import describe, peaks
 from hyperguide.bench.page import page
 from hyperguide.bench.plots import Curve, plot
 from hyperguide.bench.precision import census
-from hyperguide.bench.run import Plan, Scenario, measure, record
+from hyperguide.bench.run import BenchPlan, Scenario, measure, record
 from hyperguide.bench.subject import Spec, Subject, Verdict, synthetic_frame
 from hyperguide.bench.table import table
 from hyperguide.engines import Device
@@ -78,7 +78,7 @@ def specs(exported: Path) -> list[Spec]:
 
 
 def _run(fakes: dict[str, Any], specs: list[Spec], **plan: Any) -> dict[str, Any]:
-    chosen = Plan(**({"seconds": 0.3, "confidence": 10.0} | plan))
+    chosen = BenchPlan(**({"seconds": 0.3, "confidence": 10.0} | plan))
     clock = FakeClock()
     for fake in fakes.values():
         fake.clock = clock
@@ -228,7 +228,7 @@ def test_a_file_that_cannot_be_opened_is_told_and_the_others_go_on(specs: list[S
             raise HyperguideError("there is no such engine.")
         return fake
 
-    plan = Plan(seconds=0.1)
+    plan = BenchPlan(seconds=0.1)
     told = record(measure(specs[:2], plan, open_subject, clock=fake.clock), plan, describe())
     assert told["rows"][0]["problem"] == "there is no such engine"
     assert told["rows"][1]["latency_ms"]["count"] > 5

@@ -17,7 +17,7 @@ import pytest
 import hyperguide.engines.tensorrt
 from conftest import Cli, fails, nothing_left
 from hyperguide.engines.tensorrt.bindings import TensorRt, open_tensorrt
-from hyperguide.engines.tensorrt.build import CancelledError, Plan, build_engine, round_up
+from hyperguide.engines.tensorrt.build import BuildOptions, CancelledError, build_engine, round_up
 from hyperguide.errors import HyperguideError
 from hyperguide.export.model import Lower, export_model, seal
 from hyperguide.model_format.bundled import bundled_models
@@ -52,9 +52,9 @@ def tensorrt() -> TensorRt:
     return open_tensorrt("tensorrt_rtx")
 
 
-def _plan(multiple: int = 1, **more: object) -> Plan:
+def _plan(multiple: int = 1, **more: object) -> BuildOptions:
     least, best, most = (round_up(size, multiple) for size in ((64, 64), (720, 1280), (2160, 3840)))
-    return replace(Plan((least, best, most), targets=("sm89",)), **more)  # type: ignore[arg-type]
+    return replace(BuildOptions((least, best, most), targets=("sm89",)), **more)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("steerable", [False, True])

@@ -13,7 +13,7 @@ from conftest import Cli, fails
 from hyperguide.engines import OnnxRuntimeCpu
 from hyperguide.engines.proof import compare_golden
 from hyperguide.engines.tensorrt.bindings import open_tensorrt
-from hyperguide.engines.tensorrt.build import Plan, build_engine
+from hyperguide.engines.tensorrt.build import BuildOptions, build_engine
 from hyperguide.errors import HyperguideError
 from hyperguide.export.model import Lower, export_model
 from hyperguide.model_format.engine_file import read_engine
@@ -144,7 +144,7 @@ def test_engines_take_frames_too(
 ) -> None:
     pytest.importorskip("tensorrt_rtx", reason="TensorRT-RTX is not installed")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    plan = Plan(((64, 64), (256, 256), (512, 1024)), targets=("sm89",))
+    plan = BuildOptions(((64, 64), (256, 256), (512, 1024)), targets=("sm89",))
     engine = tmp_path / "camera.engine"
     build_engine(read_model_file(byte_file), engine, plan, open_tensorrt("tensorrt_rtx"))
     info = read_engine(engine).sidecar

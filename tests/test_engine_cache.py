@@ -21,7 +21,7 @@ from conftest import Cli, fails
 from hyperguide.engines import TellsTimes, devices
 from hyperguide.engines.tensorrt import cache, engine
 from hyperguide.engines.tensorrt.bindings import TensorRt, open_tensorrt
-from hyperguide.engines.tensorrt.build import Plan
+from hyperguide.engines.tensorrt.build import BuildOptions
 from hyperguide.engines.tensorrt.cuda import Gpu
 from hyperguide.errors import HyperguideError, UnavailableError
 from hyperguide.model_format.engine_file import Profile
@@ -69,12 +69,12 @@ def gpu(monkeypatch: pytest.MonkeyPatch, exported: Path, own_cache: Path) -> Fak
 
 
 @pytest.fixture
-def builds(monkeypatch: pytest.MonkeyPatch) -> list[Plan]:
+def builds(monkeypatch: pytest.MonkeyPatch) -> list[BuildOptions]:
     """What was built, in order."""
-    done: list[Plan] = []
+    done: list[BuildOptions] = []
     compile_engine = cache.compile_engine
 
-    def counted(file: ModelFile, plan: Plan, *more: Any) -> Any:
+    def counted(file: ModelFile, plan: BuildOptions, *more: Any) -> Any:
         done.append(plan)
         return compile_engine(file, plan, *more)
 
@@ -87,7 +87,7 @@ def _pixels() -> np.ndarray:
 
 
 def test_an_engine_is_built_when_first_needed_and_found_again(
-    exported: Path, gpu: FakeGpu, builds: list[Plan], own_cache: Path
+    exported: Path, gpu: FakeGpu, builds: list[BuildOptions], own_cache: Path
 ) -> None:
     phases: list[str] = []
 
@@ -117,7 +117,7 @@ def test_other_weights_gpus_and_versions_have_engines_of_their_own(
 ) -> None:
     file, tensorrt = read_model_file(exported), open_tensorrt("tensorrt_rtx")
     card = cache.Gpu(0)
-    plan = Plan(((16, 16), (64, 64), (128, 128)))
+    plan = BuildOptions(((16, 16), (64, 64), (128, 128)))
     changed = bytearray(file.content)
     changed[-1] ^= 1
 
@@ -139,7 +139,7 @@ def test_other_weights_gpus_and_versions_have_engines_of_their_own(
 
 
 def test_a_damaged_engine_is_built_again(
-    exported: Path, gpu: FakeGpu, builds: list[Plan], own_cache: Path
+    exported: Path, gpu: FakeGpu, builds: list[BuildOptions], own_cache: Path
 ) -> None:
     hyperguide.load(exported, device="tensorrt").close()
     (path,) = own_cache.glob("*.engine")
@@ -155,7 +155,7 @@ def test_a_cache_that_cannot_be_written_costs_a_warning_only(
     trouble: str,
     exported: Path,
     gpu: FakeGpu,
-    builds: list[Plan],
+    builds: list[BuildOptions],
     own_cache: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -175,7 +175,7 @@ def test_a_cache_that_cannot_be_written_costs_a_warning_only(
 
 
 def test_two_at_once_build_one_engine(
-    exported: Path, gpu: FakeGpu, builds: list[Plan], own_cache: Path
+    exported: Path, gpu: FakeGpu, builds: list[BuildOptions], own_cache: Path
 ) -> None:
     """The second waits for the lock of the first, which it would not need within one process."""
     file = read_model_file(exported)
@@ -253,7 +253,7 @@ def test_verify_runs_a_model_file_on_tensorrt_too(
 def test_tensorrt_rtx_says_that_it_is_not_for_this_gpu(
     exported: Path,
     gpu: FakeGpu,
-    builds: list[Plan],
+    builds: list[BuildOptions],
     quick_cli: Cli,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

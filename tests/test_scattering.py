@@ -189,7 +189,7 @@ def test_crops_that_cover_a_share_of_the_scene_show_so_much_of_it(least: float) 
     shares = []
     for _ in range(200):
         window = draw_window(64, 80, 1, rng, least)
-        tall, wide = (window.cut(picture) for picture in (rows, columns))
+        tall, wide = (window.crop(picture) for picture in (rows, columns))
         assert tall.shape == wide.shape == (64, 80)
         # Areas average: the first and the last value are those of the middle of a crop's pixel.
         shares.append((np.ptp(tall) * 64 / 63 / height, np.ptp(wide) * 80 / 79 / width))

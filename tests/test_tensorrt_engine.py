@@ -22,7 +22,7 @@ from hyperguide.engines import devices, open_engine
 from hyperguide.engines.tensorrt import TensorRtEngine
 from hyperguide.engines.tensorrt import engine as tensorrt_engine
 from hyperguide.engines.tensorrt.bindings import open_tensorrt
-from hyperguide.engines.tensorrt.build import Plan, build_engine
+from hyperguide.engines.tensorrt.build import BuildOptions, build_engine
 from hyperguide.errors import HyperguideError
 from hyperguide.model_format.engine_file import EngineFile, read_engine, sidecar_path
 from hyperguide.model_format.model_file import read_model_file
@@ -48,9 +48,11 @@ def built(exported: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str,
         patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.getbasetemp() / "cache"))
         for name in ("frozen", "steerable"):
             paths[name] = folder / f"{name}.engine"
-            plan = Plan(SIZES, (1, 1, 2), targets=("sm86", "sm89"), steerable=name == "steerable")
+            options = BuildOptions(
+                SIZES, (1, 1, 2), targets=("sm86", "sm89"), steerable=name == "steerable"
+            )
             rtx = open_tensorrt("tensorrt_rtx")
-            build_engine(read_model_file(exported), paths[name], plan, rtx)
+            build_engine(read_model_file(exported), paths[name], options, rtx)
     return paths
 
 

@@ -33,7 +33,7 @@ _RESULTS = 2
 
 
 @dataclass(frozen=True)
-class Plan:
+class BenchPlan:
     """How to load the subjects.
 
     scenario: `single` calls one after the other; `streams` in so many loops at once; `rate` as
@@ -70,7 +70,7 @@ class Row:
     stages: dict[str, float] = field(default_factory=dict)
     facts: dict[str, Any] = field(default_factory=dict)
 
-    def growth(self, plan: Plan) -> float:
+    def growth(self, plan: BenchPlan) -> float:
         """See `statistics.growth`; the mean over the rounds, of which each begins anew."""
         return fmean(growth(load.latencies, plan.fps) for load in self.loads)
 
@@ -81,7 +81,7 @@ Progress = Callable[[str, int, int], None]
 
 def measure(
     specs: Sequence[Spec],
-    plan: Plan,
+    plan: BenchPlan,
     open_subject: Open,
     progress: Progress = lambda *_: None,
     clock: Clock | None = None,
@@ -112,7 +112,7 @@ def measure(
     return rows
 
 
-def _turns(plan: Plan, rows: Sequence[Row]) -> Iterator[tuple[int, Row]]:
+def _turns(plan: BenchPlan, rows: Sequence[Row]) -> Iterator[tuple[int, Row]]:
     """Round and subject: all in each round, every time another one first."""
     asks = plan.scenario in ("single", "offline")
     for turn in range(plan.rounds * (_MORE_ROUNDS if asks else 1)):
@@ -124,15 +124,15 @@ def _turns(plan: Plan, rows: Sequence[Row]) -> Iterator[tuple[int, Row]]:
                 yield turn, row
 
 
-def _spent(plan: Plan, row: Row) -> bool:
+def _spent(plan: BenchPlan, row: Row) -> bool:
     return sum(load.seconds for load in row.loads) >= _MORE_ROUNDS * plan.seconds
 
 
-def _sure(plan: Plan, row: Row) -> bool:
+def _sure(plan: BenchPlan, row: Row) -> bool:
     return uncertainty(joined(row.loads).latencies) <= plan.confidence
 
 
-def _prepared(row: Row, plan: Plan, open_subject: Open, clock: Clock) -> Subject | None:
+def _prepared(row: Row, plan: BenchPlan, open_subject: Open, clock: Clock) -> Subject | None:
     """Open, warm up and check a subject; None if it fails, which the row then tells."""
     try:
         subject = open_subject(row.spec)
@@ -177,7 +177,7 @@ def _tell_stages(row: Row, subject: Subject) -> None:
         row.stages = subject.stages()
 
 
-def _go_on(row: Row, subject: Subject, plan: Plan, clock: Clock) -> None:
+def _go_on(row: Row, subject: Subject, plan: BenchPlan, clock: Clock) -> None:
     """Another stretch of a subject; one that fails or computes wrong now was never fast."""
     try:
         row.loads.append(_stretch(subject, plan, clock))
@@ -196,7 +196,7 @@ def _fail(row: Row, error: HyperguideError) -> None:
     row.loads.clear()
 
 
-def _stretch(subject: Subject, plan: Plan, clock: Clock) -> Load:
+def _stretch(subject: Subject, plan: BenchPlan, clock: Clock) -> Load:
     seconds = plan.seconds / plan.rounds
     _warm_up(subject, plan, clock)
     match plan.scenario:
@@ -208,7 +208,7 @@ def _stretch(subject: Subject, plan: Plan, clock: Clock) -> Load:
             return one_by_one(subject.call, seconds, clock)
 
 
-def _warm_up(subject: Subject, plan: Plan, clock: Clock) -> None:
+def _warm_up(subject: Subject, plan: BenchPlan, clock: Clock) -> None:
     """Calls that do not count, as many at once as will come.
 
     Threads of the subject before may hold the cores for a moment yet, and memory that a call is the
@@ -220,7 +220,7 @@ def _warm_up(subject: Subject, plan: Plan, clock: Clock) -> None:
         clock.wait_until(clock.now() + _PAUSE)
 
 
-def record(rows: Sequence[Row], plan: Plan, machine: dict[str, Any]) -> dict[str, Any]:
+def record(rows: Sequence[Row], plan: BenchPlan, machine: dict[str, Any]) -> dict[str, Any]:
     """All that is needed to judge the figures and to take them again."""
     return {
         "format": 1,
@@ -231,7 +231,7 @@ def record(rows: Sequence[Row], plan: Plan, machine: dict[str, Any]) -> dict[str
     }
 
 
-def _as_json(row: Row, plan: Plan, peaks: dict[str, float]) -> dict[str, Any]:
+def _as_json(row: Row, plan: BenchPlan, peaks: dict[str, float]) -> dict[str, Any]:
     spec = row.spec
     told: dict[str, Any] = {
         "model": spec.label,

@@ -23,7 +23,7 @@ from hyperguide.engines import (
     fastest,
     open_engine,
 )
-from hyperguide.engines.opening import Report
+from hyperguide.engines.opening import BuildProgress
 from hyperguide.engines.proof import compare_golden
 from hyperguide.enhancer import Enhancer
 from hyperguide.inference.dials import check_dials
@@ -100,7 +100,7 @@ class Subject:
         at_once: int = 1,
         threads: int = 0,
         trust: bool = False,
-        building: Report = lambda phase, done, steps: None,
+        building: BuildProgress = lambda phase, done, steps: None,
     ) -> None:
         self.spec = spec
         settings = Settings(threads, at_once, bf16=spec.precision == "bf16", report=building)

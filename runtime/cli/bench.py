@@ -13,7 +13,7 @@ import click
 
 from hyperguide.bench.machine import describe, peaks
 from hyperguide.bench.page import page
-from hyperguide.bench.run import Plan, measure, record
+from hyperguide.bench.run import BenchPlan, measure, record
 from hyperguide.bench.subject import Spec, Subject, synthetic_frame
 from hyperguide.bench.table import table
 from hyperguide.engines import Device, why_absent
@@ -136,7 +136,7 @@ def bench(
         if path is not None:
             refuse_missing_folder(path)
             refuse_existing(path, force)
-    plan = Plan(
+    plan = BenchPlan(
         scenario=scenario,
         seconds=seconds,
         confidence=confidence,

@@ -13,8 +13,8 @@ import click
 
 from hyperguide.engines.tensorrt.bindings import BUILDERS, TensorRt, open_tensorrt
 from hyperguide.engines.tensorrt.build import (
+    BuildOptions,
     CancelledError,
-    Plan,
     Size,
     build_engine,
     default_sizes,
@@ -145,7 +145,7 @@ def build(
     entry = None if triton is None else triton / output.stem
     if entry is not None:
         _check_entry(entry, tensorrt, steerable, batches, force)
-    plan = Plan(
+    options = BuildOptions(
         shapes or default_sizes(file.info.size_multiple),
         batches,
         precision,
@@ -157,12 +157,14 @@ def build(
     )
     with _flag() as stopped, building_bar() as report:
         try:
-            built = build_engine(file, output, plan, tensorrt, force, report, lambda: bool(stopped))
+            built = build_engine(
+                file, output, options, tensorrt, force, report, lambda: bool(stopped)
+            )
         except CancelledError:
             raise KeyboardInterrupt from None
     counts = ", ".join(f"{count} in {name}" for name, count in built.convolutions.most_common())
     default = "sm80 and later" if tensorrt.is_rtx else "this machine's GPU"
-    where = ", ".join(plan.targets) or default
+    where = ", ".join(options.targets) or default
     click.echo(f"{output}: {len(built.content) / 1000:.0f} kB for {where}; convolutions: {counts}")
     if entry is not None:
         write_plan_entry(entry, file.info, output.read_bytes(), batches[-1], force)

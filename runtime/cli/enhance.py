@@ -17,7 +17,7 @@ from hyperguide.batch.work import Dials, Work
 from hyperguide.engines import Device
 from hyperguide.enhancer import Enhancer, load
 from hyperguide.errors import HyperguideError
-from hyperguide.model_format.bundled import PRECISIONS
+from hyperguide.model_format.bundled import BUNDLED_PRECISIONS
 from hyperguide.picture_files.kernels import read_kernel
 from hyperguide.picture_files.maps import gray_plane, read_map
 from hyperguide.picture_files.pictures import read_picture
@@ -61,7 +61,7 @@ Examples:
 @click.option("--tier", default="fast", show_default=True, help="Tier of the bundled model.")
 @click.option(
     "--precision",
-    type=click.Choice([*PRECISIONS, "bf16"]),
+    type=click.Choice([*BUNDLED_PRECISIONS, "bf16"]),
     default="fp32",
     show_default=True,
     help="Precision of the bundled model; bf16 lets OpenVINO compute fp32 files in bf16.",
@@ -98,7 +98,7 @@ Examples:
     type=TileType(),
     default="auto",
     show_default=True,
-    help="Longest side of the parts that large pictures are cut into.",
+    help="Longest side of the tiles that large pictures are split into.",
 )
 @click.option(
     "--max-memory",

@@ -56,7 +56,7 @@ class BytesType(click.ParamType):
 
 
 class TileType(click.ParamType):
-    """How large pictures are cut."""
+    """How large pictures are split into tiles."""
 
     name = "auto | N | off"
 

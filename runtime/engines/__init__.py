@@ -17,19 +17,19 @@ from .engine import (
     closed,
 )
 from .onnx_runtime import OnnxRuntimeCpu
-from .opening import Report, Settings, open_device, why_not
+from .opening import BuildProgress, Settings, open_device, why_not
 from .openvino import OpenVino
 
 __all__ = [
     "CALLS_ON_GPU",
     "DEVICES",
     "KINDS",
+    "BuildProgress",
     "Device",
     "Engine",
     "KeepsMemory",
     "OnnxRuntimeCpu",
     "OpenVino",
-    "Report",
     "Settings",
     "TakesBytes",
     "TakesGpuArrays",

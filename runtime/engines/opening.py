@@ -21,7 +21,7 @@ from .tensorrt import CachedTensorRt, TensorRtEngine
 _BF16_TOLERANCE = 0.05
 
 # A phase of an engine's build, how many of its steps are done, and how many there are.
-Report = Callable[[str, int, int], None]
+BuildProgress = Callable[[str, int, int], None]
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,7 @@ class Settings:
     at_once: int = 1
     strict: bool = False
     bf16: bool = False
-    report: Report = lambda phase, done, steps: None
+    report: BuildProgress = lambda phase, done, steps: None
 
     def __post_init__(self) -> None:
         if self.threads < 0 or self.at_once < 1:

@@ -23,7 +23,7 @@ Dial = float | np.ndarray
 Places = slice | np.ndarray
 
 # Number of pictures, height, width.
-Size = tuple[int, int, int]
+BatchSize = tuple[int, int, int]
 
 # Maps come from float arithmetic and from files; ends of the range may be missed by a rounding.
 _ROUNDING = 1e-5
@@ -113,7 +113,7 @@ def only_map(guidance: np.ndarray) -> dict[str, np.ndarray]:
 
 
 def check_dials(
-    size: Size,
+    size: BatchSize,
     meaning: Guidance,
     *,
     strength: Dial = 1.0,
@@ -145,7 +145,7 @@ def check_dials(
     return Dials(turned)
 
 
-def _kernel(kernel: np.ndarray, size: Size) -> np.ndarray:
+def _kernel(kernel: np.ndarray, size: BatchSize) -> np.ndarray:
     checked = check_kernel(_numbers(kernel, "kernel"), "kernel")
     rows, columns = checked.shape
     _, height, width = size
@@ -157,7 +157,7 @@ def _kernel(kernel: np.ndarray, size: Size) -> np.ndarray:
     return checked[None, None]
 
 
-def _guidance(guidance: Dial, meaning: Guidance, size: Size) -> np.ndarray:
+def _guidance(guidance: Dial, meaning: Guidance, size: BatchSize) -> np.ndarray:
     values = _numbers(guidance, "guidance map")
     low, high = meaning.minimum, meaning.maximum
     worst = float(values.max()) if values.max() > high else float(values.min())
@@ -193,7 +193,7 @@ def _numbers(value: Dial, what: str) -> np.ndarray:
     return values
 
 
-def _dial(value: Dial, name: str, size: Size, maximum: float = math.inf) -> np.ndarray:
+def _dial(value: Dial, name: str, size: BatchSize, maximum: float = math.inf) -> np.ndarray:
     """Check a dial and bring it to rank 4: (1, 1, 1, 1), or (1 or N, 1, H, W)."""
     values = _numbers(value, name)
     if values.min() < 0 or values.max() > maximum:
@@ -203,7 +203,7 @@ def _dial(value: Dial, name: str, size: Size, maximum: float = math.inf) -> np.n
     return _fit(values, name, size)
 
 
-def _fit(values: np.ndarray, name: str, size: Size) -> np.ndarray:
+def _fit(values: np.ndarray, name: str, size: BatchSize) -> np.ndarray:
     """Bring checked values to rank 4. Raises HyperguideError for a shape that does not fit."""
     if values.ndim == 0:
         return values.reshape(1, 1, 1, 1)

@@ -12,7 +12,7 @@ from hyperguide.engines import TakesGpuArrays
 from hyperguide.errors import HyperguideError
 from hyperguide.model_format.model_file import ENHANCED, GUIDANCE
 
-from .dials import Dials, Size
+from .dials import BatchSize, Dials
 from .runner import Runner
 
 
@@ -28,7 +28,7 @@ class GpuResult:
     guidance: GpuArray
 
 
-def run_on_gpu(runner: Runner, image: GpuArray, dials: Callable[[Size], Dials]) -> GpuResult:
+def run_on_gpu(runner: Runner, image: GpuArray, dials: Callable[[BatchSize], Dials]) -> GpuResult:
     """Enhance a picture or a batch, see `Enhancer.on_gpu`.
 
     dials: those for pictures of a size.
@@ -56,7 +56,7 @@ def run_on_gpu(runner: Runner, image: GpuArray, dials: Callable[[Size], Dials]) 
     )
 
 
-def _size(runner: Runner, image: GpuArray) -> Size:
+def _size(runner: Runner, image: GpuArray) -> BatchSize:
     """Number of pictures, height, width. Raises HyperguideError for what the file does not take."""
     info = runner.info
     in_bytes = info.io == "uint8"

@@ -12,7 +12,7 @@ from .engine_file import SUFFIX
 
 FOLDER = Path(__file__).parents[1] / "models"
 
-PRECISIONS = ("fp32", "int8")
+BUNDLED_PRECISIONS = ("fp32", "int8")
 
 
 def bundled_models() -> list[Path]:

@@ -74,6 +74,6 @@ def _too_large(header: Header, path: Path, limit: str) -> str:
     width, height = header.width, header.height
     needed = {"PIXELS": width * height, "WIDTH": width, "HEIGHT": height}[limit]
     return (
-        f"{path} has {width}x{height} pixels, more than OpenCV reads unless told: cut the picture, "
+        f"{path} has {width}x{height} pixels, more than OpenCV reads unless told: crop it, "
         f"or set the variable OPENCV_IO_MAX_IMAGE_{limit} to {needed}."
     )

@@ -74,7 +74,7 @@ def check_memory(header: Header, path: Path, max_memory: int | None) -> None:
     if usable is not None and needed > max(usable, _ALWAYS):
         raise OutOfMemoryError(
             f"{path} has {header.width}x{header.height} pixels, which take {_mib(needed)} MiB of "
-            f"memory to read, more than the {_mib(usable)} MiB that may be used: cut the picture "
+            f"memory to read, more than the {_mib(usable)} MiB that may be used: crop the picture "
             "or allow more memory."
         )
 

@@ -213,22 +213,22 @@ class Data:
         if planes.guidance is not None:
             frame = degradation.frame if isinstance(degradation, Haze) else 0
             photo = _inside(photo, frame)
-            depth = self._to_map(window.cut(_inside(planes.guidance, frame)))
-        clean = self._to_tensor(window.cut(photo))
+            depth = self._to_map(window.crop(_inside(planes.guidance, frame)))
+        clean = self._to_tensor(window.crop(photo))
         return degradation.degrade(clean, depth, rng)
 
     def _crop_pair(self, planes: Planes, stage: Stage, rng: Generator) -> Sample:
         assert planes.degraded is not None
         window = draw_window(stage.crop, stage.width, stage.reduce, rng, stage.least_share)
-        degraded = self._to_tensor(window.cut(planes.degraded))
+        degraded = self._to_tensor(window.crop(planes.degraded))
         guidance = torch.zeros_like(degraded[:, :1])
         if planes.guidance is not None:
-            guidance = self._to_map(window.cut(planes.guidance))
+            guidance = self._to_map(window.crop(planes.guidance))
         kernel = None
         if planes.kernel is not None:
             turned = planes.kernel[:, ::-1] if window.mirrored else planes.kernel
             kernel = torch.from_numpy(turned.copy())[None, None]
-        return Sample(degraded, self._to_tensor(window.cut(planes.clean)), guidance, kernel)
+        return Sample(degraded, self._to_tensor(window.crop(planes.clean)), guidance, kernel)
 
     def _to_map(self, crop: np.ndarray) -> Tensor:
         guidance = _map_tensor(crop, find_task(self.task).guidance)

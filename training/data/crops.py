@@ -31,14 +31,14 @@ class Window:
     reduce: int = 1
     share: tuple[float, float] = (0.0, 0.0)
 
-    def cut(self, picture: np.ndarray) -> np.ndarray:
+    def crop(self, picture: np.ndarray) -> np.ndarray:
         """The crop, shape (height, width) or (height, width, C)."""
         sides = self.height, self.width
         height, width = (
             max(1, round(share * length)) if share else side * self.reduce
             for share, length, side in zip(self.share, picture.shape, sides, strict=False)
         )
-        crop = cut(picture, height, width, self.down, self.right)
+        crop = crop_picture(picture, height, width, self.down, self.right)
         if crop.shape[:2] != sides:
             crop = cv2.resize(crop, sides[::-1], interpolation=cv2.INTER_AREA)
         return crop[:, ::-1] if self.mirrored else crop
@@ -63,12 +63,14 @@ def draw_window(
 
 
 def random_window(picture: np.ndarray, height: int, width: int, rng: Generator) -> np.ndarray:
-    """A random crop of a picture; see `cut`."""
+    """A random crop of a picture; see `crop_picture`."""
     down, right = torch.rand(2, generator=rng).tolist()
-    return cut(picture, height, width, down, right)
+    return crop_picture(picture, height, width, down, right)
 
 
-def cut(picture: np.ndarray, height: int, width: int, down: float, right: float) -> np.ndarray:
+def crop_picture(
+    picture: np.ndarray, height: int, width: int, down: float, right: float
+) -> np.ndarray:
     """A crop of a picture, which is first mirrored outwards where it is too small.
 
     down, right: place in [0, 1).

@@ -35,7 +35,7 @@ Size = tuple[int, int]
 DEFAULT_SIZES: tuple[Size, Size, Size] = ((16, 16), (720, 1280), (2160, 3840))
 
 # A phase of the build, how many of its steps are done, and how many there are.
-Report = Callable[[str, int, int], None]
+BuildProgress = Callable[[str, int, int], None]
 
 # What TensorRT-RTX says of Fourier transforms on GPUs of compute capability 7.5.
 _NO_MATRIX_PRODUCTS = "FP32 GEMM is not supported"
@@ -49,7 +49,7 @@ class CancelledError(Exception):
 
 
 @dataclass(frozen=True)
-class Plan:
+class BuildOptions:
     """What to build.
 
     sizes: smallest, best and largest picture.
@@ -93,10 +93,10 @@ class Built:
 def build_engine(
     file: ModelFile,
     output: Path,
-    plan: Plan,
+    options: BuildOptions,
     tensorrt: TensorRt,
     force: bool = False,
-    report: Report = lambda phase, done, steps: None,
+    report: BuildProgress = lambda phase, done, steps: None,
     stopped: Callable[[], bool] = lambda: False,
 ) -> Built:
     """Build an engine into a file, with its sidecar beside it; see `compile_engine`.
@@ -106,63 +106,63 @@ def build_engine(
     for path in (output, sidecar_path(output)):
         refuse_existing(path, force)
     refuse_missing_folder(output)
-    built = compile_engine(file, plan, tensorrt, report, stopped)
+    built = compile_engine(file, options, tensorrt, report, stopped)
     write_engine(output, built.content, built.info)
     return built
 
 
 def compile_engine(
     file: ModelFile,
-    plan: Plan,
+    options: BuildOptions,
     tensorrt: TensorRt,
-    report: Report = lambda phase, done, steps: None,
+    report: BuildProgress = lambda phase, done, steps: None,
     stopped: Callable[[], bool] = lambda: False,
 ) -> Built:
     """Make a strongly typed engine: its precision is the file's.
 
     report: called while TensorRT works.
     stopped: asked now and then; once it says yes the build ends with CancelledError.
-    Raises HyperguideError if the file was changed, the plan does not fit it, or TensorRT does not
+    Raises HyperguideError if the file was changed, the options do not fit it, or TensorRT cannot
     take it.
     """
     if seal_breaks(file):
         raise HyperguideError(f"{file.path} was changed since it was exported: export it again.")
-    check_plan(file, plan, tensorrt)
-    gpu = _own_gpu(plan, tensorrt)
+    check_options(file, options, tensorrt)
+    gpu = _own_gpu(options, tensorrt)
     with nullcontext() if gpu is None else gpu.current():
-        built = _compile(file, plan, tensorrt, report, stopped)
-    if plan.targets or gpu is None:
+        built = _compile(file, options, tensorrt, report, stopped)
+    if options.targets or gpu is None:
         return built
     return replace(built, info=replace(built.info, targets=(gpu.capability,)))
 
 
 def _compile(
     file: ModelFile,
-    plan: Plan,
+    options: BuildOptions,
     tensorrt: TensorRt,
-    report: Report,
+    report: BuildProgress,
     stopped: Callable[[], bool],
 ) -> Built:
     trt = tensorrt.module
     messages = Messages(tensorrt)
     builder = trt.Builder(messages.logger)
-    content = file.with_inputs([*DIALS, KERNEL] if plan.steerable else [KERNEL])
+    content = file.with_inputs([*DIALS, KERNEL] if options.steerable else [KERNEL])
     network = parse(tensorrt, builder, messages, content, file.path)
     convolutions = census(tensorrt, network)
-    precision = plan.precision or file.info.precision
+    precision = options.precision or file.info.precision
     check_precision(convolutions, precision, file.path)
-    profiles = _profiles(file, plan, [tensor.name for tensor in inputs(network)])
-    config = _config(builder, trt, plan, profiles)
-    cache = _timing_cache(config, plan.timing_cache)
+    profiles = _profiles(file, options, [tensor.name for tensor in inputs(network)])
+    config = _config(builder, trt, options, profiles)
+    cache = _timing_cache(config, options.timing_cache)
     config.progress_monitor = _monitor(trt, report, stopped)
     serialized = builder.build_serialized_network(network, config)
     if stopped():
         raise CancelledError
     if serialized is None:
         raise HyperguideError(_why_not_built(file, tensorrt, messages.reason()))
-    if cache is not None and plan.timing_cache is not None:
+    if cache is not None and options.timing_cache is not None:
         measured = bytes(config.get_timing_cache().serialize())
-        write_atomically(plan.timing_cache, lambda temporary: temporary.write_bytes(measured))
+        write_atomically(options.timing_cache, lambda temporary: temporary.write_bytes(measured))
     content = bytes(serialized)
     info = EngineInfo(
         engine=digest(content),
@@ -170,29 +170,29 @@ def _compile(
         metadata=dict(file.metadata),
         builder=tensorrt.name,
         version=tensorrt.version,
-        targets=plan.targets,
+        targets=options.targets,
         precision=precision,
-        steerable=plan.steerable,
+        steerable=options.steerable,
         profiles=profiles,
-        options={"workspace": plan.workspace, "tf32": plan.tf32},
+        options={"workspace": options.workspace, "tf32": options.tf32},
     )
     return Built(content, info, convolutions)
 
 
-def _config(builder: Any, trt: Any, plan: Plan, profiles: dict[str, Profile]) -> Any:
+def _config(builder: Any, trt: Any, options: BuildOptions, profiles: dict[str, Profile]) -> Any:
     """What the builder is told."""
     config = builder.create_builder_config()
     profile = builder.create_optimization_profile()
     for name, shapes in profiles.items():
         profile.set_shape(name, shapes.least, shapes.best, shapes.most)
     config.add_optimization_profile(profile)
-    if plan.targets:
-        config.num_compute_capabilities = len(plan.targets)
-    for number, target in enumerate(plan.targets):
+    if options.targets:
+        config.num_compute_capabilities = len(options.targets)
+    for number, target in enumerate(options.targets):
         config.set_compute_capability(getattr(trt.ComputeCapability, target.upper()), number)
-    if plan.workspace is not None:
-        config.set_memory_pool_limit(trt.MemoryPoolType.WORKSPACE, plan.workspace)
-    if not plan.tf32:
+    if options.workspace is not None:
+        config.set_memory_pool_limit(trt.MemoryPoolType.WORKSPACE, options.workspace)
+    if not options.tf32:
         config.clear_flag(trt.BuilderFlag.TF32)
     return config
 
@@ -204,10 +204,10 @@ def _why_not_built(file: ModelFile, tensorrt: TensorRt, reason: str) -> str:
     return f"{tensorrt.name} {tensorrt.version} could not build {file.path}: {reason}{mend}"
 
 
-def check_plan(file: ModelFile, plan: Plan, tensorrt: TensorRt) -> None:
+def check_options(file: ModelFile, options: BuildOptions, tensorrt: TensorRt) -> None:
     """Raise HyperguideError where sizes, batches or targets cannot be built."""
     sizes = file.info.sizes
-    for height, width in plan.sizes:
+    for height, width in options.sizes:
         if not sizes.are_met(height, width):
             multiple = sizes.multiple
             rows, columns = round_up((height, width), multiple)
@@ -216,21 +216,21 @@ def check_plan(file: ModelFile, plan: Plan, tensorrt: TensorRt) -> None:
                 f"{columns}x{rows}."
             )
     for what, values in (
-        ("heights", [height for height, _ in plan.sizes]),
-        ("widths", [width for _, width in plan.sizes]),
-        ("batches", list(plan.batches)),
+        ("heights", [height for height, _ in options.sizes]),
+        ("widths", [width for _, width in options.sizes]),
+        ("batches", list(options.batches)),
     ):
         if values != sorted(values) or values[0] < 1:
             text = ", ".join(map(str, values))
             raise HyperguideError(
                 f"The {what} {text} are not in the order smallest, best, largest: sort them."
             )
-    if plan.targets and not tensorrt.is_rtx:
+    if options.targets and not tensorrt.is_rtx:
         raise HyperguideError(
             f"{tensorrt.name} builds for the GPU of this machine only: leave out --target, or "
             "pip install 'hyperguide[rtx]'."
         )
-    unknown = [target for target in plan.targets if target not in tensorrt.targets]
+    unknown = [target for target in options.targets if target not in tensorrt.targets]
     if unknown:
         raise HyperguideError(
             f"{tensorrt.name} {tensorrt.version} knows no target {unknown[0]}: choose of "
@@ -250,24 +250,24 @@ def round_up(size: Size, multiple: int) -> Size:
     return next_multiple(height, multiple), next_multiple(width, multiple)
 
 
-def _profiles(file: ModelFile, plan: Plan, names: Sequence[str]) -> dict[str, Profile]:
+def _profiles(file: ModelFile, options: BuildOptions, names: Sequence[str]) -> dict[str, Profile]:
     """The shapes of each input; a dial is one value or one for each pixel."""
     channels = file.info.channels
 
     def picture(count: int, size: Size) -> Shape:
         return (count, *size, channels) if file.info.io == "uint8" else (count, channels, *size)
 
-    kinds = {IMAGE: Profile(*map(picture, plan.batches, plan.sizes)), KERNEL: _KERNELS}
-    count, (height, width) = plan.batches[-1], plan.sizes[-1]
+    kinds = {IMAGE: Profile(*map(picture, options.batches, options.sizes)), KERNEL: _KERNELS}
+    count, (height, width) = options.batches[-1], options.sizes[-1]
     dial = Profile((1, 1, 1, 1), (1, 1, 1, 1), (count, 1, height, width))
     return {name: kinds.get(name, dial) for name in names}
 
 
-def _own_gpu(plan: Plan, tensorrt: TensorRt) -> Gpu | None:
+def _own_gpu(options: BuildOptions, tensorrt: TensorRt) -> Gpu | None:
     """The GPU that TensorRT builds for; None for TensorRT-RTX, which builds for many."""
     if tensorrt.is_rtx or why_absent("tensorrt") is not None:
         return None
-    return Gpu(plan.gpu)
+    return Gpu(options.gpu)
 
 
 def _timing_cache(config: Any, path: Path | None) -> Any:
@@ -283,7 +283,7 @@ def _timing_cache(config: Any, path: Path | None) -> Any:
     return cache
 
 
-def _monitor(trt: Any, report: Report, stopped: Callable[[], bool]) -> Any:
+def _monitor(trt: Any, report: BuildProgress, stopped: Callable[[], bool]) -> Any:
     class Monitor(trt.IProgressMonitor):
         def __init__(self) -> None:
             super().__init__()

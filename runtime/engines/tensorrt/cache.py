@@ -28,7 +28,7 @@ from hyperguide.storage.file_lock import file_lock
 from hyperguide.storage.paths import exists, make_folder
 
 from .bindings import TensorRt, open_tensorrt
-from .build import Plan, Report, compile_engine, default_sizes
+from .build import BuildOptions, BuildProgress, compile_engine, default_sizes
 from .cuda import Gpu
 from .engine import TensorRtEngine
 
@@ -44,7 +44,10 @@ class CachedTensorRt:
     """
 
     def __init__(
-        self, model: ModelFile, index: int = 0, report: Report = lambda phase, done, steps: None
+        self,
+        model: ModelFile,
+        index: int = 0,
+        report: BuildProgress = lambda phase, done, steps: None,
     ) -> None:
         """Find or build the engine of a model file.
 
@@ -88,7 +91,9 @@ class CachedTensorRt:
             return self._engines[steerable]
 
 
-def cached_engine(model: ModelFile, index: int, steerable: bool, report: Report) -> EngineFile:
+def cached_engine(
+    model: ModelFile, index: int, steerable: bool, report: BuildProgress
+) -> EngineFile:
     """The engine of a model file for a GPU, from the cache or built now.
 
     Two processes do not build the same engine at once: the second waits. A cache that cannot be
@@ -102,28 +107,28 @@ def cached_engine(model: ModelFile, index: int, steerable: bool, report: Report)
             f"TensorRT-RTX {tensorrt.version} does not run on an {gpu.name} ({gpu.capability}): "
             "take --device cuda, or pip install 'hyperguide[tensorrt]'."
         )
-    plan = Plan(
+    options = BuildOptions(
         default_sizes(model.info.size_multiple),
         _BATCHES,
         targets=(gpu.capability,) if tensorrt.is_rtx else (),
         steerable=steerable,
         gpu=index,
     )
-    path = cache_folder() / "engines" / f"{_key(model, plan, tensorrt, gpu)}{SUFFIX}"
+    path = cache_folder() / "engines" / f"{_key(model, options, tensorrt, gpu)}{SUFFIX}"
     with ExitStack() as held:
         # A folder that cannot be written is no reason to stop: `_build` says so.
         with suppress(HyperguideError, OSError):
             make_folder(path.parent)
             waits = file_lock(path.with_suffix(".lock"), lambda: report("waiting", 0, 1))
             held.enter_context(waits)
-        return _read(path) or _build(model, path, plan, tensorrt, report)
+        return _read(path) or _build(model, path, options, tensorrt, report)
 
 
-def _key(model: ModelFile, plan: Plan, tensorrt: TensorRt, gpu: Gpu) -> str:
+def _key(model: ModelFile, options: BuildOptions, tensorrt: TensorRt, gpu: Gpu) -> str:
     """A name that changes with everything that changes the engine."""
     parts = [
         digest(model.content),
-        repr(sorted(asdict(plan).items())),
+        repr(sorted(asdict(options).items())),
         tensorrt.name,
         tensorrt.version,
         gpu.capability,
@@ -143,10 +148,10 @@ def _read(path: Path) -> EngineFile | None:
 
 
 def _build(
-    model: ModelFile, path: Path, plan: Plan, tensorrt: TensorRt, report: Report
+    model: ModelFile, path: Path, options: BuildOptions, tensorrt: TensorRt, report: BuildProgress
 ) -> EngineFile:
     """Build an engine and keep it, if the cache takes it."""
-    built = compile_engine(model, plan, tensorrt, report)
+    built = compile_engine(model, options, tensorrt, report)
     try:
         write_engine(path, built.content, built.info)
     except HyperguideError as error:
