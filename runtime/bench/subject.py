@@ -31,6 +31,7 @@ from hyperguide.memory import PeakMemory
 from hyperguide.model_format.engine_file import EngineFile, read_file
 from hyperguide.model_format.model_file import ENHANCED, IMAGE, KERNEL, ModelFile
 from hyperguide.pixels import from_tensor, full_scale, layout_of, to_tensor
+from hyperguide.psnr import psnr
 from hyperguide.result import Result
 
 from .machine import gpu_clock, gpu_memory
@@ -148,7 +149,7 @@ class Subject:
         if other is None:
             return Verdict(tuple(checked))
         checked.append("the frame on ONNX Runtime, CPU")
-        found = psnr(self._first.image, other)
+        found = psnr(self._first.image, other, full_scale(other.dtype))
         least = _AGREES.get(self.file.info.precision, _AGREES_LOWER)
         if self.spec.precision == "bf16":
             least = _AGREES_LOWER
@@ -271,10 +272,3 @@ def synthetic_frame() -> np.ndarray:
     frame += 12 * np.sin(x / 3 + y / 7)[..., None] * (x > width // 2)[..., None]
     noisy = frame + rng.normal(0, 12, frame.shape)
     return np.rint(noisy.clip(0, 255)).astype(np.uint8)
-
-
-def psnr(one: np.ndarray, other: np.ndarray) -> float:
-    """PSNR of two pictures of one type in dB, at its full scale; infinite if they are equal."""
-    assert one.shape == other.shape  # else numpy would repeat the one over the other
-    error = np.mean((one.astype(np.float64) - other) ** 2) / full_scale(one.dtype) ** 2
-    return float("inf") if error == 0 else float(-10 * np.log10(error))
