@@ -24,11 +24,14 @@ import numpy as np
 import torch
 from fused_against_plain import runner
 from runtime_against_engine import onnx_runtime, openvino
-from turns import Action, in_turns, seconds_of
 from untrained import roughened
 
 import hyperguide
+from hyperguide.bench.clock import timed
+from hyperguide.bench.load import Call
+from hyperguide.bench.statistics import percentile
 from hyperguide.bench.subject import synthetic_frame
+from hyperguide.bench.turns import in_turns
 from hyperguide.engines import why_absent
 from hyperguide.export.graph import export_graph
 from hyperguide.inference.runner import Runner
@@ -42,8 +45,8 @@ class Check:
     """`one` takes at most `most` times as long as `other`."""
 
     most: float
-    one: Action
-    other: Action
+    one: Call
+    other: Call
 
 
 def main() -> int:
@@ -61,7 +64,8 @@ def main() -> int:
             continue
         check = set_up()
         if chosen.handicap:
-            _slow_down(chosen.handicap * _quartile([seconds_of(check.other) for _ in range(8)]))
+            usual = percentile([timed(check.other)[1] for _ in range(8)], 25)
+            _slow_down(chosen.handicap * usual)
         ratio = measured(check, chosen.seconds)
         holds = ratio <= check.most
         print(
@@ -133,12 +137,8 @@ def _python(script: str) -> None:
 
 def measured(check: Check, seconds: float) -> float:
     """The ratio of the lower quartiles."""
-    one, other = map(_quartile, in_turns((check.one, check.other), seconds))
-    return one / other
-
-
-def _quartile(values: list[float]) -> float:
-    return float(np.quantile(values, 0.25))
+    one, other = in_turns((check.one, check.other), seconds)
+    return percentile(one, 25) / percentile(other, 25)
 
 
 def _slow_down(seconds: float) -> None:

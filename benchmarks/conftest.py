@@ -17,9 +17,10 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
+from figures import figures_of
 from pytest_benchmark.fixture import BenchmarkFixture
-from turns import figures_of, seconds_of
 
+from hyperguide.bench.clock import timed
 from hyperguide.bench.subject import synthetic_frame
 
 # For each benchmark in each sitting, of its subject's work and its reference's.
@@ -80,13 +81,13 @@ class InTurns:
             if reference is not None:
                 if warm:
                     reference()
-                others.append(seconds_of(reference))
+                others.append(timed(reference)[1])
             if warm:
                 subject()
 
         before()
         cost = others[-1] if others else 0.0
-        cost = (1 + warm) * (cost + seconds_of(subject))
+        cost = (1 + warm) * (cost + timed(subject)[1])
         others.clear()
         rounds = int(np.clip(_SECONDS / cost, fewest, _MOST_ROUNDS))
         result = benchmark.pedantic(subject, setup=before, rounds=rounds)

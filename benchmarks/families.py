@@ -19,9 +19,9 @@ from statistics import median
 
 import numpy as np
 import torch
-from turns import in_turns
 
 import hyperguide
+from hyperguide.bench.turns import in_turns
 from hyperguide.export.cost import kilo_macs
 from hyperguide.export.model import export_model
 from hyperguide.training.bilevel import Strategy

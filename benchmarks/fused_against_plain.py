@@ -17,9 +17,9 @@ import numpy as np
 import onnx
 import onnxruntime
 import torch
-from turns import in_turns
 from untrained import PRESETS, roughened
 
+from hyperguide.bench.turns import in_turns
 from hyperguide.export.graph import export_graph
 from hyperguide.training.networks.folding import fold_layers
 from hyperguide.training.preset import load_preset

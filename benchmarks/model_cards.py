@@ -30,6 +30,7 @@ from hyperguide.model_format.model_file import ModelFile, read_model_file, repla
 from hyperguide.model_format.model_info import ModelInfo
 from hyperguide.picture_files.maps import false_color, label
 from hyperguide.picture_files.pictures import read_picture, write_picture
+from hyperguide.psnr import psnr
 from hyperguide.tasks import Guidance
 from hyperguide.training.data.degradations import DEGRADATIONS
 from hyperguide.training.data.sample import Sample
@@ -345,8 +346,8 @@ def show(failure: Failure, enhancer: hyperguide.Enhancer) -> np.ndarray:
 
 
 def _distance(picture: np.ndarray, clean: np.ndarray) -> str:
-    same = np.array_equal(picture, clean)
-    return "as the truth" if same else f"{cv2.PSNR(picture, clean):.2f} dB"
+    decibels = psnr(picture, clean, 255)
+    return "as the truth" if math.isinf(decibels) else f"{decibels:.2f} dB"
 
 
 def _degrade(photo: np.ndarray, failure: Failure, task: str) -> Sample:

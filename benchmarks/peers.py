@@ -22,6 +22,7 @@ from onnx import numpy_helper
 
 import hyperguide
 from hyperguide.errors import HyperguideError
+from hyperguide.inference.guided_upsampling import fit_lines
 from hyperguide.model_format.bundled import named_path
 from hyperguide.model_format.model_file import ENHANCED, GUIDANCE, read_model_file
 from hyperguide.padding import SizeRequirements
@@ -269,9 +270,8 @@ def _dark_channel(hazy: np.ndarray, level: float) -> np.ndarray:
 def _guided_filter(guide: np.ndarray, picture: np.ndarray, side: int, regular: float) -> np.ndarray:
     """K. He, J. Sun, X. Tang, "Guided image filtering", ECCV 2010."""
     mean = partial(cv2.blur, ksize=(side, side))
-    means, other = mean(guide), mean(picture)
-    gain = (mean(guide * picture) - means * other) / (mean(guide**2) - means**2 + regular)
-    return mean(gain) * guide + mean(other - gain * means)
+    gain, offset = fit_lines(guide, picture, mean, regular)
+    return mean(gain) * guide + mean(offset)
 
 
 def _planes(picture: np.ndarray, multiple: int) -> np.ndarray:

@@ -15,7 +15,6 @@ import argparse
 import json
 import math
 import os
-import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from functools import partial
@@ -28,7 +27,9 @@ import torch
 from outputs import add_force, check_outputs
 from peers import AbsentError, Peer, peers
 
+from hyperguide.bench.clock import timed
 from hyperguide.bench.machine import describe
+from hyperguide.bench.statistics import percentile
 from hyperguide.picture_files.pictures import read_picture
 from hyperguide.storage.atomic import write_atomically
 from hyperguide.tasks import TASKS
@@ -142,7 +143,7 @@ def compare(task: str, suite: Suite, data: Path | None) -> list[Found]:
         order = list(opened)
         for peer in order[turn % len(order) :] + order[: turn % len(order)]:
             try:
-                restored, seconds = timed(call_of(opened[peer], case), peer.kind != "filter")
+                restored, seconds = timed_warm(call_of(opened[peer], case), peer.kind != "filter")
             except AbsentError as error:
                 rows.append(Found(peer.name, peer.kind, peer.told, absent=str(error)))
                 del opened[peer]
@@ -156,7 +157,7 @@ def compare(task: str, suite: Suite, data: Path | None) -> list[Found]:
         if wrong:
             rows.append(Found(peer.name, peer.kind, peer.told, absent=wrong))
             continue
-        speed = float(np.quantile(times[peer], 0.25))
+        speed = percentile(times[peer], 25)
         rows.append(Found(peer.name, peer.kind, peer.told, speed, psnr))
     order_of = {peer.name: number for number, peer in enumerate(peers(task, data))}
     return sorted(rows, key=lambda row: order_of[row.name])
@@ -176,27 +177,21 @@ def call_of(target: Target, case: Case) -> Callable[[], np.ndarray]:
     return lambda: target.restorer(case.degraded, case.kernel, map_)[0]
 
 
-def timed(call: Callable[[], np.ndarray], plans: bool) -> tuple[np.ndarray, float]:
+def timed_warm(call: Callable[[], np.ndarray], plans: bool) -> tuple[np.ndarray, float]:
     """The result and the seconds of a warm call.
 
     plans: whether the first call of a size plans or compiles. Quick calls are repeated anyway,
         because other engines' threads hold the cores for a moment after theirs.
     """
-    result, seconds = _once(call)
+    result, seconds = timed(call)
     if not plans and seconds > _QUICK:
         return result, seconds
     spent, before = 0.0, math.inf
     while before > 1.1 * seconds and spent < _PATIENCE:
         before = seconds
-        result, seconds = _once(call)
+        result, seconds = timed(call)
         spent += seconds
     return result, min(before, seconds)
-
-
-def _once(call: Callable[[], np.ndarray]) -> tuple[np.ndarray, float]:
-    began = time.perf_counter()
-    result = call()
-    return result, time.perf_counter() - began
 
 
 def table(found: list[Found]) -> str:

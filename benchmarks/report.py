@@ -18,8 +18,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from figures import figures_of
 from outputs import add_force, check_outputs
-from turns import figures_of
 
 from hyperguide.bench.document import document, html_table
 from hyperguide.bench.machine import describe

@@ -18,9 +18,9 @@ import cv2
 import numpy as np
 import onnxruntime
 import skimage.data
-from turns import in_turns, ratio
 
 import hyperguide
+from hyperguide.bench.turns import in_turns, ratio
 from hyperguide.engines import why_absent
 from hyperguide.model_format.bundled import bundled_models, model_path
 from hyperguide.model_format.model_file import read_model_file

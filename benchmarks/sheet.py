@@ -10,6 +10,7 @@ import numpy as np
 
 from hyperguide.picture_files.maps import decode_map, false_color, label
 from hyperguide.picture_files.pictures import write_picture
+from hyperguide.psnr import psnr
 from hyperguide.tasks import Guidance
 
 _WIDTH = 420  # of a picture on the sheet
@@ -31,7 +32,7 @@ class Row:
     clean: np.ndarray
 
     def psnr(self, picture: np.ndarray) -> float:
-        return cv2.PSNR(picture, self.clean)
+        return psnr(picture, self.clean, 255)
 
 
 def write_sheet(path: Path, rows: list[Row]) -> None:

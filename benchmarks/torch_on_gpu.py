@@ -22,11 +22,11 @@ import cv2
 import torch
 from outputs import add_force, check_outputs
 from peers import torch_twin
-from turns import in_turns, ratio
 
 import hyperguide
 from hyperguide.bench.machine import describe
 from hyperguide.bench.subject import synthetic_frame
+from hyperguide.bench.turns import in_turns, ratio
 from hyperguide.model_format.bundled import model_path
 from hyperguide.pixels import to_tensor
 from hyperguide.storage.atomic import write_atomically

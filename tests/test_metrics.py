@@ -8,8 +8,9 @@ import skimage.color
 import skimage.metrics
 
 from hyperguide.errors import HyperguideError
+from hyperguide.psnr import psnr
 from hyperguide.training.evaluation.protocols import PROTOCOLS
-from hyperguide.training.metrics import matlab_y, picture_psnr, picture_ssim, root_mean_square_error
+from hyperguide.training.metrics import matlab_y, picture_ssim, root_mean_square_error
 
 _SSIM = {"gaussian_weights": True, "sigma": 1.5, "use_sample_covariance": False}
 
@@ -32,8 +33,8 @@ def test_psnr_of_a_picture_equals_scikit_image(
 ) -> None:
     for a, b in ((noisy, clean), (noisy[..., 0], clean[..., 0])):
         expected = skimage.metrics.peak_signal_noise_ratio(b * peak, a * peak, data_range=peak)
-        assert picture_psnr(a * peak, b * peak, peak) == pytest.approx(expected, abs=1e-9)
-    assert picture_psnr(clean, clean) == np.inf
+        assert psnr(a * peak, b * peak, peak) == pytest.approx(expected, abs=1e-9)
+    assert psnr(clean, clean, peak) == np.inf
 
 
 @pytest.mark.parametrize("peak", [1.0, 255.0])
@@ -76,9 +77,9 @@ def test_y_matlab_scores_the_truncated_8_bit_picture(clean: np.ndarray, noisy: n
     file = np.floor(restored.clip(0, 1) * np.float32(255)).astype(np.uint8)
     y, true = (skimage.color.rgb2ycbcr(p)[..., 0] for p in (file, np.uint8(clean * 255.5)))
     score = PROTOCOLS["y-matlab"].score(restored, clean, 0)
-    psnr = skimage.metrics.peak_signal_noise_ratio(true, y, data_range=255)
+    expected = skimage.metrics.peak_signal_noise_ratio(true, y, data_range=255)
     ssim = skimage.metrics.structural_similarity(y, true, data_range=255, **_SSIM)
-    assert score.psnr == pytest.approx(psnr, abs=1e-9)
+    assert score.psnr == pytest.approx(expected, abs=1e-9)
     assert score.ssim == pytest.approx(ssim, abs=1e-9)
     # Rounding instead would be another score: the protocol's loss of half a step is in it.
     rounded = PROTOCOLS["y-matlab"].score(restored + np.float32(0.5 / 255), clean, 0)
@@ -95,11 +96,11 @@ def test_every_8_bit_value_survives_the_truncation(dtype: type) -> None:
 def test_rgb_scores_the_clipped_float_picture(clean: np.ndarray, noisy: np.ndarray) -> None:
     clipped = np.clip(noisy, 0, 1)
     score = PROTOCOLS["rgb"].score(noisy, clean, 0)
-    psnr = skimage.metrics.peak_signal_noise_ratio(clean, clipped, data_range=1)
+    expected = skimage.metrics.peak_signal_noise_ratio(clean, clipped, data_range=1)
     ssim = skimage.metrics.structural_similarity(
         clipped, clean, data_range=1, channel_axis=2, **_SSIM
     )
-    assert score.psnr == pytest.approx(psnr, abs=1e-9)
+    assert score.psnr == pytest.approx(expected, abs=1e-9)
     assert score.ssim == pytest.approx(ssim, abs=1e-9)
 
 
@@ -118,4 +119,4 @@ def test_pictures_of_unlike_shapes_are_not_compared() -> None:
     """numpy would repeat (H, W) over (H, W, 1), rows over pictures."""
     picture = np.random.default_rng(0).random((32, 32))
     with pytest.raises(HyperguideError, match=r"\(32, 32, 1\) and \(32, 32\) cannot be compared"):
-        picture_psnr(picture[..., None], picture)
+        psnr(picture[..., None], picture, 1)

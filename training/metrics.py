@@ -1,7 +1,8 @@
 """How good a picture or a map is.
 
 `psnr` serves training, on batches of tensors. The others serve evaluation: one picture, a numpy
-array of shape (H, W) or (H, W, 3), computed in float64, nothing clipped.
+array of shape (H, W) or (H, W, 3), computed in float64, nothing clipped; its PSNR is in
+`hyperguide.psnr`.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import torch
 from torch import Tensor
 
 from hyperguide.errors import HyperguideError
+from hyperguide.psnr import mean_square_error
 
 # Wang et al. 2004: an 11x11 Gaussian window of deviation 1.5, K1 = 0.01, K2 = 0.03.
 SSIM_WINDOW = 11
@@ -35,12 +37,6 @@ def psnr(restored: Tensor, clean: Tensor) -> Tensor:
     """
     error = (restored.float().clamp(0, 1) - clean).square().mean((1, 2, 3))
     return -10 * torch.log10(error)
-
-
-def picture_psnr(restored: np.ndarray, clean: np.ndarray, peak: float = 1.0) -> float:
-    """Peak signal-to-noise ratio in dB over all planes together; infinite for equal pictures."""
-    error = _mean_square(restored, clean)
-    return float("inf") if error == 0 else float(10 * np.log10(peak**2 / error))
 
 
 def picture_ssim(restored: np.ndarray, clean: np.ndarray, peak: float = 1.0) -> float:
@@ -75,15 +71,7 @@ def root_mean_square(values: np.ndarray) -> float:
 
 def root_mean_square_error(predicted: np.ndarray, true: np.ndarray) -> float:
     """Root of the mean squared difference, in the unit of the values."""
-    return float(np.sqrt(_mean_square(predicted, true)))
-
-
-def _mean_square(a: np.ndarray, b: np.ndarray) -> float:
-    if a.shape != b.shape:  # numpy would repeat the one over the other
-        raise HyperguideError(
-            f"Pictures of shapes {a.shape} and {b.shape} cannot be compared: bring them to one."
-        )
-    return float(np.mean((a.astype(np.float64) - b.astype(np.float64)) ** 2))
+    return float(np.sqrt(mean_square_error(predicted, true)))
 
 
 def _plane_ssim(a: np.ndarray, b: np.ndarray, peak: float) -> float:

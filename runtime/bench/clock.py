@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from concurrent.futures import Executor, ThreadPoolExecutor
-from typing import Protocol
+from typing import Protocol, TypeVar
+
+Value = TypeVar("Value")
 
 # The system wakes a sleeper so much late; the rest is waited for awake.
 _OVERSLEPT = 0.001
@@ -44,3 +47,11 @@ class WallClock:
     def threads(self, number: int) -> Executor:
         """See `Clock.threads`."""
         return ThreadPoolExecutor(number)
+
+
+def timed(call: Callable[[], Value], clock: Clock | None = None) -> tuple[Value, float]:
+    """What a call returns, and the seconds that it took."""
+    clock = clock or WallClock()
+    began = clock.now()
+    value = call()
+    return value, clock.now() - began

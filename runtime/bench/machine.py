@@ -21,6 +21,8 @@ from hyperguide.engines.onnx_runtime import load_cuda
 from hyperguide.model_format.onnx_messages import INPUT, OUTPUT, described, model, node
 from hyperguide.model_format.protobuf import submessage
 
+from .clock import timed
+
 _PACKAGES = (
     *("numpy", "opencv-python", "onnxruntime", "onnxruntime-gpu", "openvino"),
     *("tensorrt", "tensorrt-rtx-cu13", "pycuda", "cuda-bindings"),
@@ -99,9 +101,7 @@ def _rate(product: Product, side: int, seconds: float) -> float:
     best = float("inf")
     end = time.perf_counter() + seconds
     while time.perf_counter() < end:
-        began = time.perf_counter()
-        product()
-        best = min(best, time.perf_counter() - began)
+        best = min(best, timed(product)[1])
     return 2 * side**3 / best / 1e9
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,8 +30,10 @@ from hyperguide.memory import PeakMemory
 from hyperguide.model_format.engine_file import EngineFile, read_file
 from hyperguide.model_format.model_file import ENHANCED, IMAGE, KERNEL, ModelFile
 from hyperguide.pixels import from_tensor, full_scale, layout_of, to_tensor
+from hyperguide.psnr import psnr
 from hyperguide.result import Result
 
+from .clock import timed
 from .machine import gpu_clock, gpu_memory
 
 # Least PSNR in dB against another engine, by precision. Engines round differently before they
@@ -119,15 +120,13 @@ class Subject:
         self.dials: dict[str, Any] = {}
         if KERNEL in self.file.inputs:  # without one it would have less to do
             self.dials["kernel"] = np.full((15, 15), 1 / 225, np.float32)
-        began = time.perf_counter()
-        self._first = self.call()
-        self.first_seconds = time.perf_counter() - began
+        self._first, self.first_seconds = timed(self.call)
         self.peak_memory = memory.taken()
         after = None if self.gpu is None else gpu_memory(self.gpu)
         self.gpu_memory = None if before is None or after is None else after - before
         self._last = self._first
         # The first one prepares what later ones find.
-        self.call_seconds = self._seconds(self.call)
+        self.call_seconds = timed(self.call)[1]
 
     def call(self) -> Result:
         """Enhance the frame, or the batch."""
@@ -148,7 +147,7 @@ class Subject:
         if other is None:
             return Verdict(tuple(checked))
         checked.append("the frame on ONNX Runtime, CPU")
-        found = psnr(self._first.image, other)
+        found = psnr(self._first.image, other, full_scale(other.dtype))
         least = _AGREES.get(self.file.info.precision, _AGREES_LOWER)
         if self.spec.precision == "bf16":
             least = _AGREES_LOWER
@@ -185,9 +184,9 @@ class Subject:
         """
         of_bytes = self.file.info.io == "uint8"
         takes_bytes = not self.dials and (of_bytes or isinstance(self.engine, TakesBytes))
-        timed = self.engine if isinstance(self.engine, TellsTimes) else None
-        if (of_bytes and self.dials) or (takes_bytes and not timed):
-            return {"engine": median(self._seconds(self.call) for _ in range(repeats))}
+        tells_times = self.engine if isinstance(self.engine, TellsTimes) else None
+        if (of_bytes and self.dials) or (takes_bytes and not tells_times):
+            return {"engine": median(timed(self.call)[1] for _ in range(repeats))}
         layout = layout_of(self.frame)
         sizes = self.file.info.sizes
         whole = slice(None)
@@ -204,8 +203,8 @@ class Subject:
                 feeds[IMAGE] = sizes.pad(tensor)
             ready = time.perf_counter()
             times: dict[str, float] = {}
-            if timed:
-                outputs, on_gpu = timed.run_timed(feeds)
+            if tells_times:
+                outputs, on_gpu = tells_times.run_timed(feeds)
                 times |= {
                     "copy in": on_gpu.copy_in / 1000,
                     "compute": on_gpu.compute / 1000,
@@ -223,11 +222,6 @@ class Subject:
             for name, value in times.items():
                 found.setdefault(name, []).append(value)
         return {name: median(values) for name, values in found.items()}
-
-    def _seconds(self, action: Callable[[], object]) -> float:
-        began = time.perf_counter()
-        action()
-        return time.perf_counter() - began
 
     def close(self) -> None:
         """Free what the engine holds."""
@@ -271,10 +265,3 @@ def synthetic_frame() -> np.ndarray:
     frame += 12 * np.sin(x / 3 + y / 7)[..., None] * (x > width // 2)[..., None]
     noisy = frame + rng.normal(0, 12, frame.shape)
     return np.rint(noisy.clip(0, 255)).astype(np.uint8)
-
-
-def psnr(one: np.ndarray, other: np.ndarray) -> float:
-    """PSNR of two pictures of one type in dB, at its full scale; infinite if they are equal."""
-    assert one.shape == other.shape  # else numpy would repeat the one over the other
-    error = np.mean((one.astype(np.float64) - other) ** 2) / full_scale(one.dtype) ** 2
-    return float("inf") if error == 0 else float(-10 * np.log10(error))

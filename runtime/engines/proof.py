@@ -12,6 +12,7 @@ from hyperguide.model_format.engine_file import EngineFile
 from hyperguide.model_format.golden import Golden, read_golden
 from hyperguide.model_format.model_file import DIALS, ENHANCED, GUIDANCE, IMAGE, ModelFile
 from hyperguide.pixels import full_scale
+from hyperguide.psnr import psnr
 
 if TYPE_CHECKING:  # the engines themselves ask whether they compute right
     from hyperguide.engines import Engine
@@ -129,14 +130,14 @@ def _cut(image: np.ndarray, shape: tuple[int, int], model: ModelFile) -> np.ndar
 
 
 def _deviation(output: str, results: list[tuple[Golden, dict[str, np.ndarray]]]) -> Deviation:
-    worst, psnr = 0.0, np.inf
+    worst, least_psnr = 0.0, np.inf
     tolerance = min(sample.tolerance[output] for sample, _ in results)
     for sample, outputs in results:
         golden = sample.outputs[output]
         if outputs[output].shape != golden.shape or outputs[output].dtype != golden.dtype:
             return Deviation(output, np.nan, tolerance, np.nan)
-        difference = np.abs(outputs[output].astype(np.float64) - golden) / full_scale(golden.dtype)
+        peak = full_scale(golden.dtype)
+        difference = np.abs(outputs[output].astype(np.float64) - golden) / peak
         worst = float(np.maximum(worst, difference.max()))  # keeps NaN
-        error = float(np.mean(difference**2))
-        psnr = float(np.minimum(psnr, -10 * np.log10(error))) if error != 0 else psnr
-    return Deviation(output, worst, tolerance, psnr)
+        least_psnr = float(np.minimum(least_psnr, psnr(outputs[output], golden, peak)))
+    return Deviation(output, worst, tolerance, least_psnr)

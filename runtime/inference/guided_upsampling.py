@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import cv2
 import numpy as np
 
@@ -30,7 +32,10 @@ class Transfer:
         self._size = size
         self._guidance = guidance[:, None]
         fitted = [
-            [_fit(before[..., c], after[..., c]) for c in range(small.shape[3])]
+            [
+                [_mean(plane) for plane in fit_lines(before[..., c], after[..., c], _mean, _FLAT)]
+                for c in range(small.shape[3])
+            ]
             for before, after in zip(small, enhanced, strict=True)
         ]
         self._gain, self._offset = np.asarray(fitted).transpose(2, 0, 1, 3, 4)
@@ -49,13 +54,20 @@ class Transfer:
         return (gain * part + offset).clip(0, 1), np.ascontiguousarray(guidance[:, 0])
 
 
-def _fit(before: np.ndarray, after: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Gain and offset of each pixel of a plane, by least squares over its surroundings."""
-    mean, mean_after = _mean(before), _mean(after)
-    variance = _mean(before * before) - mean * mean
-    covariance = _mean(before * after) - mean * mean_after
-    gain = covariance / (np.maximum(variance, 0) + _FLAT)
-    return _mean(gain), _mean(mean_after - gain * mean)
+def fit_lines(
+    guide: np.ndarray, values: np.ndarray, mean: Callable[[np.ndarray], np.ndarray], flat: float
+) -> tuple[np.ndarray, np.ndarray]:
+    """Gain and offset of each pixel, values = gain * guide + offset by least squares around it.
+
+    guide, values: planes, shape (H, W).
+    mean: gives the means, weighted or not, of the surroundings of all pixels of a plane.
+    flat: variance of the guide that halves the gain.
+    """
+    mean_guide, mean_values = mean(guide), mean(values)
+    variance = mean(guide * guide) - mean_guide * mean_guide
+    covariance = mean(guide * values) - mean_guide * mean_values
+    gain = covariance / (np.maximum(variance, 0) + flat)
+    return gain, mean_values - gain * mean_guide
 
 
 def _mean(plane: np.ndarray) -> np.ndarray:

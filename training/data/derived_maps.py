@@ -11,6 +11,8 @@ from typing import Any
 import cv2
 import numpy as np
 
+from hyperguide.inference.guided_upsampling import fit_lines
+
 _WINDOW_SIGMA = 5.0  # pixels; of the noise level's window
 _DEPTH_RADIUS = 7  # pixels; of the boxes that depth is smoothed over
 _EDGE = 1e-3  # variance of the picture below which the depth's filter takes it as flat
@@ -115,10 +117,7 @@ def _guided(values: np.ndarray, guide: np.ndarray, weight: np.ndarray) -> np.nda
     def mean(plane: np.ndarray) -> np.ndarray:
         return _box(weight * plane) / total
 
-    mean_guide, mean_values = mean(guide), mean(values)
-    variance = mean(guide * guide) - mean_guide**2
-    slope = (mean(guide * values) - mean_guide * mean_values) / (variance + _EDGE)
-    offset = mean_values - slope * mean_guide
+    slope, offset = fit_lines(guide, values, mean, _EDGE)
     return (_box(total * slope) * guide + _box(total * offset)) / _box(total)
 
 

@@ -2,6 +2,9 @@
 
 The format: MathWorks, "MAT-File Format", chapter 1. Cells, structures, text and sparse or complex
 arrays are passed over; v7.3 files are HDF5, another format, and refused.
+
+`scipy.io.loadmat` cannot take its place: its compiled code does not check the type of an array's
+numbers, so that one wrong byte in a file crashes the process (scipy 1.17).
 """
 
 from __future__ import annotations

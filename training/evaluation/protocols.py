@@ -11,7 +11,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from hyperguide.training.metrics import matlab_y, picture_psnr, picture_ssim
+from hyperguide.psnr import psnr
+from hyperguide.training.metrics import matlab_y, picture_ssim
 
 
 @dataclass(frozen=True)
@@ -46,12 +47,12 @@ def _y_matlab(restored: np.ndarray, clean: np.ndarray, border: int) -> Score:
     # The authors' script converts files to double before rgb2ycbcr (statistic_rain100L.m), so that
     # Y is not rounded. Rounding it would cost 0.06 dB at 37 dB.
     y, true = (matlab_y(file) for file in files)
-    return Score(picture_psnr(y, true, 255), picture_ssim(y, true, 255))
+    return Score(psnr(y, true, 255), picture_ssim(y, true, 255))
 
 
 def _rgb(restored: np.ndarray, clean: np.ndarray, border: int) -> Score:
     clipped = restored.astype(np.float64).clip(0, 1)
-    return Score(picture_psnr(clipped, clean), picture_ssim(clipped, clean))
+    return Score(psnr(clipped, clean, 1), picture_ssim(clipped, clean))
 
 
 def _levin(restored: np.ndarray, clean: np.ndarray, border: int) -> Score:
