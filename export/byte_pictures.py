@@ -11,8 +11,8 @@ from onnx import TensorProto, helper
 
 from hyperguide.engines import Engine
 from hyperguide.errors import HyperguideError
+from hyperguide.model_format.contract import ENHANCED, IMAGE
 from hyperguide.model_format.golden import Golden
-from hyperguide.model_format.model_file import ENHANCED, IMAGE
 from hyperguide.pixels import from_tensor, planes_to_pixels, to_tensor
 
 _PLANES = {IMAGE: "image_planes", ENHANCED: "enhanced_planes"}

@@ -13,17 +13,10 @@ import onnx
 from hyperguide.engines import Engine, OnnxRuntimeCpu
 from hyperguide.engines.proof import compare_golden, refuse_changed
 from hyperguide.errors import HyperguideError
+from hyperguide.model_format.contract import ENHANCED, GUIDANCE, IMAGE, KERNEL
 from hyperguide.model_format.golden import Golden
-from hyperguide.model_format.model_file import (
-    ENHANCED,
-    GUIDANCE,
-    IMAGE,
-    KERNEL,
-    ModelFile,
-    ModelInfo,
-    digest_entries,
-    read_model_file,
-)
+from hyperguide.model_format.model_file import ModelFile, digest_entries, read_model_file
+from hyperguide.model_format.model_info import ModelInfo
 from hyperguide.storage.atomic import refuse_existing, refuse_missing_folder, write_atomically
 from hyperguide.training.checkpoint import TrainedModel
 from hyperguide.training.data.sources import silent

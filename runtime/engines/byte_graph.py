@@ -5,7 +5,8 @@ Without an ONNX library: see `hyperguide.export.byte_pictures` for the same with
 
 from __future__ import annotations
 
-from hyperguide.model_format.model_file import ENHANCED, GUIDANCE, IMAGE, ModelFile
+from hyperguide.model_format.contract import ENHANCED, GUIDANCE, IMAGE
+from hyperguide.model_format.model_file import ModelFile
 from hyperguide.model_format.onnx_messages import (
     INPUT,
     NODE,
