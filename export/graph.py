@@ -168,5 +168,10 @@ def _strip(proto: onnx.ModelProto) -> None:
     for item in (*graph.node, *graph.initializer, *graph.input, *graph.output):
         del item.metadata_props[:]
         item.doc_string = ""
+    number_nodes(graph)
+
+
+def number_nodes(graph: onnx.GraphProto) -> None:
+    """Name each node after its operator and its place."""
     for number, node in enumerate(graph.node):
         node.name = f"{node.op_type}_{number}"

@@ -132,7 +132,7 @@ def export_model(
         samples = [_computed_by(engine, replace(s, tolerance=accepted)) for s in samples]
     info = replace(info, cost=cost(trained.model, proto))
     if io == "uint8":
-        proto, samples = _of_bytes(proto, samples, path)
+        proto, samples = _of_bytes(proto, info.channels, samples, path)
     content = _sealed(proto, info, samples)
     write_atomically(path, lambda temporary: _write_proven(temporary, content))
     return exported
@@ -148,10 +148,10 @@ def _refuse_loss(loss: Loss, lower: Lower) -> None:
 
 
 def _of_bytes(
-    proto: onnx.ModelProto, samples: Sequence[Golden], path: Path
+    proto: onnx.ModelProto, channels: int, samples: Sequence[Golden], path: Path
 ) -> tuple[onnx.ModelProto, list[Golden]]:
     """The graph that takes bytes, proven against the one of floats, and its golden samples."""
-    converted = take_bytes(proto)
+    converted = take_bytes(proto, channels)
     planes, pixels = (OnnxRuntimeCpu(_as_file(graph, path)) for graph in (proto, converted))
     for sample in samples:
         prove_bytes(planes, pixels, sample)

@@ -20,12 +20,19 @@ from .contract import DIALS, DIGEST_PREFIX, ENHANCED, GUIDANCE, IMAGE, KERNEL, P
 from .graph_check import check_graph
 from .graph_size import check_size
 from .model_info import ModelInfo
-from .onnx_messages import INITIALIZER, INPUT, MODEL_GRAPH, MODEL_METADATA, graph_of, with_graph
+from .onnx_messages import (
+    INITIALIZER,
+    INPUT,
+    MODEL_GRAPH,
+    MODEL_METADATA,
+    graph_of,
+    name_of,
+    with_graph,
+)
 from .onnx_outline import FLOAT, UINT8, Outline, read_outline
 from .protobuf import MalformedError, fields, message, submessage, text, without
 
-# Field numbers of onnx.proto.
-_TENSOR_NAME, _INPUT_NAME = 8, 1
+_TENSOR_NAME = 8  # field of onnx.proto
 
 _TRIED = 64  # side of a picture that a graph's sizes are followed for
 _LARGEST_FILE = 1 << 31  # what protocol buffers can hold
@@ -87,7 +94,7 @@ class ModelFile:
         """
 
         def is_dial(part: int, item: memoryview) -> bool:
-            return part == INPUT and text(dict(fields(item)).get(_INPUT_NAME, b"")) in DIALS
+            return part == INPUT and name_of(item) in DIALS
 
         content = self.with_inputs([KERNEL])
         frozen = with_graph(content, without(graph_of(content), is_dial))
