@@ -24,8 +24,8 @@ from hyperguide.engines.tensorrt.bindings import TensorRt, open_tensorrt
 from hyperguide.engines.tensorrt.build import BuildOptions, build_engine, round_up
 from hyperguide.errors import HyperguideError
 from hyperguide.export.model import Lower, export_model
+from hyperguide.model_format.contract import PRECISIONS
 from hyperguide.model_format.model_file import read_model_file
-from hyperguide.model_format.model_info import PRECISIONS
 from hyperguide.picture_files.pictures import write_picture
 from hyperguide.training.checkpoint import TrainedModel
 from hyperguide.training.preset import Preset, Stage, load_preset

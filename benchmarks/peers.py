@@ -24,7 +24,8 @@ import hyperguide
 from hyperguide.errors import HyperguideError
 from hyperguide.inference.guided_upsampling import fit_lines
 from hyperguide.model_format.bundled import named_path
-from hyperguide.model_format.model_file import ENHANCED, GUIDANCE, read_model_file
+from hyperguide.model_format.contract import ENHANCED, GUIDANCE
+from hyperguide.model_format.model_file import read_model_file
 from hyperguide.padding import SizeRequirements
 from hyperguide.training.evaluation.restorers import Restored, Target, open_target
 from hyperguide.training.model import GuidedModel, build_model

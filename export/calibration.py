@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from hyperguide.model_format.model_file import ENHANCED, GUIDANCE, IMAGE, KERNEL, SCALE
+from hyperguide.model_format.contract import ENHANCED, GUIDANCE, IMAGE, KERNEL, SCALE
 from hyperguide.training.bilevel import Strategy
 from hyperguide.training.checkpoint import TrainedModel
 from hyperguide.training.data.batches import Data, open_data

@@ -11,8 +11,8 @@ import torch
 from hyperguide.cli.progress import progress_bar
 from hyperguide.engines.triton import refuse_entry, write_onnx_entry
 from hyperguide.errors import HyperguideError
+from hyperguide.model_format.contract import PRECISIONS
 from hyperguide.model_format.model_file import read_model_file
-from hyperguide.model_format.model_info import PRECISIONS
 from hyperguide.training.checkpoint import load_run
 from hyperguide.training.model_weights import find_model_file, load_model
 

@@ -11,7 +11,7 @@ import torch
 from onnx import TensorProto
 from torch.utils.flop_counter import FlopCounterMode
 
-from hyperguide.model_format.model_file import IMAGE, KERNEL
+from hyperguide.model_format.contract import IMAGE, KERNEL
 from hyperguide.padding import next_multiple
 from hyperguide.training.model import GuidedModel
 

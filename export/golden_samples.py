@@ -7,15 +7,9 @@ from collections.abc import Mapping
 import numpy as np
 import torch
 
+from hyperguide.model_format.contract import DIALS, ENHANCED, GUIDANCE, IMAGE, KERNEL
 from hyperguide.model_format.golden import Golden
-from hyperguide.model_format.model_file import (
-    DIALS,
-    ENHANCED,
-    GUIDANCE,
-    IMAGE,
-    KERNEL,
-    default_feeds,
-)
+from hyperguide.model_format.model_file import default_feeds
 from hyperguide.padding import next_multiple
 from hyperguide.training.model import GuidedModel
 

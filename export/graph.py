@@ -12,21 +12,13 @@ import onnx
 import onnx.numpy_helper
 import torch
 
-from hyperguide.model_format.model_file import (
-    DIALS,
-    ENHANCED,
-    GUIDANCE,
-    IMAGE,
-    KERNEL,
-    default_feeds,
-)
+from hyperguide.model_format.contract import DIALS, ENHANCED, GUIDANCE, IMAGE, KERNEL, OPSET
+from hyperguide.model_format.model_file import default_feeds
 from hyperguide.padding import next_multiple
 from hyperguide.training.model import GuidedModel
 from hyperguide.training.networks.unfolded import UnfoldedDeconvolution
 
 from .matrix_deconvolution import MatrixDeconvolution
-
-OPSET = 18
 
 
 def export_graph(
@@ -176,5 +168,10 @@ def _strip(proto: onnx.ModelProto) -> None:
     for item in (*graph.node, *graph.initializer, *graph.input, *graph.output):
         del item.metadata_props[:]
         item.doc_string = ""
+    number_nodes(graph)
+
+
+def number_nodes(graph: onnx.GraphProto) -> None:
+    """Name each node after its operator and its place."""
     for number, node in enumerate(graph.node):
         node.name = f"{node.op_type}_{number}"

@@ -13,17 +13,10 @@ import onnx
 from hyperguide.engines import Engine, OnnxRuntimeCpu
 from hyperguide.engines.proof import compare_golden, refuse_changed
 from hyperguide.errors import HyperguideError
+from hyperguide.model_format.contract import ENHANCED, GUIDANCE, IMAGE, KERNEL
 from hyperguide.model_format.golden import Golden
-from hyperguide.model_format.model_file import (
-    ENHANCED,
-    GUIDANCE,
-    IMAGE,
-    KERNEL,
-    ModelFile,
-    ModelInfo,
-    digest_entries,
-    read_model_file,
-)
+from hyperguide.model_format.model_file import ModelFile, digest_entries, read_model_file
+from hyperguide.model_format.model_info import ModelInfo
 from hyperguide.storage.atomic import refuse_existing, refuse_missing_folder, write_atomically
 from hyperguide.training.checkpoint import TrainedModel
 from hyperguide.training.data.sources import silent
@@ -139,7 +132,7 @@ def export_model(
         samples = [_computed_by(engine, replace(s, tolerance=accepted)) for s in samples]
     info = replace(info, cost=cost(trained.model, proto))
     if io == "uint8":
-        proto, samples = _of_bytes(proto, samples, path)
+        proto, samples = _of_bytes(proto, info.channels, samples, path)
     content = _sealed(proto, info, samples)
     write_atomically(path, lambda temporary: _write_proven(temporary, content))
     return exported
@@ -155,10 +148,10 @@ def _refuse_loss(loss: Loss, lower: Lower) -> None:
 
 
 def _of_bytes(
-    proto: onnx.ModelProto, samples: Sequence[Golden], path: Path
+    proto: onnx.ModelProto, channels: int, samples: Sequence[Golden], path: Path
 ) -> tuple[onnx.ModelProto, list[Golden]]:
     """The graph that takes bytes, proven against the one of floats, and its golden samples."""
-    converted = take_bytes(proto)
+    converted = take_bytes(proto, channels)
     planes, pixels = (OnnxRuntimeCpu(_as_file(graph, path)) for graph in (proto, converted))
     for sample in samples:
         prove_bytes(planes, pixels, sample)

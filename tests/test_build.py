@@ -21,8 +21,9 @@ from hyperguide.engines.tensorrt.build import BuildOptions, CancelledError, buil
 from hyperguide.errors import HyperguideError
 from hyperguide.export.model import Lower, export_model, seal
 from hyperguide.model_format.bundled import bundled_models
+from hyperguide.model_format.contract import DIALS
 from hyperguide.model_format.engine_file import read_engine, sidecar_path
-from hyperguide.model_format.model_file import DIALS, read_model_file
+from hyperguide.model_format.model_file import read_model_file
 from hyperguide.training.checkpoint import load_run
 
 pytest.importorskip("tensorrt_rtx", reason="TensorRT-RTX is not installed")

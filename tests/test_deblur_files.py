@@ -22,10 +22,10 @@ from conftest import Cli, fails, roughen
 from hyperguide.engines.tensorrt.bindings import Messages, TensorRt
 from hyperguide.engines.tensorrt.network import parse
 from hyperguide.errors import HyperguideError
-from hyperguide.export.graph import OPSET
 from hyperguide.export.matrix_deconvolution import MatrixDeconvolution
 from hyperguide.export.matrix_fourier import RADIX, MatrixFourier, waves
 from hyperguide.export.model import Lower, export_model
+from hyperguide.model_format.contract import OPSET
 from hyperguide.model_format.model_file import read_model_file
 from hyperguide.picture_files.pictures import read_picture, write_picture
 from hyperguide.training.checkpoint import TrainedModel, load_run

@@ -9,7 +9,8 @@ from conftest import TASKS
 from hyperguide.engines import OnnxRuntimeCpu
 from hyperguide.inference.dials import blended, mixed, only_map
 from hyperguide.model_format.bundled import bundled_path
-from hyperguide.model_format.model_file import ENHANCED, GUIDANCE, IMAGE, read_model_file
+from hyperguide.model_format.contract import ENHANCED, GUIDANCE, IMAGE
+from hyperguide.model_format.model_file import read_model_file
 
 
 @pytest.mark.parametrize("task", TASKS)

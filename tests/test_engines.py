@@ -35,7 +35,8 @@ from hyperguide.enhancer import Enhancer
 from hyperguide.errors import HyperguideError, UnavailableError
 from hyperguide.export.model import seal
 from hyperguide.model_format.bundled import bundled_models, bundled_path, model_path
-from hyperguide.model_format.model_file import DIALS, ModelFile, read_model_file
+from hyperguide.model_format.contract import DIALS
+from hyperguide.model_format.model_file import ModelFile, read_model_file
 from hyperguide.picture_files.maps import encode_map, read_map
 from hyperguide.picture_files.pictures import write_picture
 from hyperguide.pixels import from_tensor, to_tensor

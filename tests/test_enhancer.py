@@ -11,7 +11,8 @@ import pytest
 import hyperguide
 from conftest import TASKS, psnr
 from hyperguide.errors import HyperguideError
-from hyperguide.model_format.model_file import ENHANCED, GUIDANCE, read_model_file
+from hyperguide.model_format.contract import ENHANCED, GUIDANCE
+from hyperguide.model_format.model_file import read_model_file
 
 pytestmark = pytest.mark.lowest
 

@@ -17,7 +17,8 @@ from conftest import Cli, fails
 from hyperguide.export.graph import export_graph
 from hyperguide.export.half_precision import Halves, choose, largest_values, to_half
 from hyperguide.export.model import Lower, export_model
-from hyperguide.model_format.model_file import DIALS, read_model_file
+from hyperguide.model_format.contract import DIALS
+from hyperguide.model_format.model_file import read_model_file
 from hyperguide.training.checkpoint import load_run
 from hyperguide.training.model import GuidedModel
 from hyperguide.training.networks.folding import fold_layers

@@ -22,7 +22,7 @@ from fuzz.mutation.values import DEEP, HUGE, as_json, as_yaml
 from fuzz.rule import check
 from fuzz.targets import find_target
 from fuzz.targets.small_models import sealed
-from hyperguide.model_format.model_file import PREFIX
+from hyperguide.model_format.contract import PREFIX
 
 _DEEP = "[" * 3000 + "]" * 3000
 

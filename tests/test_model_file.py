@@ -31,8 +31,9 @@ from hyperguide.export.graph import cancel_differences, export_graph
 from hyperguide.export.model import compare_with_torch, export_model, seal
 from hyperguide.export.probe import receptive_field
 from hyperguide.model_format.bundled import bundled_models, bundled_path
+from hyperguide.model_format.contract import DIALS
 from hyperguide.model_format.golden import read_golden
-from hyperguide.model_format.model_file import DIALS, read_model_file
+from hyperguide.model_format.model_file import read_model_file
 from hyperguide.training.checkpoint import BEST, load_run, save_tensors
 from hyperguide.training.model import GuidedModel, build_model
 from hyperguide.training.networks.folding import fold_layers

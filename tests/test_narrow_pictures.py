@@ -17,7 +17,8 @@ from conftest import Cli, fails
 from hyperguide.engines import OpenVino
 from hyperguide.errors import HyperguideError
 from hyperguide.model_format.bundled import FOLDER, bundled_models
-from hyperguide.model_format.model_file import ENHANCED, IMAGE, ModelFile, read_model_file
+from hyperguide.model_format.contract import ENHANCED, IMAGE
+from hyperguide.model_format.model_file import ModelFile, read_model_file
 from hyperguide.padding import next_multiple
 
 pytestmark = [

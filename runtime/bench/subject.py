@@ -27,8 +27,9 @@ from hyperguide.engines.proof import compare_golden
 from hyperguide.enhancer import Enhancer
 from hyperguide.inference.dials import check_dials
 from hyperguide.memory import PeakMemory
+from hyperguide.model_format.contract import ENHANCED, IMAGE, KERNEL
 from hyperguide.model_format.engine_file import EngineFile, read_file
-from hyperguide.model_format.model_file import ENHANCED, IMAGE, KERNEL, ModelFile
+from hyperguide.model_format.model_file import ModelFile
 from hyperguide.pixels import from_tensor, full_scale, layout_of, to_tensor
 from hyperguide.psnr import psnr
 from hyperguide.result import Result

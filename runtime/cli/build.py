@@ -22,9 +22,9 @@ from hyperguide.engines.tensorrt.build import (
 from hyperguide.engines.triton import refuse_entry, write_plan_entry
 from hyperguide.errors import HyperguideError
 from hyperguide.model_format.bundled import model_path
+from hyperguide.model_format.contract import PRECISIONS
 from hyperguide.model_format.engine_file import SUFFIX
 from hyperguide.model_format.model_file import read_model_file
-from hyperguide.model_format.model_info import PRECISIONS
 
 from .options import BytesType
 from .progress import building_bar

@@ -8,7 +8,8 @@ from typing import Any
 import click
 
 from hyperguide.model_format.bundled import model_path
-from hyperguide.model_format.model_file import DIALS, read_model_file
+from hyperguide.model_format.contract import DIALS
+from hyperguide.model_format.model_file import read_model_file
 from hyperguide.printable import printable, shortened
 
 

@@ -14,8 +14,9 @@ import numpy as np
 
 from hyperguide.arrays import GpuArray
 from hyperguide.errors import HyperguideError, RefusedError, UnavailableError
+from hyperguide.model_format.contract import ENHANCED, GUIDANCE, IMAGE
 from hyperguide.model_format.engine_file import cache_folder, digest
-from hyperguide.model_format.model_file import ENHANCED, GUIDANCE, IMAGE, ModelFile
+from hyperguide.model_format.model_file import ModelFile
 from hyperguide.storage.paths import make_folder
 
 from .byte_graph import of_bytes

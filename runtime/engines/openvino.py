@@ -10,7 +10,8 @@ from typing import Any, TypeVar
 import numpy as np
 
 from hyperguide.errors import HyperguideError
-from hyperguide.model_format.model_file import ENHANCED, GUIDANCE, IMAGE, ModelFile, default_feeds
+from hyperguide.model_format.contract import ENHANCED, GUIDANCE, IMAGE
+from hyperguide.model_format.model_file import ModelFile, default_feeds
 from hyperguide.pixels import merge_planes, split_pixels
 
 from .engine import closed, failure

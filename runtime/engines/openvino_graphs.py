@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from hyperguide.model_format.model_file import ENHANCED, IMAGE
+from hyperguide.model_format.contract import ENHANCED, IMAGE
 
 _LOWEST = np.finfo(np.float32).min
 

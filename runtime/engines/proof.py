@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from hyperguide.errors import HyperguideError
+from hyperguide.model_format.contract import DIALS, ENHANCED, GUIDANCE, IMAGE
 from hyperguide.model_format.engine_file import EngineFile
 from hyperguide.model_format.golden import Golden, read_golden
-from hyperguide.model_format.model_file import DIALS, ENHANCED, GUIDANCE, IMAGE, ModelFile
+from hyperguide.model_format.model_file import ModelFile
 from hyperguide.pixels import full_scale
 from hyperguide.psnr import psnr
 

@@ -11,7 +11,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from hyperguide.errors import HyperguideError
-from hyperguide.model_format.model_file import ENHANCED, GUIDANCE, IMAGE, KERNEL, ModelFile
+from hyperguide.model_format.contract import ENHANCED, GUIDANCE, IMAGE, KERNEL
+from hyperguide.model_format.model_file import ModelFile
 from hyperguide.model_format.model_info import ModelInfo
 from hyperguide.storage.atomic import write_together
 from hyperguide.storage.paths import exists, make_folder

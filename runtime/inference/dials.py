@@ -11,10 +11,10 @@ import cv2
 import numpy as np
 
 from hyperguide.arrays import plain
+from hyperguide.blur_kernel import check_kernel
 from hyperguide.errors import HyperguideError
-from hyperguide.model_format.model_file import DIALS, KERNEL
+from hyperguide.model_format.contract import DIALS, KERNEL
 from hyperguide.padding import SizeRequirements
-from hyperguide.picture_files.kernels import check_kernel
 from hyperguide.tasks import Guidance
 
 Dial = float | np.ndarray

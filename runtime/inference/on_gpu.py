@@ -10,7 +10,7 @@ import numpy as np
 from hyperguide.arrays import GpuArray
 from hyperguide.engines import TakesGpuArrays
 from hyperguide.errors import HyperguideError
-from hyperguide.model_format.model_file import ENHANCED, GUIDANCE
+from hyperguide.model_format.contract import ENHANCED, GUIDANCE
 
 from .dials import BatchSize, Dials
 from .runner import Runner

@@ -10,8 +10,9 @@ import numpy as np
 from hyperguide.arrays import GpuArray
 from hyperguide.engines import Engine, KeepsMemory, TakesBytes
 from hyperguide.errors import HyperguideError
+from hyperguide.model_format.contract import ENHANCED, GUIDANCE, IMAGE, KERNEL
 from hyperguide.model_format.engine_file import EngineFile
-from hyperguide.model_format.model_file import ENHANCED, GUIDANCE, IMAGE, KERNEL, ModelFile
+from hyperguide.model_format.model_file import ModelFile
 from hyperguide.pixels import (
     Layout,
     from_tensor,

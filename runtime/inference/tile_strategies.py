@@ -15,7 +15,7 @@ from typing import Protocol
 import cv2
 import numpy as np
 
-from hyperguide.model_format.model_file import KERNEL
+from hyperguide.model_format.contract import KERNEL
 from hyperguide.padding import SizeRequirements, next_multiple
 from hyperguide.pixels import Layout, from_tensor, full_scale, layout_of, to_tensor
 from hyperguide.result import Result

@@ -18,10 +18,7 @@ from hyperguide.errors import HyperguideError
 from hyperguide.printable import shown
 from hyperguide.storage.npz import read_npz
 
-from .model_file import DIALS, ENHANCED, GUIDANCE, IMAGE, KERNEL
-from .model_info import PREFIX
-
-_KEY = PREFIX + "golden."
+from .contract import DIALS, ENHANCED, GOLDEN_PREFIX, GUIDANCE, IMAGE, KERNEL
 
 # Bytes of a sample's arrays; exports write pictures of 40x24 pixels.
 _LARGEST = 1 << 23
@@ -57,7 +54,7 @@ class Golden:
                 arrays[f"in.{name}"] = np.rint(value * 255).astype(np.uint8)
         buffer = io.BytesIO()
         np.savez_compressed(buffer, **arrays)  # type: ignore[arg-type]
-        return {_KEY + self.name: base64.b64encode(buffer.getvalue()).decode("ascii")}
+        return {GOLDEN_PREFIX + self.name: base64.b64encode(buffer.getvalue()).decode("ascii")}
 
 
 def read_golden(metadata: Mapping[str, str], where: str) -> list[Golden]:
@@ -65,7 +62,11 @@ def read_golden(metadata: Mapping[str, str], where: str) -> list[Golden]:
 
     Raises HyperguideError if there are none, or one is damaged.
     """
-    texts = {key.removeprefix(_KEY): t for key, t in metadata.items() if key.startswith(_KEY)}
+    texts = {
+        key.removeprefix(GOLDEN_PREFIX): t
+        for key, t in metadata.items()
+        if key.startswith(GOLDEN_PREFIX)
+    }
     if not texts:
         raise HyperguideError(f"{where} carries no golden samples: export it again.")
     if len(texts) > _MOST_SAMPLES:

@@ -1,21 +1,4 @@
-"""The model file: plain ONNX that describes itself.
-
-Inputs
-    image           float32 (N, C, H, W) in [0, 1]; H and W multiples of `size_multiple`
-    guidance_in     float32, rank 4, a map to use instead of the predicted one
-    guidance_mix    default 0: how much of `guidance_in` is used
-    guidance_scale  default 1: multiplies the map that the reconstruction sees
-    strength        default 1: 0 returns the image, 1 the network's result
-    kernel          deblurring only, float32 (N or 1, 1, kh, kw), odd sides, sum 1; default: no blur
-Outputs
-    enhanced        float32 (N, C, H, W), clipped to [0, 1]
-    guidance        float32 (N, 1, H, W), the map before the scale, in the unit of the metadata
-
-Files whose `io` is uint8 have bytes of shape (N, H, W, C) as `image` and `enhanced` instead.
-
-Every dial has rank 4 and each of its dimensions is 1 or that of the image, so that it serves per
-picture and per pixel. Everything else stands in the file's metadata under `hyperguide.*`.
-"""
+"""A model file, read and changed without an ONNX library; what it holds is in `contract`."""
 
 from __future__ import annotations
 
@@ -33,27 +16,23 @@ from hyperguide.errors import HyperguideError
 from hyperguide.storage.atomic import write_atomically
 from hyperguide.storage.file_content import read_content
 
+from .contract import DIALS, DIGEST_PREFIX, ENHANCED, GUIDANCE, IMAGE, KERNEL, PREFIX
 from .graph_check import check_graph
 from .graph_size import check_size
-from .model_info import PREFIX, ModelInfo
-from .onnx_messages import INITIALIZER, INPUT, MODEL_GRAPH, MODEL_METADATA, graph_of, with_graph
+from .model_info import ModelInfo
+from .onnx_messages import (
+    INITIALIZER,
+    INPUT,
+    MODEL_GRAPH,
+    MODEL_METADATA,
+    graph_of,
+    name_of,
+    with_graph,
+)
 from .onnx_outline import FLOAT, UINT8, Outline, read_outline
 from .protobuf import MalformedError, fields, message, submessage, text, without
 
-IMAGE = "image"
-SCALE = "guidance_scale"
-DIALS: dict[str, float] = {
-    "guidance_in": 0.0,
-    "guidance_mix": 0.0,
-    SCALE: 1.0,
-    "strength": 1.0,
-}
-KERNEL = "kernel"
-ENHANCED = "enhanced"
-GUIDANCE = "guidance"
-
-# Field numbers of onnx.proto.
-_TENSOR_NAME, _INPUT_NAME = 8, 1
+_TENSOR_NAME = 8  # field of onnx.proto
 
 _TRIED = 64  # side of a picture that a graph's sizes are followed for
 _LARGEST_FILE = 1 << 31  # what protocol buffers can hold
@@ -115,7 +94,7 @@ class ModelFile:
         """
 
         def is_dial(part: int, item: memoryview) -> bool:
-            return part == INPUT and text(dict(fields(item)).get(_INPUT_NAME, b"")) in DIALS
+            return part == INPUT and name_of(item) in DIALS
 
         content = self.with_inputs([KERNEL])
         frozen = with_graph(content, without(graph_of(content), is_dial))
@@ -268,7 +247,7 @@ def digest_entries(content: bytes) -> dict[str, str]:
 
 
 def _key(part: str) -> str:
-    return f"{PREFIX}sha256.{part}"
+    return DIGEST_PREFIX + part
 
 
 def _update(digest: Any, number: int, value: int | memoryview) -> None:

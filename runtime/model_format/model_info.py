@@ -13,12 +13,9 @@ from hyperguide.errors import HyperguideError
 from hyperguide.padding import SizeRequirements
 from hyperguide.printable import shown
 from hyperguide.storage.bounded_json import parse_json
-from hyperguide.tasks import TASKS, Guidance
+from hyperguide.tasks import Guidance
 
-PRECISIONS = ("fp32", "fp16", "int8")
-
-PREFIX = "hyperguide."
-FORMAT = 1
+from .contract import FORMAT, LATER_VALUES, PREFIX, VALUES, WORDS
 
 # Pictures are padded to multiples, so that a pixel becomes so many squared; networks have 64.
 _LARGEST_MULTIPLE = 256
@@ -104,13 +101,13 @@ class ModelInfo:
     @classmethod
     def _of_entries(cls, texts: Mapping[str, str]) -> ModelInfo:
         """Raises ValueError where a value is missing or none that this version can run."""
-        missing = [name for name in (*_WORDS, *_PARSED) if name not in texts]
+        missing = [name for name in (*WORDS, *VALUES) if name not in texts]
         if missing:
             raise ValueError(f"there is no {missing[0]}")
-        values: dict[str, Any] = {name: texts[name] for name in _WORDS}
-        values |= {name: parse_json(texts[name]) for name in _PARSED}
-        values |= {name: parse_json(texts[name]) for name in _LATER if name in texts}
-        for name, known in _WORDS.items():
+        values: dict[str, Any] = {name: texts[name] for name in WORDS}
+        values |= {name: parse_json(texts[name]) for name in VALUES}
+        values |= {name: parse_json(texts[name]) for name in LATER_VALUES if name in texts}
+        for name, known in WORDS.items():
             _expect(name, values[name], _is_word(values[name]))
             _expect(name, values[name], not known or values[name] in known)
         for name, least, most in (
@@ -125,19 +122,6 @@ class ModelInfo:
         _check_cost(values.get("cost", {}))
         values["guidance"] = _guidance(values["guidance"])
         return cls(**values)
-
-
-# Entries that are words, with those that this version knows; none are listed if any will do.
-_WORDS: dict[str, tuple[str, ...]] = {
-    "task": tuple(TASKS),
-    "tier": (),
-    "color": ("rgb", "gray"),
-    "context": ("local", "global"),
-    "precision": PRECISIONS,
-    "io": ("float", "uint8"),
-}
-_PARSED = ("guidance", "size_multiple", "receptive_field", "training", "quality")
-_LATER = ("cost", "card", "whole_picture")  # older files lack them
 
 
 def _guidance(entries: Any) -> Guidance:

@@ -5,11 +5,11 @@ Numbers of fields: https://github.com/onnx/onnx/blob/main/onnx/onnx.proto
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 
-from .protobuf import fields, message, submessage, varint_field, without
+from .protobuf import fields, message, spans, submessage, text, varint_field, without
 
 MODEL_GRAPH, MODEL_METADATA = 7, 14  # fields of a file
 
@@ -18,6 +18,9 @@ NODE, INITIALIZER, INPUT, OUTPUT = 1, 5, 11, 12
 
 # ONNX's numbers of types.
 TYPES = {"float32": 1, "uint8": 2, "int8": 3, "int32": 6, "float16": 10}
+
+_NODE_INPUT, _NODE_OUTPUT = 1, 2  # fields of a node
+_END_NAME = 1  # field of an input or output
 
 _INT, _INTS = 2, 7  # kinds of attributes
 
@@ -29,11 +32,20 @@ def node(
     **attributes: int | Sequence[int],
 ) -> bytes:
     """A node as a field of a graph."""
-    content = b"".join(_text(1, name) for name in inputs)
-    content += b"".join(_text(2, name) for name in outputs)
+    content = b"".join(_text(_NODE_INPUT, name) for name in inputs)
+    content += b"".join(_text(_NODE_OUTPUT, name) for name in outputs)
     content += _text(4, operator)
     content += b"".join(_attribute(name, value) for name, value in attributes.items())
     return submessage(NODE, content)
+
+
+def renamed_nodes(graph: memoryview, names: Mapping[str, str]) -> bytes:
+    """The nodes of a graph as its fields, with other names for the values that `names` has."""
+    return b"".join(
+        submessage(NODE, _renamed(message(item), names))
+        for number, item in fields(graph)
+        if number == NODE
+    )
 
 
 def described(field: int, name: str, kind: str, sides: Iterable[str | int]) -> bytes:
@@ -43,7 +55,12 @@ def described(field: int, name: str, kind: str, sides: Iterable[str | int]) -> b
         for side in sides
     )
     tensor = varint_field(1, TYPES[kind]) + submessage(2, shape)
-    return submessage(field, _text(1, name) + submessage(2, submessage(1, tensor)))
+    return submessage(field, _text(_END_NAME, name) + submessage(2, submessage(1, tensor)))
+
+
+def name_of(end: memoryview) -> str:
+    """The name of an input or output; empty if it has none."""
+    return text(dict(fields(end)).get(_END_NAME, b""))
 
 
 def scalar(name: str, value: float) -> bytes:
@@ -69,6 +86,16 @@ def with_graph(content: bytes, graph: bytes) -> bytes:
     """The file with another graph."""
     rest = without(memoryview(content), lambda number, _: number == MODEL_GRAPH)
     return rest + submessage(MODEL_GRAPH, graph)
+
+
+def _renamed(content: memoryview, names: Mapping[str, str]) -> bytes:
+    """A node that reads and writes values under other names."""
+    return b"".join(
+        _text(number, names.get(text(value), text(value)))
+        if number in (_NODE_INPUT, _NODE_OUTPUT)
+        else bytes(content[start:end])
+        for number, value, start, end in spans(content)
+    )
 
 
 def _attribute(name: str, value: int | Sequence[int]) -> bytes:

@@ -1,4 +1,4 @@
-"""Blur kernels: read from files and checked."""
+"""Blur kernels read from files."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
+from hyperguide.blur_kernel import check_kernel
 from hyperguide.errors import HyperguideError
 from hyperguide.storage.file_content import read_content
 from hyperguide.storage.npy import parse_npy
@@ -14,7 +15,6 @@ from hyperguide.storage.npy import parse_npy
 from .maps import gray_plane
 from .pictures import read_picture
 
-_SUM_TOLERANCE = 1e-3
 # A thousand by a thousand doubles. Texts take forty times as much while they are read.
 _MOST_BYTES = 8 << 20
 
@@ -30,34 +30,6 @@ def read_kernel(path: Path) -> np.ndarray:
         known = ", ".join(sorted(_READERS))
         raise HyperguideError(f"The kernel {path} is no kernel file: give one of {known}.")
     return check_kernel(reader(path), f"kernel {path}")
-
-
-def check_kernel(kernel: np.ndarray, what: str) -> np.ndarray:
-    """Make a kernel float32, shape (kh, kw), and its sum exactly 1.
-
-    what: names it in errors. Raises HyperguideError unless it has odd sides, no negative value, and
-    the sum 1 within a thousandth.
-    """
-    if kernel.ndim != 2 or not kernel.size or kernel.dtype.kind not in "fiu":
-        raise HyperguideError(f"The {what} is not a matrix of numbers: give rows and columns.")
-    kernel = kernel.astype(np.float64)
-    if not np.isfinite(kernel).all() or (kernel < 0).any():
-        raise HyperguideError(
-            f"The {what} has values that are negative, NaN or infinite: mend or remove it."
-        )
-    rows, columns = kernel.shape
-    if rows % 2 == 0 or columns % 2 == 0:
-        raise HyperguideError(
-            f"The {what} is {rows}x{columns}, but its centre must be an element: "
-            "pad it with zeros to odd sides."
-        )
-    with np.errstate(over="ignore"):
-        total = float(kernel.sum())
-    if abs(total - 1) > _SUM_TOLERANCE:
-        raise HyperguideError(
-            f"The {what} sums up to {total:g} instead of 1: divide it by its sum."
-        )
-    return (kernel / total).astype(np.float32)
 
 
 def _read_matrix(path: Path) -> np.ndarray:

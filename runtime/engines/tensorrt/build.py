@@ -12,6 +12,7 @@ from typing import Any
 from hyperguide.engines.devices import why_absent
 from hyperguide.engines.proof import seal_breaks
 from hyperguide.errors import HyperguideError
+from hyperguide.model_format.contract import DIALS, IMAGE, KERNEL
 from hyperguide.model_format.engine_file import (
     EngineInfo,
     Profile,
@@ -20,7 +21,7 @@ from hyperguide.model_format.engine_file import (
     sidecar_path,
     write_engine,
 )
-from hyperguide.model_format.model_file import DIALS, IMAGE, KERNEL, ModelFile
+from hyperguide.model_format.model_file import ModelFile
 from hyperguide.padding import next_multiple
 from hyperguide.storage.atomic import refuse_existing, refuse_missing_folder, write_atomically
 

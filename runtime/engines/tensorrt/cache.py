@@ -15,6 +15,7 @@ import numpy as np
 from hyperguide.arrays import GpuArray
 from hyperguide.engines.engine import Times
 from hyperguide.errors import HyperguideError, UnavailableError
+from hyperguide.model_format.contract import IMAGE, KERNEL
 from hyperguide.model_format.engine_file import (
     SUFFIX,
     EngineFile,
@@ -23,7 +24,7 @@ from hyperguide.model_format.engine_file import (
     read_engine,
     write_engine,
 )
-from hyperguide.model_format.model_file import IMAGE, KERNEL, ModelFile
+from hyperguide.model_format.model_file import ModelFile
 from hyperguide.storage.file_lock import file_lock
 from hyperguide.storage.paths import exists, make_folder
 

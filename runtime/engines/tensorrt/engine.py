@@ -12,8 +12,9 @@ import numpy as np
 from hyperguide.arrays import GpuArray
 from hyperguide.engines.engine import CALLS_ON_GPU, Times, closed, failure
 from hyperguide.errors import HyperguideError
+from hyperguide.model_format.contract import IMAGE
 from hyperguide.model_format.engine_file import EngineFile
-from hyperguide.model_format.model_file import IMAGE, default_feeds
+from hyperguide.model_format.model_file import default_feeds
 
 from .bindings import Messages, open_tensorrt
 from .cuda import Gpu

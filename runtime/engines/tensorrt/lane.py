@@ -9,7 +9,7 @@ import numpy as np
 
 from hyperguide.arrays import GpuArray
 from hyperguide.engines.engine import Times
-from hyperguide.model_format.model_file import IMAGE
+from hyperguide.model_format.contract import IMAGE
 
 from .cuda import Gpu
 from .replay import Replay

@@ -13,15 +13,9 @@ import hyperguide
 from hyperguide.engines.byte_graph import of_bytes
 from hyperguide.engines.proof import compare_golden, seal_breaks
 from hyperguide.errors import HyperguideError
+from hyperguide.model_format.contract import ENHANCED, GUIDANCE, IMAGE, PREFIX
 from hyperguide.model_format.golden import read_golden
-from hyperguide.model_format.model_file import (
-    ENHANCED,
-    GUIDANCE,
-    IMAGE,
-    PREFIX,
-    ModelFile,
-    read_model_file,
-)
+from hyperguide.model_format.model_file import ModelFile, read_model_file
 
 from ..mutation.archives import zipped
 from ..mutation.messages import joined, message, parsed

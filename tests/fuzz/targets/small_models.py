@@ -9,8 +9,10 @@ import onnx
 import onnxruntime
 from onnx import TensorProto, helper, numpy_helper
 
+from hyperguide.model_format.contract import DIALS
 from hyperguide.model_format.golden import Golden
-from hyperguide.model_format.model_file import DIALS, ModelInfo, digest_entries
+from hyperguide.model_format.model_file import digest_entries
+from hyperguide.model_format.model_info import ModelInfo
 from hyperguide.tasks import find_task
 
 
