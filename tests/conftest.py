@@ -16,6 +16,7 @@ import pytest
 import skimage.data
 import torch
 import yaml
+from export_cache import cache_exports
 
 import hyperguide
 from hyperguide.batch.resume import NAME
@@ -29,6 +30,8 @@ from hyperguide.training.preset import load_preset
 # processes that tests start, and in this one, whose torch is here already.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 torch.set_num_threads(int(os.environ["OMP_NUM_THREADS"]))
+
+cache_exports()
 
 PICTURES = 3  # of the folder `source`
 
@@ -150,8 +153,9 @@ def small_presets(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str, st
         fields["schedule"]["stages"] = [{"until": 1.0, "crop": crop, "batch": 2}]
         if task == "deblur":
             fields["degradation"]["size"] = 15
-        if fields["reconstruction"]["network"] == "unfolded" and tier != "fast":
+        if fields["reconstruction"]["network"] == "unfolded":
             fields["reconstruction"] |= {"stages": 2}
+        if fields["reconstruction"]["network"] == "unfolded" and tier != "fast":
             fields["reconstruction"]["denoiser"]["width"] = fields["proxy"]["width"] = 16
         path = folder / f"{task}-{tier}.yaml"
         path.write_text(yaml.safe_dump(fields))

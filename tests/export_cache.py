@@ -1,0 +1,37 @@
+"""Graphs of equal pairs are exported once in a process of tests: torch takes seconds for each."""
+
+from __future__ import annotations
+
+import hashlib
+import pickle
+from collections.abc import Callable
+
+import onnx
+
+from hyperguide.export import graph, model
+from hyperguide.training.model import GuidedModel
+
+_Export = Callable[[GuidedModel, bool, bool], onnx.ModelProto]
+
+
+def _cached(export: _Export) -> _Export:
+    exported: dict[tuple[str, bool, bool], bytes] = {}
+
+    def export_graph(
+        pair: GuidedModel, takes_kernel: bool = False, plain: bool = False
+    ) -> onnx.ModelProto:
+        try:
+            content = pickle.dumps(pair)
+        except (AttributeError, pickle.PicklingError, TypeError):  # local classes of a test
+            return export(pair, takes_kernel, plain)
+        key = hashlib.sha256(content).hexdigest(), takes_kernel, plain
+        if key not in exported:
+            exported[key] = export(pair, takes_kernel, plain).SerializeToString()
+        return onnx.ModelProto.FromString(exported[key])
+
+    return export_graph
+
+
+def cache_exports() -> None:
+    """Put a cache before `export_graph`, for modules that import it later, too."""
+    graph.export_graph = model.export_graph = _cached(graph.export_graph)
