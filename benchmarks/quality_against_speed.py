@@ -29,7 +29,7 @@ from outputs import add_force, check_outputs
 from peers import AbsentError, Peer, peers
 
 from hyperguide.bench.machine import describe
-from hyperguide.picture_files.pictures import read_picture
+from hyperguide.picture_files import read_picture
 from hyperguide.storage.atomic import write_atomically
 from hyperguide.tasks import TASKS
 from hyperguide.training.data.degradations import DEGRADATIONS
