@@ -15,7 +15,7 @@ import torch
 
 import hyperguide
 from hyperguide.errors import HyperguideError
-from hyperguide.picture_files.maps import gray_plane
+from hyperguide.picture_files import gray_plane
 
 pytestmark = pytest.mark.lowest
 

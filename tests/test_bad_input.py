@@ -15,7 +15,7 @@ import pytest
 
 from conftest import Cli, Outcome, enhance, fails, nothing_left
 from hyperguide.errors import HyperguideError
-from hyperguide.picture_files.pictures import read_picture, write_picture
+from hyperguide.picture_files import read_picture, write_picture
 from hyperguide.storage.atomic import refuse_existing
 
 

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from hyperguide.errors import HyperguideError
-from hyperguide.picture_files.pictures import read_picture
+from hyperguide.picture_files import read_picture
 
 _RGB, _RLE8, _RLE4, _BIT_FIELDS = 0, 1, 2, 3
 _FOUR = np.array([[255, 0, 0], [0, 255, 0], [0, 0, 255], [255, 255, 0]], np.uint8)

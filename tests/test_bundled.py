@@ -20,7 +20,7 @@ from hyperguide.model_format.bundled import (
     model_path,
 )
 from hyperguide.model_format.model_file import read_model_file
-from hyperguide.picture_files.pictures import write_picture
+from hyperguide.picture_files import write_picture
 
 pytestmark = pytest.mark.lowest
 

@@ -18,7 +18,7 @@ from hyperguide.errors import HyperguideError
 from hyperguide.export.model import Lower, export_model
 from hyperguide.model_format.engine_file import read_engine
 from hyperguide.model_format.model_file import read_model_file
-from hyperguide.picture_files.pictures import write_picture
+from hyperguide.picture_files import write_picture
 from hyperguide.training.checkpoint import load_run
 
 pytestmark = [pytest.mark.usefixtures("few_crops"), pytest.mark.openvino]

@@ -18,8 +18,13 @@ from conftest import TASKS, Outcome, fails
 from hyperguide.cli.doctor import conflicts
 from hyperguide.engines import KINDS
 from hyperguide.model_format.bundled import FOLDER, bundled_models
-from hyperguide.picture_files.maps import decode_map, encode_map, false_color
-from hyperguide.picture_files.pictures import read_picture, write_picture
+from hyperguide.picture_files import (
+    decode_map,
+    encode_map,
+    false_color,
+    read_picture,
+    write_picture,
+)
 
 pytestmark = pytest.mark.lowest
 

@@ -15,7 +15,7 @@ from PIL import Image
 
 from conftest import Cli, fails
 from hyperguide.errors import HyperguideError
-from hyperguide.picture_files.pictures import read_picture
+from hyperguide.picture_files import read_picture
 
 
 @pytest.fixture(scope="module")

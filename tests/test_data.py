@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from hyperguide.errors import HyperguideError
-from hyperguide.picture_files.pictures import write_picture
+from hyperguide.picture_files import write_picture
 from hyperguide.training.data.batches import open_data
 from made_data import (
     STAGE,

@@ -27,7 +27,7 @@ from hyperguide.export.matrix_deconvolution import MatrixDeconvolution
 from hyperguide.export.matrix_fourier import RADIX, MatrixFourier, waves
 from hyperguide.export.model import Lower, export_model
 from hyperguide.model_format.model_file import read_model_file
-from hyperguide.picture_files.pictures import read_picture, write_picture
+from hyperguide.picture_files import read_picture, write_picture
 from hyperguide.training.checkpoint import TrainedModel, load_run
 from hyperguide.training.networks.unfolded import UnfoldedDeconvolution
 

@@ -14,8 +14,7 @@ import torch
 from PIL import Image
 
 from hyperguide.errors import HyperguideError
-from hyperguide.picture_files.kernels import read_kernel
-from hyperguide.picture_files.pictures import write_picture
+from hyperguide.picture_files import read_kernel, write_picture
 from hyperguide.training.data.batches import Stream, open_data
 from hyperguide.training.data.degradations import Blur, Haze, Noise, Rain, vary_tone
 from hyperguide.training.data.drawn_kernels import draw_kernel

@@ -36,8 +36,7 @@ from hyperguide.errors import HyperguideError, UnavailableError
 from hyperguide.export.model import seal
 from hyperguide.model_format.bundled import bundled_models, bundled_path, model_path
 from hyperguide.model_format.model_file import DIALS, ModelFile, read_model_file
-from hyperguide.picture_files.maps import encode_map, read_map
-from hyperguide.picture_files.pictures import write_picture
+from hyperguide.picture_files import encode_map, read_map, write_picture
 from hyperguide.pixels import from_tensor, to_tensor
 from hyperguide.training.data.batches import open_data
 from hyperguide.training.data.loader import Loader

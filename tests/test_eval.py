@@ -26,7 +26,7 @@ import hyperguide
 from conftest import Cli, fails
 from hyperguide.errors import HyperguideError
 from hyperguide.model_format.bundled import bundled_path
-from hyperguide.picture_files.pictures import read_picture, write_picture
+from hyperguide.picture_files import read_picture, write_picture
 from hyperguide.tasks import TASKS
 from hyperguide.training.checkpoint import LAST, save_tensors
 from hyperguide.training.evaluation.cli import evaluate

@@ -14,7 +14,7 @@ import hyperguide
 from conftest import Cli, fails, nothing_left
 from hyperguide.errors import HyperguideError
 from hyperguide.model_format.model_file import read_model_file
-from hyperguide.picture_files.pictures import read_picture, write_picture
+from hyperguide.picture_files import read_picture, write_picture
 from hyperguide.training.evaluation.catalog import open_suite
 from hyperguide.training.evaluation.findings import Findings, find
 from hyperguide.training.evaluation.measure import Measurement

@@ -20,7 +20,7 @@ from hyperguide.batch.jobs import Job
 from hyperguide.batch.resume import NAME
 from hyperguide.batch.work import Picture, Work
 from hyperguide.errors import DiskFullError, HyperguideError
-from hyperguide.picture_files.pictures import read_picture, write_picture
+from hyperguide.picture_files import read_picture, write_picture
 from hyperguide.storage import claim as claims
 from hyperguide.storage.atomic import remove_leftovers, write_atomically
 from hyperguide.storage.claim import claim

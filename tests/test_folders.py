@@ -31,7 +31,7 @@ from hyperguide.cli import folders
 from hyperguide.enhancer import Enhancer, load
 from hyperguide.errors import DiskFullError, HyperguideError
 from hyperguide.inference.runner import Runner
-from hyperguide.picture_files.pictures import read_picture, write_picture
+from hyperguide.picture_files import read_picture, write_picture
 
 PICTURES = 6
 PATIENCE = 300  # seconds until something that must happen counts as missing

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from hyperguide.errors import HyperguideError
-from hyperguide.picture_files.pictures import write_picture
+from hyperguide.picture_files import write_picture
 from hyperguide.training.checkpoint import load_run, load_tensors, weights_path
 from hyperguide.training.mean_of_runs import write_mean
 from made_data import noise_picture

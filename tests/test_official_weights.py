@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 from conftest import psnr
 from hyperguide.errors import HyperguideError
-from hyperguide.picture_files.pictures import read_picture
+from hyperguide.picture_files import read_picture
 from hyperguide.training.networks.griddehazenet import GridDehazeNet
 from hyperguide.training.networks.prenet import PReNet
 from hyperguide.training.networks.unet import GuidedUNet

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from conftest import Cli, enhance, fails
-from hyperguide.picture_files.pictures import read_picture, write_picture
+from hyperguide.picture_files import read_picture, write_picture
 
 
 @pytest.fixture

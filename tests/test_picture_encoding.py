@@ -11,8 +11,8 @@ from PIL import Image, JpegImagePlugin
 
 from conftest import Cli, enhance, fails
 from hyperguide.batch.resume import NAME
+from hyperguide.picture_files import read_picture, read_with_metadata, write_picture
 from hyperguide.picture_files.containers import jpeg_segments
-from hyperguide.picture_files.pictures import read_picture, read_with_metadata, write_picture
 
 SAMPLINGS = {"4:4:4": 0x111111, "4:2:2": 0x211111, "4:4:0": 0x121111, "4:2:0": 0x221111}
 SAMPLINGS["4:1:1"] = 0x411111

@@ -12,7 +12,7 @@ from PIL import Image
 
 from conftest import Cli, fails
 from hyperguide.errors import HyperguideError
-from hyperguide.picture_files.pictures import read_picture
+from hyperguide.picture_files import read_picture
 
 
 def _encoded(suffix: str, picture: np.ndarray, signature: bytes) -> bytes:

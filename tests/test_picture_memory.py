@@ -16,9 +16,8 @@ from PIL import Image
 from conftest import Cli, fails
 from hyperguide import memory
 from hyperguide.errors import HyperguideError, OutOfMemoryError
-from hyperguide.picture_files import pictures
+from hyperguide.picture_files import pictures, read_picture
 from hyperguide.picture_files.multi_picture import count_pictures
-from hyperguide.picture_files.pictures import read_picture
 from hyperguide.picture_files.tiff import read_directories
 
 _MIB = 1 << 20
@@ -75,7 +74,7 @@ def test_decoding_keeps_to_what_was_asked_for(suffix: str, tmp_path: Path) -> No
         "import sys\n"
         "from pathlib import Path\n"
         "from hyperguide.memory import PeakMemory, used_bytes\n"
-        "from hyperguide.picture_files.pictures import read_picture\n"
+        "from hyperguide.picture_files import read_picture\n"
         "path = Path(sys.argv[1])\n"
         "picture = read_picture(path, 1 << 40)\n"  # what is loaded at first is no picture's
         "planes = 4 if sys.argv[1].endswith('.webp') else 1 if picture.ndim == 2 else 3\n"

@@ -18,12 +18,12 @@ from PIL.PngImagePlugin import PngInfo
 from PIL.TiffImagePlugin import IFDRational, ImageFileDirectory_v2
 
 from conftest import Cli
+from hyperguide.picture_files import Metadata, read_with_metadata, write_picture
 from hyperguide.picture_files.metadata.exif import Exif, Value, read_exif
 from hyperguide.picture_files.metadata.exif_layout import to_bytes
 from hyperguide.picture_files.metadata.formats import read_metadata
 from hyperguide.picture_files.metadata.held import held
-from hyperguide.picture_files.metadata.metadata import Metadata, Text
-from hyperguide.picture_files.pictures import read_with_metadata, write_picture
+from hyperguide.picture_files.metadata.metadata import Text
 
 FORMATS = (".png", ".jpg", ".webp", ".tif", ".bmp")
 XMP_HEAD = b"http://ns.adobe.com/xap/1.0/\0"

@@ -17,8 +17,7 @@ from PIL import ExifTags, Image, ImageCms, ImageOps
 
 from conftest import Cli
 from hyperguide.errors import HyperguideError, OutOfMemoryError
-from hyperguide.picture_files.metadata.metadata import Metadata
-from hyperguide.picture_files.pictures import read_picture, read_with_metadata, write_picture
+from hyperguide.picture_files import Metadata, read_picture, read_with_metadata, write_picture
 
 pytestmark = pytest.mark.lowest
 
@@ -348,7 +347,7 @@ def test_the_limit_named_is_the_one_that_helps(
         "import os, sys\n"
         "os.environ['OPENCV_IO_MAX_IMAGE_WIDTH'] = sys.argv[2]\n"
         "from pathlib import Path\n"
-        "from hyperguide.picture_files.pictures import read_picture\n"
+        "from hyperguide.picture_files import read_picture\n"
         "print(read_picture(Path(sys.argv[1])).shape)\n"
     )
 

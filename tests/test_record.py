@@ -12,7 +12,7 @@ import pytest
 import hyperguide
 from conftest import Cli, Outcome, fails, nothing_left
 from hyperguide.model_format.model_file import read_model_file
-from hyperguide.picture_files.pictures import write_picture
+from hyperguide.picture_files import write_picture
 
 
 @pytest.fixture

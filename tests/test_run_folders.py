@@ -15,7 +15,7 @@ import torch
 
 from conftest import Cli, fails
 from hyperguide.errors import HyperguideError
-from hyperguide.picture_files.pictures import read_picture
+from hyperguide.picture_files import read_picture
 from hyperguide.storage.claim import claim
 from hyperguide.training import cli as train_cli
 from hyperguide.training.checkpoint import load_run, load_tensors, save_tensors

@@ -17,7 +17,7 @@ import hyperguide
 from conftest import Cli, fails
 from hyperguide.errors import HyperguideError
 from hyperguide.export.model import export_model
-from hyperguide.picture_files.pictures import read_picture, write_picture
+from hyperguide.picture_files import read_picture, write_picture
 from hyperguide.training.bilevel import Strategy
 from hyperguide.training.checkpoint import load_run
 from hyperguide.training.logbook import read_log

@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from hyperguide.errors import HyperguideError
-from hyperguide.picture_files.pictures import write_picture
+from hyperguide.picture_files import write_picture
 from hyperguide.training.bilevel import Bilevel
 from hyperguide.training.data.batches import open_data
 from hyperguide.training.data.crops import draw_window

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from hyperguide.errors import HyperguideError
 from hyperguide.export.graph import export_graph
-from hyperguide.picture_files.pictures import write_picture
+from hyperguide.picture_files import write_picture
 from hyperguide.training.data.batches import open_data
 from hyperguide.training.model import build_model
 from hyperguide.training.networks.folding import fold_layers

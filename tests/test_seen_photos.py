@@ -17,7 +17,7 @@ import skimage.transform
 
 from conftest import Cli, fails
 from hyperguide.model_format.model_file import read_model_file
-from hyperguide.picture_files.pictures import read_picture, write_picture
+from hyperguide.picture_files import read_picture, write_picture
 from hyperguide.training.checkpoint import load_run
 from hyperguide.training.seen_photos import MOST, NOTHING, UNKNOWN, SeenPhotos, hash_photo
 from made_runs import make_run, silent

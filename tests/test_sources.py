@@ -14,8 +14,7 @@ import skimage.data
 import torch
 
 from hyperguide.errors import HyperguideError
-from hyperguide.picture_files.maps import encode_map
-from hyperguide.picture_files.pictures import write_picture
+from hyperguide.picture_files import encode_map, write_picture
 from hyperguide.tasks import find_task
 from hyperguide.training.data.batches import open_data
 from hyperguide.training.data.scenes import Scene, split_held_out

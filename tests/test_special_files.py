@@ -13,7 +13,7 @@ import pytest
 
 from conftest import Cli, enhance, fails, nothing_left
 from hyperguide.errors import HyperguideError
-from hyperguide.picture_files.kernels import read_kernel
+from hyperguide.picture_files import read_kernel
 from hyperguide.storage.atomic import refuse_existing, write_atomically
 from hyperguide.storage.file_content import first_bytes, read_content
 from hyperguide.storage.npy import parse_npy

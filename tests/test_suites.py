@@ -15,8 +15,7 @@ import scipy.io
 import scipy.signal
 
 from hyperguide.errors import HyperguideError
-from hyperguide.picture_files.maps import encode_map
-from hyperguide.picture_files.pictures import read_picture, write_picture
+from hyperguide.picture_files import encode_map, read_picture, write_picture
 from hyperguide.tasks import TASKS
 from hyperguide.training.data.sources import find_scenes
 from hyperguide.training.evaluation.catalog import open_suite

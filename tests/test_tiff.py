@@ -12,8 +12,8 @@ import tifffile
 from PIL import Image, features
 
 from hyperguide.errors import HyperguideError
+from hyperguide.picture_files import read_picture
 from hyperguide.picture_files.lzw import decode_lzw
-from hyperguide.picture_files.pictures import read_picture
 
 SHORT, LONG = 3, 4
 

@@ -21,7 +21,7 @@ from hyperguide.inference.tiles import Tile, sample, side_for, tiles
 from hyperguide.memory import free_bytes, parse_bytes, used_bytes
 from hyperguide.model_format.bundled import bundled_path
 from hyperguide.model_format.model_file import read_model_file
-from hyperguide.picture_files.pictures import read_picture, write_picture
+from hyperguide.picture_files import read_picture, write_picture
 from hyperguide.training.preset import CompactProxySettings, load_preset
 from made_runs import export_untrained
 
