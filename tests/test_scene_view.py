@@ -30,14 +30,14 @@ def _random(*shape: int) -> Tensor:
 
 
 @pytest.mark.parametrize("size", SIZES)
-def test_averages_are_those_of_torch(size: tuple[int, int]) -> None:
+def test_scene_averages_equal_torchs_interpolation(size: tuple[int, int]) -> None:
     image = _random(2, 3, *size)
     expected = F.adaptive_avg_pool2d(image, SCENE)
     torch.testing.assert_close(average(image, *SCENE), expected, atol=1e-6, rtol=0)
 
 
 @pytest.mark.parametrize("size", SIZES)
-def test_enlargements_are_those_of_torch(size: tuple[int, int]) -> None:
+def test_scene_enlargements_equal_torchs_interpolation(size: tuple[int, int]) -> None:
     grid = _random(2, 1, 24, 32)
     expected = F.interpolate(grid, size, mode="bilinear", align_corners=False, antialias=False)
     torch.testing.assert_close(interpolate(grid, *size), expected, atol=1e-5, rtol=0)
