@@ -1,6 +1,9 @@
 """Picture files of every format, and maps and kernels that are kept in them.
 
-Other packages import from here; the modules are details.
+Other packages import from here; the modules are details. `pictures` reads and writes: `header`
+refuses what is truncated, too large or damaged as far as its structure shows, `decoding` the rest.
+JPEG, BMP and TIFF have modules of their own; PNG and WebP are checked in `header` and decoded by
+OpenCV, which notices wrong checksums.
 """
 
 from .kernels import KERNEL_SUFFIXES, read_kernel
