@@ -20,7 +20,7 @@ import numpy as np
 import skimage
 import torch
 
-from hyperguide.picture_files.pictures import read_picture, write_picture
+from hyperguide.picture_files import read_picture, write_picture
 from hyperguide.tasks import find_task
 from hyperguide.training.data.decoding import read_streaks
 from hyperguide.training.data.degradations import Blur, Haze, Noise, Rain

@@ -26,7 +26,7 @@ from hyperguide.errors import HyperguideError
 from hyperguide.export.model import Lower, export_model
 from hyperguide.model_format.contract import PRECISIONS
 from hyperguide.model_format.model_file import read_model_file
-from hyperguide.picture_files.pictures import write_picture
+from hyperguide.picture_files import write_picture
 from hyperguide.training.checkpoint import TrainedModel
 from hyperguide.training.preset import Preset, Stage, load_preset
 

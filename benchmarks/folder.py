@@ -28,7 +28,7 @@ import hyperguide
 from hyperguide.batch.jobs import Job, plan_jobs
 from hyperguide.batch.pipeline import enhance_all
 from hyperguide.batch.work import Dials, Work
-from hyperguide.picture_files.pictures import write_picture
+from hyperguide.picture_files import write_picture
 
 ROOM = 1 << 28
 

@@ -25,8 +25,8 @@ import numpy as np
 import skimage.data
 
 from hyperguide.memory import parse_bytes
-from hyperguide.picture_files.containers import PNG, png_chunk
-from hyperguide.picture_files.header import picture_size
+
+_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 
 
 def main() -> None:
@@ -55,7 +55,7 @@ def main() -> None:
         )
         seconds = time.monotonic() - start
         with output.open("rb") as file:
-            size = picture_size(file.read(64))
+            size = struct.unpack(">2I", file.read(24)[16:])
     peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss  # KiB on Linux
     print(f"{seconds:.0f} s, {peak / (1 << 20):.2f} GiB at most, allowed {arguments.max_memory}")
     if 1024 * peak > parse_bytes(arguments.max_memory):
@@ -73,15 +73,20 @@ def _write_noisy(path: Path, side: int) -> None:
     rng = np.random.default_rng(0)
     packer = zlib.compressobj(1)
     with path.open("wb") as file:
-        file.write(PNG + png_chunk(b"IHDR", struct.pack(">2I5B", side, side, 8, 2, 0, 0, 0)))
+        file.write(_SIGNATURE + _chunk(b"IHDR", struct.pack(">2I5B", side, side, 8, 2, 0, 0, 0)))
         for row in range(side):
             line = np.resize(photo[row % len(photo)], (side, 3))
             noise = 15 * rng.standard_normal(line.shape, np.float32)
             line = np.rint((line + noise).clip(0, 255)).astype(np.uint8)
             data = packer.compress(b"\0" + line.tobytes())  # filtered by none
             if data:
-                file.write(png_chunk(b"IDAT", data))
-        file.write(png_chunk(b"IDAT", packer.flush()) + png_chunk(b"IEND", b""))
+                file.write(_chunk(b"IDAT", data))
+        file.write(_chunk(b"IDAT", packer.flush()) + _chunk(b"IEND", b""))
+
+
+def _chunk(name: bytes, data: bytes) -> bytes:
+    """A chunk of a PNG."""
+    return struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
 
 
 if __name__ == "__main__":

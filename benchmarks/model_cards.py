@@ -28,8 +28,7 @@ import yaml
 import hyperguide
 from hyperguide.model_format.model_file import ModelFile, read_model_file, replace_info
 from hyperguide.model_format.model_info import ModelInfo
-from hyperguide.picture_files.maps import false_color, label
-from hyperguide.picture_files.pictures import read_picture, write_picture
+from hyperguide.picture_files import draw_text, false_color, read_picture, write_picture
 from hyperguide.psnr import psnr
 from hyperguide.tasks import Guidance
 from hyperguide.training.data.degradations import DEGRADATIONS
@@ -337,7 +336,7 @@ def show(failure: Failure, enhancer: hyperguide.Enhancer) -> np.ndarray:
     strip = np.full((_LINE + _SIDE, len(cells) * (_SIDE + _GAP) - _GAP, 3), 255, np.uint8)
     for i, (caption, cell) in enumerate(cells.items()):
         at = i * (_SIDE + _GAP)
-        label(strip, caption, at, _LINE - 8, size=0.45)
+        draw_text(strip, caption, at, _LINE - 8, size=0.45)
         rows, columns = cell.shape[:2]
         strip[_LINE : _LINE + rows, at : at + columns] = (
             cell if cell.ndim == 3 else cell[:, :, None]

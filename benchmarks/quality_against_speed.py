@@ -30,7 +30,7 @@ from peers import AbsentError, Peer, peers
 from hyperguide.bench.clock import timed
 from hyperguide.bench.machine import describe
 from hyperguide.bench.statistics import percentile
-from hyperguide.picture_files.pictures import read_picture
+from hyperguide.picture_files import read_picture
 from hyperguide.storage.atomic import write_atomically
 from hyperguide.tasks import TASKS
 from hyperguide.training.data.degradations import DEGRADATIONS

@@ -8,8 +8,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from hyperguide.picture_files.maps import decode_map, false_color, label
-from hyperguide.picture_files.pictures import write_picture
+from hyperguide.picture_files import decode_map, draw_text, false_color, write_picture
 from hyperguide.psnr import psnr
 from hyperguide.tasks import Guidance
 
@@ -57,7 +56,7 @@ def _draw(row: Row) -> np.ndarray:
         else:
             body = cv2.resize(picture, (_WIDTH, height), interpolation=cv2.INTER_AREA)
         cell = np.full((height + 90, _WIDTH + _GAP, 3), 255, np.uint8)
-        label(cell, caption, 2, 20, size=0.55)
+        draw_text(cell, caption, 2, 20, size=0.55)
         cell[28 : 28 + body.shape[0], : body.shape[1]] = body
         cells.append(cell)
     return np.hstack(cells)

@@ -12,7 +12,7 @@ import torch
 from pytest_benchmark.fixture import BenchmarkFixture
 
 from conftest import InTurns
-from hyperguide.picture_files.pictures import write_picture
+from hyperguide.picture_files import write_picture
 from hyperguide.tasks import TASKS
 from hyperguide.training.bilevel import Strategy
 from hyperguide.training.data.batches import Data, open_data

@@ -14,7 +14,7 @@ import hyperguide
 from conftest import InTurns
 from hyperguide.batch.jobs import plan_jobs
 from hyperguide.engines import why_absent
-from hyperguide.picture_files.pictures import read_picture, write_picture
+from hyperguide.picture_files import read_picture, write_picture
 
 
 @pytest.mark.parametrize("suffix", [".png", ".jpg"])

@@ -1,4 +1,4 @@
-"""int8 by explicit quantisation: calibrated, and trained a little on."""
+"""int8 by explicit quantisation: calibrated, then fine-tuned with rounded weights and values."""
 
 from __future__ import annotations
 
@@ -63,11 +63,11 @@ def quantize(
         model, lambda pair, s: pair.restore(s.degraded, s.kernel), calibration.crops, _COVERED
     )
     if steps:
-        _tune(quantized.train(), model, calibration, steps, report, vgg_weights)
+        _fine_tune(quantized.train(), model, calibration, steps, report, vgg_weights)
     return Quantized(*to_floats(quantized.eval()))
 
 
-def _tune(
+def _fine_tune(
     model: GuidedModel,
     in_floats: GuidedModel,
     calibration: Calibration,

@@ -1,4 +1,7 @@
-"""How much memory there is, and how much of it this process uses."""
+"""How much memory there is, and how much of it this process uses.
+
+What happens when an engine runs out of it is in `inference/tiled.py`: tiles are halved.
+"""
 
 from __future__ import annotations
 

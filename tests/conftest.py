@@ -22,7 +22,7 @@ import hyperguide
 from hyperguide.batch.resume import NAME
 from hyperguide.cli.main import run
 from hyperguide.export import calibration
-from hyperguide.picture_files.pictures import write_picture
+from hyperguide.picture_files import write_picture
 from hyperguide.training.checkpoint import BEST, load_tensors, save_tensors
 from hyperguide.training.preset import load_preset
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from hyperguide.picture_files.pictures import write_picture
+from hyperguide.picture_files import write_picture
 from hyperguide.training.data.batches import Batch, Data, Stream
 from hyperguide.training.data.loader import Draw
 from hyperguide.training.preset import Preset, Schedule, Stage, load_preset

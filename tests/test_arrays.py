@@ -15,7 +15,7 @@ import torch
 
 import hyperguide
 from hyperguide.errors import HyperguideError
-from hyperguide.picture_files.maps import gray_plane
+from hyperguide.picture_files import gray_plane
 
 pytestmark = pytest.mark.lowest
 
@@ -53,7 +53,7 @@ def test_arrays_of_subclasses_are_plain_arrays(
         np.testing.assert_allclose(again.image.astype(int), expected.image, atol=1)
 
 
-def test_a_matrix_does_not_end_python_badly() -> None:
+def test_a_numpy_matrix_is_enhanced_and_python_ends_without_a_crash() -> None:
     script = (
         "import numpy, hyperguide; e = hyperguide.load('denoise', device='cpu', threads=1); "
         "print(e(numpy.matrix(numpy.zeros((16, 16), numpy.uint8))).image.shape)"
@@ -100,7 +100,7 @@ def test_masked_values_are_refused(what: str, enhancer: hyperguide.Enhancer) -> 
         (np.zeros(8, np.uint8), r"shape \(8,\)"),
     ],
 )
-def test_what_is_no_picture_is_told_with_the_mend(
+def test_arrays_that_are_no_pictures_are_refused_with_a_remedy(
     picture: Any, words: str, enhancer: hyperguide.Enhancer
 ) -> None:
     with pytest.raises(HyperguideError, match=words):
@@ -122,7 +122,7 @@ def test_what_is_no_picture_is_told_with_the_mend(
     ],
 )
 @pytest.mark.parametrize("dial", ["strength", "guidance", "guidance_scale", "guidance_mix"])
-def test_what_is_no_number_is_told_by_its_dial(
+def test_dials_that_are_no_numbers_are_refused_by_name(
     dial: str, values: Any, enhancer: hyperguide.Enhancer
 ) -> None:
     dials = {dial: values} if dial != "guidance_mix" else {dial: values, "guidance": 0.1}
@@ -130,7 +130,7 @@ def test_what_is_no_number_is_told_by_its_dial(
         enhancer(_picture(24, 32), **dials)
 
 
-def test_arrays_lie_in_memory_as_they_like(enhancer: hyperguide.Enhancer) -> None:
+def test_arrays_may_have_any_memory_layout(enhancer: hyperguide.Enhancer) -> None:
     picture = _picture(24, 32, 3)
     expected = enhancer(picture).image
     backwards = picture[::-1, ::-1].copy()[::-1, ::-1]

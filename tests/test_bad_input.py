@@ -15,7 +15,7 @@ import pytest
 
 from conftest import Cli, Outcome, enhance, fails, nothing_left
 from hyperguide.errors import HyperguideError
-from hyperguide.picture_files.pictures import read_picture, write_picture
+from hyperguide.picture_files import read_picture, write_picture
 from hyperguide.storage.atomic import refuse_existing
 
 
@@ -166,7 +166,9 @@ def test_samples_of_a_type_that_cannot_be_enhanced(
     nothing_left(tmp_path / "out", "last.png")
 
 
-def test_several_pictures_into_a_pictures_name(cli: Cli, photo: Path, tmp_path: Path) -> None:
+def test_several_input_pictures_with_one_output_picture(
+    cli: Cli, photo: Path, tmp_path: Path
+) -> None:
     result = cli("enhance", "-i", photo, photo, "-o", tmp_path / "out.png", "-t", "denoise")
     fails(result, "give a folder's name")
     nothing_left(tmp_path, "photo.png")
@@ -184,7 +186,7 @@ def test_tier_without_a_model(cli: Cli, photo: Path, tmp_path: Path) -> None:
     fails(cli("enhance", *arguments), "No deblur model of the tier 'paper'", "-m MODEL.onnx")
 
 
-def test_onnx_file_that_is_not_ours(cli: Cli, photo: Path, tmp_path: Path) -> None:
+def test_onnx_file_without_our_metadata(cli: Cli, photo: Path, tmp_path: Path) -> None:
     import onnx
     from onnx import TensorProto, helper
 

@@ -86,7 +86,7 @@ def _run(fakes: dict[str, Any], specs: list[Spec], **plan: Any) -> dict[str, Any
     return record(rows, chosen, describe() | {"peaks": {"fp32": 100.0}})
 
 
-def test_subjects_take_turns_and_everybody_is_first_once(specs: list[Spec]) -> None:
+def test_subjects_are_timed_in_turn_and_each_is_first_once(specs: list[Spec]) -> None:
     fakes = {spec.label: _Fake(spec, 0.002) for spec in specs}
     told = _run(fakes, specs, rounds=3)
     warm = 2  # calls of each before the turns
@@ -99,7 +99,7 @@ def test_subjects_take_turns_and_everybody_is_first_once(specs: list[Spec]) -> N
         assert row["verified"]
 
 
-def test_what_is_wrong_is_failed_not_fast(specs: list[Spec]) -> None:
+def test_a_subject_that_computes_wrong_fails_and_is_not_timed(specs: list[Spec]) -> None:
     fakes = {
         "one": _Fake(specs[0], 0.0001, wrong="enhanced is off by 1"),
         "two": _Fake(specs[1], 0.01),
@@ -138,7 +138,7 @@ def test_a_call_that_fails_costs_its_own_figures_only(
     assert three["verified"]
 
 
-def test_medians_that_are_not_sure_are_measured_longer(specs: list[Spec]) -> None:
+def test_uncertain_medians_are_measured_longer(specs: list[Spec]) -> None:
     fake, unsure = _Fake(specs[0], 0.01), _Fake(specs[1], 0.01)
     waits = itertools.cycle([0.001, 0.03])  # drawn ones may by chance be nearly all alike
     unsure.call = lambda: unsure.clock.work(next(waits))  # type: ignore[method-assign]
@@ -157,7 +157,7 @@ def test_a_slow_first_call_is_no_reason_not_to_warm_up(specs: list[Spec]) -> Non
     assert len(fake.calls) == told["rows"][0]["latency_ms"]["count"] + 2 + rounds
 
 
-def test_stages_that_cannot_be_told_cost_no_figures(specs: list[Spec]) -> None:
+def test_a_subject_whose_stages_cannot_be_timed_keeps_its_figures(specs: list[Spec]) -> None:
     """Of a batch that the engine takes in parts only, say."""
     fake = _Fake(specs[0], 0.001)
 
@@ -172,7 +172,7 @@ def test_stages_that_cannot_be_told_cost_no_figures(specs: list[Spec]) -> None:
     assert "<svg" in page(told)
 
 
-def test_of_too_few_frames_nobody_can_tell_whether_they_are_kept_up_with(
+def test_too_few_frames_give_no_verdict_on_keeping_up_with_the_rate(
     specs: list[Spec],
 ) -> None:
     plan = {"scenario": "rate", "fps": 5.0, "seconds": 0.4, "rounds": 1}
@@ -185,7 +185,7 @@ def test_peaks_of_a_gpu_that_does_not_start_are_left_out() -> None:
     assert peaks(0.01, gpu=0).keys() == {"fp32", "int8"}
 
 
-def test_slow_calls_end_with_the_time_they_may_take(specs: list[Spec]) -> None:
+def test_slow_calls_are_timed_no_longer_than_four_times_the_seconds(specs: list[Spec]) -> None:
     """Four times the seconds asked for, though two calls bound no median; none warms up."""
     fake = _Fake(specs[0], 0.7)
     fake.call_seconds = 0.7
@@ -220,7 +220,7 @@ def test_streams_and_batches_count_every_picture(exported: Path) -> None:
     assert streams["pictures_per_second"] == pytest.approx(300)
 
 
-def test_a_file_that_cannot_be_opened_is_told_and_the_others_go_on(specs: list[Spec]) -> None:
+def test_bench_names_a_file_that_cannot_be_opened_and_times_the_others(specs: list[Spec]) -> None:
     fake = _Fake(specs[1], 0.005)
 
     def open_subject(spec: Spec) -> Any:
@@ -234,7 +234,7 @@ def test_a_file_that_cannot_be_opened_is_told_and_the_others_go_on(specs: list[S
     assert told["rows"][1]["latency_ms"]["count"] > 5
 
 
-def test_nothing_verified_is_said_everywhere(specs: list[Spec]) -> None:
+def test_a_bench_without_verification_says_so_in_table_and_page(specs: list[Spec]) -> None:
     told = _run({"one": _Fake(specs[0], 0.005)}, specs[:1], verify=False)
     assert not told["verified"]
     assert not told["rows"][0]["verified"]
@@ -243,7 +243,7 @@ def test_nothing_verified_is_said_everywhere(specs: list[Spec]) -> None:
 
 
 @pytest.mark.parametrize("scenario", ["single", "streams", "rate", "offline"])
-def test_the_command_times_a_file(
+def test_the_bench_command_times_a_model_file(
     scenario: Scenario, exported: Path, tmp_path: Path, cli: Cli
 ) -> None:
     words = ("--shape", "64x96", "--seconds", 0.3, "--confidence", 1, "--device", "cpu")
@@ -280,7 +280,7 @@ def _wrong(path: Path, target: Path) -> Path:
     return target
 
 
-def test_a_file_that_computes_wrong_fails_the_command(
+def test_a_model_file_that_computes_wrong_fails_the_bench_command(
     exported: Path, tmp_path: Path, cli: Cli
 ) -> None:
     wrong = _wrong(exported, tmp_path / "wrong.onnx")
@@ -321,7 +321,7 @@ class _Checker(HTMLParser):
         self.texts.append(data)
 
 
-def test_the_page_needs_nothing_else_and_shows_every_plot(specs: list[Spec]) -> None:
+def test_the_html_page_loads_nothing_and_shows_every_plot(specs: list[Spec]) -> None:
     fakes = {spec.label: _Fake(spec, 0.003) for spec in specs}
     told = _run(fakes, specs)
     told["rows"][1] |= {"batch": 4, "model": "one"}
@@ -341,7 +341,7 @@ def test_the_page_needs_nothing_else_and_shows_every_plot(specs: list[Spec]) -> 
         assert ET.fromstring(drawing).findall(".//{*}path") or "<circle" in drawing
 
 
-def test_points_are_drawn_where_their_values_are() -> None:
+def test_plots_draw_points_where_their_values_are() -> None:
     drawing = plot([Curve("a", [1, 10, 100], [0.0, 5.0, 10.0], dots=True)], "x", "y", log_x=True)
     root = ET.fromstring(re.search("<svg.*</svg>", drawing, re.DOTALL)[0])  # type: ignore[index]
     dots = [(float(c.attrib["cx"]), float(c.attrib["cy"])) for c in root.iter("circle")]
@@ -391,7 +391,7 @@ def test_convolutions_run_in_the_type_of_their_weights() -> None:
     assert census(content) == {"fp16": 2, "fp32": 1, "int8": 1}
 
 
-def test_what_the_machine_reaches_is_more_than_nothing() -> None:
+def test_measured_peaks_of_the_machine_are_positive() -> None:
     found = peaks(0.05)
     assert found.keys() == {"fp32", "int8"}
     assert min(found.values()) > 0
@@ -399,7 +399,7 @@ def test_what_the_machine_reaches_is_more_than_nothing() -> None:
 
 
 @pytest.mark.parametrize("batch", [1, 3])
-def test_a_subject_is_what_the_enhancer_computes(batch: int, exported: Path) -> None:
+def test_a_bench_subject_is_verified_against_the_enhancer(batch: int, exported: Path) -> None:
     subject = Subject(Spec(exported, "x", Device("cpu"), 50, 70, batch), synthetic_frame())
     assert subject.verify().passed
     result = subject.call()
@@ -427,7 +427,7 @@ def test_wrong_usage_exits_2(words: tuple[object, ...], reason: str, cli: Cli) -
     assert reason in result.err
 
 
-def test_existing_files_are_kept_and_missing_folders_named(
+def test_bench_outputs_keep_existing_files_and_name_missing_folders(
     exported: Path, tmp_path: Path, cli: Cli
 ) -> None:
     kept = tmp_path / "kept.json"

@@ -75,7 +75,7 @@ def test_above_capacity_the_latency_grows() -> None:
     assert fast.calls_per_second == pytest.approx(100, rel=1e-9)  # no more than come
 
 
-def test_the_clock_on_the_wall_never_wakes_early_and_sleeps_nearly_all_the_time(
+def test_the_wall_clock_never_wakes_early_and_sleeps_nearly_all_the_time(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """A sleeper is woken a little late, and each look at the clock takes a little."""
@@ -140,7 +140,7 @@ def test_calls_that_fail_end_the_load() -> None:
             load()
 
 
-def test_a_loop_runs_until_its_time_is_over_and_once_at_least() -> None:
+def test_a_closed_loop_runs_until_its_time_is_over_and_once_at_least() -> None:
     clock = FakeClock()
     load = one_by_one(_FakeEngine(clock, [0.3] * 9), 1.0, clock)
     assert load.latencies == pytest.approx([0.3] * 4)

@@ -223,7 +223,9 @@ def _equal(a: list[Tensor], b: list[Tensor]) -> bool:
 
 
 @pytest.mark.parametrize("kind", ["one-shot", "unfolded"])
-def test_where_h_reads_only_the_image_strict_theta_is_theta_trained_alone(kind: str) -> None:
+def test_strict_training_of_theta_equals_training_it_alone_where_h_reads_only_the_image(
+    kind: str,
+) -> None:
     """g does not involve omega then: the two problems are not coupled."""
     alone = _inner_only(_algorithm(kind), kind, 4, with_outer=False)
     alternating = _inner_only(_algorithm(kind), kind, 4, with_outer=True)

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from hyperguide.errors import HyperguideError
-from hyperguide.picture_files.pictures import read_picture
+from hyperguide.picture_files import read_picture
 
 _RGB, _RLE8, _RLE4, _BIT_FIELDS = 0, 1, 2, 3
 _FOUR = np.array([[255, 0, 0], [0, 255, 0], [0, 0, 255], [255, 255, 0]], np.uint8)
@@ -50,7 +50,7 @@ def _rows(pixels: np.ndarray) -> bytes:
 
 @pytest.mark.parametrize("length", [40, 52, 56, 108, 124])
 @pytest.mark.parametrize("shifts", [(16, 8, 0), (0, 8, 16), (24, 16, 8)])
-def test_channels_are_where_the_masks_say(
+def test_bmp_channels_are_where_the_masks_say(
     length: int, shifts: tuple[int, int, int], tmp_path: Path
 ) -> None:
     picture = np.tile(_FOUR, (3, 2, 1))
@@ -88,7 +88,7 @@ def test_the_fourth_byte_without_a_mask_is_no_alpha(pixels: np.ndarray, tmp_path
     ],
     ids=["555", "565", "444", "10 bits"],
 )
-def test_levels_are_spread_to_full_white(
+def test_bmp_samples_of_few_bits_are_spread_to_full_white(
     bits: int, compression: int, masks: tuple[int, ...], pixels: np.ndarray, tmp_path: Path
 ) -> None:
     fields = masks or (0x7C00, 0x3E0, 0x1F)
@@ -134,7 +134,7 @@ def test_palettes_of_os2_are_colours(bits: int, entry: int, tmp_path: Path) -> N
     np.testing.assert_array_equal(read_picture(path), colors[levels])
 
 
-def test_rows_from_the_top(pixels: np.ndarray, tmp_path: Path) -> None:
+def test_bmp_rows_may_start_at_the_top(pixels: np.ndarray, tmp_path: Path) -> None:
     path = _bmp(tmp_path / "a.bmp", _rows(pixels[::-1, :, ::-1]), (37, -31), 24)
     np.testing.assert_array_equal(read_picture(path), pixels)
 
@@ -161,7 +161,9 @@ def _runs(levels: np.ndarray, halves: bool) -> bytes:
 
 
 @pytest.mark.parametrize(("bits", "compression"), [(8, _RLE8), (4, _RLE4)])
-def test_run_lengths(bits: int, compression: int, pixels: np.ndarray, tmp_path: Path) -> None:
+def test_bmp_of_run_lengths_is_read_and_its_cuts_are_noticed(
+    bits: int, compression: int, pixels: np.ndarray, tmp_path: Path
+) -> None:
     picture = Image.fromarray(pixels).quantize(1 << bits)
     palette = np.array(picture.getpalette(), np.uint8).reshape(-1, 3)
     levels = np.asarray(picture).copy()
@@ -192,7 +194,7 @@ def test_run_lengths(bits: int, compression: int, pixels: np.ndarray, tmp_path: 
         (16, _BIT_FIELDS, (0xFF, 0xFF00, 0xFF0000), "wider"),
     ],
 )
-def test_other_kinds_are_refused_by_name(
+def test_bmp_kinds_that_are_not_supported_are_refused_by_name(
     bits: int, compression: int, masks: tuple[int, ...], words: str, tmp_path: Path
 ) -> None:
     path = _bmp(tmp_path / "a.bmp", bytes(400), (8, 8), bits, compression, masks, length=52)
@@ -200,7 +202,7 @@ def test_other_kinds_are_refused_by_name(
         read_picture(path)
 
 
-def test_every_cut_is_noticed(pixels: np.ndarray, tmp_path: Path) -> None:
+def test_every_truncation_of_a_bmp_is_noticed(pixels: np.ndarray, tmp_path: Path) -> None:
     path = _bmp(tmp_path / "a.bmp", _rows(pixels[:5, :5, ::-1]), (5, 5), 24)
     whole = path.read_bytes()
     for size in range(2, len(whole)):

@@ -127,7 +127,7 @@ def test_a_precision_that_the_file_has_not_is_refused(
         (["--builder", "tensorrt"], ["No TensorRT", "pip install 'hyperguide[tensorrt]'"]),
     ],
 )
-def test_a_plan_that_does_not_fit_is_refused(
+def test_build_options_that_do_not_fit_the_model_are_refused(
     options: list[str], words: list[str], model_copy: Path, tmp_path: Path, quick_cli: Cli
 ) -> None:
     fails(quick_cli("build", model_copy, "-o", tmp_path / "e", *options), *words)
@@ -135,13 +135,13 @@ def test_a_plan_that_does_not_fit_is_refused(
 
 
 @pytest.mark.parametrize("options", [["--shapes", "64"], ["--batch", "x"], ["--workspace", "2X"]])
-def test_words_that_are_no_sizes_are_wrong_usage(
+def test_sizes_that_do_not_parse_are_wrong_usage_of_build(
     options: list[str], model_copy: Path, tmp_path: Path, quick_cli: Cli
 ) -> None:
     assert quick_cli("build", model_copy, "-o", tmp_path / "e", *options).code == 2
 
 
-def test_existing_files_are_kept_unless_forced(
+def test_build_keeps_existing_files_unless_forced(
     model_copy: Path, tmp_path: Path, quick_cli: Cli
 ) -> None:
     engine = tmp_path / "e.engine"
@@ -171,7 +171,9 @@ def test_an_operator_that_tensorrt_lacks_is_named(
     nothing_left(tmp_path, "model.onnx")
 
 
-def test_a_build_can_be_cancelled(model_copy: Path, tmp_path: Path, tensorrt: TensorRt) -> None:
+def test_an_engine_build_can_be_cancelled(
+    model_copy: Path, tmp_path: Path, tensorrt: TensorRt
+) -> None:
     phases: list[str] = []
     with pytest.raises(CancelledError):
         build_engine(
@@ -224,7 +226,7 @@ def test_an_engine_of_someone_else_must_be_trusted(
     assert content == engine.read_bytes()
 
 
-def test_without_tensorrt_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_build_without_tensorrt_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     find = importlib.util.find_spec
     monkeypatch.setattr(
         importlib.util, "find_spec", lambda name: None if "tensorrt" in name else find(name)
@@ -269,7 +271,7 @@ DOCUMENTED = {
 RTX_ONLY = {"ComputeCapability", "CudaGraphStrategy", "WHOLE_GRAPH_CAPTURE"}
 
 
-def test_what_is_used_of_tensorrt_is_there(tensorrt: TensorRt) -> None:
+def test_tensorrt_has_every_name_that_we_use(tensorrt: TensorRt) -> None:
     used: dict[str, set[str]] = {}
     for path in Path(hyperguide.engines.tensorrt.__file__).parent.glob("*.py"):
         for node in ast.walk(ast.parse(path.read_text())):

@@ -20,7 +20,7 @@ from hyperguide.model_format.bundled import (
     model_path,
 )
 from hyperguide.model_format.model_file import read_model_file
-from hyperguide.picture_files.pictures import write_picture
+from hyperguide.picture_files import write_picture
 
 pytestmark = pytest.mark.lowest
 
@@ -39,7 +39,7 @@ def test_every_bundled_file_has_the_name_that_its_metadata_gives() -> None:
 
 
 @pytest.mark.parametrize("name", ["denoize", "deblur-paper", "denoise-paper"])
-def test_a_name_that_means_nothing_is_one_sentence(name: str) -> None:
+def test_an_unknown_model_name_is_refused_in_one_sentence(name: str) -> None:
     with pytest.raises(HyperguideError, match=r"did you mean|is bundled"):
         hyperguide.load(name)
 

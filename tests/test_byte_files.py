@@ -18,7 +18,7 @@ from hyperguide.errors import HyperguideError
 from hyperguide.export.model import Lower, export_model
 from hyperguide.model_format.engine_file import read_engine
 from hyperguide.model_format.model_file import read_model_file
-from hyperguide.picture_files.pictures import write_picture
+from hyperguide.picture_files import write_picture
 from hyperguide.training.checkpoint import load_run
 
 pytestmark = [pytest.mark.usefixtures("few_crops"), pytest.mark.openvino]
@@ -68,7 +68,7 @@ def test_a_host_that_knows_only_onnx_feeds_it_frames(byte_file: Path, exported: 
     assert np.abs(enhanced.astype(int) - frames).max() > 10
 
 
-def test_every_value_comes_back_at_strength_zero(byte_file: Path) -> None:
+def test_every_byte_value_comes_back_at_strength_0(byte_file: Path) -> None:
     session = onnxruntime.InferenceSession(byte_file)
     frame = np.arange(64 * 96 * 3, dtype=np.int64).astype(np.uint8).reshape(1, 64, 96, 3)
     off = np.zeros((1, 1, 1, 1), np.float32)
@@ -92,13 +92,15 @@ def test_pictures_of_every_layout_come_out_as_from_the_file_of_floats(
 
 
 @pytest.mark.parametrize("kind", [np.uint16, np.float32])
-def test_pictures_of_more_than_bytes_are_refused_with_the_mend(kind: type, byte_file: Path) -> None:
+def test_byte_files_refuse_pictures_of_other_depths_and_name_the_option(
+    kind: type, byte_file: Path
+) -> None:
     with pytest.raises(HyperguideError, match=r"pictures of bytes, not of .*--io float"):
         hyperguide.load(byte_file, device="cpu")(np.zeros((16, 16, 3), kind))
 
 
 @every_engine
-def test_verify_proves_them(device: str, byte_file: Path, cli: Cli) -> None:
+def test_verify_proves_byte_files(device: str, byte_file: Path, cli: Cli) -> None:
     if device == "openvino":
         pytest.importorskip("openvino", reason="OpenVINO is not installed")
     result = cli("verify", byte_file, "--device", device)
@@ -108,7 +110,7 @@ def test_verify_proves_them(device: str, byte_file: Path, cli: Cli) -> None:
     assert cli("info", byte_file).out.count("uint8") == 1
 
 
-def test_verify_notices_another_byte(byte_file: Path) -> None:
+def test_verify_notices_a_byte_that_is_two_levels_off(byte_file: Path) -> None:
     """Golden samples of bytes are compared in parts of their range."""
     file = read_model_file(byte_file)
     engine = OnnxRuntimeCpu(file)
@@ -130,7 +132,7 @@ def test_verify_notices_another_byte(byte_file: Path) -> None:
     assert not off_by(2)
 
 
-def test_int8_and_bytes_go_together(int8_files: dict[str, Path]) -> None:
+def test_an_int8_file_of_bytes_equals_that_of_floats(int8_files: dict[str, Path]) -> None:
     pixels = _pixels(1, 40, 64, 3)
     expected, actual = (
         hyperguide.load(int8_files[io], device="cpu")(pixels).image for io in ("float", "uint8")
@@ -139,7 +141,7 @@ def test_int8_and_bytes_go_together(int8_files: dict[str, Path]) -> None:
     assert read_model_file(int8_files["uint8"]).info.precision == "int8"
 
 
-def test_engines_take_frames_too(
+def test_tensorrt_engines_of_byte_files_take_bytes(
     byte_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pytest.importorskip("tensorrt_rtx", reason="TensorRT-RTX is not installed")
@@ -152,7 +154,7 @@ def test_engines_take_frames_too(
     assert info.model_info(engine).io == "uint8"
 
 
-def test_the_command_line_makes_them(run_folder: Path, tmp_path: Path, cli: Cli) -> None:
+def test_the_command_line_exports_byte_files(run_folder: Path, tmp_path: Path, cli: Cli) -> None:
     path = tmp_path / "camera.onnx"
     result = cli("export", run_folder, "-o", path, "--io", "uint8")
     assert result.code == 0, result.err

@@ -133,7 +133,9 @@ def _step(folder: Path) -> int:
     return int(load_tensors(state)[1]["step"]) if state.exists() else 0
 
 
-def test_best_keeps_the_weights_of_the_best_validation(photos: Path, tmp_path: Path) -> None:
+def test_the_best_checkpoint_keeps_the_weights_of_the_best_validation(
+    photos: Path, tmp_path: Path
+) -> None:
     run = make_run(photos, tmp_path / "run", steps=120, validations=100)
     run.train(silent)
     scores = {

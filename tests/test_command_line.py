@@ -18,8 +18,13 @@ from conftest import TASKS, Outcome, fails
 from hyperguide.cli.doctor import conflicts
 from hyperguide.engines import KINDS
 from hyperguide.model_format.bundled import FOLDER, bundled_models
-from hyperguide.picture_files.maps import decode_map, encode_map, false_color
-from hyperguide.picture_files.pictures import read_picture, write_picture
+from hyperguide.picture_files import (
+    decode_map,
+    encode_map,
+    false_color,
+    read_picture,
+    write_picture,
+)
 
 pytestmark = pytest.mark.lowest
 
@@ -195,7 +200,9 @@ def test_doctor_names_packages_that_do_not_get_on() -> None:
     assert "pip uninstall onnxruntime onnxruntime-gpu" in reason
 
 
-def test_what_a_format_cannot_hold_is_said(tmp_path: Path, astronaut: np.ndarray) -> None:
+def test_enhance_says_what_the_output_format_cannot_hold(
+    tmp_path: Path, astronaut: np.ndarray
+) -> None:
     alpha = np.dstack([astronaut[:16, :16], np.full((16, 16), 9, np.uint8)])
     notes = write_picture(tmp_path / "a.jpg", alpha.astype(np.uint16) * 257)
     assert len(notes) == 2
@@ -225,7 +232,7 @@ def test_the_cameras_orientation_is_applied(tmp_path: Path, astronaut: np.ndarra
     assert np.abs(turned - expected).mean() < 6
 
 
-def test_maps_survive_16_bits() -> None:
+def test_maps_saved_in_16_bits_are_read_back_within_a_level() -> None:
     for task in hyperguide.TASKS.values():
         meaning = task.guidance
         values = np.linspace(meaning.minimum, meaning.maximum, 1998, dtype=np.float32)
@@ -256,7 +263,7 @@ def test_false_color_shows_the_range_and_has_a_legend() -> None:
 @pytest.mark.parametrize(
     "words", [["models"], ["models", "--path"], ["--help"], ["info", "derain"]]
 )
-def test_a_full_disk_under_what_is_printed_is_one_sentence(words: list[str]) -> None:
+def test_a_full_disk_under_the_standard_output_is_one_sentence(words: list[str]) -> None:
     with Path("/dev/full").open("w") as full:
         command = [sys.executable, "-m", "hyperguide", *words]
         done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
@@ -265,7 +272,7 @@ def test_a_full_disk_under_what_is_printed_is_one_sentence(words: list[str]) -> 
 
 
 @pytest.mark.parametrize("words", [["models"], ["--help"], ["info", "derain"]])
-def test_a_reader_that_has_enough_is_no_error_of_ours(words: list[str]) -> None:
+def test_a_closed_pipe_behind_the_output_is_no_internal_error(words: list[str]) -> None:
     reading, writing = os.pipe()
     os.close(reading)
     command = [sys.executable, "-m", "hyperguide", *words]

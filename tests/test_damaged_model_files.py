@@ -43,7 +43,7 @@ def tiny(tmp_path: Path) -> Path:
 
 
 @pytest.mark.parametrize("device", [*DEVICES, "auto"])
-def test_a_file_made_by_hand_runs_as_it_should(tiny: Path, device: str) -> None:
+def test_a_model_file_made_by_hand_runs(tiny: Path, device: str) -> None:
     """Else the tests below would prove nothing."""
     with hyperguide.load(tiny, device=device) as enhancer:
         result = enhancer(PICTURE)
@@ -192,7 +192,7 @@ HARMFUL: dict[str, tuple[Change, str]] = {
 
 
 @pytest.mark.parametrize("harm", HARMFUL)
-def test_no_engine_sees_a_file_that_no_export_writes(
+def test_graphs_that_no_export_writes_are_refused_before_an_engine_loads_them(
     harm: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -311,7 +311,7 @@ def test_a_graph_that_takes_far_more_than_its_picture_is_never_run(
         hyperguide.load(path)
 
 
-def test_a_few_doublings_are_run(tmp_path: Path) -> None:
+def test_a_graph_that_doubles_its_picture_a_few_times_is_run(tmp_path: Path) -> None:
     model = tiny_model()
     _doubled(3)(model)
     with hyperguide.load(write(tmp_path / "model.onnx", model), device="cpu") as enhancer:
@@ -319,7 +319,7 @@ def test_a_few_doublings_are_run(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("path", bundled_models(), ids=lambda path: path.stem)
-def test_shapes_are_those_that_onnx_finds(path: Path) -> None:
+def test_graph_shapes_equal_those_of_onnx_inference(path: Path) -> None:
     """Its own inference, with values followed, where it finds a shape."""
     model, file = onnx.load(path), read_model_file(path)
     image = (1, file.info.channels, 64, 128)
@@ -359,7 +359,7 @@ def test_every_verb_refuses_weights_in_another_file(
     assert not output.exists()
 
 
-def test_steps_may_stand_in_any_order(tmp_path: Path) -> None:
+def test_nodes_of_a_graph_may_be_in_any_order(tmp_path: Path) -> None:
     model = tiny_model()
     nodes = list(model.graph.node)[::-1]
     del model.graph.node[:]
@@ -386,7 +386,7 @@ def test_a_message_of_very_many_empty_fields_is_refused(tiny: Path) -> None:
         read_model_file(tiny)
 
 
-def test_any_flipped_bit_is_refused_or_changes_nothing(tiny: Path) -> None:
+def test_any_flipped_bit_of_a_model_file_is_refused_or_changes_nothing(tiny: Path) -> None:
     content = tiny.read_bytes()
     expected = _result(tiny)
     refused = same = 0
@@ -410,7 +410,7 @@ def _result(path: Path) -> np.ndarray:
 
 @pytest.mark.parametrize("part", ["weights", "graph", "metadata"])
 @pytest.mark.parametrize("device", [*DEVICES, "auto"])
-def test_a_changed_file_is_described_but_not_run(
+def test_a_changed_model_file_is_described_but_not_run(
     part: str, device: str, tmp_path: Path, photo: Path, quick_cli: Cli
 ) -> None:
     model = tiny_model()
@@ -432,7 +432,7 @@ def test_a_changed_file_is_described_but_not_run(
 
 
 @pytest.mark.parametrize("missing", ["sha256.weights", "sha256.graph", "sha256.metadata"])
-def test_a_file_without_its_seal_is_not_run(missing: str, tmp_path: Path) -> None:
+def test_a_model_file_without_its_seal_is_not_run(missing: str, tmp_path: Path) -> None:
     model = tiny_model()
     model.metadata_props.remove(entry(model, missing))
     with pytest.raises(HyperguideError, match="not what was exported"):
@@ -506,7 +506,7 @@ def test_a_map_without_a_meaning_is_refused(name: str, value: str, tmp_path: Pat
         hyperguide.load(write(tmp_path / "model.onnx", model))
 
 
-def test_a_format_that_is_a_book_is_one_short_sentence(tmp_path: Path) -> None:
+def test_a_very_long_format_entry_is_refused_in_one_short_sentence(tmp_path: Path) -> None:
     model = tiny_model()
     entry(model, "format").value = "2\n\x1b[31m" * 10_000
     with pytest.raises(HyperguideError, match="has model format 2") as error:
@@ -528,7 +528,7 @@ def test_info_prints_no_escape_codes(tmp_path: Path, quick_cli: Cli) -> None:
     assert "\x07" not in result.out
 
 
-def test_messages_are_one_printable_line_of_bounded_length() -> None:
+def test_errors_of_model_files_are_one_printable_line_of_bounded_length() -> None:
     error = HyperguideError(
         "The model says:\n\tbad \x1b[31mthing\u202e at 日本\u3000語" + "x" * 5000
     )
@@ -561,7 +561,7 @@ def _cut_picture(model: onnx.ModelProto) -> None:
 
 @pytest.mark.parametrize("device", DEVICES)
 @pytest.mark.parametrize("change", [_smaller_map, _one_number, _cut_picture])
-def test_a_result_of_another_shape_or_type_is_refused(
+def test_an_engine_result_of_another_shape_or_type_is_refused(
     change: Change, device: str, tmp_path: Path
 ) -> None:
     model = tiny_model()
@@ -592,7 +592,7 @@ def test_no_other_engine_tries_what_onnx_runtime_takes_for_damaged(
     _is_a_sentence(str(error.value))
 
 
-def test_what_is_made_of_a_file_that_was_read_never_fails(tiny: Path) -> None:
+def test_what_is_derived_from_a_model_file_that_was_read_never_fails(tiny: Path) -> None:
     """Whatever bit of it is flipped."""
     content = tiny.read_bytes()
     read = 0
@@ -616,7 +616,7 @@ def test_what_is_made_of_a_file_that_was_read_never_fails(tiny: Path) -> None:
     assert read > 100
 
 
-def test_weights_are_those_of_the_file(tiny: Path) -> None:
+def test_weights_of_a_model_file_equal_those_that_onnx_reads(tiny: Path) -> None:
     weights = read_model_file(tiny).weights()
     stored = {
         t.name: onnx.numpy_helper.to_array(t)
@@ -676,7 +676,9 @@ def test_a_golden_sample_that_unpacks_to_very_much_is_left_packed() -> None:
         read_golden(_sample(outputs={"enhanced": big, "guidance": big}), "x")
 
 
-def test_samples_that_no_input_takes_are_a_sentence(tmp_path: Path, quick_cli: Cli) -> None:
+def test_golden_samples_that_no_input_takes_are_one_sentence(
+    tmp_path: Path, quick_cli: Cli
+) -> None:
     model = tiny_model()
     one = np.ones((1, 1, 1, 1), np.float32)
     sample = _sample(
@@ -696,7 +698,7 @@ def test_pipes_and_devices_are_no_model_files(tmp_path: Path) -> None:
             read_model_file(tmp_path / name)
 
 
-def test_a_file_that_was_described_anew_is_sealed_again(tiny: Path) -> None:
+def test_a_model_file_with_new_metadata_is_sealed_again(tiny: Path) -> None:
     file = read_model_file(tiny)
     replace_info(file, file.info)
     assert seal_breaks(read_model_file(tiny)) == []
@@ -710,7 +712,9 @@ def _cases() -> list[Path]:
 
 
 @pytest.mark.skipif(not _cases(), reason="HYPERGUIDE_DATA has no folder 'cases' beside it")
-def test_files_that_once_did_harm_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_model_files_that_broke_the_reader_before_are_refused(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     for path in _cases():
         monkeypatch.chdir(path.parent)
         for device in DEVICES:
@@ -719,7 +723,7 @@ def test_files_that_once_did_harm_are_refused(monkeypatch: pytest.MonkeyPatch) -
             _is_a_sentence(str(error.value))
 
 
-def test_the_engine_of_the_samples_still_takes_a_graph_without_metadata(tiny: Path) -> None:
+def test_onnx_runtime_still_runs_a_graph_without_metadata(tiny: Path) -> None:
     """As exports prove graphs before there is a file."""
     file = read_model_file(tiny)
     image = np.full((1, 1, 2, 2), 0.5, np.float32)

@@ -15,7 +15,7 @@ from PIL import Image
 
 from conftest import Cli, fails
 from hyperguide.errors import HyperguideError
-from hyperguide.picture_files.pictures import read_picture
+from hyperguide.picture_files import read_picture
 
 
 @pytest.fixture(scope="module")
@@ -122,7 +122,9 @@ def test_odd_markers_of_a_whole_jpeg_are_no_damage(
         np.testing.assert_array_equal(read_picture(tmp_path / "odd.jpg"), expected)
 
 
-def test_flipped_bits_that_leave_a_rest_are_noticed(pixels: np.ndarray, tmp_path: Path) -> None:
+def test_flipped_bits_of_a_jpeg_that_leave_data_over_are_noticed(
+    pixels: np.ndarray, tmp_path: Path
+) -> None:
     whole = _jpeg(pixels)
     (tmp_path / "a.jpg").write_bytes(whole)
     rng, noticed = np.random.default_rng(0), 0

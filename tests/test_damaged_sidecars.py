@@ -94,7 +94,7 @@ def test_a_sidecar_that_lacks_an_entry_is_refused(missing: str, tmp_path: Path) 
         *('{"format": 1, "format": 1}', '{"format": {"format": "\\u001b"}}', "\udcff"),
     ],
 )
-def test_other_texts_are_no_sidecars(text: str, tmp_path: Path) -> None:
+def test_texts_that_are_no_sidecar_are_refused(text: str, tmp_path: Path) -> None:
     path = _write(tmp_path, "{}")
     (tmp_path / "model.engine.json").write_bytes(text.encode("utf-8", "surrogateescape"))
     with pytest.raises(HyperguideError, match=r"model\.engine\.json (is damaged|has format)") as e:
@@ -123,7 +123,7 @@ def test_an_edited_sidecar_is_not_run(tmp_path: Path, quick_cli: Cli) -> None:
     fails(quick_cli("verify", path, "--trust"), "the metadata was edited")
 
 
-def test_any_change_of_a_sidecar_is_one_sentence_or_as_good(tmp_path: Path) -> None:
+def test_any_change_of_a_sidecar_is_refused_in_one_sentence_or_harmless(tmp_path: Path) -> None:
     text = json.dumps(_sidecar())
     rng = np.random.default_rng(0)
     tokens = ["null", "1e999", "-1", "[]", "{}", '"', "true", "[1, 2]", "\\", "NaN", "\x00"]

@@ -31,7 +31,7 @@ def _same(a: dict[str, Tensor], b: dict[str, Tensor]) -> bool:
 
 
 @pytest.mark.parametrize("zipped", [True, False])
-def test_plain_tensors_come_back(zipped: bool, tmp_path: Path) -> None:
+def test_plain_tensors_of_a_weight_file_are_read(zipped: bool, tmp_path: Path) -> None:
     """Also those that share their values, or lie in another order; and in torch's old format."""
     picture = torch.rand(2, 3, 4, 5).to(memory_format=torch.channels_last)
     state = PLAIN | {"d": PLAIN["a"], "e": picture, "f": PLAIN["a"].T}
@@ -124,7 +124,7 @@ def _weights(model: onnx.ModelProto, shape: tuple[int, ...]) -> onnx.TensorProto
     return found
 
 
-def test_a_whole_file_gives_its_weights(stack: onnx.ModelProto, tmp_path: Path) -> None:
+def test_a_whole_model_file_gives_its_weights(stack: onnx.ModelProto, tmp_path: Path) -> None:
     assert load_model(write(tmp_path / "model.onnx", stack)).preset.task == "denoise"
 
 
@@ -200,7 +200,7 @@ def _cases() -> list[Path]:
 
 
 @pytest.mark.skipif(not _cases(), reason="HYPERGUIDE_DATA has no folder 'cases' beside it")
-def test_weights_that_once_did_harm_are_refused() -> None:
+def test_weight_files_that_broke_the_reader_before_are_refused() -> None:
     for path in _cases():
         with pytest.raises(HyperguideError):
             load_official(path)

@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from hyperguide.errors import HyperguideError
-from hyperguide.picture_files.pictures import write_picture
+from hyperguide.picture_files import write_picture
 from hyperguide.training.data.batches import open_data
 from made_data import (
     STAGE,
@@ -50,7 +50,7 @@ def test_samples_of_a_batch_do_not_depend_on_its_size(photos: Path) -> None:
 
 
 @pytest.mark.parametrize("task", ["denoise", "deblur"])
-def test_the_shards_of_a_batch_are_the_batch(task: str, photos: Path) -> None:
+def test_the_shards_of_the_processes_together_are_the_batch(task: str, photos: Path) -> None:
     data = open_data(small_preset(task), [photos])
     whole = data.draw("train", 2, STAGE, seed=1)
     shards = [data.draw("train", 2, STAGE, 1, shard=(rank, 2)) for rank in (0, 1)]
@@ -104,7 +104,7 @@ def test_pictures_with_nan_are_skipped(tmp_path: Path) -> None:
     assert "0.tif contains NaN" in data.photos.skipped[0]
 
 
-def test_one_of_few_may_be_unreadable_but_not_the_only_one(tmp_path: Path) -> None:
+def test_one_of_few_photos_may_be_unreadable_but_not_the_only_one(tmp_path: Path) -> None:
     folder = fill(tmp_path / "photos", numbers(3))
     damage(folder / "1.png")
     assert drawn_names(open_data(small_preset(), [folder]), "train") == {"2.png"}
@@ -113,7 +113,9 @@ def test_one_of_few_may_be_unreadable_but_not_the_only_one(tmp_path: Path) -> No
         drawn_names(open_data(small_preset(), [folder]), "train")
 
 
-def test_decoded_pictures_stay_within_their_bound_the_latest_used_ones(tmp_path: Path) -> None:
+def test_the_cache_of_decoded_pictures_keeps_the_latest_used_within_its_bound(
+    tmp_path: Path,
+) -> None:
     size = 24 * 32 * 3
     data = open_data(small_preset(), [fill(tmp_path, numbers(6))], cache_bytes=3 * size + 10)
     photos, scenes = data.photos, data.train
@@ -127,7 +129,7 @@ def test_decoded_pictures_stay_within_their_bound_the_latest_used_ones(tmp_path:
     assert all(photos.read(scenes[i]) is not None for i in (0, 2, 3))
 
 
-def test_batches_do_not_depend_on_the_memory(photos: Path) -> None:
+def test_batches_do_not_depend_on_the_size_of_the_cache(photos: Path) -> None:
     plenty, none = (open_data(small_preset(), [photos], cache_bytes=b) for b in (1 << 30, 0))
     for number in range(4):
         assert equal(plenty.draw("train", number, STAGE, 0), none.draw("train", number, STAGE, 0))
@@ -135,7 +137,9 @@ def test_batches_do_not_depend_on_the_memory(photos: Path) -> None:
 
 
 @pytest.mark.parametrize("shared", [True, False])
-def test_workers_share_what_is_decoded_or_divide_the_memory(photos: Path, shared: bool) -> None:
+def test_workers_share_the_cache_of_decoded_pictures_or_divide_its_size(
+    photos: Path, shared: bool
+) -> None:
     size = 4 * 256 * 256 * 3
     data = open_data(small_preset(), [photos], cache_bytes=size if shared else size - 1)
     data.decode_all()
@@ -144,7 +148,7 @@ def test_workers_share_what_is_decoded_or_divide_the_memory(photos: Path, shared
     assert data.photos.size == (size if shared else size // 4)
 
 
-def test_processes_that_are_spawned_decode_for_themselves(photos: Path) -> None:
+def test_spawned_workers_decode_for_themselves(photos: Path) -> None:
     data = open_data(small_preset(), [photos])
     data.decode_all()
     copy = pickle.loads(pickle.dumps(data))

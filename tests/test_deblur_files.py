@@ -27,7 +27,7 @@ from hyperguide.export.matrix_fourier import RADIX, MatrixFourier, waves
 from hyperguide.export.model import Lower, export_model
 from hyperguide.model_format.contract import OPSET
 from hyperguide.model_format.model_file import read_model_file
-from hyperguide.picture_files.pictures import read_picture, write_picture
+from hyperguide.picture_files import read_picture, write_picture
 from hyperguide.training.checkpoint import TrainedModel, load_run
 from hyperguide.training.networks.unfolded import UnfoldedDeconvolution
 
@@ -85,7 +85,7 @@ def _parts(fourier: MatrixFourier, spectrum: Tensor) -> Tensor:
 
 
 @pytest.mark.parametrize(("size", "split"), SIZES + SPLIT_SIZES)
-def test_matrices_transform_as_fft_does(size: tuple[int, int], split: bool) -> None:
+def test_fourier_matrices_transform_as_fft_does(size: tuple[int, int], split: bool) -> None:
     planes = _random(2, 3, *size) - 0.5
     fourier = MatrixFourier(*size, split)
     spectrum = fourier.forward(planes)
@@ -95,7 +95,9 @@ def test_matrices_transform_as_fft_does(size: tuple[int, int], split: bool) -> N
 
 
 @pytest.mark.parametrize(("size", "split"), SIZES + SPLIT_SIZES)
-def test_half_of_all_frequencies_is_enough(size: tuple[int, int], split: bool) -> None:
+def test_a_real_spectrum_holds_each_pair_of_conjugates_once(
+    size: tuple[int, int], split: bool
+) -> None:
     """Each stands in a spectrum, or the one that repeats it, conjugate, does; none twice."""
     height, width = size
     down, across = MatrixFourier(*size, split).frequencies
@@ -116,7 +118,7 @@ def test_kernels_are_centred_at_the_origin(size: tuple[int, int], split: bool) -
     torch.testing.assert_close(torch.complex(*fourier.split(spectrum)), expected, atol=1e-5, rtol=0)
 
 
-def test_phases_of_large_pictures_keep_their_digits() -> None:
+def test_fourier_phases_of_large_pictures_keep_their_precision() -> None:
     positions = torch.arange(1920)
     cosines, sines = waves(positions, positions, 1920)
     angles = 2 * np.pi * np.outer(np.arange(1920), np.arange(1920)) / 1920
@@ -209,7 +211,7 @@ def test_a_gpu_without_matrix_products_in_fp32_is_named(
 
 @pytest.mark.parametrize("split", [False, True])
 @pytest.mark.parametrize("sides", [(1, 1), (5, 3), (9, 15)])
-def test_matrices_deconvolve_as_the_network_does(
+def test_deconvolution_by_matrices_equals_that_of_the_network(
     sides: tuple[int, int], split: bool, trained: TrainedModel
 ) -> None:
     network = trained.model.reconstruction
@@ -227,7 +229,7 @@ def test_matrices_deconvolve_as_the_network_does(
 
 @pytest.mark.parametrize("device", ["cpu", "openvino"])
 @pytest.mark.parametrize(("size", "sides"), [((24, 40), (5, 3)), ((61, 33), (1, 9))])
-def test_the_file_deblurs_as_torch_does(
+def test_the_deblurring_file_equals_torch(
     device: str,
     size: tuple[int, int],
     sides: tuple[int, int],
@@ -284,7 +286,7 @@ def test_a_blurred_picture_is_cut_where_memory_is_short(
         assert (len(reports) > 2) == cut
 
 
-def test_parts_that_see_the_whole_blurred_picture_give_it(
+def test_tiles_that_see_the_whole_blurred_picture_give_the_whole_result(
     deblur_file: Path, astronaut: np.ndarray
 ) -> None:
     picture, kernel = astronaut[:40, :200], _kernel(9, 7)
@@ -306,7 +308,7 @@ def test_without_a_kernel_the_picture_counts_as_sharp(deblur_file: Path) -> None
     assert (enhancer(image, kernel=_kernel(5, 5)).image != sharp).any()
 
 
-def test_the_file_keeps_the_contract(deblur_file: Path, cli: Cli) -> None:
+def test_the_deblurring_file_keeps_the_contract(deblur_file: Path, cli: Cli) -> None:
     model = onnx.load(deblur_file)
     assert model.graph.input[-1].name == "kernel"
     assert {node.domain for node in model.graph.node} <= {"", "ai.onnx"}

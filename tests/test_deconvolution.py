@@ -73,7 +73,7 @@ def test_the_closed_form_equals_numpys_fft_to_1e_5_in_float32(
     assert np.abs(actual - expected).max() < 1e-5
 
 
-def test_the_closed_form_minimises_its_objective(gray: np.ndarray) -> None:
+def test_the_closed_form_of_deconvolution_minimises_its_objective(gray: np.ndarray) -> None:
     """The gradient of |k * z - y|^2 + rho |z - x|^2 is zero at z, by scipy's convolutions."""
     kernel, rho = _lopsided(5, 3), 0.01
     x = np.random.default_rng(3).random(gray.shape)

@@ -14,8 +14,7 @@ import torch
 from PIL import Image
 
 from hyperguide.errors import HyperguideError
-from hyperguide.picture_files.kernels import read_kernel
-from hyperguide.picture_files.pictures import write_picture
+from hyperguide.picture_files import read_kernel, write_picture
 from hyperguide.training.data.batches import Stream, open_data
 from hyperguide.training.data.degradations import Blur, Haze, Noise, Rain, vary_tone
 from hyperguide.training.data.drawn_kernels import draw_kernel
@@ -73,7 +72,7 @@ def test_recompressed_samples_went_through_a_jpeg_file(channels: int) -> None:
         np.testing.assert_allclose(picture.permute(1, 2, 0), decoded, atol=3 / 255)
 
 
-def test_a_veil_belongs_to_the_scene() -> None:
+def test_a_veil_is_in_the_clean_picture_too() -> None:
     clean = torch.full((32, 3, 64, 64), 0.2)
     sample = Rain(synthetic=1, veil=0.5, clean=0).degrade(clean, None, generator())
     veiled = (sample.clean - clean).abs().amax((1, 2, 3)) > 0.01

@@ -11,7 +11,7 @@ import scipy.signal
 import skimage.data
 import torch
 
-from hyperguide.picture_files.pictures import read_picture, write_picture
+from hyperguide.picture_files import read_picture, write_picture
 from hyperguide.training.data.batches import open_data
 from hyperguide.training.data.derived_maps import (
     blurred_noise_level,

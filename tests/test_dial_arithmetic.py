@@ -14,7 +14,7 @@ from hyperguide.model_format.model_file import read_model_file
 
 
 @pytest.mark.parametrize("task", TASKS)
-def test_maps_are_mixed_and_pictures_blended_as_in_the_graph(task: str) -> None:
+def test_numpy_mixes_maps_and_blends_pictures_as_the_graph_does(task: str) -> None:
     file = read_model_file(bundled_path(task, "fast"))
     engine = OnnxRuntimeCpu(file, 1)
     rng = np.random.default_rng(3)

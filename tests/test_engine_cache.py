@@ -174,7 +174,7 @@ def test_a_cache_that_cannot_be_written_costs_a_warning_only(
     assert len(builds) == 1
 
 
-def test_two_at_once_build_one_engine(
+def test_two_calls_at_once_build_one_engine(
     exported: Path, gpu: FakeGpu, builds: list[BuildOptions], own_cache: Path
 ) -> None:
     """The second waits for the lock of the first, which it would not need within one process."""
@@ -197,7 +197,7 @@ def test_two_at_once_build_one_engine(
     assert engines[0].content == engines[1].content
 
 
-def test_a_lock_is_free_once_its_process_is_dead(tmp_path: Path) -> None:
+def test_the_lock_of_a_dead_process_is_free(tmp_path: Path) -> None:
     path = tmp_path / "held.lock"
     child = os.fork()
     if child == 0:  # holds the lock and dies without letting it go
@@ -277,7 +277,7 @@ def test_a_pycuda_that_does_not_load_is_one_sentence(
         Gpu(0)
 
 
-def test_the_steps_of_a_call_are_told_through_the_cache_too(
+def test_a_cached_engine_tells_the_times_of_its_steps(
     exported: Path, gpu: FakeGpu, own_cache: Path
 ) -> None:
     file = read_model_file(exported)

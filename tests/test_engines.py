@@ -37,8 +37,7 @@ from hyperguide.export.model import seal
 from hyperguide.model_format.bundled import bundled_models, bundled_path, model_path
 from hyperguide.model_format.contract import DIALS
 from hyperguide.model_format.model_file import ModelFile, read_model_file
-from hyperguide.picture_files.maps import encode_map, read_map
-from hyperguide.picture_files.pictures import write_picture
+from hyperguide.picture_files import encode_map, read_map, write_picture
 from hyperguide.pixels import from_tensor, to_tensor
 from hyperguide.training.data.batches import open_data
 from hyperguide.training.data.loader import Loader
@@ -131,7 +130,7 @@ def test_signals_have_a_stack_when_openvino_engines_are_gone() -> None:
         {"strength": np.linspace(0, 1, 33 * 47, dtype=np.float32).reshape(33, 47)},
     ],
 )
-def test_openvino_knows_the_dials(dials: dict[str, Any]) -> None:
+def test_openvino_takes_every_dial(dials: dict[str, Any]) -> None:
     image = _pixels(33, 47, 3).astype(np.float32) / 255
     expected, actual = (
         hyperguide.load("denoise", device=device, threads=1)(image, **dials)
@@ -178,7 +177,7 @@ def test_a_model_file_may_be_replaced_while_it_is_open(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("device", ["cpu", "openvino"])
-def test_as_many_calls_are_computed_at_once_as_asked_for(device: str) -> None:
+def test_an_engine_computes_as_many_calls_at_once_as_asked_for(device: str) -> None:
     """All of them meet within the engine."""
     enhancer = hyperguide.load("denoise", device=device, threads=1, at_once=3)
     pictures = [_pixels(48, 64, 3, seed=i) for i in range(9)]
@@ -217,7 +216,7 @@ def test_two_enhancers_at_once_do_not_mix() -> None:
                 np.testing.assert_array_equal(one, other)
 
 
-def test_results_outlive_the_next_call_and_threads_do_not_mix_them() -> None:
+def test_results_are_not_overwritten_by_later_calls_and_other_threads() -> None:
     enhancer = hyperguide.load("denoise", device="openvino", threads=1)
     pictures = [_pixels(16 * (i % 3 + 1), 32, 3, seed=i) for i in range(24)]
     expected = [enhancer(picture).image for picture in pictures]
@@ -237,7 +236,7 @@ def test_without_defaults_the_dials_must_be_given() -> None:
     assert before == after
 
 
-def test_auto_takes_onnx_runtime_for_files_of_floats_and_says_why() -> None:
+def test_auto_takes_onnx_runtime_for_fp32_files_and_says_why() -> None:
     enhancer = hyperguide.load("denoise")
     assert enhancer.engine == "ONNX Runtime, CPU"
     assert enhancer.why == "there is no NVIDIA driver on this machine"
@@ -314,7 +313,7 @@ def test_bytes_are_converted_on_the_gpu_as_the_runtime_does(
         engine.run_bytes(pixels)
 
 
-def test_pixels_that_are_no_numbers_are_told_though_bytes_know_none(
+def test_pixels_of_nan_are_refused_though_the_engine_takes_bytes(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(OnnxRuntimeCuda, "memory", "cpu")
@@ -443,7 +442,7 @@ for count in (40, 120):
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads Linux's tables")
-def test_openvino_does_not_keep_something_for_every_size() -> None:
+def test_openvino_keeps_no_memory_for_every_size() -> None:
     before, after = map(int, printed_by(_SIZES).split())
     assert after - before < 60 << 20, (before, after)
 

@@ -95,7 +95,7 @@ def test_guidance_scale_is_no_blend_but_peaks_near_1(
     [(1, 1), (1, 1, 3), (1, 7, 3), (5, 1, 1), (33, 47), (64, 64, 4), (20, 30, 2), (3, 9, 11, 3)],
 )
 @pytest.mark.parametrize("dtype", ["uint8", "uint16", "float16", "float32", "float64"])
-def test_any_size_and_kind_comes_back_alike(
+def test_the_result_has_the_shape_and_dtype_of_the_picture(
     shape: tuple[int, ...], dtype: str, enhancers: dict[str, hyperguide.Enhancer]
 ) -> None:
     rng = np.random.default_rng(0)
@@ -124,7 +124,9 @@ def test_padding_repeats_the_border(
     np.testing.assert_array_equal(enhancers["denoise"](image).image, by_hand)
 
 
-def test_depths_agree(astronaut: np.ndarray, enhancers: dict[str, hyperguide.Enhancer]) -> None:
+def test_bit_depths_give_the_same_result_within_rounding(
+    astronaut: np.ndarray, enhancers: dict[str, hyperguide.Enhancer]
+) -> None:
     image = astronaut[:64, :64]
     eight = enhancers["denoise"](image).image.astype(float) / 255
     sixteen = enhancers["denoise"](image.astype(np.uint16) * 257).image / 65535
@@ -133,7 +135,7 @@ def test_depths_agree(astronaut: np.ndarray, enhancers: dict[str, hyperguide.Enh
     assert np.abs(sixteen - floats).max() <= 0.5 / 65535 + 1e-6
 
 
-def test_a_batch_equals_its_pictures(
+def test_a_batch_equals_its_pictures_one_by_one(
     astronaut: np.ndarray, enhancers: dict[str, hyperguide.Enhancer]
 ) -> None:
     batch = np.stack([astronaut[:64, :64], astronaut[64:128, :64]])
@@ -314,7 +316,9 @@ def test_an_engine_that_computes_nan_is_an_error_not_a_black_picture(
 
 @pytest.mark.parametrize("task", ["denoise", "dehaze"])
 @pytest.mark.parametrize("kind", [">u2", ">f4"])
-def test_the_order_of_bytes_changes_nothing(task: str, kind: str, astronaut: np.ndarray) -> None:
+def test_the_byte_order_of_an_array_changes_nothing(
+    task: str, kind: str, astronaut: np.ndarray
+) -> None:
     native = astronaut[:64, :96].astype(np.uint16) * 257
     picture = native if kind == ">u2" else (native / 65535).astype(np.float32)
     enhancer = hyperguide.load(task, device="cpu", threads=1, tile=32)

@@ -26,7 +26,7 @@ import hyperguide
 from conftest import Cli, fails
 from hyperguide.errors import HyperguideError
 from hyperguide.model_format.bundled import bundled_path
-from hyperguide.picture_files.pictures import read_picture, write_picture
+from hyperguide.picture_files import read_picture, write_picture
 from hyperguide.tasks import TASKS
 from hyperguide.training.checkpoint import LAST, save_tensors
 from hyperguide.training.evaluation.cli import evaluate
@@ -191,7 +191,7 @@ def test_a_model_file_restores_as_the_runtime_does_without_rounding(
     np.testing.assert_allclose(guidance, expected.guidance, atol=1e-5)
 
 
-def test_a_told_level_becomes_the_map(data: Path, denoiser: Preset, tmp_path: Path) -> None:
+def test_a_told_noise_level_becomes_the_map(data: Path, denoiser: Preset, tmp_path: Path) -> None:
     model = _save_run(tmp_path / "run", denoiser)
     suite = ("--suite", "set12", "--data", data, "--noise", "25", "--limit", 1)
     for target in (tmp_path / "run", "denoise"):
@@ -214,7 +214,7 @@ def test_a_told_level_becomes_the_map(data: Path, denoiser: Preset, tmp_path: Pa
     assert told["output"]["psnr"] == pytest.approx(expected, abs=1e-3)
 
 
-def test_a_wrong_level_costs_quality(data: Path, tmp_path: Path) -> None:
+def test_a_wrong_told_noise_level_costs_quality(data: Path, tmp_path: Path) -> None:
     scores = {}
     for told in (25, 10, 60):
         words = ("denoise", "--suite", "set12", "--data", data, "--noise", "25")
@@ -362,7 +362,9 @@ def test_the_inner_error_of_a_quadrant_leaves_out_what_is_near_another() -> None
         assert 0.001 < quadrant.rmse < 0.005
 
 
-def test_json_holds_what_repeats_the_run(pairs: Path, data: Path, tmp_path: Path) -> None:
+def test_the_json_report_holds_what_repeats_the_evaluation(
+    pairs: Path, data: Path, tmp_path: Path
+) -> None:
     words = ("denoise", "--suite", "set12", "--data", data, "--noise", "15,25")
     first, again = (_figures(tmp_path, *words) for _ in range(2))
     digest = hashlib.sha256(bundled_path("denoise", "fast").read_bytes()).hexdigest()
@@ -393,7 +395,7 @@ def test_infinite_scores_are_null_in_json(pairs: Path, tmp_path: Path) -> None:
     assert figures["pictures"][0]["output"] == {"psnr": None, "ssim": 1.0}
 
 
-def test_the_table_shows_suite_protocol_and_a_row_for_each_level(data: Path) -> None:
+def test_the_table_of_eval_shows_suite_protocol_and_a_row_for_each_level(data: Path) -> None:
     out = _eval("input", "--suite", "set12", "--data", data, "--noise", "15,50", "--limit", 1)
     assert "Set12" in out
     assert "rgb: float output clipped to [0, 1]" in out
@@ -403,7 +405,7 @@ def test_the_table_shows_suite_protocol_and_a_row_for_each_level(data: Path) -> 
     assert rows[0][2:4] == rows[0][4:6]
 
 
-def test_the_sheet_shows_four_squares_in_the_true_and_the_predicted_map(
+def test_the_sheet_of_quadrants_shows_the_true_and_the_predicted_map(
     data: Path, tmp_path: Path
 ) -> None:
     path = tmp_path / "sheet.png"
@@ -443,7 +445,7 @@ def test_the_sheet_shows_four_squares_in_the_true_and_the_predicted_map(
         (("new.json", "--suite", "set12", "--json", "new.json"), "is what is measured"),
     ],
 )
-def test_wrong_words_are_refused_in_a_sentence(
+def test_eval_arguments_that_cannot_work_are_refused_in_a_sentence(
     data: Path, words: tuple[str, ...], sentence: str
 ) -> None:
     refused = _refused(*words, "--data", data)
@@ -462,7 +464,7 @@ def test_wrong_words_are_refused_in_a_sentence(
         ("--limit", "0"),
     ],
 )
-def test_wrong_usage_is_clicks_to_tell(data: Path, words: tuple[str, ...]) -> None:
+def test_wrong_usage_of_eval_exits_2(data: Path, words: tuple[str, ...]) -> None:
     result = CliRunner().invoke(evaluate, ["input", "--suite", "set12", *words])
     assert result.exit_code == 2, result.output
     assert words[0] in result.output
@@ -513,7 +515,7 @@ class TestOnResearchData:
         psnr = [row["output_psnr"] for row in figures["levels"]]
         assert psnr == pytest.approx([30.48, 28.79, 27.72, 26.35, 25.46], abs=0.01)
 
-    def test_a_same_convolution_flatters(self, tmp_path: Path) -> None:
+    def test_levin_by_same_convolution_scores_higher_than_by_valid(self, tmp_path: Path) -> None:
         psnr = {
             boundary: _figures(
                 *(tmp_path, "wiener", "--suite", "levin", "--noise", "1"),

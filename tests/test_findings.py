@@ -14,7 +14,7 @@ import hyperguide
 from conftest import Cli, fails, nothing_left
 from hyperguide.errors import HyperguideError
 from hyperguide.model_format.model_file import read_model_file
-from hyperguide.picture_files.pictures import read_picture, write_picture
+from hyperguide.picture_files import read_picture, write_picture
 from hyperguide.training.evaluation.catalog import open_suite
 from hyperguide.training.evaluation.findings import Findings, find
 from hyperguide.training.evaluation.measure import Measurement
@@ -40,7 +40,7 @@ def _measurement(given: float, restored: float, ratio: float | None = None) -> M
     return Measurement("a", "", Score(given, 1), Score(restored, 1), None, ratio, (), 0.1, None)
 
 
-def test_harm_is_what_a_picture_loses() -> None:
+def test_harm_is_the_psnr_that_a_picture_loses() -> None:
     found = find([_measurement(30, 33), _measurement(36, 35.9), _measurement(40, 39.7)])
     assert found.least_gain == pytest.approx(-0.3)
     assert found.harmed == pytest.approx(1 / 3)
@@ -98,7 +98,7 @@ def test_maps_of_real_noise_are_compared_by_their_level(
     assert "within a factor of 1.5 in 100%" in result.out  # white noise, which it knows
 
 
-def test_a_pattern_chooses_the_harmless_pictures(camera_pairs: Path) -> None:
+def test_a_pattern_chooses_the_pictures_with_nothing_to_remove(camera_pairs: Path) -> None:
     folder = camera_pairs / "polyu"
     cases = open_suite(f"harmless:{folder}/*_mean.png", Options()).cases
     assert [make().name for make in cases] == ["Canon_1_mean", "Nikon_2_mean"]
@@ -109,7 +109,9 @@ def test_a_pattern_chooses_the_harmless_pictures(camera_pairs: Path) -> None:
         open_suite(f"harmless:{folder}/none", Options())
 
 
-def test_a_record_keeps_the_findings(quick_cli: Cli, model_copy: Path, camera_pairs: Path) -> None:
+def test_recorded_figures_of_a_model_file_keep_the_findings(
+    quick_cli: Cli, model_copy: Path, camera_pairs: Path
+) -> None:
     folder = camera_pairs / "polyu"
     for suite in ("polyu", f"harmless:{folder}/*_mean.png"):
         words = ("eval", model_copy, "--suite", suite, "--data", camera_pairs, "--record")
@@ -122,7 +124,7 @@ def test_a_record_keeps_the_findings(quick_cli: Cli, model_copy: Path, camera_pa
     assert 0 <= intact["unharmed"] <= 1
 
 
-def test_the_scale_does_what_the_dial_does(
+def test_the_option_scale_of_eval_does_what_the_dial_guidance_scale_does(
     quick_cli: Cli, run_folder: Path, exported: Path, camera_pairs: Path, tmp_path: Path
 ) -> None:
     psnr = {}
@@ -144,7 +146,9 @@ def test_the_scale_does_what_the_dial_does(
     assert shown == pytest.approx(expected, abs=1e-3)
 
 
-def test_a_scale_without_a_map_is_refused(quick_cli: Cli, camera_pairs: Path) -> None:
+def test_the_option_scale_of_eval_is_refused_without_a_map(
+    quick_cli: Cli, camera_pairs: Path
+) -> None:
     words = ("eval", "denoise", "--suite", "polyu", "--data", camera_pairs)
     fails(quick_cli(*words, "--scale", "1,2"), "Several --scale", "sheet:DIR")
     fails(quick_cli(*words, "--scale", "2", "--record"), "leave out", "--scale")
@@ -158,7 +162,7 @@ class TestPhotosWithoutTruth:
         write_picture(folder / "gray.png", skimage.data.camera()[:90, :400])
         return folder
 
-    def test_the_table_says_what_was_changed(
+    def test_the_table_of_a_photo_sheet_says_what_was_changed(
         self, quick_cli: Cli, folder: Path, tmp_path: Path
     ) -> None:
         sheet = tmp_path / "sheet.png"
@@ -183,7 +187,7 @@ class TestPhotosWithoutTruth:
         before = np.rint(photo * 255).astype(np.uint8)
         assert _holds(drawn, before)
 
-    def test_what_has_no_meaning_for_them_is_refused(
+    def test_options_of_eval_that_need_the_truth_are_refused_for_photo_sheets(
         self, quick_cli: Cli, folder: Path, tmp_path: Path
     ) -> None:
         words = ("eval", "denoise", "--suite", f"sheet:{folder}")

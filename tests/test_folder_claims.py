@@ -20,7 +20,7 @@ from hyperguide.batch.jobs import Job
 from hyperguide.batch.resume import NAME
 from hyperguide.batch.work import Picture, Work
 from hyperguide.errors import DiskFullError, HyperguideError
-from hyperguide.picture_files.pictures import read_picture, write_picture
+from hyperguide.picture_files import read_picture, write_picture
 from hyperguide.storage import claim as claims
 from hyperguide.storage.atomic import remove_leftovers, write_atomically
 from hyperguide.storage.claim import claim
@@ -410,7 +410,7 @@ def test_a_temporary_that_was_taken_for_a_leftover_is_made_again(
     nothing_left(tmp_path, "a.png")
 
 
-def test_names_that_are_one_on_this_file_system_are_refused(
+def test_outputs_whose_names_are_one_on_the_file_system_are_refused(
     quick_cli: Cli, tmp_path: Path, astronaut: np.ndarray, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     source, out = tmp_path / "in", tmp_path / "out"
@@ -430,7 +430,7 @@ def test_names_that_are_one_on_this_file_system_are_refused(
     assert not _pictures(tmp_path / "new")
 
 
-def test_links_that_lead_in_a_circle_are_told_of(
+def test_links_that_lead_in_a_circle_are_reported(
     quick_cli: Cli, source: Path, tmp_path: Path
 ) -> None:
     circle = tmp_path / "circle"
@@ -489,7 +489,7 @@ def test_names_as_long_as_they_can_be_have_maps(
     assert len(list(maps.glob("*.guidance.png"))) == len(list(maps.glob("*-color.png"))) == 2
 
 
-def test_endings_are_put_on_names_that_have_room() -> None:
+def test_endings_of_very_long_names_stay_unique_within_255_bytes() -> None:
     assert extended_name("a.png", ".guidance.png") == "a.png.guidance.png"
     long = ["x" * 250 + end for end in ("1", "2")]
     extended = [extended_name(name, ".guidance.png") for name in long]
@@ -498,7 +498,7 @@ def test_endings_are_put_on_names_that_have_room() -> None:
     assert all(name.endswith(".guidance.png") for name in extended)
 
 
-def test_files_with_suffixes_beyond_measure_are_written(tmp_path: Path) -> None:
+def test_files_with_very_long_suffixes_are_written(tmp_path: Path) -> None:
     path = tmp_path / f"a.{'x' * 250}"
     write_atomically(path, lambda temporary: temporary.write_bytes(b"new"))
     assert path.read_bytes() == b"new"

@@ -31,7 +31,7 @@ from hyperguide.cli import folders
 from hyperguide.enhancer import Enhancer, load
 from hyperguide.errors import DiskFullError, HyperguideError
 from hyperguide.inference.runner import Runner
-from hyperguide.picture_files.pictures import read_picture, write_picture
+from hyperguide.picture_files import read_picture, write_picture
 
 PICTURES = 6
 PATIENCE = 300  # seconds until something that must happen counts as missing
@@ -276,7 +276,7 @@ def test_resuming_makes_again_a_picture_without_its_maps(
     assert _contents(tmp_path) == expected
 
 
-def test_maps_that_nobody_computes_are_not_missed(
+def test_resuming_without_maps_does_not_ask_for_them(
     quick_cli: Cli, source: Path, tmp_path: Path
 ) -> None:
     words = ("enhance", "-i", source, "-o", tmp_path / "out", "-t", "denoise", "-s", 0)
@@ -343,7 +343,7 @@ def test_resuming_never_replaces_sources_of_itself(quick_cli: Cli, source: Path)
     assert _contents(source) == before
 
 
-def test_a_single_picture_that_is_there_is_skipped(
+def test_resuming_skips_a_single_picture_that_is_there(
     quick_cli: Cli, photo: Path, tmp_path: Path
 ) -> None:
     out = tmp_path / "out.png"
@@ -393,7 +393,9 @@ def test_a_full_disk_ends_the_run_with_one_sentence(
     assert "5 done, 1 skipped" in enhance(quick_cli, source, out, "--resume").err
 
 
-def test_each_sentence_names_its_picture(quick_cli: Cli, source: Path, tmp_path: Path) -> None:
+def test_each_message_of_a_folder_names_its_picture(
+    quick_cli: Cli, source: Path, tmp_path: Path
+) -> None:
     for name in ("mask.png", "map.png"):
         write_picture(tmp_path / name, np.full((9, 9), 255, np.uint8))
     (source / "2.png").write_text("no picture")
@@ -448,7 +450,9 @@ def test_only_a_picture_that_is_cut_shows_a_bar_of_its_own(
     assert "%" not in enhance(quick_cli, photo, tmp_path / "b.png").err
 
 
-def test_a_resumed_folder_may_have_grown(quick_cli: Cli, source: Path, tmp_path: Path) -> None:
+def test_resuming_a_folder_that_has_grown_does_the_new_pictures(
+    quick_cli: Cli, source: Path, tmp_path: Path
+) -> None:
     out = tmp_path / "out"
     assert enhance(quick_cli, source, out).code == 0
     shutil.copy(source / "0.png", source / "new.png")
@@ -565,7 +569,7 @@ def test_reading_and_writing_overlap_with_computing() -> None:
     assert [outcome.error for outcome in outcomes] == [None] * 4
 
 
-def test_as_many_are_computed_at_once_as_the_engine_takes_and_few_more_are_under_way() -> None:
+def test_the_pipeline_computes_as_many_at_once_as_the_engine_takes_and_reads_few_ahead() -> None:
     class Watched(_FakeWork):
         def compute(self, number: int, report: Callable[[float], object]) -> None:
             together.wait(PATIENCE)
@@ -577,7 +581,7 @@ def test_as_many_are_computed_at_once_as_the_engine_takes_and_few_more_are_under
     assert work.most == {"read": 3 + SPARE, "compute": 3}
 
 
-def test_outcomes_come_in_order_whatever_ends_first() -> None:
+def test_outcomes_of_the_pipeline_come_in_order() -> None:
     work = _FakeWork({("compute", 0): ("written", 5)}, bad={2: HyperguideError("2 is bad.")})
     outcomes = list(enhance_all(work, _jobs(6), calls=2, room=10_000))
     assert [outcome.notes for outcome in outcomes] == [["0"], ["1"], [], ["3"], ["4"], ["5"]]
@@ -585,7 +589,7 @@ def test_outcomes_come_in_order_whatever_ends_first() -> None:
 
 
 @pytest.mark.parametrize(("room", "most"), [(99, 1), (100, 2), (250, 3)])
-def test_none_is_read_while_those_under_way_hold_more_than_there_is_room_for(
+def test_the_pipeline_reads_nothing_while_pictures_under_way_fill_the_memory(
     room: int, most: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     class Watched(_FakeWork):
@@ -604,14 +608,14 @@ def test_none_is_read_while_those_under_way_hold_more_than_there_is_room_for(
     assert work.most["read"] == most
 
 
-def test_errors_keep_no_pictures() -> None:
+def test_errors_of_the_pipeline_keep_no_pictures_in_memory() -> None:
     work = _FakeWork(bad={i: HyperguideError(f"{i} is bad.") for i in range(4)})
     outcomes = list(enhance_all(work, _jobs(4), calls=2, room=10_000))
     assert [str(outcome.error) for outcome in outcomes] == [f"{i} is bad." for i in range(4)]
     assert [picture() for picture in work.pictures] == [None] * 4
 
 
-def test_a_run_that_is_stopped_finishes_what_is_being_computed_and_computes_no_more() -> None:
+def test_a_stopped_pipeline_finishes_what_is_being_computed_and_computes_no_more() -> None:
     class Stopping(_FakeWork):
         def compute(self, number: int, report: Callable[[float], object]) -> None:
             together.wait(PATIENCE)
@@ -629,7 +633,7 @@ def test_a_run_that_is_stopped_finishes_what_is_being_computed_and_computes_no_m
     assert len(work.numbers("read")) == 2 + SPARE
 
 
-def test_a_full_disk_stops_all_while_one_goes_on() -> None:
+def test_a_full_disk_stops_the_pipeline_while_a_picture_is_being_computed() -> None:
     class Slow(_FakeWork):
         def compute(self, number: int, report: Callable[[float], object]) -> None:
             if number == 0:
@@ -644,7 +648,7 @@ def test_a_full_disk_stops_all_while_one_goes_on() -> None:
     assert 0 < len(outcomes) - 1 < 2 + SPARE
 
 
-def test_what_is_done_of_large_pictures_adds_up() -> None:
+def test_progress_of_pictures_in_parts_adds_up() -> None:
     class InParts(_FakeWork):
         def compute(self, number: int, report: Callable[[float], object]) -> None:
             if number < 2:

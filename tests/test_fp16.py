@@ -88,7 +88,7 @@ def test_all_convolutions_compute_in_fp16_and_what_touches_the_picture_does_not(
         node = makers[inputs[-1]]
 
 
-def test_it_is_half_as_large_and_nearly_the_same(
+def test_an_fp16_file_is_half_as_large_and_computes_nearly_the_same(
     half_file: Path, exported: Path, astronaut: np.ndarray, cli: Cli
 ) -> None:
     sizes = [
@@ -138,7 +138,9 @@ def test_a_convolution_whose_values_do_not_fit_stays_in_fp32(
     assert not np.allclose(lost, expected, atol=3e-3)
 
 
-def test_ranges_are_those_of_the_pictures(pair: GuidedModel, astronaut: np.ndarray) -> None:
+def test_ranges_of_values_are_those_on_the_calibration_pictures(
+    pair: GuidedModel, astronaut: np.ndarray
+) -> None:
     proto = export_graph(pair)
     image = _picture(astronaut)
     largest = largest_values(proto, [{"image": image}, {"image": 0 * image}])
@@ -156,7 +158,7 @@ def test_fp16_needs_pictures(run_folder: Path, tmp_path: Path, quick_cli: Cli) -
     assert not list(tmp_path.iterdir())
 
 
-def test_what_calib_holds_is_told_and_errors_name_it(
+def test_export_tells_what_the_folder_of_calib_holds_and_errors_name_it(
     run_folder: Path, tmp_path: Path, quick_cli: Cli
 ) -> None:
     words = ("export", run_folder, "-o", tmp_path / "a.onnx", "--precision", "fp16", "--calib")

@@ -312,6 +312,6 @@ def _checkpointed() -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("name", _INPUTS)
-def test_bytes_that_broke_the_rule_keep_it(name: str) -> None:
+def test_inputs_that_broke_a_reader_before_keep_the_rule(name: str) -> None:
     target, build = _INPUTS[name]
     check(find_target(target).read, build())

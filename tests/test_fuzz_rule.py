@@ -46,7 +46,7 @@ def _refuse(sentence: str) -> Callable[[bytes], object]:
     return read
 
 
-def test_what_is_read_and_what_is_refused_in_a_sentence_keeps_the_rule() -> None:
+def test_reading_and_refusing_in_a_sentence_both_keep_the_rule() -> None:
     assert check(len, b"12") is None
     assert check(_refuse("a.png is empty: replace it."), b"") == "a.png is empty: replace it."
 

@@ -37,7 +37,7 @@ def _plane(kind: str, *shape: int) -> np.ndarray:
 
 @pytest.mark.parametrize("kind", ["uint8", "uint16", ">u2", "float16", "float32", "float64"])
 @pytest.mark.parametrize("alpha", [False, True])
-def test_they_become_what_the_gray_picture_becomes(
+def test_gray_in_three_planes_becomes_what_the_gray_picture_becomes(
     kind: str, alpha: bool, loaded: Callable[..., Enhancer]
 ) -> None:
     plane, opacity = _plane(kind.replace(">u2", "uint16"), 2, 20, 28).astype(kind)
@@ -55,7 +55,9 @@ def test_they_become_what_the_gray_picture_becomes(
 
 @pytest.mark.parametrize("precision", ["fp32", "int8"])
 @pytest.mark.parametrize("task", ["denoise", "derain", "dehaze", "deblur"])
-def test_no_model_tints_them(task: str, precision: str, loaded: Callable[..., Enhancer]) -> None:
+def test_no_model_tints_gray_in_three_planes(
+    task: str, precision: str, loaded: Callable[..., Enhancer]
+) -> None:
     """Also where there is none for gray."""
     enhancer = loaded(task, precision=precision)
     flat = np.full((24, 32, 3), 46, np.uint8)
@@ -88,7 +90,7 @@ def test_gray_pictures_of_a_mixed_batch_stay_gray(loaded: Callable[..., Enhancer
     np.testing.assert_array_equal(every.image[2], loaded("denoise")(batch[2]).image)
 
 
-def test_at_strength_0_they_come_back(loaded: Callable[..., Enhancer]) -> None:
+def test_gray_in_three_planes_comes_back_at_strength_0(loaded: Callable[..., Enhancer]) -> None:
     picture = np.dstack([_plane("float32", 24, 32)] * 3)
     result = loaded("denoise")(picture, strength=0)
     np.testing.assert_array_equal(result.image, picture)

@@ -30,6 +30,16 @@ def test_the_package_imports_without_torch_onnx_or_an_engine() -> None:
     assert _python("-c", script).split() == ["[]"]
 
 
+def test_a_command_of_the_runtime_starts_without_torch_or_onnx() -> None:
+    script = (
+        "import sys; from hyperguide.cli.main import program; "
+        "program(['enhance', '--help'], standalone_mode=False); "
+        "print([m for m in ('torch', 'onnx', 'hyperguide.training', 'hyperguide.export') "
+        "if m in sys.modules])"
+    )
+    assert _python("-c", script).splitlines()[-1] == "[]"
+
+
 def _imports(path: Path, package: str) -> set[str]:
     """Absolute names of everything that a file of `package` imports."""
     names = set()

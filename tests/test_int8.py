@@ -58,7 +58,7 @@ def _crops(count: int = 2) -> list[Tensor]:
     return [torch.rand((1, 3, 32, 48), generator=rng) for _ in range(count)]
 
 
-def test_a_quantized_convolution_is_one_of_whole_numbers() -> None:
+def test_a_quantized_convolution_equals_one_of_integers() -> None:
     torch.manual_seed(0)
     conv, x = nn.Conv2d(4, 3, 3), torch.randn(2, 4, 8, 9)
     layer = QuantizedConvolution(conv, Rounding(0.02))
@@ -82,7 +82,7 @@ def test_gradients_pass_the_rounding_and_stop_where_it_clips() -> None:
     torch.testing.assert_close(rounding.log_step.grad, torch.tensor(expected))
 
 
-def test_what_several_steps_read_is_rounded_once() -> None:
+def test_a_value_that_several_layers_read_is_rounded_once() -> None:
     torch.manual_seed(0)
     block = nn.Sequential(ResidualBlock(16), ResidualBlock(16))
     quantized = quantize_layers(block, lambda m, x: m(x), [torch.randn(1, 16, 8, 8)], 0.999)
@@ -123,7 +123,7 @@ def _scattering() -> GuidedModel:
     return fold_layers(GuidedModel(proxy, ScatteringUNet(3, True, 1.0, shape, texture=4))).eval()
 
 
-def test_what_goes_into_the_optical_depth_and_the_light_stays_in_floats() -> None:
+def test_inputs_of_optical_depth_and_light_stay_in_floats() -> None:
     quantized = quantize_layers(_scattering(), GuidedModel.restore, _crops(), 0.999)
     network = quantized.reconstruction
     assert all(type(getattr(network, name)) is nn.Conv2d for name in network.in_floats)  # type: ignore[union-attr]
@@ -132,7 +132,9 @@ def test_what_goes_into_the_optical_depth_and_the_light_stays_in_floats() -> Non
 
 
 @pytest.mark.parametrize("make", [rough_pair, _with_detail, _recurrent, _scattering])
-def test_the_graph_computes_what_the_imitation_does(make: Callable[[], GuidedModel]) -> None:
+def test_the_int8_graph_computes_what_the_imitation_in_torch_does(
+    make: Callable[[], GuidedModel],
+) -> None:
     model = make()
     crops = _crops()
     quantized = quantize_layers(model, GuidedModel.restore, crops, 0.999)
@@ -154,7 +156,7 @@ def test_the_graph_computes_what_the_imitation_does(make: Callable[[], GuidedMod
 
 
 @pytest.mark.parametrize("make", [rough_pair, _with_detail, _scattering])
-def test_openvino_computes_it_too(make: Callable[[], GuidedModel]) -> None:
+def test_openvino_computes_the_int8_graph(make: Callable[[], GuidedModel]) -> None:
     """It moves roundings about, and gets layers wrong that read what a Concat put together."""
     openvino = pytest.importorskip("openvino")
     crops = _crops()
@@ -175,7 +177,9 @@ def test_openvino_computes_it_too(make: Callable[[], GuidedModel]) -> None:
         assert apart.mean() < 0.002 * float(tensor.max()), name
 
 
-def test_every_convolution_has_whole_weights_and_a_rounded_input(int8_file: Path) -> None:
+def test_every_convolution_of_the_int8_graph_has_integer_weights_and_a_rounded_input(
+    int8_file: Path,
+) -> None:
     model = onnx.load(int8_file)
     made = {output: node for node in model.graph.node for output in node.output}
     constants = {t.name: onnx.numpy_helper.to_array(t) for t in model.graph.initializer}
@@ -213,7 +217,7 @@ def test_the_path_of_the_image_and_the_dials_stay_in_floats(int8_file: Path) -> 
     np.testing.assert_array_equal(enhancer(image, guidance=given).guidance, given)
 
 
-def test_the_file_says_what_int8_costs_and_proves_itself(int8_file: Path, cli: Cli) -> None:
+def test_an_int8_file_says_what_int8_costs_and_passes_verify(int8_file: Path, cli: Cli) -> None:
     info = read_model_file(int8_file).info
     assert info.precision == "int8"
     figures = {"loss_db", "guidance_rmse", "change_at_scale_2", "gray_spread"}
@@ -236,7 +240,9 @@ def test_int8_files_are_smaller(int8_file: Path, exported: Path) -> None:
     assert weights[0] < 0.4 * weights[1]
 
 
-def test_learning_with_rounded_weights_pays(photos: Path, run_folder: Path, tmp_path: Path) -> None:
+def test_learning_with_rounded_weights_lowers_the_loss_of_int8(
+    photos: Path, run_folder: Path, tmp_path: Path
+) -> None:
     trained = load_run(run_folder)
     losses = []
     for steps in (0, 40):
@@ -249,7 +255,7 @@ def test_learning_with_rounded_weights_pays(photos: Path, run_folder: Path, tmp_
     assert losses[1] < losses[0]
 
 
-def test_a_loss_that_nobody_accepted_writes_nothing(
+def test_an_int8_loss_above_the_limit_writes_nothing_unless_accepted(
     photos: Path, run_folder: Path, tmp_path: Path, quick_cli: Cli, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("hyperguide.export.model.MOST_LOSS", -100.0)

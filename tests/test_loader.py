@@ -39,7 +39,7 @@ def test_batches_are_the_same_with_and_without_workers(tmp_path: Path, cache: in
     assert not multiprocessing.active_children()
 
 
-def test_a_plan_that_ends_ends_the_batches(photos: Path) -> None:
+def test_batches_end_where_their_plan_ends(photos: Path) -> None:
     for workers in (0, 1):
         data = open_data(small_preset(), [photos])
         batches = list(Loader(data, list(islice(plan(), 5)), workers, seed=0))

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from hyperguide.errors import HyperguideError
-from hyperguide.picture_files.pictures import write_picture
+from hyperguide.picture_files import write_picture
 from hyperguide.training.checkpoint import load_run, load_tensors, weights_path
 from hyperguide.training.mean_of_runs import write_mean
 from made_data import noise_picture
@@ -24,7 +24,7 @@ def runs(photos: Path, tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
     return folders
 
 
-def test_the_mean_is_one_and_is_validated_anew(
+def test_the_mean_of_runs_averages_their_weights_and_is_validated_anew(
     runs: list[Path], photos: Path, tmp_path: Path
 ) -> None:
     validation = write_mean(runs, [photos], tmp_path / "mean")
@@ -41,7 +41,7 @@ def test_the_mean_is_one_and_is_validated_anew(
     assert alone["output_psnr"] == pytest.approx(last.validation["output_psnr"])
 
 
-def test_other_data_and_other_networks_are_refused(
+def test_the_mean_of_runs_with_other_data_or_networks_is_refused(
     runs: list[Path], photos: Path, tmp_path: Path
 ) -> None:
     out = tmp_path / "mean"

@@ -11,7 +11,7 @@ import pytest
 
 from conftest import PICTURES, Cli, enhance, fails
 from hyperguide.cli.messages import printable
-from hyperguide.picture_files.pictures import read_picture
+from hyperguide.picture_files import read_picture
 
 ODD = os.fsdecode(b"\x1b[31m\nforged\r\x07\xff\xe2\x80\xae.png")
 SHOWN = r"\x1b[31m\nforged\r\x07\xff\u202e.png"

@@ -55,7 +55,7 @@ def test_ssim_refuses_pictures_smaller_than_its_window() -> None:
         picture_ssim(np.zeros((10, 30)), np.zeros((10, 30)))
 
 
-def test_y_equals_scikit_image_for_every_gray_and_many_colours() -> None:
+def test_luma_equals_scikit_image_for_every_gray_and_many_colours() -> None:
     colours = np.random.default_rng(0).integers(0, 256, (200, 300, 3), np.uint8)
     colours[0, :256] = np.arange(256)[:, None]
     actual = matlab_y(colours)
@@ -72,7 +72,9 @@ def test_the_error_of_a_map_is_the_root_of_the_mean_square() -> None:
     )
 
 
-def test_y_matlab_scores_the_truncated_8_bit_picture(clean: np.ndarray, noisy: np.ndarray) -> None:
+def test_the_protocol_y_matlab_scores_the_truncated_8_bit_picture(
+    clean: np.ndarray, noisy: np.ndarray
+) -> None:
     restored = noisy.astype(np.float32)
     file = np.floor(restored.clip(0, 1) * np.float32(255)).astype(np.uint8)
     y, true = (skimage.color.rgb2ycbcr(p)[..., 0] for p in (file, np.uint8(clean * 255.5)))
@@ -93,7 +95,9 @@ def test_every_8_bit_value_survives_the_truncation(dtype: type) -> None:
     assert PROTOCOLS["y-matlab"].score((values / 255).astype(dtype), clean, 0).psnr == np.inf
 
 
-def test_rgb_scores_the_clipped_float_picture(clean: np.ndarray, noisy: np.ndarray) -> None:
+def test_the_protocol_rgb_scores_the_clipped_float_picture(
+    clean: np.ndarray, noisy: np.ndarray
+) -> None:
     clipped = np.clip(noisy, 0, 1)
     score = PROTOCOLS["rgb"].score(noisy, clean, 0)
     expected = skimage.metrics.peak_signal_noise_ratio(clean, clipped, data_range=1)
@@ -104,7 +108,9 @@ def test_rgb_scores_the_clipped_float_picture(clean: np.ndarray, noisy: np.ndarr
     assert score.ssim == pytest.approx(ssim, abs=1e-9)
 
 
-def test_levin_leaves_the_spoilt_border_out(clean: np.ndarray, noisy: np.ndarray) -> None:
+def test_the_protocol_levin_leaves_the_spoilt_border_out(
+    clean: np.ndarray, noisy: np.ndarray
+) -> None:
     true, restored = clean[..., 0], noisy[..., 0].clip(0, 1)
     expected = skimage.metrics.peak_signal_noise_ratio(
         true[7:-7, 7:-7], restored[7:-7, 7:-7], data_range=1

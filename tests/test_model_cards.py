@@ -35,7 +35,7 @@ def test_the_cards_of_the_package_say_what_its_files_say() -> None:
     assert result.returncode == 0, result.stdout + result.stderr
 
 
-def test_numbers_of_the_training_come_from_the_file(cards: Any, model: ModelFile) -> None:
+def test_training_numbers_of_a_card_come_from_the_model_file(cards: Any, model: ModelFile) -> None:
     words = cards.read_words(cards.WORDS / "derain-fast.yaml")
     data = model.info.training["data"]
     text = words.filled(model.info)
@@ -45,13 +45,15 @@ def test_numbers_of_the_training_come_from_the_file(cards: Any, model: ModelFile
     assert words.filled(changed) != text
 
 
-def test_a_card_that_says_something_else_is_a_fault(cards: Any, model: ModelFile) -> None:
+def test_a_card_whose_purpose_differs_from_the_model_file_is_a_fault(
+    cards: Any, model: ModelFile
+) -> None:
     words = cards.read_words(cards.WORDS / "derain-fast.yaml")
     assert cards.faults(model.info, words) == []
     assert "its card" in cards.faults(model.info, replace(words, purpose="Paints."))[0]
 
 
-def test_a_file_that_has_seen_its_test_is_a_fault(cards: Any, model: ModelFile) -> None:
+def test_a_model_file_trained_on_its_test_pictures_is_a_fault(cards: Any, model: ModelFile) -> None:
     words = cards.read_words(cards.WORDS / "derain-fast.yaml")
     quality = model.info.quality
     seen = quality["rain100l"] | {"seen_in_training": 75}

@@ -70,7 +70,7 @@ def pair(
     return trained.model, run / "model.onnx"
 
 
-def test_the_file_equals_torch_on_image_and_guidance_at_odd_multiples(
+def test_the_model_file_equals_torch_on_image_and_guidance_at_odd_multiples(
     pair: tuple[GuidedModel, Path],
 ) -> None:
     model, path = pair
@@ -104,7 +104,7 @@ def test_a_given_map_at_mix_one_equals_torch_fed_that_map(pair: tuple[GuidedMode
     assert np.abs(run(0.9 * guidance)[0] - enhanced).max() > 1e-3
 
 
-def test_the_graph_gathers_no_blocks_and_takes_no_detours(tmp_path: Path) -> None:
+def test_the_graph_has_no_reshapes_and_no_superfluous_subtractions(tmp_path: Path) -> None:
     preset = load_preset("denoise", "fast")
     proxy = replace(preset.proxy, view="image")  # type: ignore[type-var]
     proto = export_graph(fold_layers(build_model(replace(preset, proxy=proxy))))
@@ -114,7 +114,7 @@ def test_the_graph_gathers_no_blocks_and_takes_no_detours(tmp_path: Path) -> Non
     assert counts["Sub"] == 2
 
 
-def test_a_difference_is_cancelled_only_where_it_is_one() -> None:
+def test_subtractions_that_undo_an_addition_are_cancelled_and_no_others() -> None:
     graph = onnx.parser.parse_graph("""
         cancels (float[2] a, float[2] b, float[2] c) => (float[2] out) {
             s = Add(a, b)
@@ -349,7 +349,7 @@ def test_damage_in_a_golden_sample_is_one_sentence_or_other_numbers(exported: Pa
     assert refused > 250
 
 
-def test_golden_samples_catch_what_a_new_seal_hides(
+def test_golden_samples_catch_changed_weights_under_a_new_seal(
     model_copy: Path, cli: Callable[..., Outcome]
 ) -> None:
     """Whoever changes a weight and seals again is caught by the golden outputs."""
@@ -426,7 +426,9 @@ def test_the_receptive_field_is_exact() -> None:
 
 
 @pytest.mark.parametrize("task", ["denoise", "deblur", "dehaze"])
-def test_the_work_is_that_of_the_convolutions(task: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_work_of_a_graph_is_that_of_its_convolutions(
+    task: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Counted by hand: inputs times outputs times taps, at the resolution of each layer.
 
     Deblurring also works on the border that it pads, dehazing on a scene of fixed size.
@@ -472,7 +474,7 @@ def test_a_plain_file_computes_the_same_in_more_steps(
     fails(quick_cli("export", run_folder, "-o", tmp_path / "b.onnx", *words), "--plain")
 
 
-def test_memory_of_a_pixel_is_that_of_the_tensors_that_live_at_once() -> None:
+def test_memory_per_pixel_is_that_of_the_tensors_that_live_at_once() -> None:
     """Counted by hand: 16 planes and their double at half the size, then the sum."""
 
     def conv(source: str, output: str, planes: int, stride: int) -> list[onnx.NodeProto]:

@@ -37,7 +37,7 @@ def test_a_model_file_gives_the_very_weights_back(
         torch.testing.assert_close(weights, own[name], atol=1e-6, rtol=1e-6, msg=name)
 
 
-def test_another_hyper_network_stays_as_it_is_where_the_reconstruction_starts() -> None:
+def test_a_start_of_the_reconstruction_alone_leaves_the_hyper_network_as_it_is() -> None:
     preset = load_preset("denoise", "fast")
     started = build_model(replace(preset, proxy=replace(preset.proxy, width=8)))
     fresh = {name: weights.clone() for name, weights in started.state_dict().items()}

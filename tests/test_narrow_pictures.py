@@ -110,7 +110,7 @@ def test_bundled_files_are_computed_in_bf16(name: str) -> None:
             assert apart.mean() < 0.01
 
 
-def test_what_bf16_spoils_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_engine_whose_bf16_is_too_far_off_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     if not _computes_bf16():
         pytest.skip("this processor does not compute in bf16")
     run = OpenVino.run
@@ -145,7 +145,7 @@ def test_narrow_pictures_take_no_form_in_int8() -> None:
         assert narrow == (kinds == {"f32"})
 
 
-def test_a_result_of_another_shape_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_openvino_result_of_another_shape_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     """OpenVINO goes on after a layer that cannot run, with nothing in its outputs."""
     engine = OpenVino(FILES["denoise-fast"], threads=1)
     requests = engine._idle("picture")

@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 
 from conftest import Cli, Outcome, enhance, fails, nothing_left
-from hyperguide.picture_files.pictures import read_picture
+from hyperguide.picture_files import read_picture
 
 
 def _on_full_disk(room: int) -> Cli:

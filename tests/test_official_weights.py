@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 from conftest import psnr
 from hyperguide.errors import HyperguideError
-from hyperguide.picture_files.pictures import read_picture
+from hyperguide.picture_files import read_picture
 from hyperguide.training.networks.griddehazenet import GridDehazeNet
 from hyperguide.training.networks.prenet import PReNet
 from hyperguide.training.networks.unet import GuidedUNet
@@ -51,7 +51,7 @@ def file(tmp_path: Path) -> Path:
 
 @both_networks
 @pytest.mark.parametrize("prefix", ["", "module."])
-def test_a_state_dict_is_recognised_by_its_names(
+def test_an_official_state_dict_is_recognised_by_its_names(
     build: Build, task: str, prefix: str, file: Path
 ) -> None:
     torch.manual_seed(0)
@@ -130,7 +130,7 @@ def test_code_in_a_file_is_never_run(writer: str, file: Path, tmp_path: Path) ->
     [b"", b"These are not weights.\n", b"\x89PNG\r\n\x1a\n", b"PK\x03\x04 not a zip"],
     ids=["empty", "text", "picture", "zip"],
 )
-def test_files_of_other_kinds_are_refused(content: bytes, file: Path) -> None:
+def test_weight_files_that_are_no_state_dict_are_refused(content: bytes, file: Path) -> None:
     file.write_bytes(content)
     with pytest.raises(HyperguideError, match="not a state dict of plain tensors"):
         load_official(file)

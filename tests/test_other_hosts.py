@@ -32,7 +32,7 @@ def test_openvino_and_plain_onnxruntime_agree_fed_only_the_image(
 
 
 @pytest.mark.parametrize("task", TASKS)
-def test_opencv_runs_the_same_file(task: str) -> None:
+def test_opencv_runs_the_model_file(task: str) -> None:
     """OpenCV's own engine for ONNX, from version 5 on."""
     if not hasattr(cv2.dnn, "ENGINE_NEW"):
         pytest.skip("this OpenCV has only the engine that needs fixed sizes")

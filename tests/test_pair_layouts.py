@@ -116,7 +116,7 @@ def test_sequences_and_scenes_bring_pairs_each_and_others_are_told(tmp_path: Pat
     assert sentence.endswith("; 6 other pictures are left out (in s1/noisy_gamma, s2/noisy_gamma)")
 
 
-def test_what_is_told_is_one_line_that_any_terminal_shows(tmp_path: Path) -> None:
+def test_the_folder_found_is_told_in_one_line_that_any_terminal_shows(tmp_path: Path) -> None:
     odd = os.fsdecode(os.fsencode(tmp_path) + b"/a\nb\x1b[31m\xe9")
     fill(Path(odd), numbers(2))
     told = _found(Path(odd))[1]
@@ -137,7 +137,7 @@ def test_photos_are_counted_in_a_sentence(tmp_path: Path) -> None:
     assert _found(tmp_path / "nyu", "dehaze") == ([], told)
 
 
-def test_where_every_photo_has_a_folder_some_folders_are_held_out() -> None:
+def test_whole_folders_are_held_out_where_every_photo_has_one() -> None:
     scenes = [Scene(Path(f"{i}") / "gt.png") for i in range(40)]
     train, held_out = split_held_out(scenes, 0.05)
     assert [scene.photo.parent.name for scene in held_out] == ["38", "39"]
@@ -231,7 +231,7 @@ def _pairs_and_photos(folder: Path) -> None:
         (_two_targets, ["1_gt.png and 1.png", "target of the same inputs"]),
     ],
 )
-def test_what_may_be_pairs_is_refused_not_guessed(
+def test_folders_that_may_be_pairs_are_refused_not_guessed(
     make: Callable[[Path], None], words: list[str], tmp_path: Path
 ) -> None:
     make(tmp_path)
@@ -261,7 +261,7 @@ def test_photos_with_such_words_in_their_names_stay_photos(
     assert not any(scene.is_pair for scene in scenes)
 
 
-def test_names_tell_halves_by_whole_words() -> None:
+def test_roles_of_a_pair_are_told_by_whole_words_of_the_name() -> None:
     assert role_of("0001_NOISY_SRGB_010").rest == role_of("0001_GT_SRGB_010").rest
     assert role_of("train").half is None
     assert role_of("rainregion").half is None
@@ -270,7 +270,7 @@ def test_names_tell_halves_by_whole_words() -> None:
     assert (role_of("No_Rain").half, role_of("Rain").half) == ("clean", "degraded")
 
 
-def test_a_file_is_no_folder_of_data(tmp_path: Path, quick_cli: Cli) -> None:
+def test_train_refuses_a_file_as_its_folder_of_data(tmp_path: Path, quick_cli: Cli) -> None:
     (tmp_path / "photo.png").write_bytes(b"x")
     words = ("--data", tmp_path / "photo.png", "--out", tmp_path / "run")
     fails(quick_cli("train", "denoise", *words), "photo.png is not a folder", "another --data")

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from conftest import Cli, enhance, fails
-from hyperguide.picture_files.pictures import read_picture, write_picture
+from hyperguide.picture_files import read_picture, write_picture
 
 
 @pytest.fixture
@@ -40,25 +40,31 @@ def test_files_that_are_not_supported_are_counted_by_kind(
     assert result.err.index("passed over") < result.err.index("1 done")
 
 
-def test_one_file_is_told_of_in_the_singular(quick_cli: Cli, source: Path, tmp_path: Path) -> None:
+def test_one_file_that_is_passed_over_is_told_in_the_singular(
+    quick_cli: Cli, source: Path, tmp_path: Path
+) -> None:
     (source / "a.CR2").touch()
     result = enhance(quick_cli, source, tmp_path / "out")
     assert _told(result.err) == ["1 file was passed over: 1 .cr2, which is not supported."]
 
 
-def test_sidecar_files_are_not_worth_a_word(quick_cli: Cli, source: Path, tmp_path: Path) -> None:
+def test_sidecar_files_are_passed_over_in_silence(
+    quick_cli: Cli, source: Path, tmp_path: Path
+) -> None:
     for name in ("a.txt", "photo.png.xmp", "list", "a.pdf", "a.mp4", "photo.png~", "b.png.bak"):
         (source / name).write_bytes(b"\x89PNG" if "." in name else b"x")
     assert _told(enhance(quick_cli, source, tmp_path / "out").err) == []
 
 
-def test_results_within_the_source_are_not_told_of(quick_cli: Cli, source: Path) -> None:
+def test_results_within_the_source_folder_are_passed_over_in_silence(
+    quick_cli: Cli, source: Path
+) -> None:
     (source / "clean").mkdir()
     (source / "clean" / "a.gif").touch()
     assert _told(enhance(quick_cli, source, source / "clean").err) == []
 
 
-def test_pictures_without_a_suffix_are_told_of(
+def test_pictures_without_a_suffix_are_reported_as_passed_over(
     quick_cli: Cli, source: Path, tmp_path: Path
 ) -> None:
     content = (source / "photo.png").read_bytes()
@@ -71,7 +77,9 @@ def test_pictures_without_a_suffix_are_told_of(
     assert str(source / "IMG_1") in line
 
 
-def test_links_to_folders_are_told_of(quick_cli: Cli, source: Path, tmp_path: Path) -> None:
+def test_links_to_folders_are_reported_as_passed_over(
+    quick_cli: Cli, source: Path, tmp_path: Path
+) -> None:
     (source / "loop").symlink_to(source)
     (source / "away.png").symlink_to(tmp_path)
     result = enhance(quick_cli, source, tmp_path / "out")
@@ -81,7 +89,7 @@ def test_links_to_folders_are_told_of(quick_cli: Cli, source: Path, tmp_path: Pa
     assert "1 done, 0 skipped, 0 failed" in result.err
 
 
-def test_a_folder_of_nothing_else_says_what_it_holds(
+def test_a_folder_without_supported_pictures_says_what_it_holds(
     quick_cli: Cli, source: Path, tmp_path: Path
 ) -> None:
     (source / "photo.png").rename(source / "photo.heic")

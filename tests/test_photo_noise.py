@@ -173,7 +173,7 @@ def test_samples_of_cameras_are_files_and_say_how_far_they_are_from_the_photo() 
     assert torch.equal(again.degraded, noisy)
 
 
-def test_files_have_their_grid_of_blocks_anywhere() -> None:
+def test_jpeg_noise_has_its_grid_of_blocks_anywhere() -> None:
     # A ramp that JPEG turns into steps of eight pixels shows where the grid lies.
     ramp = torch.linspace(0.3, 0.7, 96).expand(3, 32, 96)
     starts = set()
@@ -195,7 +195,7 @@ def test_gray_photos_of_cameras_have_equal_planes(channels: int) -> None:
     assert torch.equal(sample.clean, sample.clean[:, :1].expand_as(sample.clean))
 
 
-def test_low_levels_are_even_on_a_logarithmic_scale() -> None:
+def test_low_noise_levels_are_uniform_on_a_logarithmic_scale() -> None:
     levels = Noise(low=1, clean=0, varying=0).level_map(4000, 1, 1, generator()).flatten() * 255
     assert float(levels.min()) >= 0.5
     middle = (0.5 * 55) ** 0.5
@@ -237,7 +237,7 @@ def test_drawn_pictures_are_repeatable_and_differ() -> None:
     assert not np.array_equal(pictures[0], pictures[2])
 
 
-def test_with_a_floor_weak_noise_counts_as_strong_noise_does() -> None:
+def test_the_guidance_loss_with_a_floor_weighs_weak_noise_as_strong() -> None:
     loss = guidance_loss(0.3, floor=0.01)
     weak = loss(torch.tensor([0.03]), torch.tensor([0.01]))
     strong = loss(torch.tensor([0.29]), torch.tensor([0.14]))
@@ -249,7 +249,7 @@ def test_with_a_floor_weak_noise_counts_as_strong_noise_does() -> None:
     torch.testing.assert_close(plain, torch.tensor(0.04))
 
 
-def test_maps_that_may_be_too_low_become_higher_and_certain_ones_stay() -> None:
+def test_the_guidance_loss_too_low_raises_uncertain_maps_and_keeps_certain_ones() -> None:
     """The minimum of the weighted squared error is an expectile (Newey and Powell 1987)."""
     true = torch.tensor([0.02, 0.06])  # one observation, two truths
     candidates = torch.linspace(0.02, 0.06, 4001)

@@ -11,8 +11,8 @@ from PIL import Image, JpegImagePlugin
 
 from conftest import Cli, enhance, fails
 from hyperguide.batch.resume import NAME
+from hyperguide.picture_files import read_picture, read_with_metadata, write_picture
 from hyperguide.picture_files.containers import jpeg_segments
-from hyperguide.picture_files.pictures import read_picture, read_with_metadata, write_picture
 
 SAMPLINGS = {"4:4:4": 0x111111, "4:2:2": 0x211111, "4:4:0": 0x121111, "4:2:0": 0x221111}
 SAMPLINGS["4:1:1"] = 0x411111
@@ -52,7 +52,7 @@ def test_jpeg_keeps_its_sampling(name: str, stripes: np.ndarray, tmp_path: Path)
     ("orientation", "before", "after"),
     [(3, "4:2:2", "4:2:2"), (6, "4:2:2", "4:4:0"), (8, "4:4:0", "4:2:2"), (5, "4:2:0", "4:2:0")],
 )
-def test_sampling_follows_the_turn(
+def test_jpeg_chroma_sampling_follows_the_turn(
     orientation: int, before: str, after: str, stripes: np.ndarray, tmp_path: Path
 ) -> None:
     save(tmp_path / "flat.jpg", stripes, SAMPLINGS[before])
@@ -131,7 +131,7 @@ def test_formats_without_loss_return_the_pixels_at_strength_0(
     np.testing.assert_array_equal(read_picture(tmp_path / f"out{suffix}"), stripes)
 
 
-def test_quality_reaches_one_picture_and_folders(
+def test_the_option_quality_holds_for_one_picture_and_folders(
     stripes: np.ndarray, quick_cli: Cli, tmp_path: Path
 ) -> None:
     (tmp_path / "in").mkdir()
@@ -150,7 +150,9 @@ def test_quality_reaches_one_picture_and_folders(
 
 
 @pytest.mark.parametrize("quality", ["0", "101", "best"])
-def test_quality_is_1_to_100(quality: str, quick_cli: Cli, photo: Path, tmp_path: Path) -> None:
+def test_the_option_quality_takes_1_to_100(
+    quality: str, quick_cli: Cli, photo: Path, tmp_path: Path
+) -> None:
     result = enhance(quick_cli, photo, tmp_path / "out.jpg", "--quality", quality)
     assert result.code == 2
     assert "--quality" in result.err

@@ -12,7 +12,7 @@ from PIL import Image
 
 from conftest import Cli, fails
 from hyperguide.errors import HyperguideError
-from hyperguide.picture_files.pictures import read_picture
+from hyperguide.picture_files import read_picture
 
 
 def _encoded(suffix: str, picture: np.ndarray, signature: bytes) -> bytes:
@@ -65,7 +65,7 @@ _COLOR = np.dstack([_GRAY] * 3)
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
-def test_other_formats_are_refused_by_name_under_any_suffix(
+def test_formats_that_are_not_read_are_refused_by_name_under_any_suffix(
     content: bytes, name: str, suffix: str, tmp_path: Path
 ) -> None:
     path = tmp_path / f"picture{suffix}"
@@ -76,7 +76,7 @@ def test_other_formats_are_refused_by_name_under_any_suffix(
 
 
 @pytest.mark.parametrize("format_", ["PNG", "JPEG", "WEBP", "TIFF", "BMP"])
-def test_read_formats_are_read_under_any_suffix(format_: str, tmp_path: Path) -> None:
+def test_pictures_are_read_under_any_suffix(format_: str, tmp_path: Path) -> None:
     path = tmp_path / "picture.gif"
     Image.fromarray(_COLOR).save(path, format_)
     expected = np.asarray(Image.open(path).convert("RGB"))

@@ -16,9 +16,8 @@ from PIL import Image
 from conftest import Cli, fails
 from hyperguide import memory
 from hyperguide.errors import HyperguideError, OutOfMemoryError
-from hyperguide.picture_files import pictures
+from hyperguide.picture_files import pictures, read_picture
 from hyperguide.picture_files.multi_picture import count_pictures
-from hyperguide.picture_files.pictures import read_picture
 from hyperguide.picture_files.tiff import read_directories
 
 _MIB = 1 << 20
@@ -68,14 +67,14 @@ def test_a_picture_beyond_the_memory_allowed_is_not_decoded(suffix: str, tmp_pat
 
 
 @pytest.mark.parametrize("suffix", [".png", ".tif", ".jpg", ".webp", ".bmp"])
-def test_decoding_keeps_to_what_was_asked_for(suffix: str, tmp_path: Path) -> None:
+def test_decoding_takes_no_more_memory_than_was_checked(suffix: str, tmp_path: Path) -> None:
     """The least allowance under which a picture is read is what reading it takes at most."""
     path = _flat(suffix, 3000, tmp_path / f"flat{suffix}")
     script = (
         "import sys\n"
         "from pathlib import Path\n"
         "from hyperguide.memory import PeakMemory, used_bytes\n"
-        "from hyperguide.picture_files.pictures import read_picture\n"
+        "from hyperguide.picture_files import read_picture\n"
         "path = Path(sys.argv[1])\n"
         "picture = read_picture(path, 1 << 40)\n"  # what is loaded at first is no picture's
         "planes = 4 if sys.argv[1].endswith('.webp') else 1 if picture.ndim == 2 else 3\n"
@@ -136,7 +135,7 @@ def test_files_too_short_for_their_pixels_are_truncated(tmp_path: Path) -> None:
     _header(tmp_path / "a.png", bytes(png))
 
 
-def test_sizes_that_a_header_does_not_give_are_damage(tmp_path: Path) -> None:
+def test_picture_headers_without_a_size_are_damage(tmp_path: Path) -> None:
     jpeg = tmp_path / "a.jpg"
     Image.new("RGB", (8, 8)).save(jpeg)
     content = bytearray(jpeg.read_bytes())
@@ -210,7 +209,7 @@ def test_parts_of_a_tiff_that_overlap_are_damage(tmp_path: Path) -> None:
         read_picture(path)
 
 
-def test_lists_of_pictures_without_end_are_not_followed() -> None:
+def test_endless_lists_of_pictures_in_a_jpeg_are_not_followed() -> None:
     entries = struct.pack("<4I", 0, 0, 2, 0) * 4000
     tiff = b"II*\0\x08\0\0\0" + struct.pack("<HHHIII", 1, 0xB002, 7, len(entries), 26, 0) + entries
     head = b"MPF\0" + tiff

@@ -18,12 +18,12 @@ from PIL.PngImagePlugin import PngInfo
 from PIL.TiffImagePlugin import IFDRational, ImageFileDirectory_v2
 
 from conftest import Cli
+from hyperguide.picture_files import Metadata, read_with_metadata, write_picture
 from hyperguide.picture_files.metadata.exif import Exif, Value, read_exif
 from hyperguide.picture_files.metadata.exif_layout import to_bytes
 from hyperguide.picture_files.metadata.formats import read_metadata
 from hyperguide.picture_files.metadata.held import held
-from hyperguide.picture_files.metadata.metadata import Metadata, Text
-from hyperguide.picture_files.pictures import read_with_metadata, write_picture
+from hyperguide.picture_files.metadata.metadata import Text
 
 FORMATS = (".png", ".jpg", ".webp", ".tif", ".bmp")
 XMP_HEAD = b"http://ns.adobe.com/xap/1.0/\0"
@@ -102,7 +102,7 @@ def turned(pixels: np.ndarray) -> np.ndarray:
 
 
 @pytest.mark.parametrize(("first", "second"), list(itertools.product(FORMATS, FORMATS)))
-def test_what_was_read_and_written_is_read_again(
+def test_metadata_that_was_read_and_written_is_read_again(
     first: str, second: str, pixels: np.ndarray, rich: Metadata, tmp_path: Path
 ) -> None:
     write_picture(tmp_path / f"a{first}", pixels, rich)
@@ -117,7 +117,7 @@ def test_what_was_read_and_written_is_read_again(
 
 
 @pytest.mark.parametrize("suffix", FORMATS)
-def test_each_format_holds_or_names_every_kind(
+def test_each_format_holds_every_kind_of_metadata_or_names_its_loss(
     suffix: str, pixels: np.ndarray, rich: Metadata, tmp_path: Path
 ) -> None:
     notes = write_picture(tmp_path / f"a{suffix}", pixels, rich)
@@ -204,7 +204,7 @@ def test_xmp_is_found_whatever_its_prefixes_and_code(pixels: np.ndarray, tmp_pat
     assert b"xmlns:tiff" not in xmp
 
 
-def test_a_name_of_another_space_is_no_orientation() -> None:
+def test_an_xmp_name_of_another_namespace_is_no_orientation() -> None:
     other = packet(6).replace(b"http://ns.adobe.com/tiff/1.0/", b"http://example.org/tiff/")
     assert _jpeg_read(_exif_segment(camera(6)), _segment(0xE1, XMP_HEAD + other)).xmp == other
 
@@ -262,7 +262,9 @@ def test_iptc_is_read_as_pillow_reads_it(
             }
 
 
-def test_resources_longer_than_a_segment_come_back(pixels: np.ndarray, tmp_path: Path) -> None:
+def test_photoshop_resources_longer_than_a_segment_come_back(
+    pixels: np.ndarray, tmp_path: Path
+) -> None:
     path = b"8BIM\x07\xd0\0\0" + struct.pack(">I", 150_000) + bytes(150_000)
     write_picture(tmp_path / "a.jpg", pixels, Metadata(iptc=IPTC, photoshop=path))
     found = read_metadata((tmp_path / "a.jpg").read_bytes())
@@ -460,7 +462,7 @@ def test_resolutions_of_a_turned_tiff_follow_the_turn(pixels: np.ndarray, tmp_pa
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))
-def test_the_subject_is_where_it_was_in_the_turned_picture(
+def test_the_exif_subject_area_follows_the_turn(
     orientation: int, pixels: np.ndarray, tmp_path: Path
 ) -> None:
     marked = np.zeros_like(pixels)
@@ -492,7 +494,7 @@ def test_webp_tells_the_resolution_of_the_picture_not_that_of_its_exif(
 
 
 @pytest.mark.parametrize("output", [".png", ".jpg", ".webp"])
-def test_the_makers_note_stays_where_it_counts_from(
+def test_the_makers_note_stays_at_its_offset_in_exif(
     output: str, pixels: np.ndarray, tmp_path: Path
 ) -> None:
     note = bytes(range(256)) * 3
@@ -525,7 +527,7 @@ def test_exif_too_long_for_jpeg_loses_its_longest_value(pixels: np.ndarray, tmp_
         (Metadata(texts=(Text("Comment", "x" * 70_000),)), "comment beyond"),
     ],
 )
-def test_what_is_too_long_for_jpeg_is_named(
+def test_metadata_too_long_for_jpeg_is_named(
     metadata: Metadata, words: str, pixels: np.ndarray, tmp_path: Path
 ) -> None:
     if metadata.profile is not None:
@@ -632,7 +634,7 @@ def test_a_profile_of_an_unprintable_space_is_named_in_printable_words(
 @pytest.mark.parametrize(
     "head", [b"\x89PNG\r\n\x1a\n", b"\xff\xd8", b"RIFF\0\0\0\0WEBP", b"II*\0", b"BM"]
 )
-def test_the_first_bytes_alone_carry_nothing(head: bytes) -> None:
+def test_files_cut_behind_their_first_bytes_carry_no_metadata(head: bytes) -> None:
     assert read_metadata(head) == Metadata()
 
 
@@ -688,7 +690,7 @@ def _case(name: str) -> Path:
 
 @pytest.mark.parametrize("name", ["picture_reread.png_EXIF_.bin", "picture_reread.webp_EXIF_.bin"])
 @pytest.mark.parametrize("output", [".png", ".webp"])
-def test_odd_exif_is_read_again(name: str, output: str, tmp_path: Path) -> None:
+def test_odd_exif_that_was_written_is_read_again(name: str, output: str, tmp_path: Path) -> None:
     picture, metadata = read_with_metadata(_case(f"fuzz/{name}"))
     write_picture(tmp_path / f"out{output}", picture, metadata)
     again = read_with_metadata(tmp_path / f"out{output}")[1]

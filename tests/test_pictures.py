@@ -17,8 +17,7 @@ from PIL import ExifTags, Image, ImageCms, ImageOps
 
 from conftest import Cli
 from hyperguide.errors import HyperguideError, OutOfMemoryError
-from hyperguide.picture_files.metadata.metadata import Metadata
-from hyperguide.picture_files.pictures import read_picture, read_with_metadata, write_picture
+from hyperguide.picture_files import Metadata, read_picture, read_with_metadata, write_picture
 
 pytestmark = pytest.mark.lowest
 
@@ -279,7 +278,7 @@ def _odd_tiff(**options: object) -> Callable[[Path, Image.Image], None]:
         ("cut.tif", lambda p, i: p.write_bytes(b"II*\0\x99\0\0\0" * 4), "is damaged"),
     ],
 )
-def test_what_would_be_read_wrongly_is_refused(
+def test_pictures_that_would_be_read_wrongly_are_refused(
     name: str,
     write: Callable[[Path, Image.Image], None],
     words: str,
@@ -311,7 +310,7 @@ def test_a_picture_with_nan_is_named(quick_cli: Cli, photo: Path, tmp_path: Path
 
 
 @pytest.mark.parametrize("step", ["cvtColor", "imdecode", "imencode"])
-def test_too_little_memory_is_called_that(
+def test_too_little_memory_in_opencv_is_an_error_about_memory(
     step: str, rgba: Image.Image, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     rgba.convert("RGB").save(tmp_path / "in.png")
@@ -332,14 +331,14 @@ def test_too_little_memory_is_called_that(
     assert not (tmp_path / "out.png").exists()
 
 
-def test_more_pixels_than_opencv_reads_are_called_that(tmp_path: Path) -> None:
+def test_more_pixels_than_opencv_reads_are_refused_with_its_limit(tmp_path: Path) -> None:
     _promise(tmp_path / "giant.png", 40000, 30000, packed=200_000)
     with pytest.raises(HyperguideError, match=r"40000x30000 pixels.*PIXELS to 1200000000"):
         read_picture(tmp_path / "giant.png", max_memory=1 << 40)
 
 
 @pytest.mark.parametrize("suffix", [".png", ".webp"])
-def test_the_limit_named_is_the_one_that_helps(
+def test_the_opencv_limit_named_is_the_one_that_helps(
     suffix: str, rgba: Image.Image, tmp_path: Path
 ) -> None:
     path = tmp_path / f"picture{suffix}"
@@ -348,7 +347,7 @@ def test_the_limit_named_is_the_one_that_helps(
         "import os, sys\n"
         "os.environ['OPENCV_IO_MAX_IMAGE_WIDTH'] = sys.argv[2]\n"
         "from pathlib import Path\n"
-        "from hyperguide.picture_files.pictures import read_picture\n"
+        "from hyperguide.picture_files import read_picture\n"
         "print(read_picture(Path(sys.argv[1])).shape)\n"
     )
 

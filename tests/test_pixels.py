@@ -47,7 +47,7 @@ def test_tensors_are_what_numpy_makes_of_pictures(kind: str, shape: tuple[int, .
 
 
 @pytest.mark.parametrize("shape", [(1, 3, 4, 5), (2, 3, 1, 7), (2, 1, 6, 1)])
-def test_planes_are_cut_apart_and_put_together(shape: tuple[int, ...]) -> None:
+def test_interleaved_pixels_become_planes_and_back(shape: tuple[int, ...]) -> None:
     planes = np.random.default_rng(0).integers(0, 256, shape, np.uint8)
     pixels = merge_planes(planes)
     np.testing.assert_array_equal(pixels, planes.transpose(0, 2, 3, 1))

@@ -96,7 +96,7 @@ def test_every_number_of_a_preset_has_a_range() -> None:
     assert [name for kind in kinds for name in _numbers_without_range(kind)] == []
 
 
-def test_code_that_gives_a_number_itself_is_held_to_the_ranges_too() -> None:
+def test_preset_values_set_in_code_are_held_to_the_ranges() -> None:
     with pytest.raises(HyperguideError, match="The preset's batch must be from 1 to 65536, not 0"):
         Stage(1.0, 16, batch=0)
     with pytest.raises(HyperguideError, match="A batch of 65536 crops of 8192 pixels is too large"):
@@ -116,7 +116,7 @@ def test_code_that_gives_a_number_itself_is_held_to_the_ranges_too() -> None:
         ("deblur", {"size": 10**9 + 1}, "size must be from 1 to 511"),
     ],
 )
-def test_the_degradation_has_ranges_too(
+def test_preset_values_of_the_degradation_have_ranges(
     task: str, degradation: dict[str, object], told: str, photos: Path
 ) -> None:
     with pytest.raises(HyperguideError, match=told):
@@ -171,7 +171,7 @@ def test_plain_yaml_reads_as_the_library_reads_it() -> None:
     assert preset_from_dict(parse_yaml(text), "x") == load_preset("denoise", "fast")
 
 
-def test_what_is_no_text_file_is_refused(tmp_path: Path) -> None:
+def test_preset_files_that_are_no_text_are_refused(tmp_path: Path) -> None:
     (tmp_path / "latin.yaml").write_bytes(b"task: d\xe9noise")
     (tmp_path / "large.yaml").write_bytes(b" " * (65 << 10))
     os.mkfifo(tmp_path / "pipe.yaml")

@@ -12,7 +12,7 @@ import pytest
 import hyperguide
 from conftest import Cli, Outcome, fails, nothing_left
 from hyperguide.model_format.model_file import read_model_file
-from hyperguide.picture_files.pictures import write_picture
+from hyperguide.picture_files import write_picture
 
 
 @pytest.fixture
@@ -63,7 +63,7 @@ def test_a_recorded_file_is_proven_as_before_and_computes_the_same(
     nothing_left(model_copy.parent, model_copy.name, "clean")
 
 
-def test_a_second_record_replaces_the_first_of_its_suite_only(
+def test_recording_a_suite_again_replaces_its_figures_only(
     quick_cli: Cli, model_copy: Path, clean: Path, tmp_path: Path
 ) -> None:
     other = tmp_path / "other"
@@ -78,7 +78,7 @@ def test_a_second_record_replaces_the_first_of_its_suite_only(
     assert quality["clean clean"]["all"]["pictures"] == 1
 
 
-def test_what_is_no_model_file_or_not_the_exported_one_is_refused(
+def test_recording_into_another_or_no_model_file_is_refused(
     quick_cli: Cli, run_folder: Path, model_copy: Path, clean: Path
 ) -> None:
     fails(_record(quick_cli, run_folder, clean), "--record writes into an .onnx file")
@@ -87,7 +87,7 @@ def test_what_is_no_model_file_or_not_the_exported_one_is_refused(
     fails(_record(quick_cli, model_copy, clean), "changed since it was exported")
 
 
-def test_figures_of_a_part_of_a_suite_are_refused(
+def test_recording_figures_of_a_part_of_a_suite_is_refused(
     quick_cli: Cli, model_copy: Path, clean: Path
 ) -> None:
     before = model_copy.read_bytes()

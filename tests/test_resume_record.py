@@ -11,7 +11,7 @@ import pytest
 
 from conftest import Cli, enhance, fails
 from hyperguide.batch.resume import NAME
-from hyperguide.picture_files.pictures import write_picture
+from hyperguide.picture_files import write_picture
 
 
 @pytest.fixture

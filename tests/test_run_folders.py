@@ -15,7 +15,7 @@ import torch
 
 from conftest import Cli, fails
 from hyperguide.errors import HyperguideError
-from hyperguide.picture_files.pictures import read_picture
+from hyperguide.picture_files import read_picture
 from hyperguide.storage.claim import claim
 from hyperguide.training import cli as train_cli
 from hyperguide.training.checkpoint import load_run, load_tensors, save_tensors
@@ -39,7 +39,7 @@ def _content(folder: Path) -> dict[str, bytes]:
 
 
 @pytest.mark.parametrize("name", ["log.jsonl", "curves.png", "tensorboard/mine"])
-def test_files_of_others_are_not_touched_without_force(
+def test_foreign_files_in_a_run_folder_are_not_touched_without_force(
     name: str, tmp_path: Path, photos: Path, quick_cli: Cli
 ) -> None:
     file = tmp_path / "out" / name
@@ -211,7 +211,7 @@ def _ended(lines: bytes, told: str, tmp_path: Path) -> None:
         b'{"step": 1, "step": 2}',
     ],
 )
-def test_a_log_that_is_none_is_refused_with_its_line(line: bytes, tmp_path: Path) -> None:
+def test_a_damaged_log_is_refused_with_its_line(line: bytes, tmp_path: Path) -> None:
     good = b'{"step": 1, "f": NaN}\n'
     _ended(good + line + b"\n" + good, "Line 2 of .* is damaged", tmp_path)
     (tmp_path / "log.jsonl").write_bytes(good + line)  # cut by a kill
@@ -336,7 +336,9 @@ def test_runs_that_are_older_than_the_digest_of_contents_resume(
     make_run(photos, tmp_path / "run").resume()
 
 
-def test_of_a_renamed_folder_the_option_that_helps_is_named(photos: Path, tmp_path: Path) -> None:
+def test_resuming_with_a_renamed_folder_names_the_option_that_helps(
+    photos: Path, tmp_path: Path
+) -> None:
     before, after = tmp_path / "before", tmp_path / "after"
     shutil.copytree(photos, before)
     make_run(before, tmp_path / "run").save()
@@ -346,7 +348,7 @@ def test_of_a_renamed_folder_the_option_that_helps_is_named(photos: Path, tmp_pa
         make_run(after, tmp_path / "run").resume()
 
 
-def test_large_files_count_by_their_size_and_parts(tmp_path: Path) -> None:
+def test_digests_of_large_files_cover_size_and_parts(tmp_path: Path) -> None:
     from hyperguide.training.data.contents import digest_files
 
     file = tmp_path / "large.tif"
@@ -376,7 +378,7 @@ def test_a_log_without_figures_is_drawn_as_an_empty_picture(tmp_path: Path) -> N
 
 
 @pytest.mark.skipif(not _CASES.is_dir(), reason="there are no cases beside HYPERGUIDE_DATA")
-def test_logs_that_broke_readers_are_refused_or_empty(tmp_path: Path) -> None:
+def test_logs_that_broke_the_reader_before_are_refused_or_empty(tmp_path: Path) -> None:
     for path in (_CASES / "fuzz").glob("misc_[Lr]*og*"):
         for ending in (b"", b"\n"):
             (tmp_path / "log.jsonl").write_bytes(path.read_bytes() + ending)

@@ -17,7 +17,7 @@ import hyperguide
 from conftest import Cli, fails
 from hyperguide.errors import HyperguideError
 from hyperguide.export.model import export_model
-from hyperguide.picture_files.pictures import read_picture, write_picture
+from hyperguide.picture_files import read_picture, write_picture
 from hyperguide.training.bilevel import Strategy
 from hyperguide.training.checkpoint import load_run
 from hyperguide.training.logbook import read_log
@@ -209,7 +209,7 @@ def test_manual_runs_export_with_their_level_as_the_map(photos: Path, tmp_path: 
         (("--device", "cuda"), "no GPU"),
     ],
 )
-def test_options_that_cannot_work_are_refused(
+def test_training_options_that_cannot_work_are_refused(
     words: tuple[str, ...], told: str, quick_cli: Cli, photos: Path, tmp_path: Path
 ) -> None:
     if "cuda" in words and torch.cuda.is_available():

@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from hyperguide.errors import HyperguideError
-from hyperguide.picture_files.pictures import write_picture
+from hyperguide.picture_files import write_picture
 from hyperguide.training.bilevel import Bilevel
 from hyperguide.training.data.batches import open_data
 from hyperguide.training.data.crops import draw_window
@@ -94,7 +94,7 @@ def _busy() -> ScatteringUNet:
     return network
 
 
-def test_what_is_seen_does_not_depend_on_the_resolution() -> None:
+def test_statistics_of_scene_cells_do_not_depend_on_the_resolution() -> None:
     scene = F.interpolate(_random(1, 3, 24, 32), SCENE, mode="bilinear")
     large = scene.repeat_interleave(3, 2).repeat_interleave(3, 3)
     network = _busy()
@@ -105,7 +105,7 @@ def test_what_is_seen_does_not_depend_on_the_resolution() -> None:
     torch.testing.assert_close(big[..., 1::3, 1::3], small, atol=1e-4, rtol=0)
 
 
-def test_what_is_seen_of_a_cell_follows_the_scattering_model() -> None:
+def test_statistics_of_scene_cells_follow_the_scattering_model() -> None:
     clean = _random(1, 3, 4 * SCENE[0], 4 * SCENE[1])
     cells = clean.unflatten(2, (-1, 4)).unflatten(4, (-1, 4))
     seen = look_at(scene_parts(clean))
@@ -150,7 +150,7 @@ def test_half_of_the_first_texture_filters_see_detail_only() -> None:
             assert (seen[4:] - texture.first.bias[4:, None, None]).abs().max() > 1e-2
 
 
-def test_texture_belongs_to_networks_that_see_scenes() -> None:
+def test_texture_is_refused_without_a_scene_and_out_of_range() -> None:
     shape = {"unshuffle": 4, "width": 8, "dilations": (1, 1, 1, 1)}
     with pytest.raises(HyperguideError, match="texture needs view: scene"):
         CompactProxySettings(view="image", texture=8, **shape)
@@ -164,7 +164,7 @@ def test_texture_belongs_to_networks_that_see_scenes() -> None:
             wrong()
 
 
-def test_every_part_knows_the_whole_scene() -> None:
+def test_every_part_of_the_dehazed_picture_knows_the_whole_scene() -> None:
     scene = _random(1, 3, *SCENE)
     changed = scene.clone()
     changed[..., 64:, 96:] = 1
@@ -219,7 +219,7 @@ def test_a_stage_squeezes_depth_and_photo_alike(tmp_path: Path) -> None:
     torch.testing.assert_close(sample.guidance, red, atol=0.02, rtol=0)
 
 
-def test_shares_beyond_the_photo_are_refused() -> None:
+def test_crop_shares_beyond_the_photo_are_refused() -> None:
     with pytest.raises(HyperguideError, match="least_share must be from 0 to 1"):
         Stage(until=1, crop=32, batch=4, least_share=1.5)
     with pytest.raises(HyperguideError, match="aspect must be from 1 to 4"):

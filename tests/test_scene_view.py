@@ -13,7 +13,7 @@ from torch import Tensor
 
 from hyperguide.errors import HyperguideError
 from hyperguide.export.graph import export_graph
-from hyperguide.picture_files.pictures import write_picture
+from hyperguide.picture_files import write_picture
 from hyperguide.training.data.batches import open_data
 from hyperguide.training.model import build_model
 from hyperguide.training.networks.folding import fold_layers
@@ -30,14 +30,14 @@ def _random(*shape: int) -> Tensor:
 
 
 @pytest.mark.parametrize("size", SIZES)
-def test_averages_are_those_of_torch(size: tuple[int, int]) -> None:
+def test_scene_averages_equal_torchs_interpolation(size: tuple[int, int]) -> None:
     image = _random(2, 3, *size)
     expected = F.adaptive_avg_pool2d(image, SCENE)
     torch.testing.assert_close(average(image, *SCENE), expected, atol=1e-6, rtol=0)
 
 
 @pytest.mark.parametrize("size", SIZES)
-def test_enlargements_are_those_of_torch(size: tuple[int, int]) -> None:
+def test_scene_enlargements_equal_torchs_interpolation(size: tuple[int, int]) -> None:
     grid = _random(2, 1, 24, 32)
     expected = F.interpolate(grid, size, mode="bilinear", align_corners=False, antialias=False)
     torch.testing.assert_close(interpolate(grid, *size), expected, atol=1e-5, rtol=0)

@@ -17,7 +17,7 @@ import skimage.transform
 
 from conftest import Cli, fails
 from hyperguide.model_format.model_file import read_model_file
-from hyperguide.picture_files.pictures import read_picture, write_picture
+from hyperguide.picture_files import read_picture, write_picture
 from hyperguide.training.checkpoint import load_run
 from hyperguide.training.seen_photos import MOST, NOTHING, UNKNOWN, SeenPhotos, hash_photo
 from made_runs import make_run, silent
@@ -59,7 +59,7 @@ def test_a_photo_is_found_in_every_kind_of_file(suffix: str, tmp_path: Path) -> 
         assert seen.holds(read_picture(tmp_path / f"photo{suffix}"))
 
 
-def test_a_hash_is_the_order_of_neighbours_on_a_coarse_grid() -> None:
+def test_a_photos_hash_is_the_order_of_neighbours_on_a_coarse_grid() -> None:
     cells = np.random.default_rng(0).permutation(17 * 8).reshape(8, 17).astype(np.uint8)
     picture = np.kron(cells, np.ones((5, 3), np.uint8))  # each cell is many pixels
     bits = "".join("01"[int(row[i + 1] > row[i])] for row in cells for i in range(16))
@@ -87,7 +87,7 @@ def test_records_are_read_back_and_damaged_ones_say_nothing() -> None:
         assert SeenPhotos.from_record(strange) == UNKNOWN
 
 
-def test_of_very_many_photos_some_are_kept() -> None:
+def test_a_record_of_very_many_photos_keeps_a_sample() -> None:
     rng = np.random.default_rng(0)
     pictures = [rng.integers(0, 256, (8, 17), np.uint8) for _ in range(MOST + 500)]
     seen = SeenPhotos.of(pictures, len(pictures))
@@ -98,7 +98,7 @@ def test_of_very_many_photos_some_are_kept() -> None:
     assert MOST <= found < len(pictures)
 
 
-def test_photos_of_the_start_are_added() -> None:
+def test_seen_photos_of_the_starting_weights_are_added() -> None:
     first, second = SeenPhotos.of(_photos()[:2], 2), SeenPhotos.of(_photos()[1:], 2)
     both = first.with_those_of(second)
     assert all(map(both.holds, _photos()))
@@ -128,7 +128,7 @@ def test_a_run_keeps_its_photos_and_those_of_its_start(
     assert all(later.holds(read_picture(path)) for path in paths)
 
 
-def test_a_resumed_run_keeps_them(photos: Path, tmp_path: Path) -> None:
+def test_a_resumed_run_keeps_its_seen_photos(photos: Path, tmp_path: Path) -> None:
     make_run(photos, tmp_path, steps=2).train(silent)
     before = load_run(tmp_path).record.seen
     run = make_run(photos, tmp_path, steps=2)
@@ -173,7 +173,9 @@ def test_a_contaminated_result_is_recorded_only_on_request(
     assert kept["seen_in_training"] == 4
 
 
-def test_a_clean_result_says_so(quick_cli: Cli, model_copy: Path, tmp_path: Path) -> None:
+def test_a_result_without_seen_pictures_records_none(
+    quick_cli: Cli, model_copy: Path, tmp_path: Path
+) -> None:
     (tmp_path / "clean").mkdir()
     write_picture(tmp_path / "clean" / "new.png", skimage.data.camera()[:200, :200])
     words = ("eval", model_copy, "--suite", f"clean:{tmp_path / 'clean'}", "--record")

@@ -14,8 +14,7 @@ import skimage.data
 import torch
 
 from hyperguide.errors import HyperguideError
-from hyperguide.picture_files.maps import encode_map
-from hyperguide.picture_files.pictures import write_picture
+from hyperguide.picture_files import encode_map, write_picture
 from hyperguide.tasks import find_task
 from hyperguide.training.data.batches import open_data
 from hyperguide.training.data.scenes import Scene, split_held_out
@@ -332,7 +331,7 @@ def test_folders_that_cannot_be_used_are_refused_before_training(
     assert "\n" not in str(error.value)
 
 
-def test_the_fingerprint_names_what_the_data_is_made_of(tmp_path: Path) -> None:
+def test_the_fingerprint_of_the_data_names_what_it_is_made_of(tmp_path: Path) -> None:
     make_pairs(tmp_path)
     before = open_data(small_preset(), [tmp_path]).fingerprint
     assert open_data(small_preset(), [tmp_path]).fingerprint == before
@@ -341,7 +340,7 @@ def test_the_fingerprint_names_what_the_data_is_made_of(tmp_path: Path) -> None:
     assert open_data(small_preset(), [tmp_path]).fingerprint != before
 
 
-def test_the_record_is_plain_and_names_no_path(photos: Path, tmp_path: Path) -> None:
+def test_the_data_record_of_a_run_is_plain_and_names_no_path(photos: Path, tmp_path: Path) -> None:
     data = open_data(small_preset(), [photos, make_pairs(tmp_path)], description="mine")
     text = json.dumps(data.record())
     assert "mine" in text

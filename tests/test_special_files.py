@@ -13,7 +13,7 @@ import pytest
 
 from conftest import Cli, enhance, fails, nothing_left
 from hyperguide.errors import HyperguideError
-from hyperguide.picture_files.kernels import read_kernel
+from hyperguide.picture_files import read_kernel
 from hyperguide.storage.atomic import refuse_existing, write_atomically
 from hyperguide.storage.file_content import first_bytes, read_content
 from hyperguide.storage.npy import parse_npy
@@ -143,7 +143,7 @@ def _saved(array: np.ndarray, **options: bool) -> bytes:
 @pytest.mark.parametrize("dtype", ["<f8", ">f4", "<f2", "u1", ">i2", "<u8"])
 @pytest.mark.parametrize("shape", [(3, 5), (1, 1), (0,), (), (2, 3, 4)])
 @pytest.mark.parametrize("order", ["C", "F"])
-def test_arrays_are_read_as_numpy_reads_them(
+def test_npy_files_are_read_as_numpy_reads_them(
     dtype: str, shape: tuple[int, ...], order: str
 ) -> None:
     array = np.arange(np.prod(shape, dtype=int)).reshape(shape).astype(dtype, order=order)
@@ -184,7 +184,7 @@ DAMAGED = {
 
 
 @pytest.mark.parametrize("content", DAMAGED.values(), ids=DAMAGED)
-def test_damaged_arrays_are_refused_with_a_sentence(content: bytes, tmp_path: Path) -> None:
+def test_damaged_npy_files_are_refused_with_a_sentence(content: bytes, tmp_path: Path) -> None:
     with pytest.raises(ValueError):  # noqa: PT011 - whatever the reason
         parse_npy(content)
     path = tmp_path / "kernel.npy"

@@ -78,7 +78,9 @@ def test_a_convolution_of_blocks_is_a_strided_one_of_pixels(unshuffle: int) -> N
 
 @pytest.mark.parametrize("factor", [1, 2, 3, 4, 8])
 @pytest.mark.parametrize("size", [(1, 1), (1, 4), (5, 7)])
-def test_an_enlargement_is_a_convolution(factor: int, size: tuple[int, int]) -> None:
+def test_upsampling_equals_torchs_interpolation_and_folds_into_a_convolution(
+    factor: int, size: tuple[int, int]
+) -> None:
     x = _random(2, 1, *size)
     expected = F.interpolate(x, scale_factor=float(factor), mode="bilinear", align_corners=False)
     layer = Upsampling(factor)
@@ -87,7 +89,7 @@ def test_an_enlargement_is_a_convolution(factor: int, size: tuple[int, int]) -> 
 
 
 @pytest.mark.parametrize("view", ["image", "detail", "image+detail"])
-def test_a_folded_pair_gathers_no_blocks(view: View) -> None:
+def test_a_folded_pair_has_no_unshuffled_convolutions(view: View) -> None:
     torch.manual_seed(0)
     proxy = HyperNetwork(3, 8, 4, (1, 1, 2, 1), view, False, 0.5)
     pair = GuidedModel(proxy, _stack())
@@ -115,7 +117,7 @@ def test_a_folded_stack_is_plain_convolutions_and_its_original_is_kept() -> None
     assert all(torch.equal(before[name], w) for name, w in stack.state_dict().items())
 
 
-def test_branches_are_folded_wherever_they_are() -> None:
+def test_branches_are_folded_in_nested_modules() -> None:
     torch.manual_seed(0)
     pair = GuidedModel(PlainHyperNetwork(3, 8, 0.5), _stack())
     nested = nn.ModuleDict({"pair": pair, "block": BranchedConvolution(16)})
@@ -154,7 +156,7 @@ def test_the_stacks_unguided_twin_differs_by_the_map_channel_only() -> None:
     assert guided["head.weight"].shape[1] - twin["head.weight"].shape[1] == 2 * 2
 
 
-def test_every_branch_learns() -> None:
+def test_every_branch_of_a_stack_gets_a_gradient() -> None:
     stack = _stack()
     image, guidance = _random(1, 3, 8, 8), _random(1, 1, 8, 8)
     stack(image, guidance).square().mean().backward()

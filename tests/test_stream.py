@@ -63,7 +63,7 @@ def test_a_panned_scene_loses_nothing(denoiser: hyperguide.Enhancer, astronaut: 
     assert quality[1] >= quality[0] - 0.05
 
 
-def test_after_a_cut_the_next_frame_is_right(
+def test_a_stream_forgets_its_map_after_a_cut(
     denoiser: hyperguide.Enhancer, astronaut: np.ndarray
 ) -> None:
     night = (astronaut[::-1] // 6)[100:228, 100:292]
@@ -78,7 +78,7 @@ def test_after_a_cut_the_next_frame_is_right(
     np.testing.assert_array_equal(after.guidance, alone.guidance)
 
 
-def test_what_comes_back_is_the_smoothed_map(
+def test_a_stream_returns_the_smoothed_map(
     denoiser: hyperguide.Enhancer, astronaut: np.ndarray
 ) -> None:
     frames = [_noisy(astronaut[:64, :64], seed) for seed in range(3)]
@@ -91,7 +91,7 @@ def test_what_comes_back_is_the_smoothed_map(
         np.testing.assert_allclose(maps[number], expected, atol=1e-6)
 
 
-def test_frames_of_another_size_start_afresh(
+def test_a_stream_starts_afresh_at_frames_of_another_size(
     denoiser: hyperguide.Enhancer, astronaut: np.ndarray
 ) -> None:
     large, small = _noisy(astronaut[:96, :64], 0), _noisy(astronaut[:48, :64], 1)
@@ -128,7 +128,7 @@ def test_rain_is_not_smoothed_unless_asked_for(astronaut: np.ndarray) -> None:
             np.testing.assert_array_equal(stream(frame).image, derain(frame).image)
 
 
-def test_a_map_of_ones_own_is_not_smoothed(
+def test_a_stream_does_not_smooth_a_given_map(
     denoiser: hyperguide.Enhancer, astronaut: np.ndarray
 ) -> None:
     frame = _noisy(astronaut[:64, :64], 0)
@@ -138,7 +138,7 @@ def test_a_map_of_ones_own_is_not_smoothed(
     np.testing.assert_array_equal(given.image, denoiser(frame, guidance=0.05).image)
 
 
-def test_frames_of_other_libraries_are_taken(
+def test_a_stream_takes_frames_of_other_libraries(
     denoiser: hyperguide.Enhancer, astronaut: np.ndarray
 ) -> None:
     torch = pytest.importorskip("torch")
@@ -150,7 +150,7 @@ def test_frames_of_other_libraries_are_taken(
 
 
 @pytest.mark.parametrize("smooth", [-0.1, 1.0, 2.0, float("nan")])
-def test_a_smoothing_that_is_none_is_refused(
+def test_a_smoothing_out_of_range_and_a_batch_of_frames_are_refused(
     smooth: float, denoiser: hyperguide.Enhancer, astronaut: np.ndarray
 ) -> None:
     with pytest.raises(HyperguideError, match="at least 0 and below 1"):
@@ -159,7 +159,7 @@ def test_a_smoothing_that_is_none_is_refused(
         denoiser.stream()(np.stack([astronaut[:16, :16]] * 2))
 
 
-def test_a_mix_without_a_map_means_nothing(
+def test_guidance_mix_without_a_map_changes_nothing_in_a_stream(
     denoiser: hyperguide.Enhancer, astronaut: np.ndarray
 ) -> None:
     frames = [_noisy(astronaut[:64, :64], seed) for seed in range(3)]
@@ -172,7 +172,7 @@ def test_a_mix_without_a_map_means_nothing(
         one([[0]])
 
 
-def test_pictures_in_a_row_come_in_their_order(
+def test_map_returns_results_in_the_order_of_the_pictures(
     denoiser: hyperguide.Enhancer, astronaut: np.ndarray
 ) -> None:
     pictures = [astronaut[i * 16 : i * 16 + 32, : 32 + 16 * (i % 3)] for i in range(9)]
@@ -191,7 +191,7 @@ def test_pictures_in_a_row_come_in_their_order(
 
 
 @pytest.mark.parametrize("ahead", [1, 2, 5])
-def test_pictures_before_a_broken_one_come_out(
+def test_map_returns_the_results_before_a_broken_picture(
     ahead: int, denoiser: hyperguide.Enhancer, astronaut: np.ndarray
 ) -> None:
     def pictures() -> Iterator[np.ndarray]:

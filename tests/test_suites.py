@@ -15,8 +15,7 @@ import scipy.io
 import scipy.signal
 
 from hyperguide.errors import HyperguideError
-from hyperguide.picture_files.maps import encode_map
-from hyperguide.picture_files.pictures import read_picture, write_picture
+from hyperguide.picture_files import encode_map, read_picture, write_picture
 from hyperguide.tasks import TASKS
 from hyperguide.training.data.sources import find_scenes
 from hyperguide.training.evaluation.catalog import open_suite
@@ -251,7 +250,7 @@ def test_colour_originals_are_found_by_the_list(tmp_path: Path) -> None:
     assert not np.allclose(noise[..., 0], noise[..., 1])
 
 
-def test_quadrants_hold_their_four_levels_in_percent(tmp_path: Path) -> None:
+def test_noise_quadrants_hold_their_four_levels_in_percent(tmp_path: Path) -> None:
     _write(tmp_path / "denoise_test" / "bsd68" / "a.png", np.full((201, 301), 128, np.uint8))
     (case,) = _cases("bsd68", tmp_path, quadrants=(1.0, 2.0, 3.0, 4.0))
     assert case.true_map is not None

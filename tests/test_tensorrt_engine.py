@@ -59,7 +59,7 @@ def built(exported: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str,
 Open = Callable[..., EngineFile]
 
 
-def test_the_fake_knows_no_function_of_cuda_python_that_there_is_not() -> None:
+def test_the_fake_gpu_has_only_functions_that_cuda_python_has() -> None:
     real = pytest.importorskip("cuda.bindings.driver", reason="cuda-python is not installed")
     assert not [name for name in CUDA_PYTHON if not hasattr(real, name)]
     assert hasattr(real.CUstreamCaptureMode, "CU_STREAM_CAPTURE_MODE_THREAD_LOCAL")
@@ -93,7 +93,7 @@ def _pixels(*shape: int) -> np.ndarray:
     return np.random.default_rng(0).integers(0, 256, shape, np.uint8)
 
 
-def test_an_engine_is_loaded_and_called_as_any_model(
+def test_a_tensorrt_engine_is_loaded_and_called_as_any_model(
     built: dict[str, Path], exported: Path, fake_engine: Open, gpu: FakeGpu
 ) -> None:
     fake_engine(built["frozen"])
@@ -108,7 +108,7 @@ def test_an_engine_is_loaded_and_called_as_any_model(
     assert gpu.depth == 0
 
 
-def test_memory_is_kept_between_calls_and_freed_at_the_end(
+def test_gpu_memory_is_kept_between_calls_and_freed_at_the_end(
     built: dict[str, Path], fake_engine: Open, gpu: FakeGpu
 ) -> None:
     with closing(TensorRtEngine(fake_engine(built["frozen"]))) as engine:
@@ -160,7 +160,7 @@ def test_dials_are_inputs_of_a_steerable_engine_only(
         frozen(pixels, strength=0.5)
 
 
-def test_what_the_engine_takes_no_more_of_is_cut(
+def test_batches_and_pictures_beyond_the_profile_are_cut(
     built: dict[str, Path], exported: Path, fake_engine: Open
 ) -> None:
     fake_engine(built["frozen"])
@@ -218,7 +218,7 @@ def test_repeated_calls_are_recorded_once_and_launched_as_one(
     assert kinds == ["enqueue", *["launch"] * 3, "enqueue", "launch", "enqueue"]
 
 
-def test_what_cannot_be_recorded_is_enqueued_each_time(
+def test_calls_that_cannot_be_recorded_are_enqueued_each_time(
     built: dict[str, Path], exported: Path, fake_engine: Open, gpu: FakeGpu
 ) -> None:
     fake_engine(built["frozen"], "tensorrt")
@@ -242,7 +242,7 @@ def test_the_steps_of_a_call_are_timed_by_events(
     assert (times.copy_in, times.compute, times.copy_out) == (inputs * STEP, STEP, 2 * STEP)
 
 
-def test_two_calls_at_once_have_a_stream_each(
+def test_two_calls_at_once_have_a_cuda_stream_each(
     built: dict[str, Path], fake_engine: Open, gpu: FakeGpu, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Both wait within the engine until the other is there too."""
@@ -342,7 +342,7 @@ def test_pictures_in_the_memory_of_the_gpu_that_do_not_fit_are_refused(
         hyperguide.load(exported, device="cpu").on_gpu(OnGpu(gpu, image))
 
 
-def test_whatever_call_fails_says_so_and_leaves_nothing_behind(
+def test_any_failing_driver_call_is_reported_and_leaves_nothing_allocated(
     built: dict[str, Path], fake_engine: Open, gpu: FakeGpu
 ) -> None:
     """An error at each call of the driver and of TensorRT in turn."""

@@ -12,8 +12,8 @@ import tifffile
 from PIL import Image, features
 
 from hyperguide.errors import HyperguideError
+from hyperguide.picture_files import read_picture
 from hyperguide.picture_files.lzw import decode_lzw
-from hyperguide.picture_files.pictures import read_picture
 
 SHORT, LONG = 3, 4
 
@@ -60,7 +60,7 @@ def _gray(width: int, height: int, **more: tuple[int, ...]) -> dict[int, tuple[i
 
 @pytest.mark.parametrize("compression", ["tiff_lzw", "tiff_adobe_deflate", "packbits", "lzma"])
 @pytest.mark.parametrize("mode", ["1", "L", "P", "LA", "RGB", "RGBA", "CMYK", "I;16", "F"])
-def test_every_compression_is_exact(
+def test_every_tiff_compression_is_exact(
     compression: str, mode: str, rgba: np.ndarray, tmp_path: Path
 ) -> None:
     path, deep = tmp_path / "a.tif", mode in ("I;16", "F")
@@ -97,7 +97,7 @@ def test_jpeg_within_tiff(mode: str, rgba: np.ndarray, tmp_path: Path) -> None:
 @pytest.mark.parametrize("tile", [None, (16, 16), (16, 32), (64, 64)])
 @pytest.mark.parametrize("order", ["<", ">"])
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.float32])
-def test_strips_tiles_and_planes(
+def test_tiff_of_strips_tiles_and_planes(
     planes: str,
     tile: tuple[int, int] | None,
     order: str,
@@ -124,7 +124,7 @@ def test_strips_tiles_and_planes(
 
 @pytest.mark.parametrize("planes", [1, 3])
 @pytest.mark.parametrize("bits", [1, 2, 3, 4, 5, 6, 7, 9, 10, 12, 14, 15])
-def test_samples_of_any_bits_are_spread_over_8_or_16(
+def test_tiff_samples_of_any_bits_are_spread_over_8_or_16(
     bits: int, planes: int, tmp_path: Path
 ) -> None:
     steps = (1 << bits) - 1
@@ -145,7 +145,7 @@ def test_samples_of_any_bits_are_spread_over_8_or_16(
 
 @pytest.mark.parametrize("bits", [1, 2, 4, 8])
 @pytest.mark.parametrize("scale", [1, 257])
-def test_palettes_of_any_bits_become_colour(bits: int, scale: int, tmp_path: Path) -> None:
+def test_tiff_palettes_of_any_bits_become_colour(bits: int, scale: int, tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
     colors = rng.integers(0, 256, (1 << bits, 3))
     levels = rng.integers(0, 1 << bits, (4, 9), np.uint8)
@@ -158,13 +158,13 @@ def test_palettes_of_any_bits_become_colour(bits: int, scale: int, tmp_path: Pat
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
-def test_white_may_be_0(dtype: type, rgba: np.ndarray, tmp_path: Path) -> None:
+def test_tiff_where_white_is_0_is_inverted(dtype: type, rgba: np.ndarray, tmp_path: Path) -> None:
     pixels = rgba[..., 0].astype(dtype)
     tifffile.imwrite(tmp_path / "a.tif", pixels, photometric="miniswhite")
     np.testing.assert_array_equal(read_picture(tmp_path / "a.tif"), np.iinfo(dtype).max - pixels)
 
 
-def test_gray_with_alpha(rgba: np.ndarray, tmp_path: Path) -> None:
+def test_tiff_of_gray_with_alpha(rgba: np.ndarray, tmp_path: Path) -> None:
     pixels = rgba[..., 2:].astype(np.uint16) * 257
     tifffile.imwrite(
         tmp_path / "a.tif",
@@ -176,7 +176,7 @@ def test_gray_with_alpha(rgba: np.ndarray, tmp_path: Path) -> None:
     np.testing.assert_array_equal(read_picture(tmp_path / "a.tif"), pixels[..., [0, 0, 0, 1]])
 
 
-def test_bytes_whose_bits_are_reversed(rgba: np.ndarray, tmp_path: Path) -> None:
+def test_tiff_of_bytes_whose_bits_are_reversed(rgba: np.ndarray, tmp_path: Path) -> None:
     rows = np.packbits(rgba[..., 0] > 99, axis=1)
     turned = np.packbits(np.unpackbits(rows, axis=1).reshape(31, -1, 8)[..., ::-1], axis=-1)
     fields = _gray(45, 31, bits=(1,), fill=(2,))
@@ -186,7 +186,7 @@ def test_bytes_whose_bits_are_reversed(rgba: np.ndarray, tmp_path: Path) -> None
 
 @pytest.mark.parametrize("compression", [5, 8])
 @pytest.mark.parametrize("dtype", ["<u1", "<u2"])
-def test_differences_to_the_pixel_before(
+def test_tiff_predictor_of_differences_to_the_pixel_before(
     dtype: str, compression: int, rgba: np.ndarray, tmp_path: Path
 ) -> None:
     pixels = rgba[..., :3].astype(dtype) * (255 if dtype == "<u2" else 1)
@@ -197,7 +197,7 @@ def test_differences_to_the_pixel_before(
     np.testing.assert_array_equal(read_picture(path), pixels)
 
 
-def test_differences_of_the_bytes_of_floats(rgba: np.ndarray, tmp_path: Path) -> None:
+def test_tiff_predictor_of_the_bytes_of_floats(rgba: np.ndarray, tmp_path: Path) -> None:
     pixels = (rgba[..., :3] / 255).astype(np.float32)
     by_weight = pixels.astype(">f4").view(np.uint8).reshape(31, 45 * 3, 4).swapaxes(1, 2)
     rows = by_weight.reshape(31, -1, 3)
@@ -230,7 +230,7 @@ def test_differences_of_the_bytes_of_floats(rgba: np.ndarray, tmp_path: Path) ->
         ({258: (4,), 259: (5,), 317: (2,)}, "4 bits with predictor 2"),
     ],
 )
-def test_other_kinds_are_refused_by_the_true_reason(
+def test_tiff_kinds_that_are_not_supported_are_refused_with_the_reason(
     fields: dict[int, tuple[int, ...]], words: str, tmp_path: Path
 ) -> None:
     path = _tiff(tmp_path / "a.tif", {**_gray(8, 8), **fields}, bytes(2000))
@@ -247,7 +247,7 @@ def test_other_kinds_are_refused_by_the_true_reason(
     ],
     ids=["ImageJ", "one directory", "pages"],
 )
-def test_stacks_are_refused_as_pages_are(write: object, tmp_path: Path) -> None:
+def test_tiff_stacks_are_refused_as_pages_are(write: object, tmp_path: Path) -> None:
     stack = np.zeros((5, 8, 9), np.uint8)
     write(tmp_path / "stack.tif", stack)
     with pytest.raises(HyperguideError, match=r"stack\.tif holds 5 pages"):

@@ -21,7 +21,7 @@ from hyperguide.inference.tiles import Tile, sample, side_for, tiles
 from hyperguide.memory import free_bytes, parse_bytes, used_bytes
 from hyperguide.model_format.bundled import bundled_path
 from hyperguide.model_format.model_file import read_model_file
-from hyperguide.picture_files.pictures import read_picture, write_picture
+from hyperguide.picture_files import read_picture, write_picture
 from hyperguide.training.preset import CompactProxySettings, load_preset
 from made_runs import export_untrained
 
@@ -72,7 +72,7 @@ def test_a_tile_that_wraps_sees_what_the_whole_sees_around_every_pixel(length: i
     assert kept == length
 
 
-def test_halves_make_the_whole_until_nothing_is_left_to_split() -> None:
+def test_halved_tiles_cover_the_tile_until_nothing_is_left_to_split() -> None:
     tile = Tile((8, 64), (16, 40))
     first, second = tile.split(8)
     assert (first.columns, second.columns) == (tile.columns, tile.columns)
@@ -87,7 +87,7 @@ def test_halves_make_the_whole_until_nothing_is_left_to_split() -> None:
 @pytest.mark.parametrize("device", ["cpu", "openvino"])
 @pytest.mark.parametrize("task", LOCAL)
 @pytest.mark.parametrize("size", [(333, 517), (540, 960)])
-def test_tiled_equals_whole(
+def test_tiled_result_equals_that_of_the_whole(
     task: str, device: str, size: tuple[int, int], astronaut: np.ndarray
 ) -> None:
     if device == "openvino":
@@ -106,7 +106,9 @@ def test_tiled_equals_whole(
 
 
 @pytest.mark.parametrize("layout", ["bytes", "gray", "alpha", "batch", "deep"])
-def test_every_layout_is_put_together(layout: str, astronaut: np.ndarray) -> None:
+def test_pictures_of_every_layout_are_put_together_from_tiles(
+    layout: str, astronaut: np.ndarray
+) -> None:
     picture = _photo(astronaut, 150, 210)
     given = {
         "bytes": picture,
@@ -125,7 +127,7 @@ def test_every_layout_is_put_together(layout: str, astronaut: np.ndarray) -> Non
     np.testing.assert_allclose(tiled.guidance, whole.guidance, atol=1e-5)
 
 
-def test_dials_are_cut_with_the_picture(astronaut: np.ndarray) -> None:
+def test_dials_that_are_maps_are_cut_with_the_picture(astronaut: np.ndarray) -> None:
     picture = _photo(astronaut, 150, 210)
     ramp = np.linspace(0, 1, 150 * 210, dtype=np.float32).reshape(150, 210)
     dials = {"strength": ramp, "guidance": 0.2 * ramp, "guidance_mix": 0.5, "guidance_scale": 1.5}
@@ -227,12 +229,12 @@ def test_a_batch_is_reported_as_one_whatever_the_engine_takes_at_once(
 
 
 @pytest.mark.parametrize("options", [{"tile": 0}, {"tile": -5}, {"max_memory": 0}])
-def test_sizes_that_are_none_are_refused(options: dict[str, int]) -> None:
+def test_tile_sizes_and_memory_limits_must_be_positive(options: dict[str, int]) -> None:
     with pytest.raises(HyperguideError, match="must be positive"):
         hyperguide.load("denoise", **options)  # type: ignore[arg-type]
 
 
-def test_what_the_report_raises_ends_the_call(astronaut: np.ndarray) -> None:
+def test_an_error_of_the_report_ends_the_call(astronaut: np.ndarray) -> None:
     class StopError(Exception):
         pass
 
@@ -244,7 +246,7 @@ def test_what_the_report_raises_ends_the_call(astronaut: np.ndarray) -> None:
         enhancer(_photo(astronaut, 200, 200), report=stop)
 
 
-def test_memory_is_known_and_its_amounts_are_read() -> None:
+def test_amounts_of_memory_are_parsed_and_that_of_the_process_is_known() -> None:
     assert parse_bytes("2G") == 2 << 30
     assert parse_bytes("512m") == 512 << 20
     assert parse_bytes("64MB") == 64 << 20
@@ -265,7 +267,7 @@ print(int(open("/proc/self/status").read().split("VmHWM:")[1].split()[0]) * 1024
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads Linux's tables")
-def test_memory_stays_under_the_limit() -> None:
+def test_memory_of_tiled_enhancement_stays_under_the_limit() -> None:
     """Six megapixels in 400 MB; the process itself and both pictures take half of that."""
     limit = 400 << 20
     assert int(printed_by(_PEAK.format(limit=limit))) < limit
@@ -288,7 +290,7 @@ def test_pictures_in_parts_leave_no_memory_taken() -> None:
     assert int(printed_by(_LEFT)) < 110 << 20
 
 
-def test_the_command_line_cuts_too(
+def test_the_command_line_enhances_in_tiles(
     astronaut: np.ndarray, tmp_path: Path, quick_cli: Callable[..., object], cli: Cli
 ) -> None:
     write_picture(tmp_path / "in.png", _photo(astronaut, 200, 300))

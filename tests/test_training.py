@@ -116,7 +116,9 @@ _STACK = {"network": "stack", "unshuffle": 2, "width": 16, "depth": 1}
         ({"schedule": {"steps": 5, "stages": []}}, "the field 'warmup' is missing"),
     ],
 )
-def test_a_wrong_preset_is_refused_with_the_field(change: dict[str, object], words: str) -> None:
+def test_a_preset_with_a_wrong_field_is_refused_by_its_name(
+    change: dict[str, object], words: str
+) -> None:
     fields = json.loads(load_preset("denoise", "fast").to_json()) | change
     with pytest.raises(HyperguideError, match=words):
         preset_from_dict(fields, "mine.yaml")
@@ -128,7 +130,7 @@ def test_presets_survive_json() -> None:
         assert preset_from_dict(json.loads(preset.to_json()), "json") == preset
 
 
-def test_of_a_border_only_its_share_counts() -> None:
+def test_the_loss_counts_only_a_share_of_the_border() -> None:
     restored, clean = torch.zeros(2, 3, 10, 12), torch.zeros(2, 3, 10, 12)
     restored[:, :, 0] = 0.5  # within the border
     restored[:, :, 4, 5] = 0.3

@@ -37,7 +37,7 @@ def _small(picture: np.ndarray, side: int = 256) -> np.ndarray:
     return cv2.resize(picture, (side, side), interpolation=cv2.INTER_AREA)
 
 
-def test_haze_goes_from_the_picture_as_from_its_copy(astronaut: np.ndarray) -> None:
+def test_transfer_removes_haze_and_loses_no_detail_to_the_small_copy(astronaut: np.ndarray) -> None:
     photo, depth, hazy = _scene(astronaut)
     size = hazy.shape[:2]
     small = _small(hazy)
@@ -56,7 +56,7 @@ def test_haze_goes_from_the_picture_as_from_its_copy(astronaut: np.ndarray) -> N
 
 
 @pytest.mark.parametrize("gain", [1.0, 1.7])
-def test_what_is_the_same_everywhere_is_found_exactly(gain: float) -> None:
+def test_transfer_finds_a_uniform_change_exactly(gain: float) -> None:
     rng = np.random.default_rng(0)
     before = rng.uniform(0.2, 0.5, (2, 40, 60, 3)).astype(np.float32)
     transfer = Transfer(before, gain * before - 0.1, before[..., 0], (80, 120))
@@ -100,7 +100,7 @@ def test_the_file_says_that_it_looks_at_the_whole_picture(model: Path) -> None:
 
 
 @pytest.mark.parametrize("layout", ["float", "bytes", "gray", "alpha", "batch", "deep"])
-def test_parts_are_enhanced_as_the_whole_is(
+def test_dehazed_parts_equal_the_dehazed_whole(
     layout: str, model: Path, astronaut: np.ndarray
 ) -> None:
     picture = np.rint(_scene(astronaut)[2][:600, 200:900] * 255).astype(np.uint8)
@@ -128,7 +128,7 @@ def test_parts_are_enhanced_as_the_whole_is(
             np.testing.assert_array_equal(tiled.image[..., 3], given[..., 3])
 
 
-def test_out_of_memory_makes_the_copy_smaller_until_it_fits(
+def test_out_of_memory_makes_the_dehazed_copy_smaller_until_it_fits(
     model: Path, astronaut: np.ndarray
 ) -> None:
     file = read_model_file(model)

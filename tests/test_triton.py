@@ -46,7 +46,7 @@ def _agrees(listed: Any, real: list[Any]) -> bool:
 
 
 @pytest.mark.parametrize("io", ["float", "uint8"])
-def test_the_entry_is_what_triton_reads_and_computes_what_the_model_does(
+def test_a_triton_entry_is_read_by_triton_and_computes_what_the_model_does(
     io: str, run_folder: Path, exported: Path, tmp_path: Path, quick_cli: Cli
 ) -> None:
     repository = tmp_path / "models"
@@ -79,7 +79,9 @@ def test_the_entry_is_what_triton_reads_and_computes_what_the_model_does(
     assert (enhanced != expected).mean() < 0.001
 
 
-def test_an_entry_is_not_overwritten(run_folder: Path, tmp_path: Path, quick_cli: Cli) -> None:
+def test_a_triton_entry_is_not_overwritten(
+    run_folder: Path, tmp_path: Path, quick_cli: Cli
+) -> None:
     (tmp_path / "models" / "own").mkdir(parents=True)
     words = ("export", run_folder, "-o", tmp_path / "own.onnx", "--triton", tmp_path / "models")
     fails(quick_cli(*words), "own exists: choose another name or add --force")
@@ -88,7 +90,7 @@ def test_an_entry_is_not_overwritten(run_folder: Path, tmp_path: Path, quick_cli
     assert (tmp_path / "models" / "own" / "config.pbtxt").exists()
 
 
-def test_a_model_that_deblurs_asks_for_the_kernel(tmp_path: Path) -> None:
+def test_the_triton_entry_of_a_deblurring_model_asks_for_the_kernel(tmp_path: Path) -> None:
     file = read_model_file(bundled_path("denoise", "fast"))
     text = configuration("sharp", replace(file.info, task="deblur"), "onnxruntime", 8)
     config = text_format.Parse(text, model_config_pb2.ModelConfig())
@@ -98,7 +100,7 @@ def test_a_model_that_deblurs_asks_for_the_kernel(tmp_path: Path) -> None:
     }
 
 
-def test_what_is_constant_needs_fewer_steps(tmp_path: Path) -> None:
+def test_a_triton_entry_with_constant_dials_has_fewer_nodes(tmp_path: Path) -> None:
     file = read_model_file(bundled_path("denoise", "fast"))
     write_onnx_entry(tmp_path / "denoise", file)
     options = onnxruntime.SessionOptions()

@@ -18,7 +18,7 @@ def _sample(count: int, planes: int = 3) -> Sample:
     return Sample(noisy, clean, torch.full_like(clean[:, :1], 0.1))
 
 
-def test_it_is_what_the_dials_of_the_model_do() -> None:
+def test_turned_dials_restore_as_the_dials_of_the_model_do() -> None:
     model = rough_pair()
     turned = turn_dials(_sample(64), 3, _MAXIMUM, torch.Generator().manual_seed(2))
     found = turned.restore(model)
@@ -40,7 +40,7 @@ def test_dials_span_their_ranges() -> None:
         assert abs(float(where.float().mean()) - share) < 0.04
 
 
-def test_pictures_are_more_or_less_degraded_than_they_were() -> None:
+def test_turned_dials_change_how_degraded_the_pictures_are() -> None:
     sample = _sample(500)
     turned = turn_dials(sample, 3, _MAXIMUM, torch.Generator().manual_seed(4))
     colored = ~turned.gray.flatten()
@@ -52,7 +52,7 @@ def test_pictures_are_more_or_less_degraded_than_they_were() -> None:
     assert 1.8 < float(amounts.max()) < 2.02
 
 
-def test_gray_pictures_are_wanted_gray() -> None:
+def test_gray_pictures_have_gray_targets() -> None:
     model = rough_pair()
     turned = turn_dials(_sample(64), 3, _MAXIMUM, torch.Generator().manual_seed(5))
     gray = turned.gray.flatten()
@@ -67,7 +67,7 @@ def test_gray_pictures_are_wanted_gray() -> None:
     torch.testing.assert_close(wanted[~gray], in_floats[~gray])
 
 
-def test_gray_samples_fill_the_planes_of_a_pair_for_colour() -> None:
+def test_gray_samples_fill_three_planes_for_a_colour_model() -> None:
     turned = turn_dials(_sample(8, planes=1), 3, _MAXIMUM, torch.Generator().manual_seed(6))
     assert turned.image.shape == (8, 3, 16, 24)
     assert torch.equal(turned.image.amin(1), turned.image.amax(1))

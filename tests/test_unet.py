@@ -19,7 +19,7 @@ def _reach(blocks: tuple[int, ...]) -> int:
     return reach
 
 
-def test_more_blocks_look_further_by_two_convolutions_each_on_their_level() -> None:
+def test_each_block_of_a_unet_widens_its_view_by_two_convolutions_on_its_level() -> None:
     base = _reach((1,))
     assert _reach((1, 1)) == base
     assert _reach((2,)) == _reach((2, 2)) == base + 2 * 2 * (2 + 4)

@@ -81,7 +81,9 @@ def test_an_untrained_stage_is_the_closed_form_of_the_stage_before() -> None:
 
 
 @pytest.mark.parametrize("preset", [("denoise", "paper"), ("deblur", "fast")])
-def test_without_a_kernel_it_is_the_network_of_the_unit_impulse(preset: tuple[str, str]) -> None:
+def test_an_unfolded_network_without_a_kernel_equals_that_of_the_unit_impulse(
+    preset: tuple[str, str],
+) -> None:
     model = _rough(build_model(load_preset(*preset)))
     impulse = torch.zeros(1, 1, 1, 1) + 1
     image = torch.rand(1, model.channels, 24, 32)
@@ -137,7 +139,7 @@ def test_a_given_map_replaces_those_of_all_stages_and_the_last_is_reported() -> 
     assert (given - enhanced).abs().max() > 1e-3
 
 
-def test_colour_is_three_planes_with_one_map() -> None:
+def test_unfolded_networks_restore_colour_as_three_planes_with_one_map() -> None:
     model = _rough(build_model(load_preset("deblur", "fast")))
     image, kernel = torch.rand(2, 3, 32, 40), _kernel().expand(2, -1, -1, -1)
     own = torch.rand(2, 1, 32, 40) * 0.1
@@ -212,7 +214,7 @@ def test_the_guidance_loss_reaches_earlier_hyper_networks_through_the_iterates()
     assert all(p.grad is None for p in model.reconstruction.parameters())
 
 
-def test_settings_that_contradict_each_other_are_refused() -> None:
+def test_settings_of_unfolded_networks_that_contradict_each_other_are_refused() -> None:
     fields = {"network": "unfolded", "stages": 2, "rho": "predicted", "maps": "stage"}
     fields |= {"denoiser": {"network": "dilated", "dilations": [1, 1]}}
     preset = load_preset("deblur", "paper")

@@ -54,7 +54,7 @@ def test_the_plan_is_read_two_items_ahead_of_each_process() -> None:
     workers.close()
 
 
-def test_tensors_arrive_as_they_were_and_may_be_written() -> None:
+def test_tensors_of_workers_arrive_unchanged_and_may_be_written() -> None:
     def compute(n: int) -> tuple[Tensor, Tensor | None]:
         return torch.arange(12.0).reshape(3, 4).t() + n, None
 
@@ -66,7 +66,7 @@ def test_tensors_arrive_as_they_were_and_may_be_written() -> None:
     workers.close()
 
 
-def test_an_error_is_raised_as_it_was_with_where_it_came_from() -> None:
+def test_an_error_of_a_worker_is_raised_with_its_traceback() -> None:
     def compute(n: int) -> int:
         return 6 // (n - 2)
 
@@ -79,7 +79,7 @@ def test_an_error_is_raised_as_it_was_with_where_it_came_from() -> None:
 
 
 @pytest.mark.parametrize("when", ["computing", "handing over", "done"])
-def test_a_process_may_be_killed_at_any_moment(when: str) -> None:
+def test_a_worker_may_be_killed_at_any_moment(when: str) -> None:
     began, beginning = multiprocessing.Pipe(duplex=False)
 
     def compute(n: int) -> bytes:
@@ -102,7 +102,7 @@ def test_a_process_may_be_killed_at_any_moment(when: str) -> None:
     assert not multiprocessing.active_children()
 
 
-def test_a_process_that_ends_by_itself_is_told_by_its_code() -> None:
+def test_a_worker_that_ends_by_itself_is_told_by_its_exit_code() -> None:
     workers = workers_of(lambda n: os._exit(3))
     with pytest.raises(WorkerError, match="code 3"):
         next(workers)

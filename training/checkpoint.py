@@ -5,6 +5,8 @@ RUN/last.safetensors    averaged weights of the last checkpoint
 RUN/state.safetensors   everything else that a resume needs
 RUN/log.jsonl, curves.png, tensorboard/   see `logbook`
 
+`run_state` says what goes into them, `trainer` when they are written.
+
 The metadata of each file holds preset, strategy, steps, data and validation.
 """
 

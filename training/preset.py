@@ -1,7 +1,8 @@
 """Presets: everything needed to train a model again, in one YAML file.
 
-A preset names the task, the two networks, the degradation and the schedule. It is stored with
-every checkpoint and in every exported model.
+A preset names the task, the two networks, the degradation and the schedule; what it leaves out,
+learning rates for example, has the defaults below. It is stored with every checkpoint and in every
+exported model.
 """
 
 from __future__ import annotations

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hyperguide.errors import HyperguideError
-from hyperguide.picture_files.pictures import SUFFIXES, check_suffix, find_pictures
+from hyperguide.picture_files import PICTURE_SUFFIXES, check_suffix, find_pictures
 from hyperguide.storage.atomic import refuse_missing_folder
 from hyperguide.storage.claim import refuse_leading_away
 from hyperguide.storage.paths import exists, extended_name, is_folder, real
@@ -104,7 +104,7 @@ def _job(source: Path, output: Path, maps: Path | None) -> Job:
 def _refuse_picture_name(target: Path) -> None:
     if exists(target) and not is_folder(target):
         raise HyperguideError(f"Several pictures need a folder, but {target} is a file.")
-    if target.suffix.lower() in SUFFIXES and not is_folder(target):
+    if target.suffix.lower() in PICTURE_SUFFIXES and not is_folder(target):
         raise HyperguideError(
             f"Several pictures need a folder, but {target} is a picture's name: "
             "give a folder's name."

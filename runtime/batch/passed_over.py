@@ -7,7 +7,7 @@ from collections.abc import Collection
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from hyperguide.picture_files.pictures import SUFFIXES
+from hyperguide.picture_files import PICTURE_SUFFIXES
 from hyperguide.storage.file_content import first_bytes
 from hyperguide.storage.paths import walk
 
@@ -19,7 +19,7 @@ flif fts gif hdp hdr heic heics heif hif icns ico iiq j2c j2k jls jng jp2 jpc jp
 jxr kdc kra mef mng mos mpo mrw nef nrw ora orf pam pbm pcx pef pfm pgm pic pnm pns ppm psb psd qoi
 raf ras raw rw2 rwl sgi sr2 srf srw sun svg tga wbmp wdp wmf x3f xbm xcf xpm
 """
-_PICTURES = frozenset(f".{name}" for name in _NAMES.split()) - SUFFIXES
+_PICTURES = frozenset(f".{name}" for name in _NAMES.split()) - PICTURE_SUFFIXES
 # How files of the formats that are read begin.
 _BEGINNINGS = (b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"II*\x00", b"MM\x00*")
 

@@ -11,9 +11,15 @@ import numpy as np
 from hyperguide.enhancer import Dial, Enhancer
 from hyperguide.errors import HyperguideError
 from hyperguide.inference.dials import resized
-from hyperguide.picture_files.maps import encode_map, false_color
-from hyperguide.picture_files.metadata.metadata import NO_METADATA, Metadata
-from hyperguide.picture_files.pictures import check_size, read_with_metadata, write_picture
+from hyperguide.picture_files import (
+    NO_METADATA,
+    Metadata,
+    check_size,
+    encode_map,
+    false_color,
+    read_with_metadata,
+    write_picture,
+)
 from hyperguide.result import Result
 from hyperguide.storage.atomic import refuse_existing
 from hyperguide.storage.claim import Claim, refuse_leading_away

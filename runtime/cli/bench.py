@@ -19,7 +19,7 @@ from hyperguide.bench.table import table
 from hyperguide.engines import Device, why_absent
 from hyperguide.errors import HyperguideError
 from hyperguide.model_format.bundled import model_path
-from hyperguide.picture_files.pictures import read_picture
+from hyperguide.picture_files import read_picture
 from hyperguide.pixels import full_scale
 from hyperguide.storage.atomic import refuse_existing, refuse_missing_folder, write_atomically
 

@@ -18,9 +18,7 @@ from hyperguide.engines import Device
 from hyperguide.enhancer import Enhancer, load
 from hyperguide.errors import HyperguideError
 from hyperguide.model_format.bundled import BUNDLED_PRECISIONS
-from hyperguide.picture_files.kernels import read_kernel
-from hyperguide.picture_files.maps import gray_plane, read_map
-from hyperguide.picture_files.pictures import read_picture
+from hyperguide.picture_files import gray_plane, read_kernel, read_map, read_picture
 from hyperguide.pixels import full_scale
 
 from .folders import enhance_folder

@@ -6,7 +6,6 @@ Exit codes: 0 done, 1 failed on the input, 2 wrong usage, 130 interrupted.
 from __future__ import annotations
 
 import errno
-import importlib
 import os
 import sys
 import traceback
@@ -18,25 +17,23 @@ from hyperguide import __version__
 from hyperguide.errors import HyperguideError
 from hyperguide.printable import printable
 
+from .loading import load_command
 from .messages import say
 from .streams import prepare
 
-# Verb -> (module and command, what it does). Modules load when called, so that the runtime's verbs
-# start fast and work without torch; `training` and `export` register here by name only.
+# Verb -> what it does. The command is in the file VERB.py beside this one, under its own name, and
+# loads when it is called, so that the runtime's verbs start fast and work without torch.
 _VERBS = {
-    "enhance": ("hyperguide.cli.enhance:enhance", "Enhance pictures or folders of pictures."),
-    "train": ("hyperguide.training.cli:train", "Train a guided pair on photos."),
-    "eval": (
-        "hyperguide.training.evaluation.cli:evaluate",
-        "Measure a run, model file or official weights on a test suite.",
-    ),
-    "export": ("hyperguide.export.cli:export", "Fuse a trained pair into one ONNX file."),
-    "build": ("hyperguide.cli.build:build", "Build a TensorRT engine of a model file."),
-    "verify": ("hyperguide.cli.verify:verify", "Prove that a model file is right on this machine."),
-    "bench": ("hyperguide.cli.bench:bench", "Time models on this machine and check them."),
-    "info": ("hyperguide.cli.info:info", "Show what a model file is and how good."),
-    "models": ("hyperguide.cli.models:models", "List the models that come with the package."),
-    "doctor": ("hyperguide.cli.doctor:doctor", "Show what this machine can run."),
+    "enhance": "Enhance pictures or folders of pictures.",
+    "train": "Train a guided pair on photos.",
+    "eval": "Measure a run, model file or official weights on a test suite.",
+    "export": "Fuse a trained pair into one ONNX file.",
+    "build": "Build a TensorRT engine of a model file.",
+    "verify": "Prove that a model file is right on this machine.",
+    "bench": "Time models on this machine and check them.",
+    "info": "Show what a model file is and how good.",
+    "models": "List the models that come with the package.",
+    "doctor": "Show what this machine can run.",
 }
 
 # Package that a verb needs -> the extra that brings it.
@@ -61,14 +58,11 @@ class _Verbs(click.Group):
     def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
         if name not in _VERBS:
             return None
-        module, _, attribute = _VERBS[name][0].partition(":")
-        command = getattr(importlib.import_module(module), attribute)
-        assert isinstance(command, click.Command)
-        return command
+        return load_command(f"hyperguide.cli.{name}", name)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):
-            formatter.write_dl([(name, about) for name, (_, about) in _VERBS.items()])
+            formatter.write_dl(list(_VERBS.items()))
 
 
 @click.group(

@@ -1,1 +1,40 @@
-"""Picture files of every format, and maps and kernels that are kept in them."""
+"""Picture files of every format, and maps and kernels that are kept in them.
+
+Other packages import from here; the modules are details. `pictures` reads and writes: `header`
+refuses what is truncated, too large or damaged as far as its structure shows, `decoding` the rest.
+JPEG, BMP and TIFF have modules of their own; PNG and WebP are checked in `header` and decoded by
+OpenCV, which notices wrong checksums.
+"""
+
+from .kernels import KERNEL_SUFFIXES, read_kernel
+from .maps import decode_map, draw_text, encode_map, false_color, gray_plane, read_map
+from .metadata.metadata import NO_METADATA, Metadata
+from .pictures import (
+    PICTURE_SUFFIXES,
+    check_size,
+    check_suffix,
+    find_pictures,
+    read_picture,
+    read_with_metadata,
+    write_picture,
+)
+
+__all__ = [
+    "KERNEL_SUFFIXES",
+    "NO_METADATA",
+    "PICTURE_SUFFIXES",
+    "Metadata",
+    "check_size",
+    "check_suffix",
+    "decode_map",
+    "draw_text",
+    "encode_map",
+    "false_color",
+    "find_pictures",
+    "gray_plane",
+    "read_kernel",
+    "read_map",
+    "read_picture",
+    "read_with_metadata",
+    "write_picture",
+]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 import zlib
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,7 +11,7 @@ from hyperguide.errors import HyperguideError, OutOfMemoryError
 from hyperguide.memory import usable_bytes
 
 from .bmp import BmpHeader, read_bmp_header
-from .containers import PNG, Span, png_chunks, webp_chunks
+from .containers import Span, png_chunks, webp_chunks
 from .format import Format, format_of
 from .jpeg import JpegHeader, read_jpeg_header
 from .multi_picture import count_pictures
@@ -79,13 +80,6 @@ def check_memory(header: Header, path: Path, max_memory: int | None) -> None:
         )
 
 
-def picture_size(content: bytes) -> tuple[int, int] | None:
-    """Width and height in pixels of a PNG; None for other files."""
-    if not content.startswith(PNG):
-        return None
-    return int.from_bytes(content[16:20], "big"), int.from_bytes(content[20:24], "big")
-
-
 def _mib(amount: int) -> int:
     return max(amount, 0) >> 20
 
@@ -106,7 +100,7 @@ def _read_png(content: bytes, path: Path) -> Header:
         raise _truncated(path)
     if b"acTL" in names:
         raise _animation(path)
-    width, height = picture_size(content) or (0, 0)
+    width, height = struct.unpack_from(">2I", content, 16)
     if width * height * depth * _PNG_SAMPLES[color] > 8 * _DEFLATE * packed:
         raise _truncated(path)
     planes = 4 if b"tRNS" in names else _PNG_PLANES[color]

@@ -95,12 +95,12 @@ def _draw_legend(strip: np.ndarray, meaning: Guidance) -> None:
     bar = np.linspace(0, 255, width - 16).astype(np.uint8)
     strip[6:20, 8:-8] = _colorize(np.tile(bar, (14, 1)))
     low, high = f"{meaning.minimum:g}", f"{meaning.maximum:.3g}"
-    label(strip, low, 8, 34)
-    label(strip, high, width - 8 - _text_width(high), 34)
-    label(strip, f"{meaning.name} [{meaning.unit}]", 8, 50)
+    draw_text(strip, low, 8, 34)
+    draw_text(strip, high, width - 8 - _text_width(high), 34)
+    draw_text(strip, f"{meaning.name} [{meaning.unit}]", 8, 50)
 
 
-def label(picture: np.ndarray, text: str, x: int, y: int, size: float = 0.4) -> None:
+def draw_text(picture: np.ndarray, text: str, x: int, y: int, size: float = 0.4) -> None:
     """Write black text into an RGB picture, its baseline's left end at (x, y)."""
     font = cv2.FONT_HERSHEY_SIMPLEX
     cv2.putText(picture, text, (x, y), font, size, (0, 0, 0), 1, cv2.LINE_AA)

@@ -50,7 +50,7 @@ _FORMATS = {
 }
 # Other suffixes of the same formats: Windows and browsers save JPEG files as .jfif.
 _ALIASES = dict.fromkeys((".jfif", ".jfi", ".jif", ".jpe"), ".jpg")
-SUFFIXES = frozenset([*_FORMATS, *_ALIASES])
+PICTURE_SUFFIXES = frozenset([*_FORMATS, *_ALIASES])
 
 
 # OpenCV counts the bytes of a file in 32 bits.
@@ -137,7 +137,7 @@ def check_size(path: Path, shape: tuple[int, ...]) -> None:
 
 def find_pictures(folder: Path, excluded: Collection[Path] = ()) -> list[Path]:
     """The picture files of a folder and its subfolders, sorted; see `paths.find_files`."""
-    return find_files(folder, SUFFIXES, excluded)
+    return find_files(folder, PICTURE_SUFFIXES, excluded)
 
 
 def _read(path: Path) -> bytes:

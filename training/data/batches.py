@@ -21,7 +21,7 @@ import torch
 from torch import Generator, Tensor
 
 from hyperguide.errors import HyperguideError
-from hyperguide.picture_files.kernels import read_kernel
+from hyperguide.picture_files import read_kernel
 from hyperguide.pixels import full_scale
 from hyperguide.tasks import Guidance, find_task
 from hyperguide.training.losses import luma

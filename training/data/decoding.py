@@ -9,9 +9,7 @@ import cv2
 import numpy as np
 
 from hyperguide.errors import HyperguideError
-from hyperguide.picture_files.kernels import read_kernel
-from hyperguide.picture_files.maps import decode_map, encode_map, gray_plane
-from hyperguide.picture_files.pictures import read_picture
+from hyperguide.picture_files import decode_map, encode_map, gray_plane, read_kernel, read_picture
 from hyperguide.pixels import full_scale
 from hyperguide.storage.paths import is_folder
 from hyperguide.tasks import find_task

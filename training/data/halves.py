@@ -8,8 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from hyperguide.errors import HyperguideError
-from hyperguide.picture_files.kernels import KERNEL_SUFFIXES
-from hyperguide.picture_files.pictures import SUFFIXES
+from hyperguide.picture_files import KERNEL_SUFFIXES, PICTURE_SUFFIXES
 from hyperguide.storage.paths import is_folder
 
 from .partners import Files, by_stem, partners
@@ -203,6 +202,8 @@ def _pictures_in(folder: Path) -> list[Path]:
     found = [
         path
         for path in folder.iterdir()
-        if path.suffix.lower() in SUFFIXES and not path.name.startswith(".") and not is_folder(path)
+        if path.suffix.lower() in PICTURE_SUFFIXES
+        and not path.name.startswith(".")
+        and not is_folder(path)
     ]
     return sorted(found, key=lambda path: (len(path.stem), path.stem))

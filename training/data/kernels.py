@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from hyperguide.errors import HyperguideError
-from hyperguide.picture_files.kernels import KERNEL_SUFFIXES, read_kernel
+from hyperguide.picture_files import KERNEL_SUFFIXES, read_kernel
 from hyperguide.storage.paths import find_files, is_folder
 
 _PROSE = ("license", "licence", "readme", "copying")  # text files that come with kernels

@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping
 from pathlib import Path, PurePosixPath
 
 from hyperguide.errors import HyperguideError
-from hyperguide.picture_files.pictures import SUFFIXES
+from hyperguide.picture_files import PICTURE_SUFFIXES
 from hyperguide.storage.paths import find_files, is_folder
 
 from .roles import role_of
@@ -18,14 +18,14 @@ Files = Mapping[str, Path]
 Key = tuple[str, ...]
 
 
-def by_stem(folder: Path | None, suffixes: Collection[str] = SUFFIXES) -> dict[str, Path]:
+def by_stem(folder: Path | None, suffixes: Collection[str] = PICTURE_SUFFIXES) -> dict[str, Path]:
     """The files of a folder by their path in it without the suffix; none if there is no folder.
 
     Raises HyperguideError where two files differ by the suffix only.
     """
     if folder is None or not is_folder(folder):
         return {}
-    paths = list_pictures(folder) if suffixes is SUFFIXES else find_files(folder, suffixes)
+    paths = list_pictures(folder) if suffixes is PICTURE_SUFFIXES else find_files(folder, suffixes)
     found: dict[str, Path] = {}
     for path in paths:
         name = path.relative_to(folder).with_suffix("").as_posix()

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Literal
 
 from hyperguide.errors import HyperguideError
-from hyperguide.picture_files.pictures import find_pictures
+from hyperguide.picture_files import find_pictures
 
 MapSource = Literal["degradation", "depth", "picture", "region", "layer", "pair", "none"]
 

@@ -11,7 +11,7 @@ import torch
 
 from hyperguide.cli.progress import progress_bar
 from hyperguide.errors import HyperguideError
-from hyperguide.picture_files.pictures import check_suffix, write_picture
+from hyperguide.picture_files import check_suffix, write_picture
 from hyperguide.storage.atomic import refuse_existing, refuse_missing_folder, write_atomically
 from hyperguide.tasks import TASKS
 

@@ -14,8 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from hyperguide.errors import HyperguideError
-from hyperguide.picture_files.maps import gray_plane
-from hyperguide.picture_files.pictures import read_picture
+from hyperguide.picture_files import gray_plane, read_picture
 from hyperguide.pixels import full_scale
 from hyperguide.storage.file_content import read_text
 from hyperguide.tasks import TASKS

@@ -10,8 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from hyperguide.errors import HyperguideError
-from hyperguide.picture_files.maps import decode_map
-from hyperguide.picture_files.pictures import read_picture
+from hyperguide.picture_files import decode_map, read_picture
 from hyperguide.printable import printable
 from hyperguide.storage.paths import is_folder
 from hyperguide.tasks import Guidance

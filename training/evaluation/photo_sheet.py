@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from hyperguide.errors import HyperguideError
-from hyperguide.picture_files.maps import false_color
+from hyperguide.picture_files import false_color
 from hyperguide.storage.paths import is_folder
 from hyperguide.tasks import TASKS, Guidance
 from hyperguide.training.metrics import root_mean_square, root_mean_square_error

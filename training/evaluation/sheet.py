@@ -8,7 +8,7 @@ from dataclasses import replace
 import cv2
 import numpy as np
 
-from hyperguide.picture_files.maps import false_color, label
+from hyperguide.picture_files import draw_text, false_color
 from hyperguide.tasks import Guidance
 
 from .measure import Example
@@ -61,7 +61,7 @@ def titled(text: str, cells: Sequence[np.ndarray]) -> np.ndarray:
     height = max(one.shape[0] for one in cells)
     body = np.hstack([_extend(one, one.shape[1], height) for one in cells])
     title = np.full((_TITLE, body.shape[1], 3), 255, np.uint8)
-    label(title, text, _GAP, _TITLE - 8, size=0.55)
+    draw_text(title, text, _GAP, _TITLE - 8, size=0.55)
     return np.vstack([title, body])
 
 
@@ -110,7 +110,7 @@ def _resize(picture: np.ndarray) -> np.ndarray:
 def cell(body: np.ndarray, caption: str) -> np.ndarray:
     """A picture, uint8 RGB, at most SIDE wide, below its caption."""
     framed = np.full((_CAPTION + body.shape[0], _GAP + SIDE, 3), 255, np.uint8)
-    label(framed, caption, _GAP, _CAPTION - 7, size=0.42)
+    draw_text(framed, caption, _GAP, _CAPTION - 7, size=0.42)
     framed[_CAPTION:, _GAP : _GAP + body.shape[1]] = body
     return framed
 

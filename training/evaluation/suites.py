@@ -10,7 +10,7 @@ from typing import Any, Literal
 import numpy as np
 
 from hyperguide.errors import HyperguideError
-from hyperguide.picture_files.pictures import find_pictures, read_picture
+from hyperguide.picture_files import find_pictures, read_picture
 from hyperguide.pixels import full_scale
 from hyperguide.storage.paths import is_folder
 from hyperguide.tasks import Guidance

@@ -8,8 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from hyperguide.errors import HyperguideError
-from hyperguide.picture_files.maps import gray_plane
-from hyperguide.picture_files.pictures import read_picture
+from hyperguide.picture_files import gray_plane, read_picture
 from hyperguide.storage.paths import exists, is_folder
 from hyperguide.tasks import TASKS
 from hyperguide.training.data.rain_layers import LISTING, read_backgrounds

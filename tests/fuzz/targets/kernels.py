@@ -8,7 +8,7 @@ from functools import partial
 import cv2
 import numpy as np
 
-from hyperguide.picture_files.kernels import read_kernel
+from hyperguide.picture_files import read_kernel
 
 from ..mutation.archives import npy
 from ..mutation.pictures import png

@@ -14,10 +14,15 @@ from PIL import Image, ImageCms
 
 from hyperguide.cli.enhance import _read_mask
 from hyperguide.memory import used_bytes
-from hyperguide.picture_files.maps import decode_map, encode_map
+from hyperguide.picture_files import (
+    Metadata,
+    decode_map,
+    encode_map,
+    read_picture,
+    read_with_metadata,
+    write_picture,
+)
 from hyperguide.picture_files.metadata.exif import sized
-from hyperguide.picture_files.metadata.metadata import Metadata
-from hyperguide.picture_files.pictures import read_picture, read_with_metadata, write_picture
 from hyperguide.pixels import full_scale
 from hyperguide.tasks import TASKS
 

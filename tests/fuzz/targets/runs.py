@@ -13,7 +13,7 @@ import numpy as np
 
 from hyperguide.batch.jobs import Job
 from hyperguide.batch.resume import NAME, keep_journal
-from hyperguide.picture_files.pictures import write_picture
+from hyperguide.picture_files import write_picture
 from hyperguide.training import checkpoint, logbook
 from hyperguide.training.data.batches import open_data
 from hyperguide.training.logbook import Logbook, draw_curves, read_log
