@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -93,6 +95,14 @@ def cli() -> Callable[..., Outcome]:
     return call
 
 
+def in_process(*arguments: object) -> Outcome:
+    """Run the command line in this process, where no fixture captures what it prints."""
+    out, err = io.StringIO(), io.StringIO()
+    with redirect_stdout(out), redirect_stderr(err), pytest.raises(SystemExit) as end:
+        run(list(map(str, arguments)))
+    return Outcome(int(end.value.code or 0), out.getvalue(), err.getvalue())
+
+
 @pytest.fixture
 def quick_cli(capsys: pytest.CaptureFixture[str]) -> Cli:
     """Run the command line in this process, without the seconds that imports take."""
@@ -155,6 +165,8 @@ def small_presets(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str, st
             fields["degradation"]["size"] = 15
         if fields["reconstruction"]["network"] == "unfolded":
             fields["reconstruction"] |= {"stages": 2}
+            if tier == "fast":
+                fields["reconstruction"]["denoiser"] |= {"widths": [16, 16], "middle": 1}
         if fields["reconstruction"]["network"] == "unfolded" and tier != "fast":
             fields["reconstruction"]["denoiser"]["width"] = fields["proxy"]["width"] = 16
         path = folder / f"{task}-{tier}.yaml"
@@ -165,12 +177,10 @@ def small_presets(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str, st
 
 
 @pytest.fixture(scope="session")
-def run_folder(
-    tmp_path_factory: pytest.TempPathFactory, photos: Path, cli: Callable[..., Outcome]
-) -> Path:
+def run_folder(tmp_path_factory: pytest.TempPathFactory, photos: Path) -> Path:
     """A denoising run of a few steps, roughened."""
     folder = tmp_path_factory.mktemp("run")
-    result = cli(
+    result = in_process(
         *("train", "denoise", "--data", photos, "--out", folder / "run"),
         *("--steps", 3, "--warmup", 2, "--describe-data", "four small photos"),
     )
@@ -180,10 +190,10 @@ def run_folder(
 
 
 @pytest.fixture(scope="session")
-def exported(run_folder: Path, cli: Callable[..., Outcome]) -> Path:
+def exported(run_folder: Path) -> Path:
     """That run as a model file. Tests that change it work on a copy."""
     path = run_folder.parent / "model.onnx"
-    result = cli("export", run_folder, "-o", path)
+    result = in_process("export", run_folder, "-o", path)
     assert result.code == 0, result.err
     return path
 

@@ -20,12 +20,12 @@ from hyperguide.storage.atomic import refuse_existing
 
 
 @pytest.fixture
-def bound(cli: Cli) -> Cli:
+def bound(quick_cli: Cli) -> Cli:
     """Run the command line, as a user whom permissions bind, in a folder open to everyone."""
 
     def call(*arguments: object) -> Outcome:
         if os.geteuid() != 0:
-            return cli(*arguments)
+            return quick_cli(*arguments)
         script = (
             "import os, sys\n"
             "from hyperguide.cli.main import run\n"
@@ -50,13 +50,17 @@ def open_folder() -> Iterator[Path]:
             path.chmod(0o755)
 
 
-def test_missing_file(cli: Cli, tmp_path: Path) -> None:
-    fails(enhance(cli, tmp_path / "no.png", tmp_path / "out.png"), "There is no picture", "no.png")
+def test_missing_file(quick_cli: Cli, tmp_path: Path) -> None:
+    fails(
+        enhance(quick_cli, tmp_path / "no.png", tmp_path / "out.png"),
+        "There is no picture",
+        "no.png",
+    )
     nothing_left(tmp_path)
 
 
-def test_folder_instead_of_a_model(cli: Cli, photo: Path, tmp_path: Path) -> None:
-    result = cli("enhance", "-i", photo, "-o", tmp_path / "out.png", "-m", tmp_path)
+def test_folder_instead_of_a_model(quick_cli: Cli, photo: Path, tmp_path: Path) -> None:
+    result = quick_cli("enhance", "-i", photo, "-o", tmp_path / "out.png", "-m", tmp_path)
     fails(result, "is a folder, not a model file")
 
 
@@ -65,14 +69,14 @@ def test_folder_instead_of_an_output_file(tmp_path: Path) -> None:
         refuse_existing(tmp_path, force=True)
 
 
-def test_folder_instead_of_a_map(cli: Cli, photo: Path, tmp_path: Path) -> None:
-    result = enhance(cli, photo, tmp_path / "out.png", "-g", tmp_path)
+def test_folder_instead_of_a_map(quick_cli: Cli, photo: Path, tmp_path: Path) -> None:
+    result = enhance(quick_cli, photo, tmp_path / "out.png", "-g", tmp_path)
     fails(result, "is a folder, not a picture")
 
 
-def test_empty_picture(cli: Cli, tmp_path: Path) -> None:
+def test_empty_picture(quick_cli: Cli, tmp_path: Path) -> None:
     (tmp_path / "empty.png").touch()
-    fails(enhance(cli, tmp_path / "empty.png", tmp_path / "out.png"), "is empty (0 bytes)")
+    fails(enhance(quick_cli, tmp_path / "empty.png", tmp_path / "out.png"), "is empty (0 bytes)")
     nothing_left(tmp_path, "empty.png")
 
 
@@ -106,9 +110,9 @@ def test_truncated_jpeg_whose_header_holds_a_whole_thumbnail(
         read_picture(path)
 
 
-def test_text_named_png(cli: Cli, tmp_path: Path) -> None:
+def test_text_named_png(quick_cli: Cli, tmp_path: Path) -> None:
     (tmp_path / "text.png").write_text("This is no picture.\n" * 20)
-    fails(enhance(cli, tmp_path / "text.png", tmp_path / "out.png"), "is not a picture")
+    fails(enhance(quick_cli, tmp_path / "text.png", tmp_path / "out.png"), "is not a picture")
 
 
 def test_no_permission_to_read(bound: Cli, open_folder: Path, photo: Path) -> None:
@@ -133,15 +137,15 @@ def test_no_permission_to_write(bound: Cli, open_folder: Path, photo: Path) -> N
     fails(enhance(bound, source, f"{open_folder}/closed/new/"), "Cannot create the folder")
 
 
-def test_names_that_are_too_long(cli: Cli, photo: Path, tmp_path: Path) -> None:
+def test_names_that_are_too_long(quick_cli: Cli, photo: Path, tmp_path: Path) -> None:
     long = tmp_path / f"{'x' * 300}.png"
-    fails(enhance(cli, long, tmp_path / "out.png"), "name too long")
-    fails(enhance(cli, photo, long), "name too long")
+    fails(enhance(quick_cli, long, tmp_path / "out.png"), "name too long")
+    fails(enhance(quick_cli, photo, long), "name too long")
 
 
-def test_the_longest_legal_name(cli: Cli, photo: Path, tmp_path: Path) -> None:
+def test_the_longest_legal_name(quick_cli: Cli, photo: Path, tmp_path: Path) -> None:
     out = tmp_path / f"{'x' * 251}.png"
-    assert enhance(cli, photo, out).code == 0
+    assert enhance(quick_cli, photo, out).code == 0
     assert out.exists()
 
 
@@ -151,7 +155,7 @@ def _write_tiff(path: Path, picture: np.ndarray) -> None:
 
 
 def test_samples_of_a_type_that_cannot_be_enhanced(
-    cli: Cli, tmp_path: Path, astronaut: np.ndarray
+    quick_cli: Cli, tmp_path: Path, astronaut: np.ndarray
 ) -> None:
     source = tmp_path / "in"
     source.mkdir()
@@ -159,7 +163,7 @@ def test_samples_of_a_type_that_cannot_be_enhanced(
         _write_tiff(source / f"{i}.tif", astronaut[:16, :16].astype(dtype))
     write_picture(source / "last.png", astronaut[:16, :16])
     _write_tiff(source / "white.tif", astronaut[:16, :16].astype(np.float32))
-    result = enhance(cli, source, tmp_path / "out")
+    result = enhance(quick_cli, source, tmp_path / "out")
     fails(result, "4 of 5 pictures failed")
     assert result.err.count("has samples of type") == 3
     assert "float pictures go from 0 to 1" in result.err
@@ -167,26 +171,26 @@ def test_samples_of_a_type_that_cannot_be_enhanced(
 
 
 def test_several_input_pictures_with_one_output_picture(
-    cli: Cli, photo: Path, tmp_path: Path
+    quick_cli: Cli, photo: Path, tmp_path: Path
 ) -> None:
-    result = cli("enhance", "-i", photo, photo, "-o", tmp_path / "out.png", "-t", "denoise")
+    result = quick_cli("enhance", "-i", photo, photo, "-o", tmp_path / "out.png", "-t", "denoise")
     fails(result, "give a folder's name")
     nothing_left(tmp_path, "photo.png")
 
 
-def test_wrong_task_name_suggests_the_nearest(cli: Cli, photo: Path, tmp_path: Path) -> None:
-    result = cli("enhance", "-i", photo, "-o", tmp_path / "out.png", "-t", "denose")
+def test_wrong_task_name_suggests_the_nearest(quick_cli: Cli, photo: Path, tmp_path: Path) -> None:
+    result = quick_cli("enhance", "-i", photo, "-o", tmp_path / "out.png", "-t", "denose")
     fails(result, "Unknown task 'denose'", "did you mean 'denoise'")
-    result = cli("train", "derian", "--data", tmp_path, "--out", tmp_path / "run")
+    result = quick_cli("train", "derian", "--data", tmp_path, "--out", tmp_path / "run")
     fails(result, "did you mean 'derain'")
 
 
-def test_tier_without_a_model(cli: Cli, photo: Path, tmp_path: Path) -> None:
+def test_tier_without_a_model(quick_cli: Cli, photo: Path, tmp_path: Path) -> None:
     arguments = ("-i", photo, "-o", tmp_path / "out.png", "-t", "deblur", "--tier", "paper")
-    fails(cli("enhance", *arguments), "No deblur model of the tier 'paper'", "-m MODEL.onnx")
+    fails(quick_cli("enhance", *arguments), "No deblur model of the tier 'paper'", "-m MODEL.onnx")
 
 
-def test_onnx_file_without_our_metadata(cli: Cli, photo: Path, tmp_path: Path) -> None:
+def test_onnx_file_without_our_metadata(quick_cli: Cli, photo: Path, tmp_path: Path) -> None:
     import onnx
     from onnx import TensorProto, helper
 
@@ -194,105 +198,115 @@ def test_onnx_file_without_our_metadata(cli: Cli, photo: Path, tmp_path: Path) -
     graph = helper.make_graph([helper.make_node("Relu", ["a"], ["b"])], "g", value[:1], value[1:])
     onnx.save(helper.make_model(graph), tmp_path / "other.onnx")
     for result in (
-        cli("enhance", "-i", photo, "-o", tmp_path / "out.png", "-m", tmp_path / "other.onnx"),
-        cli("verify", tmp_path / "other.onnx"),
-        cli("info", tmp_path / "other.onnx"),
+        quick_cli(
+            "enhance", "-i", photo, "-o", tmp_path / "out.png", "-m", tmp_path / "other.onnx"
+        ),
+        quick_cli("verify", tmp_path / "other.onnx"),
+        quick_cli("info", tmp_path / "other.onnx"),
     ):
         fails(result, "is an ONNX file but not one of ours")
 
 
 @pytest.mark.parametrize("share", [0.0, 0.3, 0.99])
-def test_damaged_model_file(cli: Cli, model_copy: Path, share: float) -> None:
+def test_damaged_model_file(quick_cli: Cli, model_copy: Path, share: float) -> None:
     content = model_copy.read_bytes()
     model_copy.write_bytes(content[: int(share * len(content))])
-    fails(cli("verify", model_copy), "is not an ONNX file or is damaged")
+    fails(quick_cli("verify", model_copy), "is not an ONNX file or is damaged")
 
 
-def test_text_named_onnx(cli: Cli, tmp_path: Path) -> None:
+def test_text_named_onnx(quick_cli: Cli, tmp_path: Path) -> None:
     (tmp_path / "text.onnx").write_text("no model")
-    fails(cli("info", tmp_path / "text.onnx"), "is not an ONNX file or is damaged")
+    fails(quick_cli("info", tmp_path / "text.onnx"), "is not an ONNX file or is damaged")
 
 
-def test_missing_model_file(cli: Cli, photo: Path, tmp_path: Path) -> None:
-    result = cli("enhance", "-i", photo, "-o", tmp_path / "out.png", "-m", tmp_path / "no.onnx")
+def test_missing_model_file(quick_cli: Cli, photo: Path, tmp_path: Path) -> None:
+    result = quick_cli(
+        "enhance", "-i", photo, "-o", tmp_path / "out.png", "-m", tmp_path / "no.onnx"
+    )
     fails(result, "There is no model file")
 
 
-def test_model_of_another_format(cli: Cli, model_copy: Path) -> None:
+def test_model_of_another_format(quick_cli: Cli, model_copy: Path) -> None:
     import onnx
 
     model = onnx.load(model_copy)
     next(e for e in model.metadata_props if e.key == "hyperguide.format").value = "99"
     onnx.save(model, model_copy)
-    fails(cli("info", model_copy), "model format 99")
+    fails(quick_cli("info", model_copy), "model format 99")
 
 
-def test_map_of_another_size_is_resized_and_said_so(cli: Cli, photo: Path, tmp_path: Path) -> None:
+def test_map_of_another_size_is_resized_and_said_so(
+    quick_cli: Cli, photo: Path, tmp_path: Path
+) -> None:
     write_picture(tmp_path / "map.png", np.full((10, 20), 20000, np.uint16))
-    result = enhance(cli, photo, tmp_path / "out.png", "-g", tmp_path / "map.png")
+    result = enhance(quick_cli, photo, tmp_path / "out.png", "-g", tmp_path / "map.png")
     assert result.code == 0, result.err
     assert "map of 20x10 pixels was resized to the picture's 96x64" in result.err
     assert read_picture(tmp_path / "out.png").shape == (64, 96, 3)
 
 
-def test_map_with_nan_is_refused(cli: Cli, photo: Path, tmp_path: Path) -> None:
+def test_map_with_nan_is_refused(quick_cli: Cli, photo: Path, tmp_path: Path) -> None:
     holes = np.full((64, 96), 0.1, np.float32)
     holes[3, 4] = np.nan
     _write_tiff(tmp_path / "map.tif", holes)
     for given in (tmp_path / "map.tif", "nan"):
-        result = enhance(cli, photo, tmp_path / "out.png", "-g", given)
+        result = enhance(quick_cli, photo, tmp_path / "out.png", "-g", given)
         fails(result, "contains NaN")
     nothing_left(tmp_path, "photo.png", "map.tif")
 
 
-def test_output_in_a_missing_folder(cli: Cli, photo: Path, tmp_path: Path) -> None:
-    fails(enhance(cli, photo, tmp_path / "no" / "out.png"), "does not exist", "create it")
+def test_output_in_a_missing_folder(quick_cli: Cli, photo: Path, tmp_path: Path) -> None:
+    fails(enhance(quick_cli, photo, tmp_path / "no" / "out.png"), "does not exist", "create it")
 
 
-def test_output_that_is_no_picture(cli: Cli, photo: Path, tmp_path: Path) -> None:
-    fails(enhance(cli, photo, tmp_path / "out.mp3"), "no picture's suffix")
+def test_output_that_is_no_picture(quick_cli: Cli, photo: Path, tmp_path: Path) -> None:
+    fails(enhance(quick_cli, photo, tmp_path / "out.mp3"), "no picture's suffix")
 
 
 def test_bad_pictures_in_a_folder_are_named_and_the_others_done(
-    cli: Cli, photo: Path, tmp_path: Path
+    quick_cli: Cli, photo: Path, tmp_path: Path
 ) -> None:
     source = tmp_path / "in"
     source.mkdir()
     photo.rename(source / "good.png")
     (source / "bad.png").write_text("no picture")
-    result = enhance(cli, source, tmp_path / "out")
+    result = enhance(quick_cli, source, tmp_path / "out")
     fails(result, "1 of 2 pictures failed")
     assert "bad.png is not a picture" in result.err
     assert read_picture(tmp_path / "out" / "good.png").shape == (64, 96, 3)
 
 
-def test_folder_without_pictures(cli: Cli, tmp_path: Path) -> None:
+def test_folder_without_pictures(quick_cli: Cli, tmp_path: Path) -> None:
     (tmp_path / "in").mkdir()
-    fails(enhance(cli, tmp_path / "in", tmp_path / "out"), "holds no pictures")
+    fails(enhance(quick_cli, tmp_path / "in", tmp_path / "out"), "holds no pictures")
 
 
-def test_two_inputs_with_one_name(cli: Cli, photo: Path, tmp_path: Path) -> None:
+def test_two_inputs_with_one_name(quick_cli: Cli, photo: Path, tmp_path: Path) -> None:
     (tmp_path / "other").mkdir()
     (tmp_path / "other" / "photo.png").write_bytes(photo.read_bytes())
-    result = cli(
+    result = quick_cli(
         *("enhance", "-i", photo, "-i", tmp_path / "other" / "photo.png"),
         *("-o", tmp_path / "out", "-t", "denoise"),
     )
     fails(result, "would both write")
 
 
-def test_training_without_photos(cli: Cli, tmp_path: Path) -> None:
-    result = cli("train", "denoise", "--data", tmp_path, "--out", tmp_path / "run")
+def test_training_without_photos(quick_cli: Cli, tmp_path: Path) -> None:
+    result = quick_cli("train", "denoise", "--data", tmp_path, "--out", tmp_path / "run")
     fails(result, "holds no photos")
-    result = cli("train", "denoise", "--data", tmp_path / "no", "--out", tmp_path / "run")
+    result = quick_cli("train", "denoise", "--data", tmp_path / "no", "--out", tmp_path / "run")
     fails(result, "does not exist")
     assert not (tmp_path / "run").exists()
 
 
-def test_exporting_what_is_no_run(cli: Cli, tmp_path: Path) -> None:
-    fails(cli("export", tmp_path, "-o", tmp_path / "m.onnx"), "There is no", "last.safetensors")
+def test_exporting_what_is_no_run(quick_cli: Cli, tmp_path: Path) -> None:
+    fails(
+        quick_cli("export", tmp_path, "-o", tmp_path / "m.onnx"), "There is no", "last.safetensors"
+    )
     (tmp_path / "last.safetensors").write_bytes(b"no weights")
-    fails(cli("export", tmp_path, "-o", tmp_path / "m.onnx"), "is damaged or not a checkpoint")
+    fails(
+        quick_cli("export", tmp_path, "-o", tmp_path / "m.onnx"), "is damaged or not a checkpoint"
+    )
 
 
 @pytest.mark.parametrize(
@@ -311,13 +325,13 @@ def test_exporting_what_is_no_run(cli: Cli, tmp_path: Path) -> None:
         ["verify"],
     ],
 )
-def test_wrong_usage_exits_2(cli: Cli, words: list[str]) -> None:
-    result = cli(*words)
+def test_wrong_usage_exits_2(quick_cli: Cli, words: list[str]) -> None:
+    result = quick_cli(*words)
     assert result.code == 2
     assert "Usage: hyperguide" in result.err
 
 
-def test_debug_shows_the_traceback(cli: Cli, tmp_path: Path) -> None:
-    result = cli("verify", tmp_path / "no.onnx", "--debug")
+def test_debug_shows_the_traceback(quick_cli: Cli, tmp_path: Path) -> None:
+    result = quick_cli("verify", tmp_path / "no.onnx", "--debug")
     assert result.code == 1
     assert "Traceback" in result.err

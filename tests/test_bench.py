@@ -244,11 +244,11 @@ def test_a_bench_without_verification_says_so_in_table_and_page(specs: list[Spec
 
 @pytest.mark.parametrize("scenario", ["single", "streams", "rate", "offline"])
 def test_the_bench_command_times_a_model_file(
-    scenario: Scenario, exported: Path, tmp_path: Path, cli: Cli
+    scenario: Scenario, exported: Path, tmp_path: Path, quick_cli: Cli
 ) -> None:
     words = ("--shape", "64x96", "--seconds", 0.3, "--confidence", 1, "--device", "cpu")
     out = tmp_path / "a.json"
-    result = cli("bench", exported, *words, "--scenario", scenario, "--json", out)
+    result = quick_cli("bench", exported, *words, "--scenario", scenario, "--json", out)
     assert result.code == 0, result.err
     told = json.loads(out.read_text())
     (row,) = told["rows"]
@@ -281,18 +281,18 @@ def _wrong(path: Path, target: Path) -> Path:
 
 
 def test_a_model_file_that_computes_wrong_fails_the_bench_command(
-    exported: Path, tmp_path: Path, cli: Cli
+    exported: Path, tmp_path: Path, quick_cli: Cli
 ) -> None:
     wrong = _wrong(exported, tmp_path / "wrong.onnx")
     words = ("--shape", "32x48", "--seconds", 0.1, "--device", "cpu")
     out = tmp_path / "a.json"
-    result = cli("bench", exported, wrong, *words, "--json", out)
+    result = quick_cli("bench", exported, wrong, *words, "--json", out)
     fails(result, "1 of 2 failed")
     assert re.search("FAILED wrong on ONNX Runtime, CPU at 48x32: enhanced is off by", result.out)
     right, bad = json.loads(out.read_text())["rows"]
     assert "latency_ms" in right
     assert "latency_ms" not in bad
-    blind = cli("bench", wrong, *words, "--no-verify", "--json", tmp_path / "b.json")
+    blind = quick_cli("bench", wrong, *words, "--no-verify", "--json", tmp_path / "b.json")
     assert blind.code == 0
     assert "NOT VERIFIED" in blind.out
     assert not json.loads((tmp_path / "b.json").read_text())["verified"]
@@ -421,18 +421,18 @@ def test_a_bench_subject_is_verified_against_the_enhancer(batch: int, exported: 
         (("--batch", 0), "0 is not in the range"),
     ],
 )
-def test_wrong_usage_exits_2(words: tuple[object, ...], reason: str, cli: Cli) -> None:
-    result = cli("bench", "denoise", *words)
+def test_wrong_usage_exits_2(words: tuple[object, ...], reason: str, quick_cli: Cli) -> None:
+    result = quick_cli("bench", "denoise", *words)
     assert result.code == 2
     assert reason in result.err
 
 
 def test_bench_outputs_keep_existing_files_and_name_missing_folders(
-    exported: Path, tmp_path: Path, cli: Cli
+    exported: Path, tmp_path: Path, quick_cli: Cli
 ) -> None:
     kept = tmp_path / "kept.json"
     kept.write_text("mine")
-    fails(cli("bench", exported, "--json", kept), "exists")
+    fails(quick_cli("bench", exported, "--json", kept), "exists")
     assert kept.read_text() == "mine"
-    fails(cli("bench", exported, "--html", tmp_path / "no" / "page.html"), "folder")
-    fails(cli("bench", tmp_path / "no.onnx", "--seconds", 0.1), "no model file")
+    fails(quick_cli("bench", exported, "--html", tmp_path / "no" / "page.html"), "folder")
+    fails(quick_cli("bench", tmp_path / "no.onnx", "--seconds", 0.1), "no model file")

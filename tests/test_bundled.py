@@ -93,13 +93,13 @@ def test_colour_pictures_go_to_the_model_for_colour() -> None:
     np.testing.assert_array_equal(hyperguide.load("denoise")(image).image, expected)
 
 
-def test_a_precision_that_is_not_bundled_names_what_is(cli: Cli, tmp_path: Path) -> None:
+def test_a_precision_that_is_not_bundled_names_what_is(quick_cli: Cli, tmp_path: Path) -> None:
     write_picture(tmp_path / "in.png", np.zeros((8, 8, 3), np.uint8))
     words = ("-t", "dehaze", "--tier", "paper", "--precision", "int8")
-    result = cli("enhance", "-i", tmp_path / "in.png", "-o", tmp_path / "out.png", *words)
+    result = quick_cli("enhance", "-i", tmp_path / "in.png", "-o", tmp_path / "out.png", *words)
     fails(result, "'paper' in int8", "dehaze-fast")
 
 
 @pytest.mark.parametrize("verb", ["verify", "info"])
-def test_verbs_take_the_name_of_a_bundled_file(verb: str, cli: Cli) -> None:
-    assert "gray" in cli(verb, "denoise-gray-fast").out
+def test_verbs_take_the_name_of_a_bundled_file(verb: str, quick_cli: Cli) -> None:
+    assert "gray" in quick_cli(verb, "denoise-gray-fast").out

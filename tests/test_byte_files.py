@@ -100,14 +100,14 @@ def test_byte_files_refuse_pictures_of_other_depths_and_name_the_option(
 
 
 @every_engine
-def test_verify_proves_byte_files(device: str, byte_file: Path, cli: Cli) -> None:
+def test_verify_proves_byte_files(device: str, byte_file: Path, quick_cli: Cli) -> None:
     if device == "openvino":
         pytest.importorskip("openvino", reason="OpenVINO is not installed")
-    result = cli("verify", byte_file, "--device", device)
+    result = quick_cli("verify", byte_file, "--device", device)
     assert result.code == 0, result.err
     compared = 2 if device == "openvino" else 1  # narrow pictures with ONNX Runtime as well
     assert result.out.count(": ok") == compared
-    assert cli("info", byte_file).out.count("uint8") == 1
+    assert quick_cli("info", byte_file).out.count("uint8") == 1
 
 
 def test_verify_notices_a_byte_that_is_two_levels_off(byte_file: Path) -> None:
@@ -154,13 +154,15 @@ def test_tensorrt_engines_of_byte_files_take_bytes(
     assert info.model_info(engine).io == "uint8"
 
 
-def test_the_command_line_exports_byte_files(run_folder: Path, tmp_path: Path, cli: Cli) -> None:
+def test_the_command_line_exports_byte_files(
+    run_folder: Path, tmp_path: Path, quick_cli: Cli
+) -> None:
     path = tmp_path / "camera.onnx"
-    result = cli("export", run_folder, "-o", path, "--io", "uint8")
+    result = quick_cli("export", run_folder, "-o", path, "--io", "uint8")
     assert result.code == 0, result.err
     assert read_model_file(path).info.io == "uint8"
     photo = tmp_path / "deep.png"
     write_picture(photo, np.zeros((16, 16, 3), np.uint16))
     words = ("-i", photo, "-o", tmp_path / "out.png", "-m", path, "--device", "cpu")
-    fails(cli("enhance", *words), "takes pictures of bytes")
+    fails(quick_cli("enhance", *words), "takes pictures of bytes")
     assert not (tmp_path / "out.png").exists()

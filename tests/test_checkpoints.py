@@ -102,12 +102,12 @@ def _ended(
 
 
 def test_kill_9_and_resume_is_bit_identical_to_an_uninterrupted_run(
-    cli: Cli, photos: Path, small_presets: Callable[[str, str], Path], tmp_path: Path
+    quick_cli: Cli, photos: Path, small_presets: Callable[[str, str], Path], tmp_path: Path
 ) -> None:
     """Killed within a step and within a checkpoint; best, last, and the steps' log survive."""
     size = ("--preset", small_presets("denoise", "fast"), "--steps", 100, "--warmup", 10)
     whole = tmp_path / "whole"
-    assert cli("train", "denoise", "--data", photos, "--out", whole, *size).code == 0
+    assert quick_cli("train", "denoise", "--data", photos, "--out", whole, *size).code == 0
     parts = tmp_path / "parts"
     words = ("train", "denoise", "--data", photos, "--out", parts, *size)
     reached = []
@@ -118,7 +118,7 @@ def test_kill_9_and_resume_is_bit_identical_to_an_uninterrupted_run(
         reached.append(_step(parts))
     assert 0 < reached[0] < 33
     assert reached[0] < reached[1] < 110
-    result = cli(*words, "--resume")
+    result = quick_cli(*words, "--resume")
     assert result.code == 0, result.err
     assert same(weights(whole), weights(parts))
     logs = [
@@ -227,11 +227,11 @@ def test_a_denoiser_starts_every_stage_of_an_unfolded_network(
 
 
 def test_a_run_folder_is_not_overwritten_by_accident(
-    cli: Cli, photos: Path, run_folder: Path, tmp_path: Path
+    quick_cli: Cli, photos: Path, run_folder: Path, tmp_path: Path
 ) -> None:
     copy = Path(shutil.copytree(run_folder, tmp_path / "run"))
     before = (copy / "best.safetensors").read_bytes()
-    result = cli("train", "denoise", "--data", photos, "--out", copy)
+    result = quick_cli("train", "denoise", "--data", photos, "--out", copy)
     assert result.code == 1
     assert "--resume" in result.err
     assert (copy / "best.safetensors").read_bytes() == before
@@ -250,7 +250,7 @@ def test_weights_that_are_not_finite_never_replace_a_checkpoint(
 
 
 def test_force_keeps_the_old_run_until_the_new_one_has_a_checkpoint(
-    cli: Cli, photos: Path, run_folder: Path, tmp_path: Path
+    quick_cli: Cli, photos: Path, run_folder: Path, tmp_path: Path
 ) -> None:
     copy = Path(shutil.copytree(run_folder, tmp_path / "run"))
     before = (copy / "best.safetensors").read_bytes()
@@ -258,7 +258,7 @@ def test_force_keeps_the_old_run_until_the_new_one_has_a_checkpoint(
     for path in bad.iterdir():
         path.write_bytes(path.read_bytes()[:100])
     fails(
-        cli("train", "denoise", "--data", bad, "--out", copy, "--force"),
+        quick_cli("train", "denoise", "--data", bad, "--out", copy, "--force"),
         "cannot be used",
         "truncated",
     )
@@ -307,11 +307,13 @@ checkpoint.save_tensors({{Path({str(run.folder)!r}) / "state.safetensors": tenso
     make_run(photos, run.folder).resume()
 
 
-def test_resuming_a_finished_run_reports_it_again(cli: Cli, photos: Path, tmp_path: Path) -> None:
+def test_resuming_a_finished_run_reports_it_again(
+    quick_cli: Cli, photos: Path, tmp_path: Path
+) -> None:
     words = ("train", "denoise", "--data", photos, "--out", tmp_path / "run")
     steps = ("--steps", 1, "--warmup", 1)
-    first = cli(*words, *steps)
-    again = cli(*words, *steps, "--resume")
+    first = quick_cli(*words, *steps)
+    again = quick_cli(*words, *steps, "--resume")
     assert (first.code, again.code) == (0, 0), again.err
     assert again.out == first.out
 

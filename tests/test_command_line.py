@@ -33,29 +33,31 @@ Cli = Callable[..., Outcome]
 
 @pytest.mark.parametrize("task", TASKS)
 def test_the_first_call_works_without_reading(
-    task: str, cli: Cli, tmp_path: Path, astronaut: np.ndarray
+    task: str, quick_cli: Cli, tmp_path: Path, astronaut: np.ndarray
 ) -> None:
     write_picture(tmp_path / "in.jpg", astronaut[:100, :150])
-    result = cli("enhance", "-i", tmp_path / "in.jpg", "-o", tmp_path / "out.png", "-t", task)
+    result = quick_cli("enhance", "-i", tmp_path / "in.jpg", "-o", tmp_path / "out.png", "-t", task)
     assert result.code == 0, result.err
     expected = hyperguide.load(task)(read_picture(tmp_path / "in.jpg")).image
     np.testing.assert_array_equal(read_picture(tmp_path / "out.png"), expected)
 
 
-def test_help_of_every_verb_has_an_example(cli: Cli) -> None:
+def test_help_of_every_verb_has_an_example(quick_cli: Cli) -> None:
     verbs = ("enhance", "train", "export", "verify", "info", "models", "doctor")
-    assert all(verb in cli("--help").out for verb in verbs)
+    assert all(verb in quick_cli("--help").out for verb in verbs)
     for verb in verbs:
-        result = cli(verb, "--help")
+        result = quick_cli(verb, "--help")
         assert result.code == 0
         assert f"  hyperguide {verb}" in result.out.split("Example")[1]
 
 
-def test_folders_keep_their_structure(cli: Cli, tmp_path: Path, astronaut: np.ndarray) -> None:
+def test_folders_keep_their_structure(
+    quick_cli: Cli, tmp_path: Path, astronaut: np.ndarray
+) -> None:
     (tmp_path / "in" / "sub").mkdir(parents=True)
     write_picture(tmp_path / "in" / "a.png", astronaut[:32, :32])
     write_picture(tmp_path / "in" / "sub" / "b.jpg", astronaut[:48, :32])
-    result = cli(
+    result = quick_cli(
         *("enhance", "-i", tmp_path / "in", "-o", tmp_path / "out", "-t", "derain"),
         *("--save-guidance", tmp_path / "maps"),
     )
@@ -66,23 +68,23 @@ def test_folders_keep_their_structure(cli: Cli, tmp_path: Path, astronaut: np.nd
 
 
 def test_results_inside_the_source_folder_are_not_taken_as_pictures(
-    cli: Cli, tmp_path: Path, astronaut: np.ndarray
+    quick_cli: Cli, tmp_path: Path, astronaut: np.ndarray
 ) -> None:
     write_picture(tmp_path / "a.png", astronaut[:32, :32])
     words = ("enhance", "-i", tmp_path, "-o", tmp_path / "clean", "-t", "denoise", "--force")
     for _ in range(2):
-        result = cli(*words, "--save-guidance", tmp_path / "maps")
+        result = quick_cli(*words, "--save-guidance", tmp_path / "maps")
         assert result.code == 0, result.err
     assert sorted(p.name for p in (tmp_path / "clean").glob("[!.]*")) == ["a.png"]
     assert len(list((tmp_path / "maps").iterdir())) == 2
 
 
 def test_pictures_of_one_stem_have_maps_of_their_own(
-    cli: Cli, tmp_path: Path, astronaut: np.ndarray
+    quick_cli: Cli, tmp_path: Path, astronaut: np.ndarray
 ) -> None:
     for suffix in ("png", "jpg"):
         write_picture(tmp_path / f"a.{suffix}", astronaut[:32, :32])
-    result = cli(
+    result = quick_cli(
         *("enhance", "-i", tmp_path, "-o", tmp_path / "out", "-t", "denoise"),
         *("--save-guidance", tmp_path / "out"),
     )
@@ -91,41 +93,49 @@ def test_pictures_of_one_stem_have_maps_of_their_own(
     assert read_picture(tmp_path / "out" / "a.png").dtype == np.uint8
 
 
-def test_a_slash_makes_the_output_a_folder(cli: Cli, tmp_path: Path, astronaut: np.ndarray) -> None:
+def test_a_slash_makes_the_output_a_folder(
+    quick_cli: Cli, tmp_path: Path, astronaut: np.ndarray
+) -> None:
     write_picture(tmp_path / "a.png", astronaut[:32, :32])
-    result = cli("enhance", "-i", tmp_path / "a.png", "-o", f"{tmp_path}/new/", "-t", "denoise")
+    result = quick_cli(
+        "enhance", "-i", tmp_path / "a.png", "-o", f"{tmp_path}/new/", "-t", "denoise"
+    )
     assert result.code == 0, result.err
     assert (tmp_path / "new" / "a.png").exists()
 
 
 def test_maps_and_masks_saved_as_rgb_by_an_editor_are_accepted(
-    cli: Cli, tmp_path: Path, astronaut: np.ndarray
+    quick_cli: Cli, tmp_path: Path, astronaut: np.ndarray
 ) -> None:
     write_picture(tmp_path / "a.png", astronaut[:32, :32])
     write_picture(tmp_path / "gray.png", np.full((32, 32, 3), 90, np.uint8))
     write_picture(tmp_path / "color.png", astronaut[:32, :32])
     words = ("enhance", "-i", tmp_path / "a.png", "-o", tmp_path / "out.png", "-t", "denoise")
     for flag in ("-g", "--mask"):
-        result = cli(*words, flag, tmp_path / "gray.png", "--force")
+        result = quick_cli(*words, flag, tmp_path / "gray.png", "--force")
         assert result.code == 0, result.err
-        result = cli(*words, flag, tmp_path / "color.png", "--force")
+        result = quick_cli(*words, flag, tmp_path / "color.png", "--force")
         assert result.code == 1
         assert "is a colour picture" in result.err
 
 
-def test_several_inputs_behind_one_flag(cli: Cli, tmp_path: Path, astronaut: np.ndarray) -> None:
+def test_several_inputs_behind_one_flag(
+    quick_cli: Cli, tmp_path: Path, astronaut: np.ndarray
+) -> None:
     names = [tmp_path / f"{i}.png" for i in range(3)]
     for name in names:
         write_picture(name, astronaut[:32, :32])
-    result = cli("enhance", "-i", *names, "-o", tmp_path / "out", "-t", "denoise")
+    result = quick_cli("enhance", "-i", *names, "-o", tmp_path / "out", "-t", "denoise")
     assert result.code == 0, result.err
     assert len(list((tmp_path / "out").glob("[!.]*"))) == 3
 
 
-def test_strength_0_copies_the_pixels(cli: Cli, tmp_path: Path, astronaut: np.ndarray) -> None:
+def test_strength_0_copies_the_pixels(
+    quick_cli: Cli, tmp_path: Path, astronaut: np.ndarray
+) -> None:
     sixteen = astronaut[:40, :50].astype(np.uint16) * 256 + 17
     write_picture(tmp_path / "in.png", sixteen)
-    result = cli(
+    result = quick_cli(
         *("enhance", "-i", tmp_path / "in.png", "-o", tmp_path / "out.png"),
         *("-t", "denoise", "-s", 0),
     )
@@ -133,25 +143,27 @@ def test_strength_0_copies_the_pixels(cli: Cli, tmp_path: Path, astronaut: np.nd
     np.testing.assert_array_equal(read_picture(tmp_path / "out.png"), sixteen)
 
 
-def test_a_saved_map_can_be_fed_back(cli: Cli, tmp_path: Path, astronaut: np.ndarray) -> None:
+def test_a_saved_map_can_be_fed_back(quick_cli: Cli, tmp_path: Path, astronaut: np.ndarray) -> None:
     write_picture(tmp_path / "in.png", astronaut[:64, :80])
     common = ("enhance", "-i", tmp_path / "in.png", "-t", "denoise")
-    first = cli(*common, "-o", tmp_path / "a.png", "--save-guidance", tmp_path / "maps")
-    second = cli(*common, "-o", tmp_path / "b.png", "-g", tmp_path / "maps" / "in.png.guidance.png")
+    first = quick_cli(*common, "-o", tmp_path / "a.png", "--save-guidance", tmp_path / "maps")
+    second = quick_cli(
+        *common, "-o", tmp_path / "b.png", "-g", tmp_path / "maps" / "in.png.guidance.png"
+    )
     assert (first.code, second.code) == (0, 0), first.err + second.err
     a, b = (read_picture(tmp_path / name).astype(int) for name in ("a.png", "b.png"))
     assert np.abs(a - b).max() <= 1
     assert read_picture(tmp_path / "maps" / "in.png.guidance-color.png").shape[2] == 3
 
 
-def test_a_mask_limits_the_change(cli: Cli, tmp_path: Path, astronaut: np.ndarray) -> None:
+def test_a_mask_limits_the_change(quick_cli: Cli, tmp_path: Path, astronaut: np.ndarray) -> None:
     rng = np.random.default_rng(0)
     picture = (astronaut[:64, :64] + rng.normal(0, 20, (64, 64, 3))).clip(0, 255).astype(np.uint8)
     mask = np.zeros((64, 64), np.uint8)
     mask[:, 32:] = 255
     write_picture(tmp_path / "in.png", picture)
     write_picture(tmp_path / "mask.png", mask)
-    result = cli(
+    result = quick_cli(
         *("enhance", "-i", tmp_path / "in.png", "-o", tmp_path / "out.png"),
         *("-t", "denoise", "--mask", tmp_path / "mask.png"),
     )
@@ -161,22 +173,22 @@ def test_a_mask_limits_the_change(cli: Cli, tmp_path: Path, astronaut: np.ndarra
     assert np.abs(out[:, 32:].astype(int) - picture[:, 32:]).mean() > 1
 
 
-def test_info_tells_task_guidance_dials_and_training(cli: Cli, exported: Path) -> None:
-    facts = json.loads(cli("info", exported, "--json").out)
+def test_info_tells_task_guidance_dials_and_training(quick_cli: Cli, exported: Path) -> None:
+    facts = json.loads(quick_cli("info", exported, "--json").out)
     assert facts["task"] == "denoise"
     assert facts["guidance"]["name"] == "noise_level"
     assert facts["dials"]["strength"] == 1
     assert facts["training"]["data"]["description"] == "four small photos"
     assert facts["size"] == exported.stat().st_size
-    assert "guidance.unit" in cli("info", "derain").out
+    assert "guidance.unit" in quick_cli("info", "derain").out
 
 
-def test_models_lists_what_is_bundled(cli: Cli) -> None:
-    result = cli("models")
+def test_models_lists_what_is_bundled(quick_cli: Cli) -> None:
+    result = quick_cli("models")
     names = {line.split()[0] for line in result.out.splitlines()}
     assert names >= {f"{task}-fast" for task in TASKS}
     assert names == {path.stem for path in FOLDER.glob("*.onnx")}
-    folder = Path(cli("models", "--path").out.strip())
+    folder = Path(quick_cli("models", "--path").out.strip())
     assert (folder / "derain-fast.onnx").exists()
 
 

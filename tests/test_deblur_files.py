@@ -18,7 +18,7 @@ import yaml
 from torch import Tensor, nn
 
 import hyperguide
-from conftest import Cli, fails, roughen
+from conftest import Cli, fails, in_process, roughen
 from hyperguide.engines.tensorrt.bindings import Messages, TensorRt
 from hyperguide.engines.tensorrt.network import parse
 from hyperguide.errors import HyperguideError
@@ -37,7 +37,6 @@ pytestmark = pytest.mark.openvino
 @pytest.fixture(scope="module")
 def run(
     photos: Path,
-    cli: Cli,
     small_presets: Callable[[str, str], Path],
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Path:
@@ -47,7 +46,7 @@ def run(
     preset["reconstruction"]["denoiser"] |= {"widths": [16, 16], "middle": 1}
     (folder.parent / "small.yaml").write_text(yaml.safe_dump(preset))
     words = ("--preset", folder.parent / "small.yaml")
-    result = cli("train", "deblur", "--data", photos, "--out", folder, *words)
+    result = in_process("train", "deblur", "--data", photos, "--out", folder, *words)
     assert result.code == 0, result.err
     roughen(folder)
     return folder
@@ -308,13 +307,13 @@ def test_without_a_kernel_the_picture_counts_as_sharp(deblur_file: Path) -> None
     assert (enhancer(image, kernel=_kernel(5, 5)).image != sharp).any()
 
 
-def test_the_deblurring_file_keeps_the_contract(deblur_file: Path, cli: Cli) -> None:
+def test_the_deblurring_file_keeps_the_contract(deblur_file: Path, quick_cli: Cli) -> None:
     model = onnx.load(deblur_file)
     assert model.graph.input[-1].name == "kernel"
     assert {node.domain for node in model.graph.node} <= {"", "ai.onnx"}
     assert not {"DFT", "STFT", "Loop", "If"} & {node.op_type for node in model.graph.node}
     for device in ("cpu", "openvino"):
-        assert cli("verify", deblur_file, "--device", device).code == 0
+        assert quick_cli("verify", deblur_file, "--device", device).code == 0
 
 
 @pytest.mark.usefixtures("few_crops")
@@ -345,18 +344,18 @@ def test_lower_precision_of_a_deblurring_pair(
         assert np.abs(result.image.astype(int) - full.image).max() <= 2
 
 
-def test_the_command_line_takes_a_kernel(deblur_file: Path, cli: Cli, tmp_path: Path) -> None:
+def test_the_command_line_takes_a_kernel(deblur_file: Path, quick_cli: Cli, tmp_path: Path) -> None:
     image, kernel = (255 * _random(24, 32, 3)).byte().numpy(), _kernel(5, 7)
     write_picture(tmp_path / "in.png", image)
     np.save(tmp_path / "kernel.npy", kernel)
     words = ("enhance", "-i", tmp_path / "in.png", "-m", deblur_file)
-    result = cli(*words, "-o", tmp_path / "out.png", "--kernel", tmp_path / "kernel.npy")
+    result = quick_cli(*words, "-o", tmp_path / "out.png", "--kernel", tmp_path / "kernel.npy")
     assert result.code == 0, result.err
     expected = hyperguide.load(deblur_file)(image, kernel=kernel).image
     np.testing.assert_array_equal(read_picture(tmp_path / "out.png"), expected)
-    missing = cli(*words, "-o", tmp_path / "a.png", "--kernel", tmp_path / "none.npy")
+    missing = quick_cli(*words, "-o", tmp_path / "a.png", "--kernel", tmp_path / "none.npy")
     fails(missing, "There is no kernel")
-    unknown = cli(*words, "-o", tmp_path / "a.png", "--kernel", tmp_path / "k.jpeg")
+    unknown = quick_cli(*words, "-o", tmp_path / "a.png", "--kernel", tmp_path / "k.jpeg")
     fails(unknown, "is no kernel file", ".npy")
 
 

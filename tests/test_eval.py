@@ -488,13 +488,17 @@ def test_results_are_not_overwritten_by_accident(data: Path, tmp_path: Path) -> 
 
 
 def test_the_verb_prints_the_table_and_fails_in_one_sentence(
-    cli: Cli, data: Path, pairs: Path
+    quick_cli: Cli, data: Path, pairs: Path
 ) -> None:
-    result = cli("eval", "input", "--suite", "set12", "--data", data, "--noise", 25)
+    result = quick_cli("eval", "input", "--suite", "set12", "--data", data, "--noise", 25)
     assert result.code == 0, result.err
     assert "25/255         2" in result.out
     (pairs / "other" / "input").mkdir(parents=True)
-    fails(cli("eval", "input", "--suite", f"pairs:{pairs / 'other'}"), "no pairs", "other/target")
+    fails(
+        quick_cli("eval", "input", "--suite", f"pairs:{pairs / 'other'}"),
+        "no pairs",
+        "other/target",
+    )
 
 
 @pytest.mark.skipif(

@@ -89,7 +89,7 @@ def test_all_convolutions_compute_in_fp16_and_what_touches_the_picture_does_not(
 
 
 def test_an_fp16_file_is_half_as_large_and_computes_nearly_the_same(
-    half_file: Path, exported: Path, astronaut: np.ndarray, cli: Cli
+    half_file: Path, exported: Path, astronaut: np.ndarray, quick_cli: Cli
 ) -> None:
     sizes = [
         sum(len(tensor.raw_data) for tensor in onnx.load(path).graph.initializer)
@@ -104,7 +104,7 @@ def test_an_fp16_file_is_half_as_large_and_computes_nearly_the_same(
     assert info.precision == "fp16"
     assert abs(info.quality["fp16"]["loss_db"]) < 0.02
     for device in ("cpu", "openvino"):
-        assert cli("verify", half_file, "--device", device).code == 0
+        assert quick_cli("verify", half_file, "--device", device).code == 0
 
 
 @pytest.fixture(scope="module")

@@ -217,14 +217,16 @@ def test_the_path_of_the_image_and_the_dials_stay_in_floats(int8_file: Path) -> 
     np.testing.assert_array_equal(enhancer(image, guidance=given).guidance, given)
 
 
-def test_an_int8_file_says_what_int8_costs_and_passes_verify(int8_file: Path, cli: Cli) -> None:
+def test_an_int8_file_says_what_int8_costs_and_passes_verify(
+    int8_file: Path, quick_cli: Cli
+) -> None:
     info = read_model_file(int8_file).info
     assert info.precision == "int8"
     figures = {"loss_db", "guidance_rmse", "change_at_scale_2", "gray_spread"}
     assert info.quality["int8"].keys() == figures
     for device in ("cpu", "openvino"):
-        assert cli("verify", int8_file, "--device", device).code == 0
-    assert "int8" in cli("info", int8_file).out
+        assert quick_cli("verify", int8_file, "--device", device).code == 0
+    assert "int8" in quick_cli("info", int8_file).out
 
 
 def test_int8_files_are_smaller(int8_file: Path, exported: Path) -> None:

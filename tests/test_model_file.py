@@ -6,7 +6,6 @@ import getpass
 import importlib.util
 import re
 from collections import Counter
-from collections.abc import Callable
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -21,7 +20,7 @@ import torch
 from torch import Tensor, nn
 
 import hyperguide
-from conftest import TASKS, Cli, Outcome, fails, roughen
+from conftest import TASKS, Cli, fails, roughen
 from hyperguide.engines import OnnxRuntimeCpu
 from hyperguide.engines.proof import seal_breaks
 from hyperguide.errors import HyperguideError
@@ -227,10 +226,8 @@ def test_feeding_the_map_back_does_not_compound_the_scale() -> None:
         np.testing.assert_allclose(a, b, atol=1e-6)
 
 
-def test_verify_runs_all_engines_and_prints_both_deviations(
-    exported: Path, cli: Callable[..., Outcome]
-) -> None:
-    result = cli("verify", exported)
+def test_verify_runs_all_engines_and_prints_both_deviations(exported: Path, quick_cli: Cli) -> None:
+    result = quick_cli("verify", exported)
     assert result.code == 0, result.err
     for engine in ("ONNX Runtime, CPU", "OpenVINO, CPU"):
         (line,) = (line for line in result.out.splitlines() if line.startswith(engine))
@@ -269,15 +266,13 @@ def test_verify_fails_for_any_one_changed_weight(model_copy: Path) -> None:
         assert seal_breaks(read_model_file(model_copy)) == ["the weights were changed"], names[i]
 
 
-def test_verify_exits_1_with_a_changed_weight(
-    model_copy: Path, cli: Callable[..., Outcome]
-) -> None:
+def test_verify_exits_1_with_a_changed_weight(model_copy: Path, quick_cli: Cli) -> None:
     content = bytearray(model_copy.read_bytes())
     tensor = onnx.load(model_copy).graph.initializer[3]
     position = content.find(tensor.raw_data)
     content[position] ^= 1  # the last bit of one weight
     model_copy.write_bytes(content)
-    result = cli("verify", model_copy)
+    result = quick_cli("verify", model_copy)
     assert result.code == 1
     assert "weights were changed" in result.err
 
@@ -287,7 +282,7 @@ def test_verify_exits_1_with_a_changed_weight(
     [("metadata", "the metadata was edited"), ("graph", "the graph was changed")],
 )
 def test_verify_exits_1_with_other_edits(
-    part: str, sentence: str, model_copy: Path, cli: Callable[..., Outcome]
+    part: str, sentence: str, model_copy: Path, quick_cli: Cli
 ) -> None:
     model = onnx.load(model_copy)
     if part == "metadata":
@@ -296,7 +291,7 @@ def test_verify_exits_1_with_other_edits(
     else:
         next(n for n in model.graph.node if n.op_type == "Relu").op_type = "Sigmoid"
     onnx.save(model, model_copy)
-    result = cli("verify", model_copy)
+    result = quick_cli("verify", model_copy)
     assert result.code == 1
     assert sentence in result.err
 
@@ -350,7 +345,7 @@ def test_damage_in_a_golden_sample_is_one_sentence_or_other_numbers(exported: Pa
 
 
 def test_golden_samples_catch_changed_weights_under_a_new_seal(
-    model_copy: Path, cli: Callable[..., Outcome]
+    model_copy: Path, quick_cli: Cli
 ) -> None:
     """Whoever changes a weight and seals again is caught by the golden outputs."""
     model = onnx.load(model_copy)
@@ -360,7 +355,7 @@ def test_golden_samples_catch_changed_weights_under_a_new_seal(
     seal(model)
     onnx.save(model, model_copy)
     assert seal_breaks(read_model_file(model_copy)) == []
-    result = cli("verify", model_copy)
+    result = quick_cli("verify", model_copy)
     assert result.code == 1
     assert "FAILED" in result.out
     assert "not computed right" in result.err

@@ -31,11 +31,11 @@ def _on_full_disk(room: int) -> Cli:
     return call
 
 
-def test_maps_never_replace_pictures(cli: Cli, tmp_path: Path, photo: Path) -> None:
+def test_maps_never_replace_pictures(quick_cli: Cli, tmp_path: Path, photo: Path) -> None:
     map_name = photo.with_name("photo.png.guidance.png")
     map_name.write_bytes(photo.read_bytes())
     before = map_name.read_bytes()
-    result = cli(
+    result = quick_cli(
         *("enhance", "-i", photo, map_name, "-o", tmp_path / "out", "-t", "denoise"),
         *("--save-guidance", tmp_path, "--force"),
     )
@@ -44,11 +44,11 @@ def test_maps_never_replace_pictures(cli: Cli, tmp_path: Path, photo: Path) -> N
 
 
 def test_maps_need_a_folder_before_anything_is_computed(
-    cli: Cli, photo: Path, tmp_path: Path
+    quick_cli: Cli, photo: Path, tmp_path: Path
 ) -> None:
     (tmp_path / "file").write_text("mine")
     out = tmp_path / "out.png"
-    result = cli(
+    result = quick_cli(
         *("enhance", "-i", photo, "-o", out, "-t", "denoise", "--save-guidance", tmp_path / "file")
     )
     fails(result, "file is a file")
@@ -56,30 +56,30 @@ def test_maps_need_a_folder_before_anything_is_computed(
 
 
 def test_a_link_is_written_through_and_counts_as_a_file(
-    cli: Cli, photo: Path, tmp_path: Path
+    quick_cli: Cli, photo: Path, tmp_path: Path
 ) -> None:
     target, link = tmp_path / "target.png", tmp_path / "link.png"
     link.symlink_to(target)  # which is not there yet
     words = ("enhance", "-i", photo, "-o", link, "-t", "denoise")
-    fails(cli(*words), "link.png exists")
-    assert cli(*words, "--force").code == 0
+    fails(quick_cli(*words), "link.png exists")
+    assert quick_cli(*words, "--force").code == 0
     assert link.is_symlink()
     assert read_picture(target).shape == read_picture(photo).shape
 
 
-def test_existing_output_needs_force(cli: Cli, photo: Path, tmp_path: Path) -> None:
+def test_existing_output_needs_force(quick_cli: Cli, photo: Path, tmp_path: Path) -> None:
     out = tmp_path / "out.png"
     out.write_bytes(b"precious")
-    fails(enhance(cli, photo, out), "exists", "--force")
+    fails(enhance(quick_cli, photo, out), "exists", "--force")
     assert out.read_bytes() == b"precious"
-    assert enhance(cli, photo, out, "--force").code == 0
+    assert enhance(quick_cli, photo, out, "--force").code == 0
     assert read_picture(out).shape == (64, 96, 3)
 
 
-def test_existing_model_needs_force(cli: Cli, run_folder: Path, tmp_path: Path) -> None:
+def test_existing_model_needs_force(quick_cli: Cli, run_folder: Path, tmp_path: Path) -> None:
     out = tmp_path / "model.onnx"
     out.write_bytes(b"precious")
-    fails(cli("export", run_folder, "-o", out), "exists", "--force")
+    fails(quick_cli("export", run_folder, "-o", out), "exists", "--force")
     assert out.read_bytes() == b"precious"
 
 

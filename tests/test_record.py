@@ -24,8 +24,8 @@ def clean(tmp_path: Path, astronaut: np.ndarray) -> Path:
     return folder
 
 
-def _record(cli: Cli, model: Path, clean: Path, *more: object) -> Outcome:
-    return cli("eval", model, "--suite", f"clean:{clean}", "--record", *more)
+def _record(quick_cli: Cli, model: Path, clean: Path, *more: object) -> Outcome:
+    return quick_cli("eval", model, "--suite", f"clean:{clean}", "--record", *more)
 
 
 def test_info_shows_the_figures_that_the_evaluation_printed(

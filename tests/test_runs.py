@@ -114,7 +114,7 @@ def test_two_runs_with_one_seed_are_bit_identical_with_and_without_workers(
 
 
 def test_two_processes_agree_with_one_at_the_same_global_batch(
-    cli: Cli, photos: Path, small_presets: Callable[[str, str], Path], tmp_path: Path
+    quick_cli: Cli, photos: Path, small_presets: Callable[[str, str], Path], tmp_path: Path
 ) -> None:
     # Both steps; hyper-networks that are called several times, and f that reaches them.
     for task, tier, strategy in (
@@ -124,7 +124,7 @@ def test_two_processes_agree_with_one_at_the_same_global_batch(
         size = ("--preset", small_presets(task, tier), "--steps", 20, "--warmup", 2)
         words = (*size, "--strategy", strategy, "--precision", "fp32", "--log-steps", 1)
         one, two = (tmp_path / f"{task}-{n}" for n in (1, 2))
-        assert cli("train", task, "--data", photos, "--out", one, *words).code == 0
+        assert quick_cli("train", task, "--data", photos, "--out", one, *words).code == 0
         launch = ("-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2")
         command = (*launch, "-m", "hyperguide", "train", task, "--data", photos, "--out", two)
         result = subprocess.run(

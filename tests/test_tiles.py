@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -291,7 +290,7 @@ def test_pictures_in_parts_leave_no_memory_taken() -> None:
 
 
 def test_the_command_line_enhances_in_tiles(
-    astronaut: np.ndarray, tmp_path: Path, quick_cli: Callable[..., object], cli: Cli
+    astronaut: np.ndarray, tmp_path: Path, cli: Cli
 ) -> None:
     write_picture(tmp_path / "in.png", _photo(astronaut, 200, 300))
     words = ("enhance", "-i", tmp_path / "in.png", "-t", "denoise", "--device", "cpu")

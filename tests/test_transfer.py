@@ -12,7 +12,7 @@ import torch
 from small_engine import SmallEngine
 
 import hyperguide
-from conftest import Outcome
+from conftest import in_process
 from hyperguide.engines import OnnxRuntimeCpu
 from hyperguide.enhancer import Enhancer
 from hyperguide.inference.guided_upsampling import Transfer
@@ -66,9 +66,7 @@ def test_transfer_finds_a_uniform_change_exactly(gain: float) -> None:
 
 
 @pytest.fixture(scope="module")
-def model(
-    tmp_path_factory: pytest.TempPathFactory, photos: Path, small_presets: Any, cli: Any
-) -> Path:
+def model(tmp_path_factory: pytest.TempPathFactory, photos: Path, small_presets: Any) -> Path:
     """A dehazing run of a few steps that sees haze where it is bright, as a model file."""
     folder = tmp_path_factory.mktemp("dehaze")
     for words in (
@@ -77,7 +75,7 @@ def model(
     ):
         run = folder / "run"
         more = ("--out", run) if words[0] == "train" else (run, "-o", folder / "model.onnx")
-        result: Outcome = cli(*words, *more)
+        result = in_process(*words, *more)
         assert result.code == 0, result.err
         if words[0] == "train":
             tensors, record = load_tensors(run / BEST)
