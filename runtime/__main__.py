@@ -1,4 +1,4 @@
-"""`python -m hyperguide` is the command line."""
+"""Runs the command line as `python -m hyperguide`."""
 
 from hyperguide.cli.main import run
 

@@ -1,4 +1,4 @@
-"""Arrays of other libraries: of the host's memory by DLPack, of a GPU's by CUDA's interface."""
+"""Arrays of other libraries: in host memory by DLPack, in GPU memory by CUDA's array interface."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from .errors import HyperguideError
 class GpuArray:
     """An array in the memory of an NVIDIA GPU, contiguous, in C order.
 
-    CuPy, Numba, PyTorch and others take it as their own, without a copy, by version 3 of the CUDA
-    array interface: https://numba.readthedocs.io/en/stable/cuda/cuda_array_interface.html
+    CuPy, Numba, PyTorch and others accept it without a copy, through version 3 of the CUDA array
+    interface: https://numba.readthedocs.io/en/stable/cuda/cuda_array_interface.html
 
     address: of its memory. owner: keeps the memory alive.
-    pending: whether its values may still be under way on somebody's stream.
+    pending: whether another stream may still be computing its values.
     """
 
     def __init__(
@@ -41,7 +41,7 @@ class GpuArray:
             "data": (self.address, False),
             "version": 3,
             "strides": None,
-            "stream": None,  # what the array holds is computed
+            "stream": None,  # the values are already computed
         }
 
     def reshaped(self, shape: tuple[int, ...]) -> GpuArray:
@@ -51,9 +51,9 @@ class GpuArray:
 
 
 def gpu_array(image: Any) -> GpuArray:
-    """An array of another library.
+    """Wrap an array of another library.
 
-    Raises HyperguideError unless it lies in a GPU's memory and is contiguous.
+    Raises HyperguideError unless it is in GPU memory and contiguous.
     """
     told = getattr(image, "__cuda_array_interface__", None)
     if told is None:
@@ -71,11 +71,11 @@ def gpu_array(image: Any) -> GpuArray:
 
 
 def as_numpy(image: Any) -> np.ndarray:
-    """A picture of the host's memory as a numpy array, without a copy where that is possible.
+    """A picture in host memory as a numpy array, without a copy if possible.
 
-    image: a numpy array, or what speaks DLPack, as tensors of PyTorch do. Of a subclass of numpy's
-        arrays the plain array, whose rules for axes and arithmetic hold.
-    Raises HyperguideError for anything else, and for values that are masked.
+    image: a numpy array, or an object that supports DLPack, such as a PyTorch tensor. Subclasses of
+        numpy's array become plain arrays, with the usual rules for axes and arithmetic.
+    Raises HyperguideError for anything else, and for masked values.
     """
     if isinstance(image, np.ndarray):
         return plain("picture", image)
@@ -89,7 +89,7 @@ def as_numpy(image: Any) -> np.ndarray:
 
 
 def plain(what: str, values: np.ndarray) -> np.ndarray:
-    """The plain array of one that may be of a subclass.
+    """Convert an array of a subclass to a plain numpy array.
 
     Raises HyperguideError, naming `what`, if some of its values are masked.
     """
@@ -102,7 +102,7 @@ def plain(what: str, values: np.ndarray) -> np.ndarray:
 
 
 def _mend(image: Any) -> str:
-    """What makes an array of something that is none."""
+    """How to turn something that is not an array into one, for an error message."""
     if isinstance(image, list | tuple):
         return "make an array of it, numpy.asarray(picture, dtype=numpy.uint8)"
     if not hasattr(image, "__dlpack__"):
@@ -117,7 +117,7 @@ def _mend(image: Any) -> str:
 
 
 def in_native_order(image: np.ndarray) -> np.ndarray:
-    """The array itself, or a copy of one whose bytes are in the other machine's order."""
+    """The array in native byte order; a copy only if its byte order differs."""
     return image if image.dtype.isnative else image.astype(image.dtype.newbyteorder("="))
 
 

@@ -1,4 +1,4 @@
-"""Blur kernels as arrays: what a kernel must be."""
+"""Checks blur kernels given as arrays."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ _SUM_TOLERANCE = 1e-3
 
 
 def check_kernel(kernel: np.ndarray, what: str) -> np.ndarray:
-    """Make a kernel float32, shape (kh, kw), and its sum exactly 1.
+    """Check a kernel, and return it as float32, shape (kh, kw), with its sum scaled to 1.
 
     what: names it in errors. Raises HyperguideError unless it has odd sides, no negative value, and
     the sum 1 within a thousandth.

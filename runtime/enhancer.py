@@ -1,4 +1,4 @@
-"""The one call: a picture in, the enhanced picture and its guidance map out."""
+"""The main interface: a picture in, the enhanced picture and its guidance map out."""
 
 from __future__ import annotations
 
@@ -50,16 +50,16 @@ __all__ = ["Dial", "Enhancer", "Result", "load"]
 class Enhancer:
     """A loaded model.
 
-    Calling it enhances one picture or a batch of equal sizes. Calls keep no state, and threads may
-    call it at once. As a context manager, or by `close`, it frees what the engine holds.
+    Calling it enhances one picture or a batch of equal sizes. Calls keep no state and are
+    thread-safe. `close`, or use as a context manager, frees the engine's resources.
 
-    for_gray: opens the enhancer that gray pictures are left to, when the first one comes; None to
-        enhance them as colour.
+    for_gray: opens the enhancer for gray pictures when the first one comes; None enhances them as
+        colour.
     tile: longest side of the tiles that large pictures are split into; `auto` as memory allows,
         None to never split.
-    max_memory: bytes that the process may use; None half of what is free.
-    at_once: calls that are worth making at the same time; so many large pictures share that memory.
-    why: this engine.
+    max_memory: bytes that the process may use; None for half of the free memory.
+    at_once: number of calls worth making concurrently; as many large pictures share that memory.
+    why: reason for choosing this engine.
     """
 
     def __init__(
@@ -104,19 +104,19 @@ class Enhancer:
 
         image: HxW, HxWxC or NxHxWxC; gray, gray and alpha, RGB, RGB and alpha; uint8, uint16,
             or float in [0, 1]. Any size. Alpha passes unchanged. RGB of three equal planes is
-            enhanced as gray, and stays gray. A numpy array, or what speaks DLPack on the CPU.
+            enhanced as gray, and stays gray. A numpy array, or an object with DLPack on the CPU.
         strength: 0 returns the input bit for bit, without running the engine; 1 is the trained
             result; in between blends; above 1 exaggerates. A number, or an array of shape (H, W)
-            or (N, H, W) to vary it over the picture; where that is 0, floats may come back rounded,
-            and within [0, 1].
+            or (N, H, W) to vary it over the picture; where that is 0, floats may come back rounded
+            and clipped to [0, 1].
         guidance: a map to use instead of the predicted one, in the unit of `info.guidance`:
             a number or an array as above. An array of another size is resized, with a warning.
-        guidance_mix: how much of `guidance` is used, the rest is predicted. Ignored without it.
+        guidance_mix: share of `guidance` in the map, the rest is predicted. Ignored without it.
         guidance_scale: multiplies the map that the reconstruction sees.
         kernel: of the blur, shape (kh, kw), odd sides, sum 1; for deblurring, which without it
-            takes the picture for sharp.
-        report: called after each part of a large picture with how much is done, in [0, 1]; what it
-            raises ends the call. It must not call the enhancer, which would wait for itself.
+            assumes a sharp picture.
+        report: called after each part of a large picture with the fraction done, in [0, 1]; an
+            exception ends the call. It must not call the enhancer, which would deadlock.
 
         Raises HyperguideError for unusable pictures, dials and kernels.
         """
@@ -135,7 +135,7 @@ class Enhancer:
             result = self(as_gray(given), **turned, report=report)
             return Result(as_color(result.image), result.guidance)
         if self._open_gray is not None and layout.color == 1:
-            with self._opening:  # threads that come together open one
+            with self._opening:  # concurrent threads open only one
                 if self._closed:
                     raise closed(self.path)
                 for_gray = self._gray
@@ -154,23 +154,23 @@ class Enhancer:
         return Result(result.image.astype(given.dtype), result.guidance)
 
     def on_gpu(self, image: Any, **dials: Any) -> GpuResult:
-        """Enhance a picture in a GPU's memory, where the result stays.
+        """Enhance a picture in GPU memory, where the result stays.
 
         image: an array of CuPy, Numba, PyTorch or another library with CUDA's array interface.
             float32 of shape (C, H, W) or (N, C, H, W) in [0, 1]; for files exported with
             `--io uint8`, uint8 of shape (H, W, C) or (N, H, W, C). Height and width are multiples
             of `info.size_multiple`.
-        dials: as of a call, in the host's memory.
+        dials: as in a call, in host memory.
         Raises HyperguideError also if the engine runs on the CPU.
         """
         return run_on_gpu(self._runner, gpu_array(image), lambda size: self._dials(size, dials))
 
     def map(self, images: Iterable[np.ndarray], ahead: int = 2, **dials: Any) -> Iterator[Result]:
-        """Enhance pictures one after the other, in their order.
+        """Enhance pictures and yield the results in order.
 
-        ahead: how many may be under way at once, so that reading, computing and writing overlap;
-            give `load` the same number as `at_once` to have as many computed.
-        dials: as of a call.
+        ahead: how many may be in progress at once, so that reading, computing and writing overlap;
+            give `load` the same number as `at_once` to compute as many at once.
+        dials: as in a call.
         """
         pending: list[Future[Result]] = []
         source = iter(images)
@@ -180,7 +180,7 @@ class Enhancer:
                 try:
                     for image in islice(source, count):
                         pending.append(pool.submit(self, image, **dials))
-                except Exception as error:  # of whoever makes the pictures
+                except Exception as error:  # raised by `images`
                     return error
                 return None
 
@@ -190,17 +190,17 @@ class Enhancer:
                     result = pending.pop(0).result()
                     broken = broken or begin(1)
                     yield result
-                if broken is not None:  # what came before is done
+                if broken is not None:  # the pictures before it are done
                     raise broken
             finally:
                 for future in pending:
                     future.cancel()
 
     def stream(self, smooth: float | None = None) -> Stream:
-        """Frames of a video in their order, whose maps are smoothed over time: see `Stream`.
+        """Enhance frames of a video in order, with maps smoothed over time; see `Stream`.
 
-        smooth: weight of the previous frame's map, in [0, 1); None takes what suits the task, and
-            0 for TensorRT engines without dials.
+        smooth: weight of the previous frame's map, in [0, 1); None takes the task's default, or 0
+            for TensorRT engines without dials.
         Raises HyperguideError if the engine has no dials to smooth with.
         """
         if smooth is None:
@@ -213,16 +213,16 @@ class Enhancer:
         return Stream(self, smooth)
 
     def warmup(self, height: int, width: int, **dials: Any) -> None:
-        """Let the engine prepare for pictures of a size, which the first call would wait for.
+        """Let the engine prepare for pictures of a size, so that the first call need not wait.
 
-        dials: as the calls to come will turn them, for which some engines prepare anew.
+        dials: as later calls will use them; some engines prepare separately for dials.
         """
         picture = np.zeros((height, width, self.info.channels), np.uint8)
-        picture[0, 0, 0] = 1  # or in colour it were a gray one
+        picture[0, 0, 0] = 1  # otherwise a colour picture would be gray
         self(picture, **dials)
 
     def close(self) -> None:
-        """Free what the engine holds. Afterwards calls raise HyperguideError."""
+        """Free the engine's resources. Later calls raise HyperguideError."""
         with self._opening:
             self._closed = True
             if "_gray" in vars(self):
@@ -269,23 +269,23 @@ def load(
     """Load a bundled model by its task's name, or a model file by its path.
 
     model: `denoise`, `derain`, `dehaze`, `deblur`; the name of a bundled file, see `hyperguide
-        models`; or the path of an .onnx file or of a TensorRT engine. By its task's name a model
-        for gray pictures comes along where there is one.
-    device: see `engines.open_engine`. `Enhancer.engine` says which one it is, `why` why.
+        models`; or the path of an .onnx file or of a TensorRT engine. A task's name also loads its
+        model for gray pictures if there is one.
+    device: see `engines.open_engine`. `Enhancer.engine` names the engine, `why` the reason for it.
     tier, precision: of a task's bundled model. Any fp32 file computes in `bf16` on request.
-    threads, at_once: see `engines.Settings`; with `at_once` as many pictures may be enhanced at the
-        same time, by threads of yours or by `Enhancer.map`; on a GPU two at most.
+    threads, at_once: see `engines.Settings`; up to `at_once` pictures may be enhanced at the same
+        time, by your threads or by `Enhancer.map`; on a GPU two at most.
     trust: load a TensorRT engine that somebody else built, which can carry code.
     tile, max_memory: how large pictures are split into tiles, see `Enhancer`.
-    strict: refuse a GPU that leaves some of the steps to the CPU.
-    building: called with phase, steps done and steps while TensorRT builds its engine.
+    strict: refuse a GPU that leaves some operators to the CPU.
+    building: called with phase, steps done and number of steps while TensorRT builds its engine.
     Raises HyperguideError if there is no such model or it cannot run.
     """
     settings = Settings(threads, at_once, strict, bf16=precision == "bf16", report=building)
     path = model_path(model, tier, "fp32" if settings.bf16 else precision)
     beside = gray_path(path) if str(model) in TASKS else None
     file = read_file(path, trust)
-    _ = file.info  # a file that is not ours fails here, before an engine sees it
+    _ = file.info  # other ONNX files fail here, before an engine sees them
     where = parse_device(device) if isinstance(device, str) else device
     if where.kind == "auto":
         engine, why = fastest(file, settings)

@@ -1,10 +1,10 @@
-"""The one exception that users see."""
+"""HyperguideError, the one exception that users see, and its subclasses."""
 
 from __future__ import annotations
 
 from .printable import printable
 
-# Characters of a message; names and texts out of damaged files can be of any length.
+# Maximum characters of a message; names and texts from damaged files can have any length.
 _LONGEST = 1200
 _KEPT_END = 300
 
@@ -12,8 +12,8 @@ _KEPT_END = 300
 def sentence(text: str) -> str:
     """A text as one printable line that ends with a full stop.
 
-    What terminals obey, line breaks too, becomes escapes as `\\x1b`, and the middle of a text that
-    would fill the screen is left out.
+    Control characters, line breaks included, become escapes such as `\\x1b`, and the middle of a
+    text that would fill the screen is left out.
     """
     line = printable(text.strip())
     if not line.endswith((".", "!", "?")):
@@ -24,10 +24,10 @@ def sentence(text: str) -> str:
 
 
 class HyperguideError(Exception):
-    """Something about the input is wrong; the message says what, where and how to mend it.
+    """Something about the input is wrong; the message says what, where and how to fix it.
 
     The command line prints the message as one sentence and exits with code 1. Messages quote
-    names, contents of files, and what engines say, so every one passes through `sentence`.
+    names, file contents and engines' messages, so every one passes through `sentence`.
     """
 
     def __init__(self, message: str) -> None:
@@ -35,24 +35,24 @@ class HyperguideError(Exception):
 
 
 class OutOfMemoryError(HyperguideError):
-    """An engine had not enough memory for a picture; a smaller part may pass."""
+    """There was not enough memory for a picture; a smaller part may fit."""
 
 
 class UnavailableError(HyperguideError):
-    """A device that is not here or does not start; whether the file is right nobody knows."""
+    """A device is missing or does not start; this says nothing about the file."""
 
 
 class RefusedError(HyperguideError):
-    """A file that an engine finds invalid; no other engine is to try it."""
+    """An engine finds the file invalid; no other engine should try it."""
 
 
 class StorageError(HyperguideError):
-    """Nothing can be written any more: neither this file nor the next."""
+    """Nothing more can be written: neither this file nor the next."""
 
 
 class DiskFullError(StorageError):
-    """There is no room for a file."""
+    """There is no disk space for a file."""
 
 
 class FolderLostError(StorageError):
-    """The folder that a run writes into is another one by now, or none."""
+    """The folder that a run writes into was replaced or removed."""

@@ -1,6 +1,6 @@
 """How much memory there is, and how much of it this process uses.
 
-What happens when an engine runs out of it is in `inference/tiled.py`: tiles are halved.
+When an engine runs out of memory, `inference/tiled.py` halves the tiles.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ _UNITS = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30}
 
 
 def parse_bytes(text: str) -> int:
-    """Bytes of an amount like 512M or 2G. Raises ValueError if it is none."""
+    """Parse an amount like 512M or 2G into bytes. Raises ValueError if it is not one."""
     match = re.fullmatch(r"(\d+)([KMG]?)B?", text.upper())
     if match is None or int(match[1]) == 0:
         raise ValueError(f"{text!r} is not an amount like 512M or 2G")
@@ -27,23 +27,23 @@ def parse_bytes(text: str) -> int:
 
 
 def free_bytes() -> int | None:
-    """What the system could still give without swapping; None where it does not say.
+    """Memory available without swapping; None if the system does not say.
 
-    Containers are told what their limit leaves.
+    In a container, at most what its limit leaves.
     """
     free = [_field(Path("/proc/meminfo"), "MemAvailable:"), _free_in_container(_CGROUP)]
     return min((amount for amount in free if amount is not None), default=None)
 
 
 def used_bytes() -> int | None:
-    """What this process holds; None where the system does not say."""
+    """Memory that this process holds; None if the system does not say."""
     return _field(Path("/proc/self/status"), "VmRSS:")
 
 
 def usable_bytes(max_memory: int | None) -> int | None:
-    """What a step may take on top of what this process holds; None where the system does not say.
+    """Memory that a step may take on top of what this process holds; None if unknown.
 
-    max_memory: bytes that the process may use; None half of what is free.
+    max_memory: bytes that the process may use; None for half of the free memory.
     """
     if max_memory is not None:
         return max_memory - (used_bytes() or 0)
@@ -52,7 +52,7 @@ def usable_bytes(max_memory: int | None) -> int | None:
 
 
 def _free_in_container(folder: Path) -> int | None:
-    """What the limit of a container leaves (Linux control groups, version 2); None without one."""
+    """What a container's limit leaves (Linux control groups, version 2); None without a limit."""
     try:
         limit = (folder / "memory.max").read_text().strip()
         used = int((folder / "memory.current").read_text())
@@ -62,7 +62,7 @@ def _free_in_container(folder: Path) -> int | None:
 
 
 def _field(path: Path, name: str) -> int | None:
-    """A number of kilobytes in a table of the system, in bytes."""
+    """Read a kilobyte field of a `/proc` table, in bytes; None if it is missing."""
     try:
         lines = path.read_text().splitlines()
     except OSError:
@@ -71,13 +71,13 @@ def _field(path: Path, name: str) -> int | None:
 
 
 def lacks_memory(error: Exception) -> bool:
-    """Whether numpy or OpenCV raised an error because they got no memory."""
+    """Whether numpy or OpenCV raised an error because they ran out of memory."""
     return isinstance(error, MemoryError) or getattr(error, "code", None) == cv2.Error.StsNoMem
 
 
 @contextmanager
 def memory_for(what: str) -> Iterator[None]:
-    """Raise OutOfMemoryError, naming what it was for, where numpy or OpenCV get no memory."""
+    """Raise OutOfMemoryError, naming `what`, if numpy or OpenCV run out of memory."""
     try:
         yield
     except (MemoryError, cv2.error) as error:
@@ -89,16 +89,16 @@ def memory_for(what: str) -> Iterator[None]:
 
 
 class PeakMemory:
-    """The most memory that this process takes from now on, beyond what it holds now (Linux)."""
+    """Peak memory of this process from now on, beyond what it holds now (Linux)."""
 
     def __init__(self) -> None:
         try:
-            Path("/proc/self/clear_refs").write_text("5")  # the peak starts anew
+            Path("/proc/self/clear_refs").write_text("5")  # reset the peak
             self._before = used_bytes()
         except OSError:
             self._before = None
 
     def taken(self) -> int | None:
-        """Bytes so far; None where the system does not say."""
+        """Peak bytes so far; None if the system does not say."""
         peak = _field(Path("/proc/self/status"), "VmHWM:")
         return None if self._before is None or peak is None else max(peak - self._before, 0)

@@ -1,4 +1,4 @@
-"""Pictures brought to the sizes that a network takes, and back."""
+"""Pads pictures to the sizes that a network takes, and crops them back."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ def next_multiple(length: int, multiple: int) -> int:
 
 @dataclass(frozen=True)
 class SizeRequirements:
-    """What a network asks of a picture's height and width: that they are multiples."""
+    """A network's requirement that a picture's height and width are multiples of a number."""
 
     multiple: int
 
@@ -29,7 +29,7 @@ class SizeRequirements:
     def pad(self, array: np.ndarray, rows_axis: int = 2) -> np.ndarray:
         """Repeat the last row and column until the size is valid.
 
-        array: height at `rows_axis`, width behind it; returned itself if nothing is missing.
+        array: height at `rows_axis`, width at the next axis; returned itself if nothing is missing.
         """
         missing = [self.of(n) - n for n in array.shape[rows_axis : rows_axis + 2]]
         if not any(missing):

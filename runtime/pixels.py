@@ -1,4 +1,4 @@
-"""Between pictures as people have them and the tensors that networks take."""
+"""Converts between users' pictures and the tensors that networks take."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ _FULL_SCALE: dict[str, float] = {
     "float32": 1.0,
     "float64": 1.0,
 }
-# What every OpenCV cuts into planes.
+# Types that every version of OpenCV splits into planes.
 _SPLIT = ("uint8", "uint16", "float32", "float64")
 
-# Numbers that fit into a processor's cache: what is read twice in a row comes from memory once.
+# Numbers that fit into a processor's cache: data read twice in a row comes from memory once.
 _BLOCK = 1 << 18
 
-# Noise and filters may leave [0, 1] a little, as unclipped test pictures do; 0..255 is a mistake.
+# Noise and filters may exceed [0, 1] a little, as in unclipped test pictures; 0..255 is a mistake.
 _OVERSHOOT = 1.0
 
 
@@ -36,7 +36,7 @@ def full_scale(dtype: np.dtype) -> float:
 
 @dataclass(frozen=True)
 class Layout:
-    """How a picture was given, so that the result can be given back alike.
+    """The form of a picture, so that the result can be returned in the same form.
 
     batched: N pictures of shape NxHxWxC rather than one.
     planes: shape had a channel axis.
@@ -50,7 +50,7 @@ class Layout:
     alpha: bool
 
     def is_bytes(self, channels: int) -> bool:
-        """Whether a picture is nothing but bytes, of as many planes as a network takes."""
+        """Whether a picture is uint8 without alpha, with as many planes as a network takes."""
         return self.dtype == np.uint8 and not self.alpha and self.color == channels
 
     def pixels(self, image: np.ndarray) -> np.ndarray:
@@ -116,8 +116,8 @@ def from_tensor(tensor: np.ndarray, image: np.ndarray, layout: Layout) -> np.nda
 def planes_to_pixels(tensor: np.ndarray) -> np.ndarray:
     """Bytes of shape (N, H, W, C) from float32 of shape (N, C, H, W) in [0, 1].
 
-    Rounds half to even as numpy does, and takes a tenth of its time. Raises FloatingPointError for
-    NaN and infinity.
+    Rounds half to even as numpy does, in a tenth of the time. Raises FloatingPointError for NaN and
+    infinity.
     """
     count, channels, height, width = tensor.shape
     pixels = np.empty((count, height, width, channels), np.uint8)
@@ -144,7 +144,7 @@ def pixels_to_planes(pixels: np.ndarray) -> np.ndarray:
 
 
 def split_pixels(pixels: np.ndarray) -> np.ndarray:
-    """Shape (N, C, H, W) from (N, H, W, C), by OpenCV if it can, which is faster."""
+    """Shape (N, C, H, W) from (N, H, W, C), with OpenCV where possible, which is faster."""
     count, height, width, channels = pixels.shape
     if channels == 1 or pixels.dtype.name not in _SPLIT:
         return np.ascontiguousarray(pixels.transpose(0, 3, 1, 2))
@@ -155,14 +155,14 @@ def split_pixels(pixels: np.ndarray) -> np.ndarray:
 
 
 def merge_planes(pictures: Sequence[Sequence[np.ndarray]] | np.ndarray) -> np.ndarray:
-    """Shape (N, H, W, C) from the planes of pictures, shape (N, C, H, W), a copy."""
+    """A copy of shape (N, H, W, C) from planes of shape (N, C, H, W)."""
     merged = [cv2.merge(list(planes)) for planes in pictures]
     joined = merged[0][None] if len(merged) == 1 else np.stack(merged)
     return joined.reshape(*joined.shape[:3], -1)
 
 
 def _scaled_planes(planes: np.ndarray, factor: float) -> np.ndarray:
-    """Float32, multiplied; block by block, which stays in the processor's cache."""
+    """Convert to float32 and multiply, in blocks that stay in the processor's cache."""
     floats = np.empty(planes.shape, np.float32)
     source, target = planes.reshape(-1), floats.reshape(-1)
     for first in range(0, source.size, _BLOCK):
@@ -186,7 +186,7 @@ def _check_range(pictures: np.ndarray) -> None:
 
 
 def layout_of(image: np.ndarray) -> Layout:
-    """How a picture is given. Raises HyperguideError for shapes and types that are none."""
+    """The layout of a picture. Raises HyperguideError for unsupported shapes and types."""
     if not isinstance(image, np.ndarray):
         raise HyperguideError(
             f"A picture must be a numpy array, not {type(image).__name__}: read the file first."

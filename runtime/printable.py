@@ -1,7 +1,7 @@
-"""Text from outside made fit for a terminal.
+"""Makes text from outside safe for a terminal.
 
-A name may hold any byte but the slash: escape codes that colour or move the text, line breaks that
-forge other messages, marks that turn the direction of writing, bytes that are no UTF-8.
+A file name may hold any byte except the slash: escape codes that colour or move the text, line
+breaks that forge other messages, marks that change the writing direction, bytes that are not UTF-8.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ _KEPT = {"\u200c", "\u200d"}
 
 
 def printable(text: str, kept: str = "") -> str:
-    """A text in which whatever a terminal would obey, or could not show, is an escape: `\\x1b`.
+    """Escape the characters that a terminal would obey or could not show, as in `\\x1b`.
 
-    kept: control characters that stay, line breaks say.
+    kept: control characters to keep, such as line breaks.
     """
     if text.isprintable():
         return text
@@ -28,21 +28,21 @@ def printable(text: str, kept: str = "") -> str:
 
 
 def shown(value: object) -> str:
-    """A value as Python writes it, for a message: of a long one the beginning."""
+    """The repr of a value for a message, cut if it is long."""
     return shortened(_values.repr(value))
 
 
 def shortened(text: str) -> str:
-    """A name out of a file, for a message: of a long one the beginning."""
+    """A name from a file for a message, cut if it is long."""
     return text if len(text) <= _LONGEST + 2 else f"{text[:_LONGEST]}..."
 
 
 def _is_shown(character: str) -> bool:
-    """Spaces of other scripts count as well."""
+    """Whether a character is kept as is; spaces of other scripts are too."""
     return character.isprintable() or character in _KEPT or unicodedata.category(character) == "Zs"
 
 
 def _escape(character: str) -> str:
-    if "\udc80" <= character <= "\udcff":  # how Python keeps a byte that is no UTF-8
+    if "\udc80" <= character <= "\udcff":  # how Python represents a byte that is not UTF-8
         return f"\\x{ord(character) - 0xDC00:02x}"
     return character.encode("unicode_escape").decode()

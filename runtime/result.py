@@ -1,4 +1,4 @@
-"""What a call gives back."""
+"""The result of a call."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ import numpy as np
 
 @dataclass(frozen=True)
 class Result:
-    """What came out.
+    """The enhanced picture and its guidance map.
 
     image: of the input's shape and type.
     guidance: the map that was used, before `guidance_scale`, in the unit of
         `Enhancer.info.guidance`; float32, shape (H, W), or (N, H, W) for a batch. None if
-        strength was 0, for then no map is computed.
+        strength was 0, since no map is computed then.
     """
 
     image: np.ndarray

@@ -1,4 +1,4 @@
-"""Video: frames in their order, with maps that are calm in time."""
+"""Enhances frames of a video in order, with maps smoothed over time."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ from .errors import HyperguideError
 from .pixels import layout_of
 from .result import Result
 
-# Frames are compared in this size.
+# Frames are compared at this size.
 _GLANCE = (32, 18)
-# Mean difference of two frames, full scale = 1, from which on another scene is seen.
+# Mean difference of two frames, full scale = 1, from which on they count as different scenes.
 _SCENE_CHANGE = 0.12
 
 
 class Stream:
     """Enhances the frames of one video.
 
-    The map of a frame is mixed with that of the frame before: what was predicted anew for each
-    frame trembles, and the picture with it. After a cut, and when frames change their size, the
-    next map starts afresh. The state is the stream's own: an enhancer may serve many of them.
+    The map of a frame is mixed with that of the previous frame: maps predicted separately for each
+    frame flicker, and the pictures with them. After a cut, or when the frame size changes, the map
+    is not mixed. The stream holds the state, so one enhancer may serve many streams.
 
     with enhancer.stream() as stream:
         for frame in frames:
@@ -45,8 +45,8 @@ class Stream:
     def __call__(self, frame: Any, **dials: Any) -> Result:
         """Enhance the next frame.
 
-        frame: as a picture of `Enhancer.__call__`, not a batch.
-        dials: as of a call; with `guidance` of one's own nothing is smoothed.
+        frame: a picture as in `Enhancer.__call__`, not a batch.
+        dials: as in a call; if `guidance` is given, nothing is smoothed.
         """
         frame = as_numpy(frame)
         if dials.get("guidance") is not None or self.smooth == 0:
@@ -86,7 +86,7 @@ class Stream:
 
 
 def _thumbnail(frame: np.ndarray) -> np.ndarray:
-    """A frame in a small size, full scale = 1."""
+    """A small copy of a frame, full scale = 1."""
     frame = in_native_order(frame)
     scale = np.iinfo(frame.dtype).max if frame.dtype.kind == "u" else 1
     picture = frame if frame.dtype.kind == "u" else frame.astype(np.float32)

@@ -1,6 +1,6 @@
 """The tasks as data: what each one removes, and what its guidance map means.
 
-Training, export and runtime read the same table, so a task's meaning is written once.
+Training, export and runtime read the same table, so each task is defined only once.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ class Guidance:
         paper assumes a bounded proxy), and 16-bit map pictures span it.
     smoothing: default weight of the previous frame's map in video, in [0, 1). Noise and depth
         change slowly; rain falls somewhere else in the next frame.
-    scale_meaning: what turning `guidance_scale` up does.
+    scale_meaning: the effect of changing `guidance_scale`.
     """
 
     name: str

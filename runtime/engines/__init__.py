@@ -51,9 +51,9 @@ def open_engine(
 
     device: `cpu` is ONNX Runtime's CPU provider, `openvino` is OpenVINO on the CPU, `cuda` and
         `ort-tensorrt` are ONNX Runtime's providers for NVIDIA GPUs, `tensorrt` is TensorRT itself,
-        which builds its engine of a model file once; `cuda:1` is the second GPU. `auto` takes the
+        which builds an engine from a model file once; `cuda:1` is the second GPU. `auto` takes the
         fastest that works.
-    Raises HyperguideError if the device is unknown, its engine is not installed or finds no GPU,
+    Raises HyperguideError if the device is unknown, or its engine is not installed, finds no GPU
     or rejects the file.
     """
     where = parse_device(device) if isinstance(device, str) else device

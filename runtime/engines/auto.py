@@ -1,4 +1,4 @@
-"""The fastest engine that works on this machine."""
+"""Picks the fastest engine that works on this machine."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from .proof import compare_golden, refuse_changed
 
 
 def fastest(model: ModelFile | EngineFile, settings: Settings) -> tuple[Engine, str]:
-    """Load a file on the fastest kind of device that computes it right.
+    """Load a file on the fastest kind of device that computes it correctly.
 
-    Returns the engine, and why it was taken. The precision is never lowered below the file's.
-    Raises HyperguideError if the file was changed or nothing here runs it, RefusedError as soon as
-    an engine finds it invalid.
+    Returns the engine, and why it was chosen. The precision is never lowered below the file's.
+    Raises HyperguideError if the file was changed or no engine here runs it, RefusedError as soon
+    as an engine finds it invalid.
     """
     refuse_changed(model)
     passed_over: dict[str, None] = {}  # reasons, each once, in order
@@ -27,7 +27,7 @@ def fastest(model: ModelFile | EngineFile, settings: Settings) -> tuple[Engine, 
         if reason is None:
             try:
                 engine = open_device(model, Device(kind), settings)
-                if not settings.bf16:  # less exact by the user's wish
+                if not settings.bf16:  # bf16 is less exact, as the user asked
                     _refuse_wrong(engine, model, kind)
             except RefusedError:
                 raise
@@ -42,7 +42,7 @@ def fastest(model: ModelFile | EngineFile, settings: Settings) -> tuple[Engine, 
 
 
 def _by_speed(model: ModelFile | EngineFile) -> list[str]:
-    """The kinds of devices that run a file, the fastest first."""
+    """The kinds of devices that run a file, fastest first."""
     if isinstance(model, EngineFile):
         return ["tensorrt"]
     # OpenVINO runs int8 about twice as fast as ONNX Runtime, and fp32 about as fast.
@@ -51,11 +51,11 @@ def _by_speed(model: ModelFile | EngineFile) -> list[str]:
 
 
 def _refuse_wrong(engine: Engine, model: ModelFile | EngineFile, kind: str) -> None:
-    """Raise HyperguideError if an engine computes the golden samples wrong, or not at all.
+    """Close the engine and raise HyperguideError if it computes the golden samples wrong.
 
-    It is closed then. Compilers for GPUs have got such graphs wrong (github.com/NVIDIA/TensorRT,
-    issue 4854), and OpenVINO one in int8 whose first layer reads two pictures put together. ONNX
-    Runtime's CPU engine is the one that the samples are from.
+    GPU compilers have miscompiled such graphs (github.com/NVIDIA/TensorRT, issue 4854), and
+    OpenVINO an int8 graph whose first layer reads two concatenated pictures. ONNX Runtime's CPU
+    engine is not checked: the samples come from it.
     """
     if kind == "cpu":
         return

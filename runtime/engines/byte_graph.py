@@ -1,4 +1,4 @@
-"""The graph that an engine runs on bytes: the file's between conversions, and NaN in the map."""
+"""The graph that an engine runs on bytes: the file's graph wrapped in byte conversions."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ _MAP = "guidance_map"
 
 
 def of_bytes(file: ModelFile) -> bytes:
-    """The file, but it takes `image` and gives `enhanced` as uint8 of shape (N, H, W, C).
+    """The file with `image` and `enhanced` as uint8 of shape (N, H, W, C).
 
-    `image` is its only input, the dials are constants. As NaN is no byte, `guidance` is NaN where
-    any pixel is.
+    `image` is its only input, the dials are constants. Bytes cannot hold NaN, so `guidance` is NaN
+    if any enhanced value is NaN or infinite.
     """
     content = with_byte_pictures(file.content, file.info.channels)
     graph = graph_of(content)

@@ -1,4 +1,4 @@
-"""Names of devices, as `cpu` and `cuda:1`, and whether each can run here."""
+"""Device names such as `cpu` and `cuda:1`, and whether each device can run here."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from hyperguide.errors import HyperguideError, UnavailableError
 
 from .libraries import import_library
 
-# Those with a number run on one of the machine's NVIDIA GPUs.
+# Numbered kinds run on one of the machine's NVIDIA GPUs.
 KINDS = ("cpu", "openvino", "cuda", "ort-tensorrt", "tensorrt")
 NUMBERED = ("cuda", "ort-tensorrt", "tensorrt")
 
 DEVICES = " | ".join(["auto", *(f"{kind}[:N]" if kind in NUMBERED else kind for kind in KINDS)])
 
-# ONNX Runtime's names.
+# ONNX Runtime's provider names.
 PROVIDERS = {"cuda": "CUDAExecutionProvider", "ort-tensorrt": "TensorrtExecutionProvider"}
 
 
@@ -27,7 +27,7 @@ class Device:
     """Where to run.
 
     kind: `auto` or one of KINDS.
-    index: of the GPU.
+    index: number of the GPU.
     """
 
     kind: str
@@ -38,7 +38,7 @@ class Device:
 
 
 def parse_device(text: str) -> Device:
-    """A device by its name. Raises HyperguideError for one that there is not."""
+    """Parse a device name. Raises HyperguideError if the device is unknown."""
     kind, colon, number = text.partition(":")
     known = kind in KINDS or text == "auto"
     if not known or (colon and not (kind in NUMBERED and number.isdecimal())):
@@ -47,7 +47,7 @@ def parse_device(text: str) -> Device:
 
 
 def why_absent(kind: str) -> str | None:
-    """Why a kind of device cannot run on this machine, with the mend; None if it can."""
+    """Why a kind of device cannot run on this machine and how to fix it; None if it can."""
     if kind == "openvino":
         return _missing("openvino", "openvino")
     if kind == "cpu":
@@ -86,7 +86,7 @@ def _why_no_provider(kind: str) -> str | None:
 
 @cache
 def _why_no_driver() -> str | None:
-    """Whether there is a driver and a GPU, asked of the driver itself."""
+    """Why there is no NVIDIA driver or GPU, from the driver itself; None if there are both."""
     try:
         driver = ctypes.CDLL("nvcuda.dll" if sys.platform == "win32" else "libcuda.so.1")
     except OSError:

@@ -1,4 +1,4 @@
-"""What every engine offers."""
+"""The interfaces that engines implement."""
 
 from __future__ import annotations
 
@@ -19,36 +19,36 @@ class Engine(Protocol):
 
     @property
     def name(self) -> str:
-        """The engine that really runs it, for people."""
+        """Human-readable name of the engine that actually runs the model."""
         ...
 
     @property
     def largest(self) -> tuple[int, int, int] | None:
-        """The most pictures, rows and columns of a call; None where memory alone decides."""
+        """Maximum pictures, rows and columns of a call; None if only memory limits them."""
         ...
 
     def run(self, feeds: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         """Run once.
 
-        feeds: `image` and any dials, float32, rank 4; files of bytes take `image` as uint8.
+        feeds: `image` and any dials, float32, rank 4; uint8 files take `image` as uint8.
         Returns `enhanced` and `guidance`.
         """
         ...
 
     def close(self) -> None:
-        """Free what it holds; it runs no more."""
+        """Free the engine's resources; it cannot run afterwards."""
         ...
 
 
-# So many calls are worth making at once on a GPU: the copies of one go on while another computes.
+# Number of calls worth making at once on a GPU: one copies while another computes.
 CALLS_ON_GPU = 2
 
-# What engines say when they get no memory.
+# Matches the engines' messages when they run out of memory.
 _NO_MEMORY = re.compile(r"bad.?alloc|out of memory|allocat", re.IGNORECASE)
 
 
 def failure(sentence: str, error: Exception) -> HyperguideError:
-    """What an engine raised while it ran, as one sentence; OutOfMemoryError where it is that."""
+    """An engine's runtime error as one sentence; OutOfMemoryError if it ran out of memory."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     reason = lines[-1] if lines else type(error).__name__
     kind = OutOfMemoryError if _NO_MEMORY.search(str(error)) else HyperguideError
@@ -56,18 +56,18 @@ def failure(sentence: str, error: Exception) -> HyperguideError:
 
 
 def closed(path: Path) -> HyperguideError:
-    """What a call raises once the engine of a file was closed."""
+    """The error of calls after the engine of a file was closed."""
     return HyperguideError(f"{path} was closed: load it again.")
 
 
 @runtime_checkable
 class TakesBytes(Protocol):
-    """What an engine offers beside `Engine` if it converts pictures itself."""
+    """Implemented, beside `Engine`, by engines that convert pictures themselves."""
 
     def run_bytes(self, pixels: np.ndarray) -> dict[str, np.ndarray]:
-        """Run once on pictures of bytes, dials at their defaults.
+        """Run once on uint8 pictures, with dials at their defaults.
 
-        pixels: uint8, shape (N, H, W, C); H and W multiples of the model's.
+        pixels: uint8, shape (N, H, W, C); H and W multiples of the model's `size_multiple`.
         Returns `enhanced`, uint8 of the same shape, and `guidance`.
         """
         ...
@@ -75,32 +75,32 @@ class TakesBytes(Protocol):
 
 @runtime_checkable
 class KeepsMemory(Protocol):
-    """What an engine offers beside `Engine` if it keeps the memory of a call for the next one."""
+    """Implemented, beside `Engine`, by engines that keep a call's memory for the next one."""
 
     def run_once(self, feeds: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-        """Run as `Engine.run` does, and keep no memory.
+        """Run as `Engine.run` does, but keep no memory.
 
-        For parts of large pictures, whose sizes differ: what is kept of one does not fit another.
+        For parts of large pictures: their sizes differ, so the memory of one does not fit another.
         """
         ...
 
 
 @runtime_checkable
 class TakesGpuArrays(Protocol):
-    """What an engine offers beside `Engine` if pictures may stay in the GPU's memory."""
+    """Implemented, beside `Engine`, by engines that can keep pictures in GPU memory."""
 
     def run_on_gpu(self, image: GpuArray, dials: Mapping[str, np.ndarray]) -> dict[str, GpuArray]:
         """Run once without copies from or to the host.
 
-        image: as the file's input of that name; any dials are in the host's memory.
-        Returns `enhanced` and `guidance`, computed when this returns.
+        image: as the file's input of that name. dials: in host memory.
+        Returns `enhanced` and `guidance`, fully computed.
         """
         ...
 
 
 @dataclass(frozen=True)
 class Times:
-    """Of one call on a GPU, in milliseconds."""
+    """Times of one GPU call, in milliseconds."""
 
     copy_in: float
     compute: float
@@ -109,8 +109,8 @@ class Times:
 
 @runtime_checkable
 class TellsTimes(Protocol):
-    """What an engine offers beside `Engine` if its copies can be told from what it computes."""
+    """Implemented, beside `Engine`, by engines that can time copies and computation separately."""
 
     def run_timed(self, feeds: Mapping[str, np.ndarray]) -> tuple[dict[str, np.ndarray], Times]:
-        """Run as `Engine.run` does, one step after the other, and say how long each took."""
+        """Run as `Engine.run` does, step by step, and also return how long each step took."""
         ...

@@ -1,4 +1,4 @@
-"""The packages of the engines, imported; one sentence where one does not load or is too old."""
+"""Imports the engines' packages; one that does not load or is too old is a one-line error."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ OLDEST = {
     "tensorrt": "10.13",
     "tensorrt_rtx": "1.4",
 }
-# Module -> what of it is used; a folder of that name, or another version, may lack it.
+# Module -> names used from it, which another version or a mere folder of that name may lack.
 NEEDED = {
     "onnxruntime": ("InferenceSession", "SessionOptions", "RunOptions"),
     "openvino": ("Core", "opset13"),
@@ -33,11 +33,12 @@ EXTRAS = {
 def import_library(module: str) -> Any:
     """Import the package of an engine.
 
-    Raises UnavailableError, with the line that mends it, if it does not load or is too old.
+    Raises UnavailableError, with the command that fixes it, if it does not load, is too old or is
+    incomplete.
     """
     try:
         library = importlib.import_module(module)
-    except Exception as error:  # what goes wrong inside of a package can be anything
+    except Exception as error:  # a package can raise anything
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
         raise UnavailableError(
             f"{module} is installed but does not load, {reason}: "
@@ -66,7 +67,7 @@ def _extra(module: str) -> str:
 
 
 def _numbers(version: str) -> tuple[int, ...]:
-    """As (2026, 4, 1) from 2026.4.1-22982-e213a147257."""
+    """The numbers of a version: (2026, 4, 1) from 2026.4.1-22982-e213a147257."""
     leading = re.match(r"[\d.]*", version)
     assert leading is not None
     return tuple(int(number) for number in leading[0].split(".") if number)

@@ -1,4 +1,4 @@
-"""ONNX Runtime."""
+"""Engines that use ONNX Runtime."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ from .libraries import import_library
 
 _CPU = "CPUExecutionProvider"
 
-# What it says of files that are newer than it is.
+# Its messages about files that are newer than it.
 _TOO_NEW = re.compile(r"IR version|opset|No Op registered|NOT_IMPLEMENTED", re.IGNORECASE)
-# Where in its sources something failed, which some of its messages begin with.
+# The place in its sources that some of its messages begin with.
 _PLACE = re.compile(r"^\S+\.(cc|h):\d+ .*?\) (?=\S)")
 
 Options = dict[str, str]
@@ -36,9 +36,9 @@ T = TypeVar("T")
 
 
 class _OnnxRuntime:
-    """A session of ONNX Runtime with one provider.
+    """An ONNX Runtime session with one provider.
 
-    providers: with their settings, as ONNX Runtime is given them.
+    providers: with their settings, as passed to ONNX Runtime.
     """
 
     largest = None
@@ -54,32 +54,32 @@ class _OnnxRuntime:
     ) -> None:
         """Load a model.
 
-        strict: refuse a provider that leaves some of the steps to the CPU.
+        strict: refuse a provider that leaves some operators to the CPU.
         Raises HyperguideError if ONNX Runtime rejects the file, RefusedError if it finds it
-        invalid, UnavailableError if a provider for GPUs does not start.
+        invalid, UnavailableError if a GPU provider does not start.
         """
         onnxruntime = import_library("onnxruntime")
         self.name = name
         self._path = model.path
         self._provider = provider
         self._options = options = onnxruntime.SessionOptions()
-        options.log_severity_level = 4  # failures become exceptions; nothing else to print
+        options.log_severity_level = 4  # failures become exceptions; print nothing else
         options.intra_op_num_threads = threads
-        # Else a GPU adds in any order, and two calls differ: by 2.5e-6 in deblurring on an H200.
+        # Otherwise GPUs add in any order and calls differ: by 2.5e-6 in deblurring on an H200.
         options.use_deterministic_compute = True
         self.providers: list[Any] = [(provider, settings)]
         if provider != _CPU and not strict:
-            self.providers.append(_CPU)  # for steps that the provider lacks
+            self.providers.append(_CPU)  # for operators that the provider lacks
         if provider != _CPU and strict:
             options.add_session_config_entry("session.disable_cpu_ep_fallback", "1")
-        onnxruntime.set_default_logger_severity(4)  # of what it says before there is a session
+        onnxruntime.set_default_logger_severity(4)  # for messages before the session exists
         self._session: Any = self._start(model.content)
 
     def _start(self, content: bytes) -> Any:
-        """A session of a file."""
+        """Create a session for a file."""
         try:
             session = import_library("onnxruntime").InferenceSession(
-                # Else it prints why a provider does not start, and takes the next one.
+                # Otherwise it prints why a provider does not start and falls back to the next.
                 *(content, self._options, self.providers),
                 enable_fallback=0,
             )
@@ -116,7 +116,7 @@ class _OnnxRuntime:
         self._session = None
 
     def _guarded(self, action: Callable[[], T]) -> T:
-        """Run an action of ONNX Runtime; what it raises becomes one sentence."""
+        """Run an action of ONNX Runtime; its errors become one sentence."""
         try:
             return action()
         except Exception as error:  # onnxruntime's own classes are private
@@ -139,14 +139,14 @@ class OnnxRuntimeCpu(_OnnxRuntime):
         self._give_back.add_run_config_entry("memory.enable_memory_arena_shrinkage", "cpu:0")
 
     def run_once(self, feeds: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-        """Run and give memory back; see `KeepsMemory.run_once`."""
+        """Run and free the memory; see `KeepsMemory.run_once`."""
         return self._run(feeds, self._give_back)
 
 
 class _OnnxRuntimeGpu(_OnnxRuntime):
     """A provider for NVIDIA GPUs.
 
-    memory: what ONNX Runtime calls the device's.
+    memory: ONNX Runtime's name for the device's memory.
     """
 
     memory = "cuda"
@@ -166,7 +166,7 @@ class _OnnxRuntimeGpu(_OnnxRuntime):
         super().__init__(model, f"{name} {index}", provider, settings, strict=strict)
 
     def run_on_gpu(self, image: GpuArray, dials: Mapping[str, np.ndarray]) -> dict[str, GpuArray]:
-        """Run once on the GPU's memory; see `TakesGpuArrays.run_on_gpu`."""
+        """Run once in GPU memory; see `TakesGpuArrays.run_on_gpu`."""
         where = self.memory, self._index
 
         def bind_image(binding: Any) -> None:
@@ -177,7 +177,7 @@ class _OnnxRuntimeGpu(_OnnxRuntime):
         return {ENHANCED: enhanced, GUIDANCE: guidance}
 
     def run_timed(self, feeds: Mapping[str, np.ndarray]) -> tuple[dict[str, np.ndarray], Times]:
-        """Run once, and say how long each step took by the clock on the wall."""
+        """Run once, and also return how long each step took in wall-clock time."""
         dials = dict(feeds)
         pixels = dials.pop(IMAGE)
         session = self._session_for(pixels)
@@ -192,18 +192,18 @@ class _OnnxRuntimeGpu(_OnnxRuntime):
         return {ENHANCED: enhanced, GUIDANCE: guidance}, Times(*(1000 * step for step in steps))
 
     def _session_for(self, pixels: np.ndarray) -> Any:
-        """The session that takes a picture as it is."""
+        """The session that takes pictures of this type."""
         return self._opened()
 
     def _run_bound(
         self, session: Any, bind_image: Callable[[Any], None], dials: Mapping[str, np.ndarray]
     ) -> Any:
-        """Run once from and to the GPU's memory. Returns what holds the outputs."""
+        """Run once from and to GPU memory. Returns the binding that holds the outputs."""
 
         def run() -> Any:
             binding = session.io_binding()
             bind_image(binding)
-            for name, value in dials.items():  # bind_cpu_input knows no inputs with defaults
+            for name, value in dials.items():  # bind_cpu_input does not know inputs with defaults
                 binding.bind_ortvalue_input(name, _ortvalue(value))
             for name in (ENHANCED, GUIDANCE):
                 binding.bind_output(name, self.memory, self._index)
@@ -218,8 +218,8 @@ class _OnnxRuntimeGpu(_OnnxRuntime):
 class OnnxRuntimeCuda(_OnnxRuntimeGpu):
     """ONNX Runtime's CUDA provider.
 
-    Bytes are converted on the GPU, in a second session of the file: they are a quarter of what
-    floats are to copy, and that takes longer than most networks.
+    Bytes are converted on the GPU, in a second session of the file: copying takes longer than most
+    networks do, and bytes are a quarter the size of floats.
     """
 
     def __init__(self, model: ModelFile, index: int = 0, strict: bool = False) -> None:
@@ -253,7 +253,7 @@ class OnnxRuntimeCuda(_OnnxRuntimeGpu):
 
 
 class OnnxRuntimeTensorRt(_OnnxRuntimeGpu):
-    """ONNX Runtime's TensorRT provider, which builds engines by itself and caches them."""
+    """ONNX Runtime's TensorRT provider, which builds its own engines and caches them."""
 
     def __init__(self, model: ModelFile, index: int = 0, strict: bool = False) -> None:
         """Load a model on a GPU. Raises HyperguideError if the provider does not start."""
@@ -262,7 +262,7 @@ class OnnxRuntimeTensorRt(_OnnxRuntimeGpu):
         settings = {
             "trt_engine_cache_enable": "1",
             "trt_engine_cache_path": str(folder),
-            # Its own name for an engine is the same for other weights in the same graph.
+            # The default name of an engine is the same for other weights in the same graph.
             "trt_engine_cache_prefix": digest(model.content)[:16],
             "trt_timing_cache_enable": "1",
             "trt_timing_cache_path": str(folder),
@@ -273,10 +273,10 @@ class OnnxRuntimeTensorRt(_OnnxRuntimeGpu):
 
 
 def load_cuda() -> None:
-    """Load CUDA's libraries out of their packages, where the system's loader does not look."""
-    load = getattr(import_library("onnxruntime"), "preload_dlls", None)  # from 1.21 on
+    """Load CUDA's libraries from their packages, where the system's loader does not look."""
+    load = getattr(import_library("onnxruntime"), "preload_dlls", None)  # since 1.21
     if load is not None:
-        # Of a library that is in no package it prints so; the loader may find that one.
+        # It prints which libraries are in no package; the loader may still find those.
         with contextlib.redirect_stdout(io.StringIO()):
             load()
 
@@ -288,7 +288,7 @@ def _ortvalue(value: np.ndarray, memory: str = "cpu", index: int = 0) -> Any:
 
 
 def _gpu_array(value: Any) -> GpuArray:
-    """An output that ONNX Runtime holds."""
+    """Wrap an output that ONNX Runtime holds."""
     kinds = {"tensor(float)": np.float32, "tensor(uint8)": np.uint8}
     return GpuArray(
         value.data_ptr(), tuple(value.shape()), np.dtype(kinds[value.data_type()]), value

@@ -1,4 +1,4 @@
-"""Loading a file on a device that was named."""
+"""Loads a file on a given device."""
 
 from __future__ import annotations
 
@@ -17,22 +17,22 @@ from .openvino import OpenVino
 from .proof import compare_golden, refuse_changed
 from .tensorrt import CachedTensorRt, TensorRtEngine
 
-# So much, in parts of full scale, bf16 may change a golden sample's picture; as int8 files may.
+# How much bf16 may change a golden sample's picture, full scale = 1; the same as for int8 files.
 _BF16_TOLERANCE = 0.05
 
-# A phase of an engine's build, how many of its steps are done, and how many there are.
+# Called with a phase of an engine's build, the steps done in it, and its number of steps.
 BuildProgress = Callable[[str, int, int], None]
 
 
 @dataclass(frozen=True)
 class Settings:
-    """How an engine is to run.
+    """How to run an engine.
 
-    threads: of the CPU for one call; 0 shares the cores among the calls at once.
-    at_once: calls that are computed at the same time on a CPU. One call on all cores answers
-        sooner; as many calls as cores get more done in all.
-    strict: refuse a GPU that leaves some of the steps to the CPU.
-    bf16: compute in bf16 what is fp32 in the file, which OpenVINO does on processors that have it.
+    threads: CPU threads of one call; 0 shares the cores among the concurrent calls.
+    at_once: calls that are computed at the same time on a CPU. One call on all cores has the
+        lowest latency; as many calls as cores have the highest throughput.
+    strict: refuse a GPU that leaves some operators to the CPU.
+    bf16: compute the file's fp32 in bf16, which OpenVINO does on processors that support it.
     report: called while TensorRT builds an engine.
     """
 
@@ -50,7 +50,7 @@ class Settings:
 
     @property
     def threads_of_call(self) -> int:
-        """Threads of one call; 0 takes one per core."""
+        """Threads of one call; 0 means one per core."""
         if self.threads or self.at_once == 1:
             return self.threads
         return max((os.cpu_count() or 1) // self.at_once, 1)
@@ -59,8 +59,8 @@ class Settings:
 def open_device(model: ModelFile | EngineFile, device: Device, settings: Settings) -> Engine:
     """Load a file on a device.
 
-    Raises HyperguideError if the file was changed since its export, or cannot run there: see
-    `why_not`, or the engine rejects it.
+    Raises HyperguideError if the file was changed since its export, cannot run there (see
+    `why_not`), or the engine rejects it.
     """
     refuse_changed(model)
     reason = why_not(device.kind, model, settings)
@@ -87,7 +87,7 @@ def open_device(model: ModelFile | EngineFile, device: Device, settings: Setting
 def why_not(
     kind: str, model: ModelFile | EngineFile, settings: Settings | None = None
 ) -> str | None:
-    """Why a kind of device does not run a file on this machine, with the mend; None if it does."""
+    """Why a kind of device cannot run a file here and how to fix it; None if it can."""
     if isinstance(model, EngineFile) and kind != "tensorrt":
         return f"{model.path} is an engine of TensorRT"
     if settings is not None and settings.bf16 and kind != "openvino":
@@ -96,7 +96,7 @@ def why_not(
 
 
 def _refuse_wrong_in_bf16(engine: Engine, model: ModelFile) -> None:
-    """Raise HyperguideError, and close the engine, if bf16 spoils the picture of this network."""
+    """Close the engine and raise HyperguideError if bf16 is too inexact for this network."""
     try:
         picture, _ = compare_golden(model, engine)
         if not picture.worst <= _BF16_TOLERANCE:

@@ -1,4 +1,4 @@
-"""OpenVINO on the CPU."""
+"""The engine that uses OpenVINO on the CPU."""
 
 from __future__ import annotations
 
@@ -21,29 +21,28 @@ from .openvino_graphs import convolutions_in_bf16, take_bytes, without_int8
 
 T = TypeVar("T")
 
-# Shapes that OpenVINO stays prepared for.
+# Number of shapes in OpenVINO's cache.
 _SHAPES = 16
 
-# Where a network halves a narrow picture down to one column, or to four cells in all, OpenVINO's
-# convolutions in int8 and bf16 for processors with AMX are wrong by up to 235 levels, and differ
-# from call to call (2026.4.1; ONEDNN_MAX_CPU_ISA=AVX512_CORE_VNNI mends int8, but for a whole
-# process). Pictures with a shorter side than so many pixels, or so many times the multiple, are
-# computed in floats instead.
+# If a network downsamples a narrow picture to one column, or to four cells in all, OpenVINO's int8
+# and bf16 convolutions for processors with AMX are wrong by up to 235 levels and differ from call
+# to call (2026.4.1; ONEDNN_MAX_CPU_ISA=AVX512_CORE_VNNI fixes int8, but for the whole process).
+# Pictures whose shorter side is below this many pixels, or this many size multiples, are computed
+# in floats instead.
 _NARROW, _NARROW_MULTIPLES = 16, 3
 
 
 class OpenVino:
     """OpenVINO's CPU plugin, in the precision of the file.
 
-    To OpenVINO a dial with a default is a constant. So there are up to four forms of a model,
-    compiled when they are first needed: one that takes bytes and converts them within the graph,
-    the same for batches, one that takes floats, and one whose dials are inputs. Told that there is
-    one picture, OpenVINO merges more of what is done to each pixel. In int8 and bf16 there is each
-    of them once more, in floats, for narrow pictures.
+    OpenVINO treats a dial with a default as a constant. So a model has up to four forms, compiled
+    on first use: one that takes bytes and converts them in the graph, the same for batches, one
+    that takes floats, and one whose dials are inputs. With a fixed batch size of 1, OpenVINO fuses
+    more of the per-pixel operations. In int8 and bf16 each form exists once more, in floats, for
+    narrow pictures.
 
-    In bf16 networks that look around a pixel compute everything, those that look at the whole
-    picture their convolutions only: they count pixels and sum over them, which numbers of eight
-    bits cannot.
+    Networks with local context compute everything in bf16, those with global context only their
+    convolutions: they count and sum pixels, for which eight significant bits are too few.
     """
 
     largest = None
@@ -53,9 +52,9 @@ class OpenVino:
     ) -> None:
         """Load a model.
 
-        threads: of one call; 0 takes one per core. at_once: calls computed at the same time.
-        bf16: compute what is fp32 in the file in bf16. Raises HyperguideError if the processor
-        cannot, or OpenVINO rejects the file.
+        threads: of one call; 0 means one per core. at_once: calls computed at the same time.
+        bf16: compute the file's fp32 in bf16.
+        Raises HyperguideError if the processor lacks bf16, or OpenVINO rejects the file.
         """
         self._openvino = import_library("openvino")
         self.name = "OpenVINO, CPU in bf16" if bf16 else "OpenVINO, CPU"
@@ -68,7 +67,7 @@ class OpenVino:
         self._bf16 = bf16
         self._everything = bf16 and model.info.context == "local"
         self._only_convolutions = bf16 and not self._everything
-        # Unasked, it keeps something for each of thousands of shapes, a megabyte or more.
+        # By default it caches a megabyte or more for each of thousands of shapes.
         self._options: dict[str, Any] = {"CPU_RUNTIME_CACHE_CAPACITY": _SHAPES}
         if at_once == 1:
             self._options["PERFORMANCE_HINT"] = "LATENCY"
@@ -79,7 +78,7 @@ class OpenVino:
         self._at_once = at_once
         self._requests: dict[tuple[str, bool], SimpleQueue[Any]] = {}
         self._lock = threading.Lock()
-        self._idle("picture")  # a file that it rejects is rejected here
+        self._idle("picture")  # a file that OpenVINO rejects fails here
 
     def run(self, feeds: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         """Run once; see `Engine.run`."""
@@ -103,18 +102,18 @@ class OpenVino:
     def _infer(
         self, form: str, feeds: dict[str, np.ndarray], merge: bool = False
     ) -> dict[str, np.ndarray]:
-        """Run a form of the model; `merge`: give the result as pixels rather than planes."""
+        """Run a form of the model. merge: return the result as pixels rather than planes."""
         shape = feeds[IMAGE].shape
         idle = self._idle(form, self._is_narrow(shape))
-        request = idle.get()  # waits while as many calls as there are requests are under way
+        request = idle.get()  # waits while all requests are in use
 
         def run() -> dict[str, np.ndarray]:
             request.infer(feeds, share_inputs=True, share_outputs=True)  # without further copies
             enhanced, guidance = (request.get_tensor(name).data for name in (ENHANCED, GUIDANCE))
-            if enhanced.shape != shape:  # it goes on after a layer that cannot run
+            if enhanced.shape != shape:  # it continues after a layer that cannot run
                 raise RuntimeError(f"the result has the shape {enhanced.shape}, not {shape}")
             # Copies: the next call writes into the same memory.
-            is_planes = merge and enhanced.ndim == 4  # what else it is, `Runner` refuses
+            is_planes = merge and enhanced.ndim == 4  # `Runner` refuses other ranks
             picture = merge_planes(enhanced) if is_planes else enhanced.copy()
             return {ENHANCED: picture, GUIDANCE: guidance.copy()}
 
@@ -124,7 +123,7 @@ class OpenVino:
             idle.put(request)
 
     def _is_narrow(self, shape: tuple[int, ...]) -> bool:
-        """Whether pictures, shape as the file takes them, need a form for narrow ones."""
+        """Whether pictures of a shape, as the file takes them, need a form for narrow ones."""
         info = self._model.info
         if info.precision != "int8" and not self._bf16:
             return False
@@ -132,13 +131,13 @@ class OpenVino:
         return min(sides) < max(_NARROW, _NARROW_MULTIPLES * info.size_multiple)
 
     def _idle(self, form: str, narrow: bool = False) -> SimpleQueue[Any]:
-        """The requests for a form of the model that nobody uses."""
+        """The idle requests for a form of the model, compiled on first use."""
         with self._lock:
             if self._core is None:
                 raise closed(self._model.path)
             key = form, narrow
             if key not in self._requests:
-                # Unasked, OpenVINO takes bf16 where the processor has it.
+                # By default OpenVINO uses bf16 where the processor supports it.
                 precision = "bf16" if self._everything and not narrow else "f32"
                 options = self._options | {"INFERENCE_PRECISION_HINT": precision}
                 compiled = _guarded(
@@ -154,7 +153,7 @@ class OpenVino:
             return self._requests[key]
 
     def _build(self, form: str, narrow: bool) -> Any:
-        """The graph of a form."""
+        """Build the graph of a form."""
         content = self._model.with_inputs() if form == "steerable" else self._model.content
         model, ops = self._core.read_model(content), self._openvino.opset13
         if narrow:
@@ -162,7 +161,7 @@ class OpenVino:
         elif self._only_convolutions:
             model = convolutions_in_bf16(model, ops)
         if form in ("picture", "batch") and self._model.info.io != "uint8":
-            # Where a convolution in bf16 is to give bytes, OpenVINO 2026.4.1 cannot run it.
+            # OpenVINO 2026.4.1 cannot run a bf16 convolution that outputs bytes.
             in_blocks = narrow or not self._only_convolutions
             model = take_bytes(model, ops, in_blocks, merge_rounding=narrow or not self._everything)
         if form == "picture":
@@ -173,7 +172,7 @@ class OpenVino:
 
 
 def _guarded(action: Callable[[], T], sentence: str) -> T:
-    """Run an action of OpenVINO; what it raises becomes one sentence."""
+    """Run an action of OpenVINO; its errors become one sentence."""
     try:
         return action()
     except RuntimeError as error:

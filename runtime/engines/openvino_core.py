@@ -12,12 +12,12 @@ from .libraries import import_library
 
 @cache
 def openvino_core() -> Any:
-    """The `openvino.Core` that all engines share, made when it is first needed and then kept.
+    """The `openvino.Core` that all engines share, created on first use and then kept.
 
-    Where the processor has AMX, a `Core` gives its thread a larger stack for signal handlers. Of
-    two that live at the same time the one that ends last puts back the stack of the other, which is
-    freed by then (2026.4.1): the next Ctrl-C writes over whatever lies there. So there is only one,
-    and it never ends.
+    On processors with AMX, a `Core` gives its thread a larger stack for signal handlers. If two
+    exist at the same time, the one destroyed last restores the stack of the other, which is freed
+    by then (2026.4.1): the next Ctrl-C overwrites whatever is there. So there is only one, and it
+    is never destroyed.
 
     Raises UnavailableError if OpenVINO is missing, too old, or does not start.
     """

@@ -1,6 +1,6 @@
-"""Graphs rewritten for OpenVINO: bytes in and out, and what is computed in which precision.
+"""Rewrites graphs for OpenVINO: bytes in and out, and the precision of the operations.
 
-ops: its operations, `openvino.opset13`.
+ops: OpenVINO's operations, `openvino.opset13`.
 """
 
 from __future__ import annotations
@@ -15,12 +15,12 @@ _LOWEST = np.finfo(np.float32).min
 
 
 def take_bytes(model: Any, ops: Any, in_blocks: bool = True, merge_rounding: bool = True) -> Any:
-    """Let a graph take its picture as planes of bytes, shape (N, C, H, W), and give its result so.
+    """Make a graph take and return pictures as planes of bytes, shape (N, C, H, W).
 
     OpenVINO converts them while it reads and writes them.
 
-    in_blocks: add and round before a last DepthToSpace rather than after it, which is faster.
-    merge_rounding: round in a form that OpenVINO merges with the convolution before it.
+    in_blocks: add and round before a final DepthToSpace rather than after it, which is faster.
+    merge_rounding: round in a form that OpenVINO fuses with the preceding convolution.
     """
     (image,) = (p for p in model.get_parameters() if IMAGE in p.output(0).get_names())
     (result,) = (r for r in model.get_results() if ENHANCED in r.input_value(0).get_names())
@@ -49,9 +49,9 @@ def take_bytes(model: Any, ops: Any, in_blocks: bool = True, merge_rounding: boo
 
 
 def without_int8(model: Any, ops: Any) -> Any:
-    """Let the convolutions of an int8 graph compute in floats; values are rounded as before."""
+    """Make the convolutions of an int8 graph compute in floats; values are rounded as before."""
     for convolution in _convolutions(model):
-        # OpenVINO moves the conversion to floats behind a convolution, but not past a maximum.
+        # OpenVINO moves the conversion to floats past a convolution, but not past a maximum.
         held = ops.maximum(convolution.input_value(0), ops.constant(_LOWEST))
         convolution.input(0).replace_source_output(held.output(0))
     model.validate_nodes_and_infer_types()
@@ -59,7 +59,7 @@ def without_int8(model: Any, ops: Any) -> Any:
 
 
 def convolutions_in_bf16(model: Any, ops: Any) -> Any:
-    """Let the convolutions of a graph compute in bf16, and everything else in floats."""
+    """Make the convolutions of a graph compute in bf16, and everything else in floats."""
     for convolution in _convolutions(model):
         readers = list(convolution.output(0).get_target_inputs())
         for place in (0, 1):
@@ -78,18 +78,18 @@ def _convolutions(model: Any) -> list[Any]:
 
 
 def _to_floats(ops: Any, levels: Any) -> Any:
-    """Bytes times 1/255, to the bit as `pixels.to_tensor` computes it.
+    """Bytes times 1/255, bit-identical to `pixels.to_tensor`.
 
-    Without the maximum, which changes nothing, OpenVINO takes bytes for quantised values and goes
-    on in bytes: means are rounded to bytes, and maps are off by up to a half. It also keeps the
-    factor here, where it is computed once, rather than with whatever reads the picture.
+    The maximum changes no value. Without it, OpenVINO takes bytes for quantised values and
+    continues in bytes: means are rounded to bytes, and maps are off by up to a half. It also keeps
+    the factor here, where it is applied once, rather than at every reader of the picture.
     """
     floats = ops.multiply(ops.convert(levels, "f32"), ops.constant(np.float32(1 / 255)))
     return ops.maximum(floats, ops.constant(_LOWEST))
 
 
 def _quantized(ops: Any, values: Any) -> Any:
-    """Round(255 x), in the form that OpenVINO merges with what is before."""
+    """Round(255 x), in the form that OpenVINO fuses with the preceding operation."""
     low, high, most = (ops.constant(np.float32(v)) for v in (0, 1, 255))
     return ops.convert(ops.fake_quantize(values, low, high, low, most, 256), "u8")
 
@@ -107,7 +107,7 @@ def _last_shuffle(result: Any) -> tuple[Any, Any] | None:
         inputs = (value.get_node() for value in node.input_values()) if node else ()
         return next((n for n in inputs if n.get_type_name() == kind), None)
 
-    least = source(result, "Minimum")  # what ONNX calls Clip
+    least = source(result, "Minimum")  # ONNX's Clip
     total = source(source(least, "Maximum"), "Add")
     image, scaled = source(total, "Parameter"), source(total, "Multiply")
     strength, shuffle = source(scaled, "Constant"), source(scaled, "DepthToSpace")

@@ -1,4 +1,4 @@
-"""Proof that a model file is what was exported and that an engine computes it right."""
+"""Checks that a model file is unchanged since its export and that an engine computes it right."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from hyperguide.model_format.model_file import ModelFile
 from hyperguide.pixels import full_scale
 from hyperguide.psnr import psnr
 
-if TYPE_CHECKING:  # the engines themselves ask whether they compute right
+if TYPE_CHECKING:  # the engines import this module
     from hyperguide.engines import Engine
 
-# Heights and widths in multiples of the file's, each run after a picture of the last one's size.
+# Heights and widths in size multiples; each is run after a picture of the last size.
 _SHAPES = ((1, 1), (8, 1), (1, 8), (2, 2), (5, 5))
 
 _MEANING = {
@@ -30,12 +30,12 @@ _MEANING = {
 
 @dataclass(frozen=True)
 class Deviation:
-    """Worst absolute difference from the golden samples, of one output.
+    """Worst absolute difference of one output from the golden samples.
 
     output: `enhanced` or `guidance`.
-    worst: the largest difference of an element over all samples.
-    tolerance: the largest accepted one.
-    psnr: of the output against the golden one in the worst sample, dB, peak 1.
+    worst: the largest difference of an element over all samples, full scale = 1.
+    tolerance: the largest accepted difference.
+    psnr: of the output against the golden one in the worst sample, dB, peak = full scale.
     """
 
     output: str
@@ -50,15 +50,15 @@ class Deviation:
 
 
 def seal_breaks(model: ModelFile | EngineFile) -> list[str]:
-    """Say which parts of the file differ from what was exported; empty if none does."""
+    """The parts of the file that differ from the export; empty if none do."""
     return [_MEANING[part] for part in model.changes()]
 
 
 def refuse_changed(model: ModelFile | EngineFile) -> None:
-    """Raise HyperguideError unless the file is what was exported.
+    """Raise HyperguideError unless the file is unchanged since its export.
 
-    Somebody can seal what no export wrote: so also if it lacks dials, or takes memory or work out
-    of proportion to a picture.
+    A seal can be forged, so this also refuses files that lack dials, or take memory or work out of
+    proportion to a picture.
     """
     broken = seal_breaks(model)
     if broken:
@@ -83,9 +83,9 @@ def refuse_changed(model: ModelFile | EngineFile) -> None:
 
 
 def compare_golden(model: ModelFile | EngineFile, engine: Engine) -> list[Deviation]:
-    """Run the file's golden samples and measure both outputs apart.
+    """Run the file's golden samples and measure each output's deviation.
 
-    Those with dials are left out where a TensorRT engine has none.
+    Samples with dials are skipped if a TensorRT engine has none.
     """
     samples = _samples(model, set(model.inputs))
     results = [(sample, engine.run(sample.feeds)) for sample in samples]
@@ -93,10 +93,10 @@ def compare_golden(model: ModelFile | EngineFile, engine: Engine) -> list[Deviat
 
 
 def compare_shapes(model: ModelFile, engine: Engine, reference: Engine) -> list[Deviation]:
-    """Run pictures of extreme shapes on two engines and measure how far apart both outputs are.
+    """Run pictures of extreme shapes on two engines and measure each output's deviation.
 
-    For few rows or columns engines choose other code, and some keep what does not fit the next
-    shape. Golden samples are all of one size. Each engine may be off by what golden samples may.
+    For few rows or columns engines choose other code, and some keep state that does not fit the
+    next shape. Golden samples all have one size. Each engine may deviate by their tolerance.
     """
     sample = _samples(model, {IMAGE})[0]
     results = []
@@ -111,7 +111,7 @@ def compare_shapes(model: ModelFile, engine: Engine, reference: Engine) -> list[
 
 
 def _samples(model: ModelFile | EngineFile, inputs: set[str]) -> list[Golden]:
-    """The golden samples that need no other inputs. Raises HyperguideError if there are none."""
+    """The golden samples that need only `inputs`. Raises HyperguideError if there are none."""
     samples = read_golden(model.metadata, str(model.path))
     samples = [sample for sample in samples if sample.feeds.keys() <= inputs]
     if not samples:
@@ -122,7 +122,7 @@ def _samples(model: ModelFile | EngineFile, inputs: set[str]) -> list[Golden]:
 
 
 def _cut(image: np.ndarray, shape: tuple[int, int], model: ModelFile) -> np.ndarray:
-    """A picture of another shape, in multiples of the file's, out of a golden sample's."""
+    """Crop or repeat a golden sample's picture to another shape, in size multiples."""
     first = 1 if model.info.io == "uint8" else 2
     for axis, times in zip((first, first + 1), shape, strict=True):
         places = np.arange(times * model.info.size_multiple) % image.shape[axis]

@@ -1,4 +1,4 @@
-"""A model repository for NVIDIA's Triton Inference Server, which serves models on many machines.
+"""Writes model repositories for NVIDIA's Triton Inference Server, to serve on many machines.
 
 A repository is a folder of models, each `NAME/config.pbtxt` and `NAME/1/model.onnx` or `model.plan`
 (Triton's documentation, "Model Repository" and "Model Configuration").
@@ -20,32 +20,32 @@ from hyperguide.storage.paths import exists, make_folder
 # How long a picture may wait for others of its size, so that they run together.
 _QUEUE_MICROSECONDS = 2000
 
-# Pictures that an ONNX file, which takes any number, is given at once.
+# Maximum batch of an ONNX file, which itself takes any number of pictures.
 _BATCH = 8
 
 _FILES = {"onnxruntime": "model.onnx", "tensorrt": "model.plan"}
 
 
 def refuse_entry(folder: Path, force: bool) -> None:
-    """Raise HyperguideError if there is a model at NAME's folder already.
+    """Raise HyperguideError if the model folder NAME exists already, unless forced.
 
-    Called before long work, so that nobody waits for a result that cannot be kept.
+    Called before long work, so that nobody waits for a result that cannot be written.
     """
     if not force and exists(folder):
         raise HyperguideError(f"The model {folder} exists: choose another name or add --force.")
 
 
 def write_onnx_entry(folder: Path, file: ModelFile, force: bool = False) -> None:
-    """Write a model file as the model NAME whose folder is given, frozen: dials are constants."""
+    """Write a model file into the model folder NAME, frozen: dials are constants."""
     _write(folder, file.info, "onnxruntime", file.frozen(), _BATCH, force)
 
 
 def write_plan_entry(
     folder: Path, info: ModelInfo, engine: bytes, batch: int, force: bool = False
 ) -> None:
-    """Write a TensorRT engine that is not steerable as the model NAME whose folder is given.
+    """Write a TensorRT engine that is not steerable into the model folder NAME.
 
-    batch: the largest that it takes.
+    batch: the largest batch that it takes.
     """
     _write(folder, info, "tensorrt", engine, batch, force)
 

@@ -1,1 +1,1 @@
-"""How one picture goes through an engine: dials, padding, tiles, and large ones in parts."""
+"""Runs one picture through an engine: dials, padding, and tiles for large pictures."""

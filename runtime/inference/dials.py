@@ -1,4 +1,4 @@
-"""The dials of a call: checked, brought to the shapes that a model takes, and their arithmetic."""
+"""Checks the dials of a call, brings them to a model's shapes, and does their arithmetic."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ from hyperguide.tasks import Guidance
 
 Dial = float | np.ndarray
 
-# Of pixels along an axis.
+# Indices of pixels along an axis.
 Places = slice | np.ndarray
 
 # Number of pictures, height, width.
 BatchSize = tuple[int, int, int]
 
-# Maps come from float arithmetic and from files; ends of the range may be missed by a rounding.
+# Maps come from float arithmetic and from files, and may exceed the range by a rounding error.
 _ROUNDING = 1e-5
 
-# Kinds of numpy's types that are numbers, or may turn out to be.
+# Kinds of numpy types that are numbers or may convert to numbers.
 _NUMERIC = "biufOSU"
 
 
@@ -50,14 +50,14 @@ class Dials:
 
     @property
     def maps_are_even(self) -> bool:
-        """Whether the map that the reconstruction sees is given, and the same everywhere."""
+        """Whether the map that the reconstruction sees is given and constant."""
         given, mix = self.values.get("guidance_in"), self.values.get("guidance_mix")
         scale = self.values.get("guidance_scale")
         even = given is not None and given.size == 1 and (scale is None or scale.size == 1)
         return even and mix is not None and mix.min() == 1
 
     def with_maps(self, maps: np.ndarray) -> Dials:
-        """These dials with `maps` instead of predicted, given and scaled ones.
+        """These dials with `maps`, scaled, in place of the predicted and given ones.
 
         maps: shape (N, 1, H, W), before the scale.
         """
@@ -66,13 +66,13 @@ class Dials:
         return Dials(values | only_map(scaled))
 
     def pictures(self, first: int, end: int) -> Dials:
-        """The dials of some pictures of the batch."""
+        """The dials of pictures `first` to `end` of the batch."""
         return Dials({name: v[first:end] if len(v) > 1 else v for name, v in self.values.items()})
 
     def feeds(
         self, rows: Places, columns: Places, sizes: SizeRequirements
     ) -> dict[str, np.ndarray]:
-        """The dials of a part of the picture, padded as the part is."""
+        """The dials of a part of the picture, padded like the part."""
         return {
             name: value
             if value.size == 1 or name == KERNEL
@@ -107,7 +107,7 @@ def blended(image: np.ndarray, enhanced: np.ndarray, feeds: Mapping[str, np.ndar
 
 
 def only_map(guidance: np.ndarray) -> dict[str, np.ndarray]:
-    """The dials that put a map, shape (N, 1, H, W), in the place of the predicted one."""
+    """The dials that replace the predicted map by another one, shape (N, 1, H, W)."""
     mix = np.ones((1, 1, 1, 1), np.float32)
     return {"guidance_in": np.ascontiguousarray(guidance, np.float32), "guidance_mix": mix}
 
@@ -122,7 +122,7 @@ def check_dials(
     guidance_scale: Dial = 1.0,
     kernel: np.ndarray | None = None,
 ) -> Dials:
-    """Check the dials of a picture, see `Enhancer.__call__` for what they mean.
+    """Check the dials of a picture; see `Enhancer.__call__` for their meaning.
 
     meaning: of the guidance map. Raises HyperguideError for values and shapes that do not fit.
     """
@@ -130,7 +130,7 @@ def check_dials(
     values = {
         name: _dial(value, name, size)
         for name, value in numbers.items()
-        if not (isinstance(value, float) and value == DIALS[name])  # most calls turn nothing
+        if not (isinstance(value, float) and value == DIALS[name])  # most calls keep the defaults
     }
     if guidance is not None:
         values["guidance_in"] = _guidance(guidance, meaning, size)
@@ -166,25 +166,25 @@ def _guidance(guidance: Dial, meaning: Guidance, size: BatchSize) -> np.ndarray:
             f"The guidance value {worst:g} is outside {low:g}..{high:.3g} "
             f"({meaning.name}, {meaning.unit}): give values in that range."
         )
-    values = np.asarray(values.clip(low, high), np.float32)  # numpy 1 makes float64 of one number
+    values = np.asarray(values.clip(low, high), np.float32)  # numpy 1 turns one number into float64
     if values.ndim == 3 and values.shape[-1] == 1 and values.shape[1:] != size[1:]:
         values = values[..., 0]  # of a picture with one plane
     fits = values.ndim == 2 or (values.ndim == 3 and len(values) in (1, size[0]))
     if fits and values.shape[-2:] != size[1:]:
         values, note = resized("guidance map", values, size[1:])
-        warnings.warn(note, stacklevel=5)  # of the call of the enhancer
+        warnings.warn(note, stacklevel=5)  # the caller of the enhancer
     return _fit(values, "guidance", size)
 
 
 def _numbers(value: Dial, what: str) -> np.ndarray:
     """The value as float32. Raises HyperguideError unless it is one or more finite numbers."""
     try:
-        with np.errstate(over="ignore"):  # told below
+        with np.errstate(over="ignore"):  # reported below
             given = plain(what, value) if isinstance(value, np.ndarray) else np.asarray(value)
             if given.dtype.kind not in _NUMERIC:
                 raise TypeError(given.dtype)
             values = np.asarray(given, np.float32)
-    except (TypeError, ValueError, RuntimeError):  # the last of tensors with a gradient
+    except (TypeError, ValueError, RuntimeError):  # RuntimeError: tensors with a gradient
         raise HyperguideError(f"The {what} must be a number or an array of numbers.") from None
     if values.size == 0:
         raise HyperguideError(f"The {what} is empty, its shape is {values.shape}.")
@@ -194,7 +194,7 @@ def _numbers(value: Dial, what: str) -> np.ndarray:
 
 
 def _dial(value: Dial, name: str, size: BatchSize, maximum: float = math.inf) -> np.ndarray:
-    """Check a dial and bring it to rank 4: (1, 1, 1, 1), or (1 or N, 1, H, W)."""
+    """Check a dial and reshape it to rank 4: (1, 1, 1, 1), or (1 or N, 1, H, W)."""
     values = _numbers(value, name)
     if values.min() < 0 or values.max() > maximum:
         worst = values.min() if values.min() < 0 else values.max()
@@ -204,7 +204,7 @@ def _dial(value: Dial, name: str, size: BatchSize, maximum: float = math.inf) ->
 
 
 def _fit(values: np.ndarray, name: str, size: BatchSize) -> np.ndarray:
-    """Bring checked values to rank 4. Raises HyperguideError for a shape that does not fit."""
+    """Reshape checked values to rank 4. Raises HyperguideError for a shape that does not fit."""
     if values.ndim == 0:
         return values.reshape(1, 1, 1, 1)
     count, height, width = size
@@ -219,7 +219,7 @@ def _fit(values: np.ndarray, name: str, size: BatchSize) -> np.ndarray:
 def resized(what: str, values: np.ndarray, size: tuple[int, int]) -> tuple[np.ndarray, str]:
     """Resize a map (H, W) or maps (N, H, W) linearly to (height, width).
 
-    Returns them and a sentence for the user.
+    Returns the result and a message for the user.
     """
     rows, columns = values.shape[-2:]
     note = (

@@ -1,10 +1,10 @@
-"""Gray pictures that are stored in colour: three equal planes are gray."""
+"""Finds and converts gray pictures that are stored in colour, as three equal planes."""
 
 from __future__ import annotations
 
 import numpy as np
 
-# So many rows all over a picture are compared first, then all of them in blocks of so many.
+# Rows across a picture that are compared first, and rows per block of the full comparison.
 _PROBES = 16
 _ROWS = 64
 
@@ -12,7 +12,7 @@ _ROWS = 64
 def gray_ones(pictures: np.ndarray) -> np.ndarray:
     """Which of the pictures have three equal planes, bool of shape (N,).
 
-    pictures: shape (N, H, W, C), C = 3 or 4. One in colour is told by a few of its rows.
+    pictures: shape (N, H, W, C), C = 3 or 4. A few rows usually suffice to recognise colour.
     """
     return np.array([_is_gray(picture) for picture in pictures])
 
@@ -23,7 +23,7 @@ def as_gray(pictures: np.ndarray) -> np.ndarray:
 
 
 def as_color(gray: np.ndarray) -> np.ndarray:
-    """Three equal planes out of one, and alpha if there is one; undoes `as_gray`."""
+    """Three equal planes from one, and alpha if there is one; undoes `as_gray`."""
     color = np.empty((*gray.shape[:-1], gray.shape[-1] + 2), gray.dtype)
     color[..., :3] = gray[..., :1]
     color[..., 3:] = gray[..., 1:]
@@ -31,7 +31,7 @@ def as_color(gray: np.ndarray) -> np.ndarray:
 
 
 def without_tint(pictures: np.ndarray) -> np.ndarray:
-    """Pictures whose three planes are their mean, rounded to the type; alpha stays."""
+    """The pictures with all three planes set to their mean, rounded to the type; alpha is kept."""
     mean = pictures[..., :3].mean(-1, keepdims=True, dtype=np.float64)
     mean = np.rint(mean) if pictures.dtype.kind == "u" else mean
     return as_color(np.concatenate([mean.astype(pictures.dtype), pictures[..., 3:]], -1))

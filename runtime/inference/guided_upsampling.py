@@ -1,4 +1,4 @@
-"""Guided upsampling: what a network did to a small copy of a picture, applied to the picture."""
+"""Guided upsampling: applies a network's changes of a small copy to the full picture."""
 
 from __future__ import annotations
 
@@ -9,19 +9,19 @@ import numpy as np
 
 from .tiles import Range, sample
 
-# Pixels of the copy on each side over which a gain and an offset are fitted.
+# Radius, in pixels of the copy, over which a gain and an offset are fitted.
 _RADIUS = 4
-# Variance below which a region counts as flat and gets an offset alone, full scale = 1.
+# Variance below which a region counts as flat and gets only an offset, full scale = 1.
 _FLAT = 1e-5
 
 
 class Transfer:
     """Gains and offsets, enhanced = gain * picture + offset, that vary slowly over a picture.
 
-    They are fitted to the copy, each plane by itself, as in the fast guided filter (K. He, J. Sun,
-    2015, https://arxiv.org/abs/1505.00996). Haze is such a change of a picture; noise is none.
+    They are fitted to the copy, each plane separately, as in the fast guided filter (K. He, J. Sun,
+    2015, https://arxiv.org/abs/1505.00996). They can describe haze, but not noise.
 
-    small, enhanced: the copy and what became of it, shape (N, h, w, C), float32.
+    small, enhanced: the copy and its enhanced version, shape (N, h, w, C), float32.
     guidance: its maps, shape (N, h, w).
     size: height and width of the picture.
     """
@@ -57,11 +57,11 @@ class Transfer:
 def fit_lines(
     guide: np.ndarray, values: np.ndarray, mean: Callable[[np.ndarray], np.ndarray], flat: float
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Gain and offset of each pixel, values = gain * guide + offset by least squares around it.
+    """Gain and offset of each pixel: values = gain * guide + offset, by least squares around it.
 
     guide, values: planes, shape (H, W).
-    mean: gives the means, weighted or not, of the surroundings of all pixels of a plane.
-    flat: variance of the guide that halves the gain.
+    mean: returns the mean, weighted or not, of each pixel's neighbourhood in a plane.
+    flat: variance of the guide at which the gain is halved.
     """
     mean_guide, mean_values = mean(guide), mean(values)
     variance = mean(guide * guide) - mean_guide * mean_guide
@@ -71,6 +71,6 @@ def fit_lines(
 
 
 def _mean(plane: np.ndarray) -> np.ndarray:
-    """The mean of each pixel's surroundings."""
+    """The mean of each pixel's neighbourhood."""
     side = 2 * _RADIUS + 1
     return cv2.boxFilter(plane, cv2.CV_32F, (side, side), borderType=cv2.BORDER_REFLECT)

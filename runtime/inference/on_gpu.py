@@ -1,4 +1,4 @@
-"""Pictures that stay in a GPU's memory."""
+"""Enhances pictures that stay in GPU memory."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from .runner import Runner
 
 @dataclass(frozen=True)
 class GpuResult:
-    """What came out, in the GPU's memory.
+    """The result of a call, in GPU memory.
 
     image: of the input's shape and type.
     guidance: the map that was used, see `Result.guidance`.
@@ -29,9 +29,9 @@ class GpuResult:
 
 
 def run_on_gpu(runner: Runner, image: GpuArray, dials: Callable[[BatchSize], Dials]) -> GpuResult:
-    """Enhance a picture or a batch, see `Enhancer.on_gpu`.
+    """Enhance a picture or a batch; see `Enhancer.on_gpu`.
 
-    dials: those for pictures of a size.
+    dials: returns the dials for pictures of a size.
     """
     if not isinstance(runner.engine, TakesGpuArrays):
         raise HyperguideError(
@@ -57,7 +57,7 @@ def run_on_gpu(runner: Runner, image: GpuArray, dials: Callable[[BatchSize], Dia
 
 
 def _size(runner: Runner, image: GpuArray) -> BatchSize:
-    """Number of pictures, height, width. Raises HyperguideError for what the file does not take."""
+    """Number of pictures, height, width. Raises HyperguideError if the file does not take them."""
     info = runner.info
     in_bytes = info.io == "uint8"
     kind, order = (np.uint8, "HxWxC") if in_bytes else (np.float32, "CxHxW")

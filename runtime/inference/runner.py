@@ -1,4 +1,4 @@
-"""One picture, or a part of one, through an engine: conversions, padding and back."""
+"""Runs one picture, or a part of one, through an engine: conversions, padding and back."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from hyperguide.pixels import (
 )
 from hyperguide.result import Result
 
-# From bytes of shape (N, H, W, C) to the outputs of a file that takes them.
+# Called with bytes of shape (N, H, W, C); returns the outputs of a file that takes them.
 RunBytes = Callable[[np.ndarray], dict[str, np.ndarray]]
 Run = Callable[[Mapping[str, np.ndarray]], dict[str, np.ndarray]]
 
@@ -30,9 +30,9 @@ Array = TypeVar("Array", np.ndarray, GpuArray)
 
 
 class Runner:
-    """A model on an engine, for pictures as people have them.
+    """A model on an engine, for pictures of any layout.
 
-    takes_kernel: whether it deblurs. steerable: whether it has dials, as some engines have not.
+    takes_kernel: whether it deblurs. steerable: whether it has dials, which some engines lack.
     """
 
     def __init__(self, model: ModelFile | EngineFile, engine: Engine) -> None:
@@ -45,7 +45,7 @@ class Runner:
         self._takes_bytes = self._takes_only_bytes or isinstance(engine, TakesBytes)
 
     def check(self, layout: Layout) -> None:
-        """Raise HyperguideError for kinds of pictures that the file does not take."""
+        """Raise HyperguideError if the file does not take pictures of this type."""
         if self._takes_only_bytes and layout.dtype != np.uint8:
             raise HyperguideError(
                 f"{self.path} takes pictures of bytes, not of {layout.dtype}: convert the picture "
@@ -62,7 +62,7 @@ class Runner:
         """Enhance a picture of any size.
 
         dials: those that are not at their defaults, padded as `SizeRequirements.pad` does.
-        is_part: of a larger one, after which the engine is to keep no memory.
+        is_part: whether it is part of a larger one, after which the engine should keep no memory.
         """
         engine = self.engine
         call = engine.run_once if is_part and isinstance(engine, KeepsMemory) else engine.run
@@ -88,10 +88,10 @@ class Runner:
         return Result(picture, np.ascontiguousarray(used if layout.batched else used[0]))
 
     def checked(self, outputs: dict[str, Array], image: Array) -> dict[str, Array]:
-        """What an engine made of an image as the file takes it, whatever memory both are in.
+        """Check and return an engine's outputs for an image as the file takes it, in any memory.
 
-        Raises HyperguideError unless there is a picture of the image's shape and type, and a map
-        for each of its pixels: graphs and shapes come from files that anybody may have written.
+        Raises HyperguideError unless the picture has the image's shape and type, and the map a
+        value for each pixel: graphs and shapes come from files that anybody may have written.
         """
         count, *sides = image.shape
         height, width = sides[:2] if image.dtype == np.uint8 else sides[1:]  # pixels or planes
@@ -110,14 +110,14 @@ class Runner:
         return outputs
 
     def _run_planes(self, run: Run, feeds: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-        """Run a file of floats or of bytes on floats."""
+        """Run a float or uint8 file on floats."""
         if not self._takes_only_bytes:
             return run(feeds)
         outputs = run({**feeds, IMAGE: planes_to_pixels(feeds[IMAGE])})
         return {**outputs, ENHANCED: pixels_to_planes(outputs[ENHANCED])}
 
     def _enhance_bytes(self, run: RunBytes, image: np.ndarray, layout: Layout) -> Result:
-        """Enhance bytes where the engine or the file itself converts them."""
+        """Enhance bytes that the engine or the file itself converts."""
         pixels = layout.pixels(image)
         height, width = pixels.shape[1:3]
         sizes = self.info.sizes

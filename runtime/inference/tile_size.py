@@ -1,4 +1,4 @@
-"""How large the tiles of a picture are."""
+"""Chooses how large the tiles of a picture are."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from hyperguide.pixels import Layout
 from .runner import Runner
 from .tiles import side_for
 
-# For files that do not state what a pixel costs.
+# For files that do not state their memory per pixel.
 _BYTES_PER_PIXEL = 1000
-# Engines take up to this many times the size of their tensors; OpenVINO, which pads channels, most.
+# Engines take up to this many times the size of their tensors; OpenVINO most, as it pads channels.
 _OVERHEAD = 4.2
-# Bytes that are taken without asking how much memory is free.
+# Bytes that are used without checking the free memory.
 _SMALL = 1 << 28
 
 
 class TileSize:
-    """Chooses the side of tiles by the memory, the engine's limits, and the user's wish.
+    """Chooses the side of tiles by the memory, the engine's limits, and the user's settings.
 
     tile, max_memory, at_once: see `Enhancer`.
     """
@@ -44,13 +44,13 @@ class TileSize:
         self.at_once = at_once
 
     def is_small(self, pixels: int) -> bool:
-        """Whether this many pixels fit without asking how much memory is free."""
+        """Whether this many pixels fit without checking the free memory."""
         return pixels * self._cost * self.at_once < _SMALL
 
     def side(self, image: np.ndarray, layout: Layout, overlap: int) -> int:
         """The longest side of a tile.
 
-        overlap: pixels that the network sees beyond it.
+        overlap: pixels that the network sees beyond the tile.
         """
         side = self._wanted(image, layout, overlap)
         largest = self._runner.engine.largest
@@ -69,7 +69,7 @@ class TileSize:
         return min(side, within - within % self._multiple)
 
     def _wanted(self, image: np.ndarray, layout: Layout, overlap: int) -> int:
-        """What the user asked for, or what fits into memory."""
+        """The side that the user asked for, or that fits into memory."""
         count, height, width = layout.size(image)
         whole = max(height, width)
         if self.tile is None:

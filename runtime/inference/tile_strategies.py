@@ -1,8 +1,8 @@
-"""How the tiles of a picture are computed so that together they equal the picture enhanced whole.
+"""Strategies for computing tiles that together equal the picture enhanced whole.
 
-`LocalContext`: the network looks a limited distance, by which tiles overlap.
+`LocalContext`: the network sees a limited distance, by which tiles overlap.
 `MapOfWhole`: the map depends on the whole picture, and is predicted once, from a small copy.
-`WholeScene`: so does the result. A small copy is enhanced, and its change applied to each tile.
+`WholeScene`: the result does too. A small copy is enhanced, and its change applied to each tile.
 `Deblurring`: Fourier transforms. Tiles wrap at borders, and share the power of the whole map.
 """
 
@@ -33,7 +33,7 @@ _WHOLE = slice(None)
 
 @dataclass(frozen=True)
 class Request:
-    """A picture or a batch to be enhanced, with its dials."""
+    """A picture or a batch to enhance, with its dials."""
 
     image: np.ndarray
     layout: Layout
@@ -45,7 +45,7 @@ class Request:
         return self.layout.size(self.image)
 
     def pictures(self, first: int, end: int) -> Request:
-        """Some pictures of the batch."""
+        """The request for pictures `first` to `end` of the batch."""
         return replace(self, image=self.image[first:end], dials=self.dials.pictures(first, end))
 
     def pixels(self, window: Window) -> np.ndarray:
@@ -60,7 +60,7 @@ class Request:
         return self.dials.feeds(window.rows.places, window.columns.places, sizes)
 
     def small_copy(self, rows: int, columns: int) -> np.ndarray:
-        """Shape (N, rows, columns, C)."""
+        """The pictures resized, shape (N, rows, columns, C)."""
         pictures = self.image if self.layout.batched else self.image[None]
         if self.layout.dtype == np.float16:
             pictures = pictures.astype(np.float32)
@@ -81,14 +81,14 @@ class Strategy(Protocol):
     needs_overview: bool
 
     def take_overview(self, rows: int, columns: int) -> None:
-        """Find out what all tiles share, from a copy of the picture of this size."""
+        """Compute what all tiles share, from a copy of the picture of this size."""
 
     def run(self, window: Window) -> Result:
         """Enhance the pixels in a window."""
 
 
 class LocalContext:
-    """Tiles that see as far as the network looks."""
+    """Tiles whose windows reach as far as the network sees."""
 
     wraps = False
     needs_overview = False
@@ -100,7 +100,7 @@ class LocalContext:
         self.overlap = self._sizes.of(runner.info.receptive_field)
 
     def take_overview(self, rows: int, columns: int) -> None:
-        """Nothing is shared."""
+        """Do nothing: tiles share nothing."""
 
     def run(self, window: Window) -> Result:
         """Enhance the pixels in a window."""
@@ -127,7 +127,7 @@ class MapOfWhole(LocalContext):
         self._predicted = result.guidance[:, None]
 
     def run(self, window: Window) -> Result:
-        """Enhance the pixels in a window; with its own map if that is the whole picture."""
+        """Enhance the pixels in a window, with its own map if it is the whole picture."""
         feeds = self._request.feeds(window, self._sizes)
         if self._predicted is not None:
             _, height, width = self._request.size
@@ -137,7 +137,7 @@ class MapOfWhole(LocalContext):
 
 
 class WholeScene(LocalContext):
-    """Tiles that are changed as a small copy of the whole picture was."""
+    """Tiles that are changed in the same way as a small copy of the whole picture."""
 
     needs_overview = True
     _transfer: Transfer | None = None
@@ -155,7 +155,7 @@ class WholeScene(LocalContext):
         self._transfer = Transfer(floats, result.image, result.guidance, (height, width))
 
     def run(self, window: Window) -> Result:
-        """Change the pixels in a window; by the network itself if that is the whole picture."""
+        """Enhance the pixels in a window, by the network itself if it is the whole picture."""
         if self._transfer is None:
             return super().run(window)
         layout, part = self._request.layout, self._request.pixels(window)
@@ -167,10 +167,10 @@ class WholeScene(LocalContext):
 
 
 class Deblurring(LocalContext):
-    """Tiles of a blurred picture, whose network sees everything but little from far away.
+    """Tiles of a blurred picture: the network sees all of it, but distant pixels matter little.
 
     level: mean square of each picture's map, shape (N,). Deconvolution weights its prior by it, so
-        every tile must have the same; None if it is not known yet, or the map is even.
+        every tile must have the same; None if it is not known yet, or the map is constant.
     """
 
     wraps = True
@@ -191,7 +191,7 @@ class Deblurring(LocalContext):
         return self._enhance(window, feeds)
 
     def with_known_maps(self, maps: np.ndarray) -> Deblurring:
-        """The same with maps that were predicted for all tiles; shape (..., H, W), unscaled."""
+        """The same with the maps predicted for all tiles, shape (..., H, W), unscaled."""
         request = self._request
         dials = request.dials.with_maps(maps.reshape(-1, 1, *maps.shape[-2:]))
         level = np.square(dials.values["guidance_in"], dtype=np.float64).mean((1, 2, 3))
@@ -213,10 +213,10 @@ def strategy_for(runner: Runner, request: Request) -> Strategy:
 
 
 def _leveled(maps: np.ndarray, window: Window, level: np.ndarray) -> dict[str, np.ndarray]:
-    """The map of a window, its outermost pixels changed so that its mean square is `level`.
+    """The map of a window, with its outermost pixels changed so that its mean square is `level`.
 
-    The part of the window that is kept does not see those pixels. They cannot make up for a part
-    that is very much noisier than the whole.
+    The part of the window that is kept does not see those pixels. They cannot compensate for a part
+    that is much noisier than the whole.
     maps: padded, shape (N, 1, H, W).
     """
     outer = window.rows.near_seams(_LEVELING)[:, None] | window.columns.near_seams(_LEVELING)

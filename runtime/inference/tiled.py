@@ -1,6 +1,6 @@
-"""Pictures of any size: enhanced whole, or in tiles if they are larger than memory.
+"""Enhances pictures of any size: whole, or in tiles if they do not fit into memory.
 
-How a tile is computed is in `tile_strategies`, how large tiles are in `tile_size`.
+`tile_strategies` computes the tiles, `tile_size` chooses their size.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from .tile_size import TileSize
 from .tile_strategies import Deblurring, Request, Strategy, strategy_for
 from .tiles import Tile, Window, tiles
 
-# Called with the share of a picture that is done, in [0, 1]; an exception ends the call.
+# Called with the fraction of a picture that is done, in [0, 1]; an exception ends the call.
 Progress = Callable[[float], object]
 
 # Pixels of the small copy from which an overview of the whole picture is taken.
@@ -36,7 +36,7 @@ class TiledRunner:
         self._runner = runner
         self._tile_size = tile_size
         self._largest = runner.engine.largest
-        self._most_pixels: int | None = None  # once more of them did not fit into memory
+        self._most_pixels: int | None = None  # set once more of them did not fit into memory
         # More large pictures at once would take more memory than planned.
         self._large = threading.BoundedSemaphore(tile_size.at_once)
 
@@ -64,7 +64,7 @@ class TiledRunner:
         return self._runner.steerable and not request.dials.maps_are_even
 
     def _in_two_passes(self, request: Request, first: Deblurring, progress: Progress) -> Result:
-        """Predict the maps of all tiles, then enhance each, knowing the power of the whole map."""
+        """Predict the maps of all tiles, then enhance each with the power of the whole map."""
         result, is_tiled = self._in_tiles(request, first, lambda s: progress(s / 2))
         if not is_tiled:
             return result
@@ -76,7 +76,7 @@ class TiledRunner:
     def _in_tiles(
         self, request: Request, strategy: Strategy, progress: Progress
     ) -> tuple[Result, bool]:
-        """The result, and whether it was put together from tiles."""
+        """Enhance a request. Returns the result, and whether it was assembled from tiles."""
         count, height, width = request.size
         multiple = self._runner.info.size_multiple
         side = self._tile_size.side(request.image, request.layout, strategy.overlap)
@@ -91,7 +91,7 @@ class TiledRunner:
                 has_overview = True
             halves = tile.split(multiple)
             if len(halves) > 1 and window.pixels * count > (self._most_pixels or math.inf):
-                todo += halves[::-1]  # as much did not fit before
+                todo += halves[::-1]  # this many pixels did not fit before
                 continue
             try:
                 with memory_for("a part of the picture"):
@@ -118,7 +118,7 @@ class TiledRunner:
         return target, True
 
     def _take_overview(self, request: Request, strategy: Strategy, pixels: int) -> None:
-        """Let the strategy see the whole picture, made small enough for the memory.
+        """Give the strategy an overview of the whole picture, small enough for the memory.
 
         pixels: in the window of a tile.
         """
@@ -141,20 +141,20 @@ class TiledRunner:
 
 
 def _joined(batches: Iterable[Result]) -> Result:
-    """Batches one after the other."""
+    """Concatenate the results of batches."""
     pairs = [(result.image, result.guidance) for result in batches]
     images, maps = zip(*pairs, strict=True)
     return Result(np.concatenate(images), np.concatenate(maps))
 
 
 def _empty(request: Request) -> Result:
-    """Room for the result of a request."""
+    """An uninitialised result for a request."""
     size = request.size if request.layout.batched else request.size[1:]
     return Result(np.empty_like(request.image, order="C"), np.empty(size, np.float32))
 
 
 def _paste(target: Result, part: Result, tile: Tile, window: Window, batched: bool) -> None:
-    """Copy a tile from the result of its window."""
+    """Copy a tile from the result of its window into the target."""
     into = slice(*tile.rows), slice(*tile.columns)
     out_of = window.rows.inside(tile.rows), window.columns.inside(tile.columns)
     every = (slice(None),) if batched else ()

@@ -1,4 +1,4 @@
-"""Tiles of a picture: which window the network sees for each, and which part of it is kept."""
+"""Tiles of a picture: the window that the network sees for each, and the part that is kept."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import numpy as np
 from hyperguide.padding import next_multiple
 
 Range = tuple[int, int]
-"""First pixel, and the one after the last."""
+"""First pixel, and one past the last."""
 
 
 @dataclass(frozen=True)
@@ -125,9 +125,9 @@ def tiles(height: int, width: int, side: int, multiple: int) -> Iterator[Tile]:
 
 
 def side_for(pixels: int, overlap: int, multiple: int) -> int:
-    """The side of the largest square tile whose window has at most so many pixels.
+    """The side of the largest square tile whose window has at most this many pixels.
 
-    At least the overlap: for smaller tiles most of the computation would be thrown away.
+    At least the overlap: smaller tiles would waste most of the computation.
     """
     side = max(math.isqrt(max(pixels, 0)) - 2 * overlap, overlap, 1)
     return next_multiple(side, multiple)
@@ -160,7 +160,7 @@ def _span(part: Range, overlap: int, length: int, wraps: bool) -> Span:
     inner = (not at_start, not at_end)
     if not wraps or at_start == at_end:
         return Span(main, inner)
-    # Starts at a multiple of the overlap, so that blocks fall where they do in the whole picture.
+    # Starts at a multiple of the overlap, so that blocks are aligned as in the whole picture.
     other = (length - length % overlap - overlap, length) if at_start else (0, overlap)
     if (other[0] < main[1] and at_start) or (other[1] > main[0] and at_end):
         return Span((0, length), (False, False))

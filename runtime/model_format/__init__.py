@@ -1,1 +1,1 @@
-"""The model file: its contract, read strictly, and everything that knows ONNX by its fields."""
+"""The model file: its contract, strict readers, and all code that handles ONNX's fields."""

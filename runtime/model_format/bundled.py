@@ -21,10 +21,10 @@ def bundled_models() -> list[Path]:
 
 
 def model_path(model: str | Path, tier: str = "fast", precision: str = "fp32") -> Path:
-    """What a user means by `model`: a path, the task of a bundled model, or its file's name.
+    """Resolve `model`: a path, the task of a bundled model, or its file name.
 
-    A string is a path if it ends in .onnx or .engine or has a slash in it. Tier and precision
-    belong to tasks.
+    A string is a path if it ends in .onnx or .engine or contains a slash. Tier and precision apply
+    to tasks only.
     Raises HyperguideError if no such model is bundled.
     """
     if (
@@ -38,7 +38,7 @@ def model_path(model: str | Path, tier: str = "fast", precision: str = "fp32") -
 
 
 def named_path(name: str) -> Path | None:
-    """The bundled file of a name without its suffix; None if there is none."""
+    """The bundled file with a name, given without suffix; None if there is none."""
     path = FOLDER / f"{name}.onnx"
     return path if path in bundled_models() else None
 
@@ -58,7 +58,7 @@ def bundled_path(task: str, tier: str, precision: str = "fp32", gray: bool = Fal
 
 
 def gray_path(path: Path) -> Path | None:
-    """The bundled model for gray pictures beside one for colour; None if there is none."""
+    """The gray counterpart of a bundled colour model; None if there is none."""
     task, _, rest = path.stem.partition("-")
     beside = path.with_name(f"{task}-gray-{rest}.onnx")
     return beside if path.parent == FOLDER and beside.exists() else None

@@ -1,4 +1,4 @@
-"""A file's graph between conversions of bytes, for exports and engines alike."""
+"""Wraps a file's graph in byte conversions, for exports and engines alike."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from .onnx_messages import (
 )
 from .protobuf import fields, message, submessage, without
 
-# What the file's own graph takes and gives: float32 (N, C, H, W).
+# Input and output of the file's own graph: float32 (N, C, H, W).
 IMAGE_PLANES = "image_planes"
 ENHANCED_PLANES = "enhanced_planes"
 
@@ -26,11 +26,11 @@ _PLANES = {IMAGE: IMAGE_PLANES, ENHANCED: ENHANCED_PLANES}
 
 
 def with_byte_pictures(content: bytes, channels: int) -> bytes:
-    """The file, but it takes `image` and gives `enhanced` as uint8 of shape (N, H, W, C).
+    """The file with `image` and `enhanced` as uint8 of shape (N, H, W, C).
 
-    content: of a file of floats. channels: planes of its image.
-    The conversions compute to the bit what `pixels.to_tensor` and `pixels.from_tensor` do. The
-    casts stand at the very ends, where TensorRT allows bytes.
+    content: of a file with float pictures. channels: planes of its image.
+    The conversions are bit-identical to `pixels.to_tensor` and `pixels.from_tensor`. The casts are
+    at the very ends of the graph, where TensorRT allows bytes.
     """
     graph = graph_of(content)
     rest = without(graph, lambda number, _: number in (NODE, INPUT, OUTPUT))

@@ -1,4 +1,4 @@
-"""The contract of a model file: the names and values that programs which load one rely on.
+"""The contract of a model file: the names and values that its readers rely on.
 
 Inputs
     image           float32 (N, C, H, W) in [0, 1]; H and W multiples of `size_multiple`
@@ -13,8 +13,8 @@ Outputs
 
 Files whose `io` is uint8 have bytes of shape (N, H, W, C) as `image` and `enhanced` instead.
 
-Every dial has rank 4 and each of its dimensions is 1 or that of the image, so that it serves per
-picture and per pixel. Everything else stands in the file's metadata under `hyperguide.*`; see
+Every dial has rank 4 and each of its dimensions is 1 or that of the image, so it can vary per
+picture and per pixel. Everything else is in the file's metadata under `hyperguide.*`; see
 `ModelInfo`.
 """
 
@@ -23,7 +23,7 @@ from __future__ import annotations
 from hyperguide.tasks import TASKS
 
 FORMAT = 1  # version of this contract
-OPSET = 18  # version of ONNX's operators
+OPSET = 18  # version of ONNX's operator set
 
 # Inputs; the dials with their defaults.
 IMAGE = "image"
@@ -40,12 +40,12 @@ KERNEL = "kernel"
 ENHANCED = "enhanced"
 GUIDANCE = "guidance"
 
-# What the names of metadata entries start with: of all, of golden samples, of digests.
+# Prefixes of metadata entries: of all, of golden samples, of digests.
 PREFIX = "hyperguide."
 GOLDEN_PREFIX = f"{PREFIX}golden."
 DIGEST_PREFIX = f"{PREFIX}sha256."
 
-# Entries that are words, with those that this version knows; none are listed if any will do.
+# Entries that are words, with those that this version knows; empty if any word is allowed.
 PRECISIONS = ("fp32", "fp16", "int8")
 WORDS: dict[str, tuple[str, ...]] = {
     "task": tuple(TASKS),

@@ -1,11 +1,10 @@
-"""A TensorRT engine on disk, and the sidecar that says what it is.
+"""A TensorRT engine on disk, and the sidecar that describes it.
 
-`NAME.engine` holds the engine's bytes, `NAME.engine.json` beside it everything that a program must
-know to use them: the model file's metadata, shapes, precision, what built it and for which GPUs. So
-an engine loads without its ONNX file, and one that belongs to another GPU or version is recognised
-before it is loaded.
+`NAME.engine` holds the engine's bytes, `NAME.engine.json` beside it everything that is needed to
+use them: the model file's metadata, shapes, precision, builder and target GPUs. So an engine loads
+without its ONNX file, and one for another GPU or version is recognised before it is loaded.
 
-Engines can carry code. One that this user did not build is loaded only if the user says so.
+Engines can carry code. One that this user did not build is loaded only if the user trusts it.
 """
 
 from __future__ import annotations
@@ -41,7 +40,7 @@ Shape = tuple[int, int, int, int]
 class Profile:
     """The shapes that an input may have: each side between those of `least` and `most`.
 
-    best: the one that the engine is tuned for.
+    best: the shape that the engine is tuned for.
     """
 
     least: Shape
@@ -51,16 +50,16 @@ class Profile:
 
 @dataclass(frozen=True)
 class EngineInfo:
-    """What the sidecar says.
+    """The contents of a sidecar.
 
     engine: SHA-256 of the engine's bytes. model: of the model file's.
     metadata: of the model file, with description and golden samples.
-    builder: `tensorrt` or `tensorrt_rtx`; version: of it.
-    targets: compute capabilities that it runs on, as `sm89`.
-    precision: what its convolutions compute in, `fp32`, `fp16` or `int8`.
-    steerable: whether the dials are inputs; else the image is the only one.
+    builder: `tensorrt` or `tensorrt_rtx`; version: of the builder.
+    targets: compute capabilities that it runs on, such as `sm89`.
+    precision: of its convolutions, `fp32`, `fp16` or `int8`.
+    steerable: whether the dials are inputs; otherwise only the image is, and a deblurring kernel.
     profiles: of every input.
-    options: what else it was built with.
+    options: the other build options.
     """
 
     engine: str
@@ -81,7 +80,7 @@ class EngineInfo:
 
 @dataclass(frozen=True)
 class EngineFile:
-    """An engine and its sidecar, with what `ModelFile` tells of a model."""
+    """An engine and its sidecar, with the attributes of `ModelFile` that describe a model."""
 
     path: Path
     content: bytes = field(repr=False)
@@ -94,7 +93,7 @@ class EngineFile:
 
     @property
     def metadata(self) -> dict[str, str]:
-        """Of the model file that it was built from."""
+        """Metadata of the model file that it was built from."""
         return self.sidecar.metadata
 
     @property
@@ -103,17 +102,17 @@ class EngineFile:
         return tuple(self.sidecar.profiles)
 
     def changes(self) -> list[str]:
-        """Name what differs from what was exported; `read_engine` refuses other bytes."""
+        """The parts that differ from the export; changed bytes are refused by `read_engine`."""
         return ["metadata"] if metadata_changed(self.metadata) else []
 
 
 def sidecar_path(engine: Path) -> Path:
-    """Where the sidecar of an engine is."""
+    """Path of an engine's sidecar."""
     return engine.with_name(engine.name + ".json")
 
 
 def write_engine(path: Path, content: bytes, info: EngineInfo) -> None:
-    """Write engine and sidecar, both or none, and remember that this user built it."""
+    """Write engine and sidecar, both or neither, and record that this user built the engine."""
     text = json.dumps({"format": FORMAT, **asdict(info)}, indent=1)
     write_together(
         {
@@ -125,9 +124,9 @@ def write_engine(path: Path, content: bytes, info: EngineInfo) -> None:
 
 
 def read_file(path: Path, trust: bool = False) -> ModelFile | EngineFile:
-    """Read what runs: an engine if the name ends as theirs do, else a model file.
+    """Read an engine if the name ends in `.engine`, otherwise a model file.
 
-    trust: see `read_engine`; both for the errors.
+    trust: see `read_engine`. Raises as `read_engine` or `read_model_file` does.
     """
     return read_engine(path, trust) if path.suffix == SUFFIX else read_model_file(path)
 
@@ -135,7 +134,7 @@ def read_file(path: Path, trust: bool = False) -> ModelFile | EngineFile:
 def read_engine(path: Path, trust: bool = False) -> EngineFile:
     """Read an engine and its sidecar.
 
-    trust: take an engine that this user did not build.
+    trust: accept an engine that this user did not build.
     Raises HyperguideError if one of the files is missing, damaged or of another version, if they
     do not belong together, or if the engine is not trusted.
     """
@@ -155,7 +154,7 @@ def read_engine(path: Path, trust: bool = False) -> EngineFile:
 
 
 def read_sidecar(path: Path) -> EngineInfo:
-    """The sidecar of an engine. Raises HyperguideError if it is missing or damaged."""
+    """Read the sidecar of an engine. Raises HyperguideError if it is missing or damaged."""
     sidecar = sidecar_path(path)
     damaged = HyperguideError(f"{sidecar} is damaged: build the engine again.")
     if not exists(sidecar) and exists(path):
@@ -184,7 +183,7 @@ def read_sidecar(path: Path) -> EngineInfo:
     return info
 
 
-# What the sidecar holds, of which type.
+# Entries of the sidecar and their types.
 _KINDS: dict[str, type] = {
     **dict.fromkeys(("engine", "model", "builder", "version", "precision"), str),
     **{"steerable": bool, "metadata": dict, "profiles": dict, "options": dict, "targets": list},
@@ -192,7 +191,7 @@ _KINDS: dict[str, type] = {
 
 
 def _engine_info(values: dict[str, Any]) -> EngineInfo:
-    """Raises ValueError for what is no description of an engine."""
+    """Parse a sidecar's entries. Raises ValueError if they do not describe an engine."""
     if values.keys() != _KINDS.keys():
         raise ValueError("other entries")
     for name, kind in _KINDS.items():
@@ -206,7 +205,7 @@ def _engine_info(values: dict[str, Any]) -> EngineInfo:
 
 
 def _profile(shapes: Any) -> Profile:
-    """Raises ValueError unless each side grows from the least shape to the most."""
+    """Parse a profile. Raises ValueError unless each side has least <= best <= most."""
     if not isinstance(shapes, dict) or shapes.keys() != {"least", "best", "most"}:
         raise ValueError("no profile")
     found = [_shape(shapes[name]) for name in ("least", "best", "most")]
@@ -217,7 +216,7 @@ def _profile(shapes: Any) -> Profile:
 
 
 def _shape(sides: Any) -> Shape:
-    """Raises ValueError for what are not four sides."""
+    """Parse a shape. Raises ValueError unless it has four positive sides."""
     if not isinstance(sides, list) or len(sides) != 4:
         raise ValueError("no shape")
     if not all(type(side) is int and 0 < side < 1 << 31 for side in sides):
@@ -232,7 +231,7 @@ def digest(content: bytes) -> str:
 
 
 def cache_folder() -> Path:
-    """Where this user's programs keep what they can make again."""
+    """This user's cache folder, for files that can be made again."""
     base = os.environ.get("XDG_CACHE_HOME")
     return (Path(base) if base else Path.home() / ".cache") / "hyperguide"
 

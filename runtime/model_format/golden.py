@@ -1,7 +1,7 @@
-"""Golden samples: inputs and expected outputs that a model file carries to prove itself.
+"""Golden samples: inputs and expected outputs that a model file carries for verification.
 
-Each sample is a picture of 8-bit values, the dials it was run with, and both outputs in float32,
-compressed and base64-coded in the metadata. Pictures are synthetic.
+Each sample is an 8-bit picture, the dials it was run with, and both outputs, compressed and
+base64-encoded in the metadata. Pictures are synthetic.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from hyperguide.storage.npz import read_npz
 
 from .contract import DIALS, ENHANCED, GOLDEN_PREFIX, GUIDANCE, IMAGE, KERNEL
 
-# Bytes of a sample's arrays; exports write pictures of 40x24 pixels.
+# Maximum bytes of a sample's arrays; exports write pictures of 40x24 pixels.
 _LARGEST = 1 << 23
 _MOST_SAMPLES = 16
 
@@ -32,8 +32,8 @@ class Golden:
     feeds: the graph's inputs; `image` always, dials where they differ from their defaults.
     outputs: `enhanced` and `guidance` as computed at export.
         Pictures of files that take bytes are uint8.
-    tolerance: largest accepted absolute difference of an element of each output; of bytes in parts
-        of their range.
+    tolerance: largest accepted absolute difference of an element of each output; for bytes as a
+        fraction of their range.
     """
 
     name: str
@@ -58,7 +58,7 @@ class Golden:
 
 
 def read_golden(metadata: Mapping[str, str], where: str) -> list[Golden]:
-    """Unpack the samples of a file's metadata.
+    """Unpack the samples in a file's metadata.
 
     Raises HyperguideError if there are none, or one is damaged.
     """
@@ -86,7 +86,7 @@ def read_golden(metadata: Mapping[str, str], where: str) -> list[Golden]:
 
 
 def _unpack(name: str, packed: str) -> Golden:
-    """Raises ValueError for what is no sample."""
+    """Unpack one sample. Raises ValueError if it is not valid."""
     parts: dict[str, dict[str, np.ndarray]] = {"in": {}, "bytes": {}, "out": {}, "tolerance": {}}
     for key, array in read_npz(base64.b64decode(packed), _LARGEST).items():
         kind, _, entry = key.partition(".")
@@ -112,13 +112,13 @@ def _unpack(name: str, packed: str) -> Golden:
 
 
 def _expect(array: np.ndarray, kind: type | np.dtype) -> None:
-    """Raise ValueError unless an array is of a type and of rank 4."""
+    """Raise ValueError unless an array has the type `kind` and rank 4, and is not empty."""
     if array.dtype != kind or array.ndim != 4 or 0 in array.shape:
         raise ValueError(f"an array of {array.dtype} with {array.ndim} dimensions")
 
 
 def _number(array: np.ndarray) -> float:
-    """A tolerance. Raises ValueError unless it is one."""
+    """Parse a tolerance. Raises ValueError unless it is one finite number from 0 on."""
     if array.size != 1 or not (math.isfinite(array.item()) and array.item() >= 0):
         raise ValueError("a tolerance that is none")
     return float(array.item())

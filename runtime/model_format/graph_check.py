@@ -1,8 +1,8 @@
-"""Whether a file's graph is one that engines may be given.
+"""Checks that a file's graph is safe to give to engines.
 
-An engine's own checks are for honest mistakes: OpenVINO takes all memory for a graph that runs in a
-circle. So what comes to them is a plain sequence of steps. How much these take, `graph_size` finds
-out.
+An engine's own checks are for honest mistakes: OpenVINO takes all memory for a cyclic graph. So
+engines only get graphs that are plain sequences of steps. `graph_size` checks how much memory and
+work these take.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ _MOST_STEPS = 20_000
 
 
 def check_graph(outline: Outline) -> None:
-    """Raise MalformedError with a reason unless engines may be given the graph."""
+    """Raise MalformedError with a reason unless the graph is safe to give to engines."""
     if max(len(outline.nodes), len(outline.tensors)) > _MOST_STEPS:
         raise MalformedError("its graph is too long")
     _check_order(outline)
 
 
 def _check_order(outline: Outline) -> None:
-    """Every name is made once, and nothing runs in a circle; steps may stand in any order."""
+    """Check that every name is defined once and nothing is cyclic; steps may be in any order."""
     given = [value.name for value in outline.inputs]
     stored = [tensor.name for tensor in outline.tensors]
     for names in (given, stored, [value.name for value in outline.outputs]):
@@ -47,9 +47,9 @@ def _check_order(outline: Outline) -> None:
 
 
 def _refuse_circles(nodes: Iterable[Node], known: set[str]) -> None:
-    """Go through the steps as their inputs become known, and refuse what is left over."""
-    waiting: dict[str, list[int]] = {}  # for a name, by number
-    missing: list[int] = []  # inputs that a step still waits for
+    """Visit the steps as their inputs become known, and raise MalformedError if any are left."""
+    waiting: dict[str, list[int]] = {}  # name -> numbers of the steps that need it
+    missing: list[int] = []  # number of inputs that each step waits for
     ready: deque[int] = deque()
     steps = list(nodes)
     for place, node in enumerate(steps):

@@ -1,6 +1,6 @@
-"""How large the result of each ONNX operator is.
+"""The shapes of the results of ONNX operators.
 
-Of operators in version 18: https://onnx.ai/onnx/operators
+Operators of version 18: https://onnx.ai/onnx/operators
 """
 
 from __future__ import annotations
@@ -18,19 +18,19 @@ Shape = tuple[int, ...]
 
 @dataclass(frozen=True)
 class Known:
-    """What is known of a tensor before the graph runs. value: only of small ones, if at all."""
+    """What is known of a tensor before the graph runs. value: only of small ones, if known."""
 
     shape: Shape
     value: np.ndarray | None = None
 
     @property
     def size(self) -> int:
-        """How many numbers it has."""
+        """Number of elements."""
         return math.prod(self.shape)
 
 
 class Step:
-    """A node with what is known of its inputs, which may be left out."""
+    """A node with what is known of its inputs, which may be missing."""
 
     def __init__(self, node: Node, inputs: Sequence[Known | None]) -> None:
         self.node = node
@@ -38,15 +38,15 @@ class Step:
         self._numbers = {a.name: a.numbers for a in node.attributes}
 
     def has(self, place: int) -> bool:
-        """Whether there is an input at a place."""
+        """Whether the input at a place is given."""
         return place < len(self._inputs) and self._inputs[place] is not None
 
     def shape(self, place: int = 0) -> Shape:
-        """Of an input. Raises ValueError if there is none."""
+        """Shape of an input. Raises ValueError if it is missing."""
         return self._known(place).shape
 
     def shapes(self) -> list[Shape]:
-        """Of all inputs that there are."""
+        """Shapes of all inputs that are given."""
         return [known.shape for known in self._inputs if known is not None]
 
     def numbers(self, place: int) -> list[float]:
@@ -57,19 +57,19 @@ class Step:
         return [float(v) for v in value.ravel()]
 
     def whole(self, place: int) -> list[int]:
-        """An input's values as whole numbers."""
+        """An input's values as integers."""
         return [int(v) for v in self.numbers(place)]
 
     def attribute(self, name: str, default: int = 0) -> int:
-        """A whole number that is fixed."""
+        """An integer attribute."""
         return self._numbers.get(name, (default,))[0]
 
     def attributes(self, name: str) -> tuple[int, ...]:
-        """Several; empty if they are not given."""
+        """An attribute with several integers; empty if it is missing."""
         return self._numbers.get(name, ())
 
     def word(self, name: str) -> bytes:
-        """A word that is fixed; empty if there is none."""
+        """A string attribute; empty if it is missing."""
         return next((a.word for a in self.node.attributes if a.name == name), b"")
 
     def _known(self, place: int) -> Known:
@@ -97,7 +97,7 @@ def _axis(number: int, rank: int) -> int:
 
 
 def _windows(step: Step, kernel: Shape) -> Shape:
-    """Sides of what a window gives that moves over the sides behind the channels."""
+    """Output sides of a kernel that slides over the spatial axes."""
     sides = step.shape()[2:]
     ones = (1,) * len(sides)
     strides = step.attributes("strides") or ones
@@ -247,7 +247,7 @@ def _reduce(step: Step) -> list[Shape]:
 def _argument(step: Step) -> list[Shape]:
     sides = list(step.shape())
     sides[_axis(step.attribute("axis"), len(sides))] = 1
-    return [tuple(sides)]  # without keepdims as many numbers
+    return [tuple(sides)]  # without keepdims it has as many elements
 
 
 def _squeeze(step: Step) -> list[Shape]:
@@ -297,7 +297,7 @@ def _range(step: Step) -> list[Shape]:
 
 
 def asked_sides(node: Node, shape: Shape) -> Shape:
-    """The sides that a node of the operator Shape tells of a shape."""
+    """The sides of a shape that a Shape node returns."""
     numbers = {a.name: a.numbers[0] for a in node.attributes if a.numbers}
     return shape[numbers.get("start", 0) : numbers.get("end")]
 
@@ -315,8 +315,8 @@ PRelu Pow Sub Sum Where Xor"""
 _REDUCE = """ReduceL1 ReduceL2 ReduceMax ReduceMean ReduceMin ReduceProd ReduceSum
 ReduceSumSquare"""
 
-# Operators whose result is fixed by their inputs: what exports write, and their like. No loops and
-# branches, nothing random, no sequences, strings or states.
+# Operators whose results depend on their inputs only: those that exports write, and similar ones.
+# No loops, branches, randomness, sequences, strings or state.
 RULES: Mapping[str, Rule] = {
     **dict.fromkeys(_SAME.split(), _same),
     **dict.fromkeys(_BROADCAST.split(), _broadcast),

@@ -1,8 +1,8 @@
-"""How much memory and work a graph takes for a small picture, found out before it runs.
+"""Computes how much memory and work a graph takes for a small picture, before it runs.
 
-A graph is a program. One of twenty steps that each put a tensor behind itself takes a million times
-the picture's memory, and engines compute constants while they load. So all shapes are followed for
-one small picture. What files of ours have is known then; what is not known is refused.
+A graph is a program. One of twenty steps that each concatenate a tensor with itself takes a million
+times the picture's memory, and engines compute constants while they load. So all shapes are
+computed for one small picture. In exported files they are all known; unknown ones are refused.
 """
 
 from __future__ import annotations
@@ -18,25 +18,25 @@ from .graph_values import MOST, computed
 from .onnx_outline import Node, Outline
 from .protobuf import MalformedError
 
-# For one picture of 64x65 pixels or little more. The largest network here, the paper's for
-# deblurring, makes 2^28 numbers in all, of which far fewer live at once, with 2^35 products.
+# For one picture of 64x65 pixels or slightly more. The largest network here, the paper's for
+# deblurring, computes 2^28 numbers in all, far fewer of them alive at once, with 2^35 products.
 _MOST_AT_ONCE = 1 << 27
 _MOST_NUMBERS = 1 << 31
 _MOST_PRODUCTS = 1 << 38
 
 
 def check_size(outline: Outline, inputs: Mapping[str, Shape]) -> None:
-    """Raise MalformedError with a reason if a graph takes out of proportion much.
+    """Raise MalformedError with a reason if a graph takes too much memory or work.
 
-    inputs: shapes of those that have no default.
+    inputs: shapes of the inputs without a default.
     """
     shapes(outline, inputs)
 
 
 def shapes(outline: Outline, inputs: Mapping[str, Shape]) -> dict[str, Shape]:
-    """The shape of everything in a graph, as far as it is not too much: see `check_size`."""
+    """The shape of every tensor in a graph. Raises as `check_size` does."""
     known = {tensor.name: Known(tensor.shape, _small(tensor.array())) for tensor in outline.tensors}
-    # A dial can be of any size up to the picture's, and its values are the caller's.
+    # A dial may have any size up to the picture's, and the caller chooses its values.
     known |= {v.name: Known(known[v.name].shape) for v in outline.inputs if v.name in known}
     known |= {name: Known(shape) for name, shape in inputs.items()}
     steps = _in_order(outline.nodes)
@@ -60,7 +60,7 @@ def shapes(outline: Outline, inputs: Mapping[str, Shape]) -> dict[str, Shape]:
 
 
 def _in_order(nodes: tuple[Node, ...]) -> list[Node]:
-    """The steps, each behind those that it needs; without circles, as `check_graph` found."""
+    """The steps, each after those that it needs; `check_graph` has excluded cycles."""
     makers = {name: place for place, node in enumerate(nodes) for name in node.outputs if name}
     needed = {
         place: {makers[name] for name in node.inputs if name in makers}
@@ -127,7 +127,7 @@ def _arranged(node: Node, values: list[np.ndarray], shape: Shape) -> np.ndarray 
 
 
 def _products(node: Node, known: Mapping[str, Known]) -> int:
-    """How many numbers are multiplied, of the operators that take most of the time."""
+    """Number of multiplications of the costly operators; of others the size of the result."""
     size = known[node.outputs[0]].size
     if node.operator == "Conv":
         return size * math.prod(known[node.inputs[1]].shape[1:])

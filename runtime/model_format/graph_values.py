@@ -1,4 +1,4 @@
-"""The small numbers of a graph that sizes are computed from, as `Shape` and what follows it."""
+"""Evaluates the small tensors that sizes are computed from, such as results of `Shape`."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ import numpy as np
 
 from .onnx_outline import TYPES, Node
 
-# Numbers of a tensor whose values are followed; shapes have eight at most, their tables some more.
+# Maximum elements of a tensor that is evaluated; shapes have at most eight, their tables some more.
 MOST = 1024
 
 Values = list[np.ndarray]
 
 
 def computed(node: Node, inputs: Values) -> np.ndarray | None:
-    """A node's result; None for operators that sizes are not computed with.
+    """A node's result; None for large inputs and operators that sizes are not computed with.
 
-    Raises ValueError, TypeError or IndexError where its inputs do not fit.
+    Raises ValueError, TypeError or IndexError if its inputs do not fit.
     """
     rule = _RULES.get(node.operator)
     if rule is None or not all(value.size <= MOST for value in inputs):

@@ -1,4 +1,4 @@
-"""A model file, read and changed without an ONNX library; what it holds is in `contract`."""
+"""Reads and changes model files without an ONNX library; see `contract` for their contents."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ from .protobuf import MalformedError, fields, message, submessage, text, without
 
 _TENSOR_NAME = 8  # field of onnx.proto
 
-_TRIED = 64  # side of a picture that a graph's sizes are followed for
+_TRIED = 64  # side of the picture for which a graph's sizes are computed
 _LARGEST_FILE = 1 << 31  # what protocol buffers can hold
 
 
@@ -57,13 +57,13 @@ class ModelFile:
     def digests(self) -> dict[str, str]:
         """SHA-256 of the weights, of the rest of the file, and of the metadata.
 
-        The stored digests themselves are left out of the metadata's.
+        The digest of the metadata excludes the stored digests.
         """
         return digests(self.content)
 
     @cached_property
     def excess(self) -> str:
-        """Why its graph takes memory or work out of proportion to a picture; empty if not so."""
+        """Why its graph takes too much memory or work for a picture; empty if it does not."""
         info = self.info
         sides = map(info.sizes.of, (_TRIED, _TRIED + 1))
         shape = (*sides, info.channels) if info.io == "uint8" else (info.channels, *sides)
@@ -74,9 +74,9 @@ class ModelFile:
         return ""
 
     def with_inputs(self, names: Collection[str] = (*DIALS, KERNEL)) -> bytes:
-        """The file with dials or kernel as inputs that must be given.
+        """The file with dials or kernel as required inputs.
 
-        For engines that know no inputs with a default. names: of those that shall have none.
+        For engines without support for default values. names: inputs that lose their default.
         """
 
         def is_default(part: int, item: memoryview) -> bool:
@@ -89,8 +89,8 @@ class ModelFile:
     def frozen(self) -> bytes:
         """The file with the dials as constants, so that the picture is its only input.
 
-        (And a kernel, which must be given.) Engines then fold the dials away. It is no model file
-        of ours any more, for these can be steered: metadata and seal are left out.
+        (A kernel is too, and becomes required.) Engines then fold the dials away. The result is no
+        hyperguide model file, because these have dials: metadata and seal are left out.
         """
 
         def is_dial(part: int, item: memoryview) -> bool:
@@ -101,7 +101,7 @@ class ModelFile:
         return without(memoryview(frozen), lambda number, _: number == MODEL_METADATA)
 
     def with_info(self, info: ModelInfo) -> bytes:
-        """The file with this description in the place of its own, and the digests to it."""
+        """The file with another description, and digests that match it."""
         rest = without(memoryview(self.content), lambda number, _: number == MODEL_METADATA)
         entries = self.metadata | info.to_metadata()
 
@@ -112,19 +112,19 @@ class ModelFile:
         return together()
 
     def weights(self) -> dict[str, np.ndarray]:
-        """The initializers in float32, by name."""
+        """The float32 initializers by name."""
         tensors = read_outline(self.content).tensors
         return {tensor.name: tensor.array().copy() for tensor in tensors if tensor.kind == FLOAT}
 
     def changes(self) -> list[str]:
-        """Name the parts whose digest differs from the one stored at export."""
+        """Names of the parts whose digest differs from the one stored at export."""
         return [
             name for name, value in self.digests.items() if self.metadata.get(_key(name)) != value
         ]
 
 
 def default_feeds(names: Iterable[str]) -> dict[str, np.ndarray]:
-    """What dials and kernel are where nobody gives them, one value each; other names have none."""
+    """Default values of dials and kernel, one value each; other names are skipped."""
     defaults = {**DIALS, KERNEL: 1.0}
     return {
         name: np.full((1, 1, 1, 1), defaults[name], np.float32)
@@ -134,11 +134,11 @@ def default_feeds(names: Iterable[str]) -> dict[str, np.ndarray]:
 
 
 def read_model_file(path: Path) -> ModelFile:
-    """Read the outline of a model file.
+    """Read a model file and its outline.
 
-    Raises HyperguideError if the file is missing, unreadable, no ONNX, damaged, or has what
-    exports do not write: weights in other files, operators of its own, loops. Whether it is ours
-    shows when `info` is read, and whether it was changed in `changes`.
+    Raises HyperguideError if the file is missing, unreadable, not ONNX, damaged, or has what
+    exports do not write: weights in other files, custom operators, loops. Reading `info` checks
+    that it is a hyperguide model, `changes` that it is unchanged.
     """
     content = read_content(path, "model file", _LARGEST_FILE)
     try:
@@ -155,7 +155,7 @@ def read_model_file(path: Path) -> ModelFile:
     )
     model = ModelFile(path, content, metadata, inputs, outputs)
     if IMAGE not in inputs or (ENHANCED not in outputs or GUIDANCE not in outputs):
-        _ = model.info  # says first if it is not ours at all
+        _ = model.info  # raises first if it is not a hyperguide model
         raise HyperguideError(
             f"{path} lacks the input '{IMAGE}' or the outputs '{ENHANCED}' and '{GUIDANCE}': "
             "export it again."
@@ -164,7 +164,7 @@ def read_model_file(path: Path) -> ModelFile:
 
 
 def _check_types(outline: Outline) -> None:
-    """Raise MalformedError where pictures, maps and dials are of other types than ours."""
+    """Raise MalformedError if pictures, maps or dials have types that exports do not write."""
     kinds = {value.name: value.kind for value in (*outline.inputs, *outline.outputs)}
     picture = kinds.get(IMAGE, FLOAT)
     expected = {IMAGE: FLOAT if picture != UINT8 else UINT8, ENHANCED: picture, GUIDANCE: FLOAT}
@@ -174,7 +174,7 @@ def _check_types(outline: Outline) -> None:
 
 
 def _refusal(path: Path, content: bytes, reason: str) -> HyperguideError:
-    """Why a file cannot be used: it is no ONNX file, none of ours, or has what ours have not."""
+    """The error for an unusable file: not ONNX, not a hyperguide model, or not as exported."""
     try:
         metadata = dict(_metadata(content))
         has_graph = any(number == MODEL_GRAPH for number, _ in fields(memoryview(content)))
@@ -221,7 +221,7 @@ def _metadata_digest(entries: Iterable[tuple[str, str]]) -> str:
 
 
 def _metadata(content: bytes) -> list[tuple[str, str]]:
-    """The metadata's entries in the file's order."""
+    """The metadata entries in file order."""
     entries = []
     for number, value in fields(memoryview(content)):
         if number == MODEL_METADATA:
@@ -231,7 +231,7 @@ def _metadata(content: bytes) -> list[tuple[str, str]]:
 
 
 def replace_info(file: ModelFile, info: ModelInfo) -> None:
-    """Replace a file on disk by the same with another description."""
+    """Replace the description of a file on disk."""
     content = file.with_info(info)
     write_atomically(file.path, lambda temporary: temporary.write_bytes(content))
 

@@ -1,4 +1,4 @@
-"""What a model file says about itself, in its metadata under `hyperguide.*`."""
+"""The description of a model, in its file's metadata under `hyperguide.*`."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from hyperguide.tasks import Guidance
 
 from .contract import FORMAT, LATER_VALUES, PREFIX, VALUES, WORDS
 
-# Pictures are padded to multiples, so that a pixel becomes so many squared; networks have 64.
+# Pictures are padded to multiples, so a pixel may become this many squared; networks have 64.
 _LARGEST_MULTIPLE = 256
 _LARGEST_FIELD = 1 << 16
 _LARGEST_COST = 1e9  # of a pixel, in bytes and in thousands of multiplications
@@ -26,21 +26,21 @@ _LONGEST_WORD = 64
 
 @dataclass(frozen=True)
 class ModelInfo:
-    """What a model file says about itself.
+    """The description of a model.
 
     color: `rgb` or `gray`, the planes of the image input.
     size_multiple: height and width must be multiples of it.
-    receptive_field: how many pixels away an output pixel looks; with `context` global, when the
-        map is given.
+    receptive_field: how many pixels away an output pixel sees; with global `context`, if the map
+        is given.
     context: `local`, or `global` if the predicted map depends on the whole picture.
-    whole_picture: whether what is made of a pixel does too, the map being given.
+    whole_picture: whether the result depends on the whole picture even if the map is given.
     precision: of the weights.
     io: of the pictures: `float` (NCHW in [0, 1]), or `uint8` (NHWC, bytes).
     training: how the model was trained: preset, data, steps, seconds.
     quality: measured figures.
     cost: `kilo_macs_per_pixel`, `bytes_per_pixel` of the largest tensors that live at once, and
         `operators` by the precision that they compute in.
-    card: in words: `purpose`, `data` and its terms, `limits`; empty if nobody wrote one.
+    card: texts `purpose`, `data` and its terms, `limits`; empty if nobody wrote one.
     """
 
     task: str
@@ -60,7 +60,7 @@ class ModelInfo:
 
     @property
     def sizes(self) -> SizeRequirements:
-        """Which heights and widths the network takes."""
+        """The heights and widths that the network takes."""
         return SizeRequirements(self.size_multiple)
 
     @property
@@ -100,7 +100,7 @@ class ModelInfo:
 
     @classmethod
     def _of_entries(cls, texts: Mapping[str, str]) -> ModelInfo:
-        """Raises ValueError where a value is missing or none that this version can run."""
+        """Parse the entries. Raises ValueError if one is missing or unusable in this version."""
         missing = [name for name in (*WORDS, *VALUES) if name not in texts]
         if missing:
             raise ValueError(f"there is no {missing[0]}")

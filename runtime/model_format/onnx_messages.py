@@ -1,6 +1,6 @@
-"""Parts of an ONNX file, read and written as protocol buffers without an ONNX library.
+"""Reads and writes parts of an ONNX file as protocol buffers, without an ONNX library.
 
-Numbers of fields: https://github.com/onnx/onnx/blob/main/onnx/onnx.proto
+Field numbers: https://github.com/onnx/onnx/blob/main/onnx/onnx.proto
 """
 
 from __future__ import annotations
@@ -16,13 +16,13 @@ MODEL_GRAPH, MODEL_METADATA = 7, 14  # fields of a file
 # Fields of a graph.
 NODE, INITIALIZER, INPUT, OUTPUT = 1, 5, 11, 12
 
-# ONNX's numbers of types.
+# ONNX's type numbers.
 TYPES = {"float32": 1, "uint8": 2, "int8": 3, "int32": 6, "float16": 10}
 
 _NODE_INPUT, _NODE_OUTPUT = 1, 2  # fields of a node
 _END_NAME = 1  # field of an input or output
 
-_INT, _INTS = 2, 7  # kinds of attributes
+_INT, _INTS = 2, 7  # attribute types
 
 
 def node(
@@ -40,7 +40,7 @@ def node(
 
 
 def renamed_nodes(graph: memoryview, names: Mapping[str, str]) -> bytes:
-    """The nodes of a graph as its fields, with other names for the values that `names` has."""
+    """The nodes of a graph as its fields, with values renamed as in `names`."""
     return b"".join(
         submessage(NODE, _renamed(message(item), names))
         for number, item in fields(graph)
@@ -49,7 +49,7 @@ def renamed_nodes(graph: memoryview, names: Mapping[str, str]) -> bytes:
 
 
 def described(field: int, name: str, kind: str, sides: Iterable[str | int]) -> bytes:
-    """An input or output as a field of a graph; sides are numbers or names of what varies."""
+    """An input or output as a field of a graph; sides are numbers, or names if they vary."""
     shape = b"".join(
         submessage(1, varint_field(1, side) if isinstance(side, int) else _text(2, side))
         for side in sides
@@ -64,13 +64,13 @@ def name_of(end: memoryview) -> str:
 
 
 def scalar(name: str, value: float) -> bytes:
-    """A number of fp32 as a field of a graph."""
+    """An fp32 scalar as a field of a graph."""
     content = varint_field(2, TYPES["float32"]) + _text(8, name)
     return submessage(INITIALIZER, content + submessage(9, np.array(value, "<f4").tobytes()))
 
 
 def model(graph: bytes, opset: int = 18) -> bytes:
-    """A file with the fields of a graph."""
+    """A file with a graph, given as its fields."""
     return (
         varint_field(1, 8) + submessage(MODEL_GRAPH, graph) + submessage(8, varint_field(2, opset))
     )
@@ -89,7 +89,7 @@ def with_graph(content: bytes, graph: bytes) -> bytes:
 
 
 def _renamed(content: memoryview, names: Mapping[str, str]) -> bytes:
-    """A node that reads and writes values under other names."""
+    """A node with its inputs and outputs renamed."""
     return b"".join(
         _text(number, names.get(text(value), text(value)))
         if number in (_NODE_INPUT, _NODE_OUTPUT)

@@ -1,10 +1,10 @@
-"""What an ONNX file holds, read strictly, before any engine sees its bytes.
+"""Reads the contents of an ONNX file strictly, before any engine sees its bytes.
 
-A file passes if it is made of the messages that exports write, and of nothing else: weights inside
-it, one graph of standard operators, no functions, no subgraphs. So it cannot make an engine read
-another file, and whatever else reads these bytes later finds them well-formed.
+A file passes if it consists only of the messages that exports write: weights inside it, one graph
+of standard operators, no functions, no subgraphs. So it cannot make an engine read another file,
+and later readers find its bytes well-formed.
 
-Numbers of fields: https://github.com/onnx/onnx/blob/main/onnx/onnx.proto
+Field numbers: https://github.com/onnx/onnx/blob/main/onnx/onnx.proto
 """
 
 from __future__ import annotations
@@ -58,19 +58,19 @@ _TENSOR_TYPE: Schema = {1: number(), 2: block()}
 _SHAPE: Schema = {1: block(many=True)}
 _SIDE: Schema = {1: number(), 2: block(), 3: block()}
 
-# Types of tensors, as numpy has them.
+# Tensor types and their numpy types.
 FLOAT, UINT8 = 1, 2
 TYPES = {
     **{FLOAT: "<f4", UINT8: "u1", 3: "i1", 4: "<u2", 5: "<i2", 6: "<i4", 7: "<i8", 9: "?"},
     **{10: "<f2", 11: "<f8", 12: "<u4", 13: "<u8"},
 }
 _MOST_DIMENSIONS = 8
-_LATEST = 99  # version of ONNX; OpenVINO counts up to whatever a file says
+_LATEST = 99  # version of ONNX; OpenVINO counts up to the version in the file
 
 
 @dataclass(frozen=True)
 class Tensor:
-    """Values in the file. kind: ONNX's number of their type; raw: their bytes."""
+    """A tensor in the file. kind: ONNX's type number; raw: its bytes."""
 
     name: str
     kind: int
@@ -84,7 +84,7 @@ class Tensor:
 
 @dataclass(frozen=True)
 class Attribute:
-    """What is fixed of a node. numbers: the whole ones; word: a string; tensor: of a constant."""
+    """An attribute of a node. numbers: integers; word: a string; tensor: of a constant."""
 
     name: str
     numbers: tuple[int, ...]
@@ -104,7 +104,7 @@ class Node:
 
 @dataclass(frozen=True)
 class Value:
-    """An input or output of the graph. shape: with 0 for a side that varies; None if not told."""
+    """An input or output of the graph. shape: with 0 for a side that varies; None if unknown."""
 
     name: str
     kind: int
@@ -113,7 +113,7 @@ class Value:
 
 @dataclass(frozen=True)
 class Outline:
-    """What a file holds; metadata in its order."""
+    """The contents of a file; metadata in file order."""
 
     metadata: tuple[tuple[str, str], ...]
     nodes: tuple[Node, ...]
@@ -123,7 +123,7 @@ class Outline:
 
 
 def read_outline(content: bytes) -> Outline:
-    """Read a file's outline. Raises MalformedError with a reason if it is not as said above."""
+    """Read a file's outline. Raises MalformedError with a reason if the file does not pass."""
     model = read(memoryview(content), _MODEL, "the file")
     for part in (2, 3, 4, 6):
         _texts(model, part)
@@ -155,7 +155,7 @@ _STANDARD = ("", "ai.onnx")
 
 
 def _node(item: memoryview, known: dict[bytes, Attribute]) -> Node:
-    """A node. known: attributes that were read before; most nodes have the same few."""
+    """Read a node. known: attributes that were read before; most nodes share a few."""
     parts = read(item, _NODE, "a node")
     for part in (3, 6):
         _texts(parts, part)
@@ -182,7 +182,7 @@ def _attribute(item: memoryview) -> Attribute:
 
 
 def _tensor(item: memoryview) -> Tensor:
-    """A tensor. Raises MalformedError where its values are not as many as its shape says."""
+    """Read a tensor. Raises MalformedError if its values do not match its shape."""
     parts = read(item, _TENSOR, "a tensor")
     name = _text(parts, 8)
     _texts(parts, 12)
@@ -239,5 +239,5 @@ def _text(parts: dict[int, list[memoryview]], part: int) -> str:
 
 
 def _signed(value: int) -> int:
-    """A whole number of 64 bits, which protocol buffers write without its sign."""
+    """A signed 64-bit integer, which protocol buffers store as unsigned."""
     return value - (1 << 64) if value >> 63 else value

@@ -1,6 +1,6 @@
-"""Protocol buffers' wire format, as much of it as an ONNX file's outline needs.
+"""The part of protocol buffers' wire format that an ONNX file's outline needs.
 
-The runtime depends on no ONNX library, and an engine cannot tell why it rejects a file.
+The runtime depends on no ONNX library, and engines cannot say why they reject a file.
 """
 
 from __future__ import annotations
@@ -11,20 +11,20 @@ from typing import Any
 
 _VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
 
-# Fields of one message; what Python makes of an empty one takes a hundred times its two bytes.
+# Maximum fields of one message; in Python an empty one takes a hundred times its two bytes.
 _MOST_FIELDS = 100_000
 
 
 class MalformedError(Exception):
-    """The bytes are not a well-formed message, or none of those that are read; it says why."""
+    """The bytes are not a well-formed message, or not an accepted one; the text says why."""
 
 
 @dataclass(frozen=True)
 class Field:
-    """What a message may hold under a number.
+    """What a message may hold under a field number.
 
-    wire: its wire type. many: whether it may come more than once.
-    refused: why it may not come at all, though its definition has it; empty if it may.
+    wire: its wire type. many: whether it may be repeated.
+    refused: why it is refused although the message's definition has it; empty if it is accepted.
     """
 
     wire: int
@@ -33,12 +33,12 @@ class Field:
 
 
 def number(many: bool = False) -> Field:
-    """A field with a whole number."""
+    """A field with an integer."""
     return Field(_VARINT, many)
 
 
 def single(many: bool = False) -> Field:
-    """A field with a number of 32 bits."""
+    """A field with a 32-bit number."""
     return Field(_FIXED32, many)
 
 
@@ -56,11 +56,11 @@ Schema = dict[int, Field]
 
 
 def read(message: memoryview, schema: Schema, what: str) -> dict[int, list[Any]]:
-    """The values of a message by number, as `fields` yields them.
+    """The values of a message by field number, as `fields` yields them.
 
-    what: the message, for errors.
-    Raises MalformedError unless the message has only fields of the schema, each of its type and no
-    more often than it may. Readers of protocol buffers differ in what they make of others.
+    what: names the message in errors.
+    Raises MalformedError unless the message has only fields of the schema, each of its type and
+    repeated only if allowed. Readers of protocol buffers differ in how they treat other messages.
     """
     found: dict[int, list[Any]] = {}
     for count, (key, value, wire) in enumerate(_typed(message)):
@@ -83,7 +83,7 @@ def read(message: memoryview, schema: Schema, what: str) -> dict[int, list[Any]]
 
 
 def _typed(message: memoryview) -> Iterator[tuple[int, Any, int]]:
-    """As `fields`, with the wire type of each."""
+    """Like `fields`, with the wire type of each field."""
     position, end = 0, len(message)
     while position < end:
         key = message[position]
@@ -113,16 +113,16 @@ def _typed(message: memoryview) -> Iterator[tuple[int, Any, int]]:
 
 
 def fields(message: memoryview) -> Iterator[tuple[int, int | memoryview]]:
-    """Yield (field number, value): an int for varints, the raw bytes for all else.
+    """Yield (field number, value): an int for varints, otherwise the raw bytes.
 
-    Raises MalformedError where the bytes end early or are no message.
+    Raises MalformedError if the bytes end early or are not a message.
     """
     for number, value, _, _ in spans(message):
         yield number, value
 
 
 def spans(message: memoryview) -> Iterator[tuple[int, int | memoryview, int, int]]:
-    """As `fields`, with where each field starts and ends."""
+    """Like `fields`, with the start and end of each field."""
     position = 0
     while position < len(message):
         start = position
@@ -145,9 +145,9 @@ def spans(message: memoryview) -> Iterator[tuple[int, int | memoryview, int, int
 
 
 def without(message: memoryview, unwanted: Callable[[int, memoryview], bool]) -> bytes:
-    """A copy of a message without the sub-messages and strings that are unwanted.
+    """A copy of a message without unwanted sub-messages and strings.
 
-    unwanted: called with number and bytes of each.
+    unwanted: called with the number and bytes of each.
     """
     return b"".join(
         bytes(message[start:end])
@@ -157,14 +157,14 @@ def without(message: memoryview, unwanted: Callable[[int, memoryview], bool]) ->
 
 
 def message(value: int | memoryview | bytes) -> memoryview:
-    """A field that holds a message. Raises MalformedError for a number."""
+    """The bytes of a field that holds a message. Raises MalformedError for a number."""
     if isinstance(value, int):
         raise MalformedError("a number where a message belongs")
     return memoryview(value)
 
 
 def text(value: int | memoryview | bytes) -> str:
-    """A field that holds a string. Raises MalformedError for other bytes."""
+    """The text of a field that holds a string. Raises MalformedError for other bytes."""
     try:
         return str(message(value), "utf-8")
     except UnicodeDecodeError:
@@ -177,7 +177,7 @@ def submessage(number: int, content: bytes) -> bytes:
 
 
 def varint_field(number: int, value: int) -> bytes:
-    """A number from 0 on as a field of a message."""
+    """A non-negative integer as a field of a message."""
     return _encoded(number << 3 | _VARINT) + _encoded(value)
 
 

@@ -1,4 +1,4 @@
-"""TensorRT, natively: building engines of model files, keeping them, and running them."""
+"""Native TensorRT: builds engines from model files, caches them, and runs them."""
 
 from .cache import CachedTensorRt
 from .engine import TensorRtEngine

@@ -1,7 +1,6 @@
-"""The TensorRT that is installed: TensorRT 10 or 11, or TensorRT-RTX, which builds without a GPU.
+"""The installed TensorRT: TensorRT 10 or 11, or TensorRT-RTX, which builds without a GPU.
 
-Their Python interfaces agree in what is used here, so that the code is written once against the
-module.
+Their Python interfaces agree in what is used here, so the same code works with each of them.
 """
 
 from __future__ import annotations
@@ -18,7 +17,7 @@ BUILDERS = ("tensorrt", "tensorrt_rtx")
 
 @dataclass(frozen=True)
 class TensorRt:
-    """A module of TensorRT.
+    """An imported TensorRT module.
 
     name: `tensorrt` or `tensorrt_rtx`.
     module: the module itself.
@@ -34,12 +33,12 @@ class TensorRt:
 
     @property
     def is_rtx(self) -> bool:
-        """Whether it builds for GPUs that are not here."""
+        """Whether it can build for GPUs that this machine does not have."""
         return self.name == "tensorrt_rtx"
 
     @property
     def targets(self) -> tuple[str, ...]:
-        """The compute capabilities that it can be told to build for, as `sm89`."""
+        """Compute capabilities to choose from, such as `sm89`; empty if it takes no target."""
         if not self.is_rtx:
             return ()
         names = (name.lower() for name in dir(self.module.ComputeCapability))
@@ -47,7 +46,7 @@ class TensorRt:
 
 
 class Messages:
-    """Collects what TensorRT has to complain about."""
+    """Collects TensorRT's error messages."""
 
     def __init__(self, tensorrt: TensorRt) -> None:
         trt = tensorrt.module
@@ -66,16 +65,16 @@ class Messages:
         self._lines = lines
 
     def clear(self) -> None:
-        """Forget what was said so far."""
+        """Forget the messages so far."""
         self._lines.clear()
 
     def reason(self) -> str:
-        """The first complaint, in one line."""
+        """The first error message, on one line."""
         return " ".join(self._lines[0].split()) if self._lines else "it gave no reason"
 
 
 def open_tensorrt(name: str = "auto") -> TensorRt:
-    """Import a TensorRT.
+    """Import a TensorRT module.
 
     name: `tensorrt`, `tensorrt_rtx`, or `auto` for the first that is installed.
     Raises HyperguideError if it is not installed or does not load.

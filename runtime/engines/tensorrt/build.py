@@ -1,4 +1,4 @@
-"""From a model file to a TensorRT engine and its sidecar."""
+"""Builds a TensorRT engine and its sidecar from a model file."""
 
 from __future__ import annotations
 
@@ -32,21 +32,21 @@ from .network import census, check_precision, inputs, parse
 Size = tuple[int, int]
 """Height and width."""
 
-# From thumbnails, the pictures that 'hyperguide verify' runs, to 4K; tuned for 720p.
+# From thumbnails, which 'hyperguide verify' runs, to 4K; tuned for 720p.
 DEFAULT_SIZES: tuple[Size, Size, Size] = ((16, 16), (720, 1280), (2160, 3840))
 
-# A phase of the build, how many of its steps are done, and how many there are.
+# Called with a phase of the build, the steps done in it, and its number of steps.
 BuildProgress = Callable[[str, int, int], None]
 
-# What TensorRT-RTX says of Fourier transforms on GPUs of compute capability 7.5.
+# TensorRT-RTX's message about Fourier transforms on GPUs of compute capability 7.5.
 _NO_MATRIX_PRODUCTS = "FP32 GEMM is not supported"
 
-# The largest blur kernel that an engine takes.
+# Smallest, best and largest blur kernel that an engine takes.
 _KERNELS = Profile((1, 1, 1, 1), (1, 1, 25, 25), (1, 1, 63, 63))
 
 
 class CancelledError(Exception):
-    """The build was told to stop."""
+    """Raised when a build was told to stop."""
 
 
 @dataclass(frozen=True)
@@ -55,15 +55,15 @@ class BuildOptions:
 
     sizes: smallest, best and largest picture.
     batches: smallest, best and largest number of pictures in a call.
-    precision: that the file must have; None takes what it has.
-    targets: compute capabilities to build for, as `sm89`; none is the builder's own choice: the
-        GPU of this machine for TensorRT, all from sm80 on for TensorRT-RTX.
-    steerable: whether the dials become inputs; else the image is the only one, and the kernel of
-        deblurring, which is nothing without.
-    workspace: bytes of the GPU's memory that the build may try tactics with; None sets no limit.
+    precision: that the file must have; None accepts any.
+    targets: compute capabilities to build for, such as `sm89`; empty for the builder's default:
+        this machine's GPU for TensorRT, all from sm80 on for TensorRT-RTX.
+    steerable: whether the dials become inputs; otherwise only the image is, and for deblurring the
+        kernel, which it needs.
+    workspace: bytes of GPU memory that the build may try tactics with; None sets no limit.
     timing_cache: file of measured tactics to use and extend.
-    tf32: whether fp32 convolutions may round their inputs to TF32, which is faster and no longer
-        within the tolerance of the file.
+    tf32: whether fp32 convolutions may round their inputs to TF32, which is faster but exceeds the
+        file's tolerance.
     gpu: number of this machine's GPU that TensorRT builds for.
     """
 
@@ -80,10 +80,10 @@ class BuildOptions:
 
 @dataclass(frozen=True)
 class Built:
-    """What came out.
+    """The result of a build.
 
     content: the engine. info: for its sidecar.
-    convolutions: how many compute in which precision.
+    convolutions: number per precision.
     """
 
     content: bytes = field(repr=False)
@@ -100,9 +100,9 @@ def build_engine(
     report: BuildProgress = lambda phase, done, steps: None,
     stopped: Callable[[], bool] = lambda: False,
 ) -> Built:
-    """Build an engine into a file, with its sidecar beside it; see `compile_engine`.
+    """Build an engine and write it with its sidecar; see `compile_engine`.
 
-    Raises HyperguideError also if the output exists.
+    Raises HyperguideError also if the output exists, unless forced.
     """
     for path in (output, sidecar_path(output)):
         refuse_existing(path, force)
@@ -119,12 +119,12 @@ def compile_engine(
     report: BuildProgress = lambda phase, done, steps: None,
     stopped: Callable[[], bool] = lambda: False,
 ) -> Built:
-    """Make a strongly typed engine: its precision is the file's.
+    """Build a strongly typed engine: its precision is the file's.
 
     report: called while TensorRT works.
-    stopped: asked now and then; once it says yes the build ends with CancelledError.
-    Raises HyperguideError if the file was changed, the options do not fit it, or TensorRT cannot
-    take it.
+    stopped: polled during the build; once it returns True, the build raises CancelledError.
+    Raises HyperguideError if the file was changed, the options do not fit it, or TensorRT rejects
+    it.
     """
     if seal_breaks(file):
         raise HyperguideError(f"{file.path} was changed since it was exported: export it again.")
@@ -181,7 +181,7 @@ def _compile(
 
 
 def _config(builder: Any, trt: Any, options: BuildOptions, profiles: dict[str, Profile]) -> Any:
-    """What the builder is told."""
+    """The builder's configuration."""
     config = builder.create_builder_config()
     profile = builder.create_optimization_profile()
     for name, shapes in profiles.items():
@@ -206,7 +206,7 @@ def _why_not_built(file: ModelFile, tensorrt: TensorRt, reason: str) -> str:
 
 
 def check_options(file: ModelFile, options: BuildOptions, tensorrt: TensorRt) -> None:
-    """Raise HyperguideError where sizes, batches or targets cannot be built."""
+    """Raise HyperguideError if sizes, batches or targets cannot be built."""
     sizes = file.info.sizes
     for height, width in options.sizes:
         if not sizes.are_met(height, width):
@@ -240,19 +240,19 @@ def check_options(file: ModelFile, options: BuildOptions, tensorrt: TensorRt) ->
 
 
 def default_sizes(multiple: int) -> tuple[Size, Size, Size]:
-    """Smallest, best and largest picture, where nobody gives others."""
+    """Default smallest, best and largest picture, rounded up to a multiple."""
     least, best, most = DEFAULT_SIZES
     return round_up(least, multiple), round_up(best, multiple), round_up(most, multiple)
 
 
 def round_up(size: Size, multiple: int) -> Size:
-    """The least size of multiples that holds a picture."""
+    """The smallest size in multiples that holds a picture."""
     height, width = size
     return next_multiple(height, multiple), next_multiple(width, multiple)
 
 
 def _profiles(file: ModelFile, options: BuildOptions, names: Sequence[str]) -> dict[str, Profile]:
-    """The shapes of each input; a dial is one value or one for each pixel."""
+    """The shapes of each input; a dial is one value or one per pixel."""
     channels = file.info.channels
 
     def picture(count: int, size: Size) -> Shape:
@@ -265,14 +265,14 @@ def _profiles(file: ModelFile, options: BuildOptions, names: Sequence[str]) -> d
 
 
 def _own_gpu(options: BuildOptions, tensorrt: TensorRt) -> Gpu | None:
-    """The GPU that TensorRT builds for; None for TensorRT-RTX, which builds for many."""
+    """The GPU that TensorRT builds for; None without one, and for TensorRT-RTX."""
     if tensorrt.is_rtx or why_absent("tensorrt") is not None:
         return None
     return Gpu(options.gpu)
 
 
 def _timing_cache(config: Any, path: Path | None) -> Any:
-    """The tactics measured before; an empty cache if there are none yet."""
+    """Load the tactics measured before; an empty cache if there are none, None without a path."""
     if path is None:
         return None
     content = path.read_bytes() if path.exists() else b""

@@ -1,4 +1,4 @@
-"""Engines of model files for this machine's GPU, built once and kept in the user's cache."""
+"""TensorRT engines for this machine's GPU, built once per model file and cached for the user."""
 
 from __future__ import annotations
 
@@ -40,8 +40,8 @@ _BATCHES = (1, 1, 4)
 class CachedTensorRt:
     """A model file on TensorRT.
 
-    There are two engines of it: one that takes nothing but a picture, and one whose dials are
-    inputs, which is built when somebody first turns a dial.
+    It has two engines: one that takes only a picture, and one whose dials are inputs, which is
+    built on the first call with dials.
     """
 
     def __init__(
@@ -52,8 +52,8 @@ class CachedTensorRt:
     ) -> None:
         """Find or build the engine of a model file.
 
-        report: called while TensorRT builds, which takes up to minutes.
-        Raises HyperguideError if TensorRT does not take the file or finds no GPU.
+        report: called while TensorRT builds, which can take minutes.
+        Raises HyperguideError if TensorRT rejects the file or finds no GPU.
         """
         self._model = model
         self._index = index
@@ -72,15 +72,15 @@ class CachedTensorRt:
         return self._engine(bool(feeds.keys() - {IMAGE, KERNEL})).run(feeds)
 
     def run_timed(self, feeds: Mapping[str, np.ndarray]) -> tuple[dict[str, np.ndarray], Times]:
-        """Run once and say how long each step took; see `TellsTimes.run_timed`."""
+        """Run once and return how long each step took; see `TellsTimes.run_timed`."""
         return self._engine(bool(feeds.keys() - {IMAGE, KERNEL})).run_timed(feeds)
 
     def run_on_gpu(self, image: GpuArray, dials: Mapping[str, np.ndarray]) -> dict[str, GpuArray]:
-        """Run once on the GPU's memory; see `TakesGpuArrays.run_on_gpu`."""
+        """Run once in GPU memory; see `TakesGpuArrays.run_on_gpu`."""
         return self._engine(bool(dials.keys() - {KERNEL})).run_on_gpu(image, dials)
 
     def close(self) -> None:
-        """Free the memory of the GPU."""
+        """Free the GPU memory."""
         for engine in self._engines.values():
             engine.close()
 
@@ -95,12 +95,13 @@ class CachedTensorRt:
 def cached_engine(
     model: ModelFile, index: int, steerable: bool, report: BuildProgress
 ) -> EngineFile:
-    """The engine of a model file for a GPU, from the cache or built now.
+    """The engine of a model file for a GPU, from the cache or newly built.
 
-    Two processes do not build the same engine at once: the second waits. A cache that cannot be
-    written costs a warning and the next start its time.
+    Two processes do not build the same engine at once: the second waits. If the cache cannot be
+    written, a warning is issued and the next start builds again.
 
-    Raises UnavailableError if TensorRT-RTX is not for this GPU: it runs on none for data centres.
+    Raises UnavailableError if TensorRT-RTX does not support this GPU; it supports none for data
+    centres.
     """
     tensorrt, gpu = open_tensorrt(), Gpu(index)
     if tensorrt.is_rtx and gpu.capability not in tensorrt.targets:
@@ -117,7 +118,7 @@ def cached_engine(
     )
     path = cache_folder() / "engines" / f"{_key(model, options, tensorrt, gpu)}{SUFFIX}"
     with ExitStack() as held:
-        # A folder that cannot be written is no reason to stop: `_build` says so.
+        # A folder that cannot be written is not fatal: `_build` warns.
         with suppress(HyperguideError, OSError):
             make_folder(path.parent)
             waits = file_lock(path.with_suffix(".lock"), lambda: report("waiting", 0, 1))
@@ -126,7 +127,7 @@ def cached_engine(
 
 
 def _key(model: ModelFile, options: BuildOptions, tensorrt: TensorRt, gpu: Gpu) -> str:
-    """A name that changes with everything that changes the engine."""
+    """A cache key that covers everything that affects the engine."""
     parts = [
         digest(model.content),
         repr(sorted(asdict(options).items())),
@@ -139,7 +140,7 @@ def _key(model: ModelFile, options: BuildOptions, tensorrt: TensorRt, gpu: Gpu) 
 
 
 def _read(path: Path) -> EngineFile | None:
-    """An engine of the cache; None if there is none that is whole."""
+    """Read an engine from the cache; None if it is missing or damaged."""
     if not exists(path):
         return None
     try:
@@ -151,7 +152,7 @@ def _read(path: Path) -> EngineFile | None:
 def _build(
     model: ModelFile, path: Path, options: BuildOptions, tensorrt: TensorRt, report: BuildProgress
 ) -> EngineFile:
-    """Build an engine and keep it, if the cache takes it."""
+    """Build an engine and cache it; warn if the cache cannot be written."""
     built = compile_engine(model, options, tensorrt, report)
     try:
         write_engine(path, built.content, built.info)

@@ -1,8 +1,8 @@
 """The memory and streams of one NVIDIA GPU, through pycuda.
 
-All that is used of pycuda stands here, so that another package could take its place. The GPU's
-primary context is retained, which the other users of CUDA in the process share, and made current
-only while it is used: pycuda's `autoinit` would leave a context of its own on the thread.
+pycuda is used only here, so that another package could replace it. The GPU's primary context,
+which other CUDA users in the process share, is retained, and made current only while it is used:
+pycuda's `autoinit` would leave its own context on the thread.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ from hyperguide.errors import HyperguideError, UnavailableError
 class Gpu:
     """One GPU.
 
-    Everything but `current` must be called within `current`.
+    All methods except `current` must be called within `current`.
 
-    name: of the product. capability: what it can compute, as `sm89`.
+    name: of the product. capability: its compute capability, such as `sm89`.
     """
 
     def __init__(self, index: int) -> None:
@@ -47,7 +47,7 @@ class Gpu:
 
     @contextmanager
     def current(self) -> Iterator[None]:
-        """Make the context current on this thread for a while."""
+        """Make the context current on this thread for a `with` block."""
         self._context.push()
         try:
             yield
@@ -63,11 +63,11 @@ class Gpu:
         return self._driver.Event()
 
     def staging(self) -> Staging:
-        """New memory for one tensor."""
+        """New staging memory for one tensor."""
         return Staging(self._driver)
 
     def allocate(self, size: int) -> Any:
-        """Memory of the GPU that goes back to a pool once nobody holds it; int() is its address."""
+        """GPU memory that returns to a pool when it is released; int() is its address."""
         if self._pool is None:
             from pycuda.tools import DeviceMemoryPool
 
@@ -75,17 +75,17 @@ class Gpu:
         return self._pool.allocate(size)
 
     def synchronize(self) -> None:
-        """Wait for all that the process does on this GPU."""
+        """Wait for all work of the process on this GPU."""
         self._driver.Context.synchronize()
 
     @property
     def errors(self) -> type[Exception]:
-        """What calls raise."""
+        """The exception that calls raise."""
         return self._driver.Error
 
 
 def _driver() -> Any:
-    """pycuda's bindings of the driver. Raises UnavailableError if they do not load."""
+    """pycuda's driver bindings. Raises UnavailableError if they do not load."""
     try:
         return importlib.import_module("pycuda.driver")
     except ImportError as error:  # built against another CUDA, or without the driver
@@ -96,9 +96,9 @@ def _driver() -> Any:
 
 
 class Staging:
-    """Memory of the GPU for one tensor, and pinned memory of the host to copy from and to.
+    """GPU memory for one tensor, and pinned host memory to copy from and to.
 
-    Both grow with what they have to hold and are kept between calls.
+    Both grow as needed and are kept between calls.
     """
 
     def __init__(self, driver: Any) -> None:
@@ -109,11 +109,11 @@ class Staging:
 
     @property
     def address(self) -> int:
-        """Of the memory of the GPU."""
+        """Address of the GPU memory."""
         return int(self._device)
 
     def hold(self, size: int) -> None:
-        """Have room for so many bytes."""
+        """Make room for `size` bytes."""
         if size <= self._size:
             return
         self.free()
@@ -122,24 +122,24 @@ class Staging:
         self._size = size
 
     def fill(self, values: np.ndarray) -> None:
-        """Put an array into the host's memory; there must be room."""
+        """Copy an array into the host memory; there must be room."""
         self._host[: values.nbytes].view(values.dtype).reshape(values.shape)[...] = values
 
     def send(self, size: int, stream: Any) -> None:
-        """Copy so many bytes to the GPU, in the order of the stream."""
+        """Copy `size` bytes to the GPU, in stream order."""
         self._driver.memcpy_htod_async(self._device, self._host[:size], stream)
 
     def fetch(self, size: int, stream: Any) -> None:
-        """Copy so many bytes to the host, in the order of the stream."""
+        """Copy `size` bytes to the host, in stream order."""
         self._driver.memcpy_dtoh_async(self._host[:size], self._device, stream)
 
     def values(self, shape: tuple[int, ...], kind: np.dtype) -> np.ndarray:
-        """A copy of what was fetched, once the stream has come so far."""
+        """A copy of the fetched values; the stream must have finished the fetch."""
         size = int(np.prod(shape)) * kind.itemsize
         return self._host[:size].view(kind).reshape(shape).copy()
 
     def free(self) -> None:
-        """Give the memory back."""
+        """Free the memory."""
         device, self._device, self._host, self._size = self._device, None, None, 0
         if device is not None:
             device.free()

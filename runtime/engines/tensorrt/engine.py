@@ -1,4 +1,4 @@
-"""TensorRT engines, without anything between them and the GPU."""
+"""Runs TensorRT engines directly on the GPU."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ T = TypeVar("T")
 class TensorRtEngine:
     """An engine that `hyperguide build` made, on one GPU.
 
-    Calls from several threads overlap two by two. After `close` its memory is free.
+    Up to two calls from different threads overlap. `close` frees its memory.
     """
 
     def __init__(self, file: EngineFile, index: int = 0) -> None:
         """Load an engine.
 
-        Raises HyperguideError if its TensorRT is not installed, is of another version, or does not
-        take it: engines run on the GPUs that they were built for only.
+        Raises HyperguideError if its TensorRT is not installed, is of another version, or rejects
+        it: engines run only on the GPUs that they were built for.
         """
         self._file = file
         self._tensorrt = open_tensorrt(file.sidecar.builder)
@@ -56,7 +56,7 @@ class TensorRtEngine:
 
     @property
     def name(self) -> str:
-        """The engine that really runs it, for people."""
+        """Human-readable name of the engine that actually runs the model."""
         kinds = {"tensorrt": "TensorRT", "tensorrt_rtx": "TensorRT-RTX"}
         return f"{kinds[self._tensorrt.name]} {self._tensorrt.version}"
 
@@ -72,15 +72,15 @@ class TensorRtEngine:
         return self._with_lane(feeds, lambda lane, values: lane.run(values))
 
     def run_timed(self, feeds: Mapping[str, np.ndarray]) -> tuple[dict[str, np.ndarray], Times]:
-        """Run once, and say how long the copies and the computation took on the GPU."""
+        """Run once, and also return how long copies and computation took on the GPU."""
         return self._with_lane(feeds, lambda lane, values: lane.run_timed(values))
 
     def run_on_gpu(self, image: GpuArray, dials: Mapping[str, np.ndarray]) -> dict[str, GpuArray]:
-        """Run once on the GPU's memory; see `TakesGpuArrays.run_on_gpu`."""
+        """Run once in GPU memory; see `TakesGpuArrays.run_on_gpu`."""
         return self._with_lane(dials, lambda lane, values: lane.run_on_gpu(image, values))
 
     def close(self) -> None:
-        """Free the memory of the GPU; calls under way are waited for."""
+        """Wait for running calls, then free the GPU memory."""
         with self._room:
             self._engine, engine = None, self._engine
             while engine is not None and len(self._idle) < self._lanes:
@@ -117,7 +117,7 @@ class TensorRtEngine:
         context = self._new_context()
         if context is None:
             raise RuntimeError
-        # TensorRT-RTX records by itself, as its kernels change while it learns the shapes.
+        # TensorRT-RTX records graphs itself, as its kernels change while it learns the shapes.
         may_record = not self._tensorrt.is_rtx
         return Lane(context, self._gpu, self._inputs, self._outputs, self._refuse_shape, may_record)
 
@@ -140,7 +140,7 @@ class TensorRtEngine:
         feeds: Mapping[str, np.ndarray],
         action: Callable[[Lane, dict[str, np.ndarray]], T],
     ) -> T:
-        """Do something, with feeds and the defaults of dials, in a lane that nobody else uses."""
+        """Run an action with feeds and default dials, in a lane that no other call uses."""
         unknown = [name for name in feeds if name not in self._inputs]
         if unknown:
             raise HyperguideError(
@@ -181,7 +181,7 @@ class TensorRtEngine:
                 self._room.wait()
 
     def _guarded(self, action: Callable[[], T], sentence: str) -> T:
-        """Run an action; what TensorRT and the driver raise becomes one sentence."""
+        """Run an action; errors of TensorRT and the driver become one sentence."""
         self._messages.clear()
         try:
             return action()

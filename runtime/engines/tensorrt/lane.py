@@ -1,4 +1,4 @@
-"""One of the calls that an engine can serve at once: a context, a stream, and memory."""
+"""One of an engine's concurrent calls: a context, a stream, and memory."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from .replay import Replay
 
 Shapes = dict[str, tuple[int, ...]]
 
-# Called with the input whose shape the engine does not take; raises.
+# Called with an input's name and the shape that the engine refuses; raises.
 Refuse = Callable[[str, tuple[int, ...]], None]
 
 
 class Lane:
-    """A context of an engine, with a stream and memory of its own.
+    """An execution context of an engine, with its own stream and memory.
 
-    inputs, outputs: types of the tensors. Everything must be called with the GPU current.
+    inputs, outputs: types of the tensors. The GPU must be current in all calls.
     """
 
     def __init__(
@@ -46,14 +46,14 @@ class Lane:
         self._shapes: Shapes = {}
 
     def run(self, values: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-        """Run once, from and to the host's memory."""
+        """Run once, from and to host memory."""
         self._prepare(values)
         self._replay.run(self._enqueue)
         self._stream.synchronize()
         return self._results()
 
     def run_timed(self, values: Mapping[str, np.ndarray]) -> tuple[dict[str, np.ndarray], Times]:
-        """Run once, and say how long each step took by the GPU's own events."""
+        """Run once, and also return how long each step took, measured by GPU events."""
         self._prepare(values)
         start, sent, computed, fetched = (self._gpu.event() for _ in range(4))
         start.record(self._stream)
@@ -70,15 +70,15 @@ class Lane:
         return self._results(), times
 
     def run_on_gpu(self, image: GpuArray, dials: Mapping[str, np.ndarray]) -> dict[str, GpuArray]:
-        """Run once on a picture in the GPU's memory, where the results stay.
+        """Run once on a picture in GPU memory, where the results stay.
 
-        dials: in the host's memory.
+        dials: in host memory.
         """
-        self._replay.forget()  # the addresses are others each time
+        self._replay.forget()  # the addresses change each time
         self._shapes = {}
         shapes = self._set_shapes({IMAGE: image.shape} | _shapes(dials))
         if image.pending:
-            self._gpu.synchronize()  # it may still be under way on a stream of others
+            self._gpu.synchronize()  # another stream may still be computing it
         self._context.set_tensor_address(IMAGE, image.address)
         for dial, value in dials.items():
             staging = self._staging[dial]
@@ -96,14 +96,14 @@ class Lane:
         return results
 
     def free(self) -> None:
-        """Give memory and context back."""
+        """Free the memory and the context."""
         self._replay.forget()
         self._context = None
         for staging in self._staging.values():
             staging.free()
 
     def _prepare(self, values: Mapping[str, np.ndarray]) -> None:
-        """Bring shapes, addresses and the host's memory to what the call needs."""
+        """Set shapes, addresses and host memory as the call needs them."""
         if not _shapes(values).items() <= self._shapes.items():
             self._replay.forget()
             self._shapes = {}
@@ -116,7 +116,7 @@ class Lane:
             self._staging[name].fill(value)
 
     def _set_shapes(self, given: Shapes) -> Shapes:
-        """Tell the context the inputs' shapes. Returns those of all tensors."""
+        """Set the context's input shapes. Returns the shapes of all tensors."""
         for name, shape in given.items():
             if not self._context.set_input_shape(name, shape):
                 self._refuse(name, shape)
@@ -133,7 +133,7 @@ class Lane:
 
     def _execute(self) -> None:
         if not self._context.execute_async_v3(self._stream.handle):
-            raise RuntimeError  # TensorRT tells its logger why
+            raise RuntimeError  # TensorRT logs why
 
     def _fetch(self) -> None:
         for name, kind in self._outputs.items():

@@ -1,4 +1,4 @@
-"""A model file as TensorRT reads it, and in what precision it will really compute."""
+"""Parses a model file with TensorRT, and checks the precision it will actually compute in."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from .bindings import Messages, TensorRt
 
 
 def parse(tensorrt: TensorRt, builder: Any, messages: Messages, content: bytes, path: Path) -> Any:
-    """The strongly typed network of a model's bytes.
+    """Parse a model's bytes into a strongly typed network.
 
-    Raises HyperguideError naming the node that TensorRT does not take.
+    Raises HyperguideError naming the node that TensorRT rejects.
     """
     trt = tensorrt.module
     typed = 1 << int(trt.NetworkDefinitionCreationFlag.STRONGLY_TYPED)
@@ -33,7 +33,7 @@ def parse(tensorrt: TensorRt, builder: Any, messages: Messages, content: bytes, 
 
 
 def layers(network: Any) -> Iterator[Any]:
-    """The network's layers in their order."""
+    """The network's layers in order."""
     for number in range(network.num_layers):
         yield network.get_layer(number)
 
@@ -44,7 +44,7 @@ def inputs(network: Any) -> list[Any]:
 
 
 def census(tensorrt: TensorRt, network: Any) -> Counter[str]:
-    """How many convolutions compute in each precision."""
+    """Number of convolutions per precision."""
     trt = tensorrt.module
     makers = {
         layer.get_output(number).name: layer
@@ -65,7 +65,7 @@ def census(tensorrt: TensorRt, network: Any) -> Counter[str]:
 def check_precision(found: Counter[str], precision: str, path: Path) -> None:
     """Raise HyperguideError if the convolutions do not compute in the precision asked for.
 
-    In a strongly typed network the file decides, and asking TensorRT would change nothing.
+    In a strongly typed network the file decides; TensorRT cannot be asked for another precision.
     """
     others = found.total() - found[precision] if precision == "fp32" else 0
     if not found[precision] or others:

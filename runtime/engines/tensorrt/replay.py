@@ -1,7 +1,7 @@
-"""Calls that repeat, recorded as a CUDA graph and launched as one.
+"""Records repeated calls as a CUDA graph and launches it as a whole.
 
-pycuda cannot record a stream, so cuda-python does it on the same stream where it is installed.
-Without it, or where something in a call cannot be recorded, every call is enqueued anew.
+pycuda cannot record a stream, so cuda-python does it on the same stream if it is installed.
+Without it, or if something in a call cannot be recorded, every call is enqueued again.
 """
 
 from __future__ import annotations
@@ -12,21 +12,21 @@ from typing import Any
 
 
 class Replay:
-    """What one stream repeats.
+    """Records and replays the work of one stream.
 
-    The first run after `forget` enqueues, because engines prepare themselves in the first call of
-    a shape; the second records; the following ones launch the record.
+    The first run after `forget` enqueues, because engines prepare themselves in the first call
+    with a shape; the second records; later runs launch the recording.
     """
 
     def __init__(self, handle: int, wanted: bool = True) -> None:
-        """`handle` of the stream; `wanted` False never records."""
+        """Create a replay. handle: of the stream. wanted: False never records."""
         self._handle = handle
         self._cuda: Any = _cuda_python() if wanted else None
         self._graph: Any = None
         self._prepared = False
 
     def run(self, enqueue: Callable[[], None]) -> None:
-        """Enqueue the work of one call, the same as at the last run."""
+        """Run the work of one call, which must be the same as in the last run."""
         if self._cuda is None or not self._prepared:
             enqueue()
             self._prepared = True
@@ -40,13 +40,13 @@ class Replay:
             self._check(self._cuda.cuGraphLaunch(self._graph, self._handle))
 
     def forget(self) -> None:
-        """Drop the record, for what comes is different."""
+        """Drop the recording, because the next call differs."""
         graph, self._graph, self._prepared = self._graph, None, False
         if graph is not None:
             self._check(self._cuda.cuGraphExecDestroy(graph))
 
     def _record(self, enqueue: Callable[[], None]) -> Any:
-        """The graph of what `enqueue` does; None if it cannot be recorded."""
+        """Record what `enqueue` does as a graph; None if it cannot be recorded."""
         cuda = self._cuda
         mode = cuda.CUstreamCaptureMode.CU_STREAM_CAPTURE_MODE_THREAD_LOCAL
         if _failed(cuda.cuStreamBeginCapture(self._handle, mode)):
@@ -54,7 +54,7 @@ class Replay:
         try:
             enqueue()
             recorded = True
-        except Exception:  # of TensorRT or pycuda; enqueueing it again tells whether it matters
+        except Exception:  # of TensorRT or pycuda; enqueueing again shows whether it matters
             recorded = False
         ended = cuda.cuStreamEndCapture(self._handle)
         if _failed(ended):
@@ -73,7 +73,7 @@ def _failed(answer: tuple[Any, ...]) -> bool:
 
 
 def _cuda_python() -> Any:
-    """The driver's functions as cuda-python has them; None without it."""
+    """cuda-python's driver functions; None if it is not installed."""
     try:
         return importlib.import_module("cuda.bindings.driver")
     except (ImportError, OSError):
