@@ -26,7 +26,7 @@ _BEHIND = 0.02
 _FEWEST_FRAMES = 4
 # Multiple of the requested rounds and seconds that a run may take until medians are certain enough.
 _MORE_ROUNDS = 4
-# A call that takes _SLOW seconds is preceded by a pause of _PAUSE seconds instead of a warm-up call.
+# A call of _SLOW seconds or more gets a pause of _PAUSE seconds instead of a warm-up call.
 _SLOW, _PAUSE = 0.5, 0.3
 # Number of results held while a call computes its own: the first and the latest.
 _RESULTS = 2
