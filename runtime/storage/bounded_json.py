@@ -17,7 +17,7 @@ def parse_json(text: str | bytes) -> Any:
 
     Raises ValueError, and nothing else, that says what is wrong: not JSON in UTF-8, more than
     16 MiB, nested too deeply, a duplicate name in an object, or numbers that are too large.
-    Infinity and NaN are accepted, as Python writes them: the PSNR of two equal pictures is infinite.
+    Infinity and NaN are accepted, as Python writes them: the PSNR of equal pictures is infinite.
     """
     if len(text) > _LONGEST:
         raise ValueError("more than 16 MiB of JSON")
