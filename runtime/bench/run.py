@@ -113,7 +113,7 @@ def measure(
 
 
 def _turns(plan: BenchPlan, rows: Sequence[Row]) -> Iterator[tuple[int, Row]]:
-    """Yields round and subject: all subjects in each round, each round starting with another."""
+    """Yield round and subject: all subjects in each round, each round starting with another."""
     asks = plan.scenario in ("single", "offline")
     for turn in range(plan.rounds * (_MORE_ROUNDS if asks else 1)):
         for i in range(len(rows)):

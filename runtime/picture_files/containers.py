@@ -23,7 +23,7 @@ def is_webp(content: bytes) -> bool:
 
 
 def png_chunks(content: bytes) -> Iterator[tuple[bytes, Span]]:
-    """Yields the name and span of each chunk of a PNG, in order; ends at an incomplete chunk."""
+    """Yield the name and span of each chunk of a PNG, in order; stop at an incomplete chunk."""
     position = len(PNG)
     while position + 12 <= len(content):
         length = int.from_bytes(content[position : position + 4], "big")
@@ -40,7 +40,7 @@ def png_chunk(name: bytes, data: bytes) -> bytes:
 
 
 def webp_chunks(content: bytes) -> Iterator[tuple[bytes, Span]]:
-    """Yields the name and span of each chunk of a WebP, in order; ends at an incomplete chunk."""
+    """Yield the name and span of each chunk of a WebP, in order; stop at an incomplete chunk."""
     position = 12
     while position + 8 <= len(content):
         length = int.from_bytes(content[position + 4 : position + 8], "little")
@@ -57,11 +57,11 @@ def webp_chunk(name: bytes, data: bytes) -> bytes:
 
 
 def jpeg_segments(content: bytes, at: int = 0) -> Iterator[tuple[int, Span]]:
-    """Yields the marker and span of each segment of a JPEG's header, in order.
+    """Yield the marker and span of each segment of a JPEG's header, in order.
 
     at: where the JPEG starts.
     The last one is the first scan, START_OF_SCAN, whose span is the rest of the file. Stray bytes
-    between segments are skipped, as decoders do. Ends at an incomplete segment.
+    between segments are skipped, as decoders do. Stops at an incomplete segment.
     """
     found = _JPEG_MARKER.search(content, at + len(JPEG))
     while found is not None:

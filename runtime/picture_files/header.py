@@ -34,7 +34,7 @@ class Header:
     """The header of a picture file.
 
     width, height: in pixels, before the picture is turned.
-    planes, sample_bytes: of the decoded picture, with CMYK before it becomes RGB.
+    planes, sample_bytes: of the decoded picture, for CMYK before conversion to RGB.
     stored: the header of formats that have their own decoder here.
     """
 

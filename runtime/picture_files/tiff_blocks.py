@@ -24,7 +24,7 @@ _LZMA_MEMORY = 1 << 28  # bytes; its own dictionary is 64 MiB at most
 
 
 def read_blocks(content: bytes, page: Page, path: Path) -> Iterator[np.ndarray]:
-    """Yields the blocks of a page in order, uint8, shape (rows, bytes).
+    """Yield the blocks of a page in order, uint8, shape (rows, bytes).
 
     The last strips have only the rows that the picture has. Raises HyperguideError if a block is
     incomplete.
@@ -99,7 +99,7 @@ def _unpack_lzw(data: bytes, most: int) -> bytes:
 
 
 def _ended(block: bytes, most: int, ended: bool) -> bytes:
-    """Check that a stream ended where it should, which it rarely does if it is damaged."""
+    """Return unpacked bytes if their stream ended where it should; after damage it rarely does."""
     if len(block) > most:
         raise ValueError(f"more than {most} bytes")
     if not ended:

@@ -87,7 +87,7 @@ def find_files(
 
 
 def walk(folder: Path, excluded: Collection[Path] = ()) -> Iterator[tuple[list[Path], list[Path]]]:
-    """Yields the files of a folder and of each below it, and its links to folders, not followed.
+    """Yield the files of a folder and of each below it, and its links to folders, not followed.
 
     Hidden files and folders, and everything below an excluded folder, are left out.
     Raises HyperguideError if a folder cannot be read.

@@ -38,7 +38,7 @@ def shortened(exif: Exif, most: int) -> Exif:
 
 
 def _sizes(fields: Fields, path: tuple[int, ...]) -> Iterator[tuple[int, tuple[int, ...]]]:
-    """Yields the minimum bytes of each field, and the numbers that lead to it."""
+    """Yield the minimum bytes of each field, and the numbers that lead to it."""
     for number, value in fields.items():
         if isinstance(value, Value):
             yield 12 + (len(value.data) if len(value.data) > 4 else 0), (*path, number)

@@ -14,7 +14,7 @@ from .metadata import C2PA, COMMENT, NOT_SQUARE, Metadata, Text, Texts
 
 _APP0, _APP1, _APP2, _APP11, _APP13, _COM = 0xE0, 0xE1, 0xE2, 0xEB, 0xED, 0xFE
 _READ = frozenset({_APP0, _APP1, _APP2, _APP11, _APP13, _COM})
-_FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}  # start-of-frame markers of all processes
+_FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}  # frame markers of all processes
 _EXIF, _ICC = b"Exif\0\0", b"ICC_PROFILE\0"
 _XMP, _LONG_XMP = b"http://ns.adobe.com/xap/1.0/\0", b"http://ns.adobe.com/xmp/extension/\0"
 # XMP that some write against the specification: without a head, and with an old one.

@@ -59,7 +59,7 @@ def _iptc(page: Directory) -> bytes:
 
 
 def _gone(turn: int) -> Iterator[tuple[int, str]]:
-    """Yields the numbers of fields that would be wrong for the result, and names for them."""
+    """Yield the numbers of fields that would be wrong for the result, and names for them."""
     yield _LAYERS, "layers of Photoshop, which show the old picture,"
     yield from ((number, "fields of a microscope's file") for number in _MICROSCOPES)
     if turn > 1:
