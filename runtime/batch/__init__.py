@@ -1,1 +1,1 @@
-"""Many pictures: which become which, read and computed and written at once, and resumed."""
+"""Batch processing: plan the output files, process pictures concurrently, and resume runs."""

@@ -1,4 +1,4 @@
-"""Which pictures become which files: the plan is checked whole before anything is written."""
+"""Pairs input pictures with output files, and checks the whole plan before anything is written."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from .passed_over import PassedOver, look_over
 
 @dataclass(frozen=True)
 class Job:
-    """One picture.
+    """One picture and its output files.
 
     output: the enhanced picture.
-    maps: where the map goes as numbers and as a false-colour picture; empty if it is not wanted.
+    maps: files of the map as numbers and as a false-colour picture; empty if not wanted.
     """
 
     source: Path
@@ -34,10 +34,10 @@ class Job:
 
 
 def plan_jobs(sources: list[Path], output: str, maps: Path | None) -> list[Job]:
-    """Pair every picture with its files.
+    """Pair every picture with its output files.
 
-    output: a picture's name for one picture; a folder for several, for a folder of them, or with
-        a slash at its end. Folders keep their structure.
+    output: a file name for one picture; a folder for several pictures, for a folder of them, or
+        if it ends in a slash. Subfolders keep their structure.
     Raises HyperguideError if two files would coincide, if one would replace a source that is not
     its own, or if a link in a folder leads out of it.
     """
@@ -58,7 +58,7 @@ def plan_jobs(sources: list[Path], output: str, maps: Path | None) -> list[Job]:
 
 
 def passed_over(sources: list[Path], output: str, maps: Path | None) -> PassedOver:
-    """What `plan_jobs` leaves out of the folders among the sources."""
+    """The files that `plan_jobs` skips in source folders."""
     seen = PassedOver()
     for source in filter(is_folder, sources):
         look_over(source, _results(source, Path(output), maps), seen)
@@ -85,9 +85,9 @@ def _into_folder(source: Path, target: Path, maps: Path | None) -> list[Job]:
 
 
 def _results(source: Path, target: Path, maps: Path | None) -> list[Path]:
-    """The folders in a source that hold results, which are not its pictures.
+    """The output folders, which are excluded when a source is searched for pictures.
 
-    Results in the source itself replace them, which needs --force.
+    If an output folder is the source itself, results replace its pictures, which needs --force.
     """
     return [p for p in (target, maps) if p is not None and real(p) != real(source)]
 
@@ -121,11 +121,11 @@ def _refuse_links(jobs: list[Job], target: Path, maps: Path | None) -> None:
 
 
 def _refuse_clashes(jobs: list[Job]) -> None:
-    """Raise HyperguideError if a file has two writers, or is a source of another picture."""
+    """Raise HyperguideError if a file has two writers, or replaces a source that is not its own."""
     folders = {path.parent for job in jobs for path in (job.source, *job.writes)}
     real_folders = {folder: real(folder) for folder in folders}
 
-    def place(path: Path) -> Path:  # the name itself, wherever a link there leads
+    def place(path: Path) -> Path:  # the name itself, without following a link there
         return real_folders[path.parent] / path.name
 
     def leads_to(path: Path) -> Path:

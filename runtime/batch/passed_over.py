@@ -1,4 +1,4 @@
-"""Pictures of a folder that are not read: they are told of, once, so that nobody misses them."""
+"""Reports the files in a folder that are skipped, once, so that nobody misses them."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from hyperguide.picture_files import PICTURE_SUFFIXES
 from hyperguide.storage.file_content import first_bytes
 from hyperguide.storage.paths import walk
 
-# Suffixes of pictures, cameras' raw files among them. Whatever else lies beside pictures, texts
-# and metadata say, nobody expects to be enhanced.
+# Suffixes of pictures, including camera raw files. Other files beside pictures, such as texts and
+# metadata, are not reported: nobody expects them to be enhanced.
 _NAMES = """
 3fr apng arw avif avifs bpg cin cr2 cr3 crw cur dcm dcr dds dib dng dpx emf erf exr fff fit fits
 flif fts gif hdp hdr heic heics heif hif icns ico iiq j2c j2k jls jng jp2 jpc jpf jpm jps jpx jxl
@@ -20,17 +20,17 @@ jxr kdc kra mef mng mos mpo mrw nef nrw ora orf pam pbm pcx pef pfm pgm pic pnm 
 raf ras raw rw2 rwl sgi sr2 srf srw sun svg tga wbmp wdp wmf x3f xbm xcf xpm
 """
 _PICTURES = frozenset(f".{name}" for name in _NAMES.split()) - PICTURE_SUFFIXES
-# How files of the formats that are read begin.
+# First bytes of PNG, JPEG and TIFF files.
 _BEGINNINGS = (b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"II*\x00", b"MM\x00*")
 
 
 @dataclass
 class PassedOver:
-    """What was left out of folders.
+    """The files skipped in folders.
 
-    unsupported: files by their suffix.
-    unnamed: pictures that would be read if their names said what they are.
-    links: to folders.
+    unsupported: number of files by suffix.
+    unnamed: pictures without a suffix, which would be read if they had one.
+    links: links to folders.
     """
 
     unsupported: Counter[str] = field(default_factory=Counter)
@@ -39,13 +39,13 @@ class PassedOver:
 
     @property
     def kinds(self) -> str:
-        """The unsupported ones in words, the most frequent first: `2 .heic, 1 .gif`."""
+        """The unsupported files as text, the most frequent first: `2 .heic, 1 .gif`."""
         counts = sorted(self.unsupported.items(), key=lambda item: (-item[1], item[0]))
         return ", ".join(f"{count} {suffix}" for suffix, count in counts)
 
     @property
     def notes(self) -> list[str]:
-        """A sentence for each way in which files were left out."""
+        """A sentence for each reason why files were skipped."""
         notes = []
         if self.unsupported:
             count, are = _files(self.unsupported.total())
@@ -66,7 +66,7 @@ class PassedOver:
 
 
 def look_over(folder: Path, excluded: Collection[Path], seen: PassedOver) -> PassedOver:
-    """Add what `find_pictures` leaves out of a folder to what was seen so far."""
+    """Add the files that `find_pictures` skips in a folder to `seen`, and return it."""
     for files, links in walk(folder, excluded):
         seen.links += links
         for path in files:

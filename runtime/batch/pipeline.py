@@ -1,4 +1,4 @@
-"""Many pictures at once: while some are computed, others are read and written."""
+"""Processes many pictures at once: while some are computed, others are read and written."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from hyperguide.errors import StorageError
 from .jobs import Job
 from .work import Enhanced, Work
 
-# Pictures under way beyond those that are computed: they are read and written meanwhile.
+# Pictures in progress in addition to those being computed: they are read or written meanwhile.
 SPARE = 2
-# JPEG and WebP files of photos take a tenth to a thirtieth of the pictures, PNG files half.
+# Pixels are 10 to 30 times larger than JPEG and WebP files of photos, twice as large as PNG files.
 _UNPACKED = 32
-# Seconds between reports. As soon are signals heard on systems where they interrupt no waiting.
+# Seconds between reports, and the delay of signals on systems where they do not interrupt waiting.
 _PAUSE = 0.1
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """How a picture ended: with notes for the user, or with an error."""
+    """The outcome of a picture: notes for the user, or an error."""
 
     job: Job
     notes: list[str]
@@ -31,16 +31,16 @@ class Outcome:
 
 
 class _DroppedError(Exception):
-    """A picture under way is not to be finished."""
+    """Raised to abandon a picture that is being processed."""
 
 
 @dataclass
 class _Picture:
-    """A picture under way, or one that waits for those before it to be told.
+    """A picture in progress, or a finished one whose outcome waits for those before it.
 
-    size: of the picture in bytes; before it is read, what the file lets expect.
+    size: of the picture in bytes; before it is read, an estimate from the size of its file.
     share: of a large picture that is done, in [0, 1].
-    outcome: None as long as it is under way, and if it was dropped.
+    outcome: None while in progress, and if it was dropped.
     """
 
     job: Job
@@ -58,19 +58,19 @@ def enhance_all(
     stopped: Callable[[], bool] = lambda: False,
     report: Callable[[float], object] = lambda done: None,
 ) -> Generator[Outcome, None, None]:
-    """Enhance pictures; whatever happens to one does not stop the others, but for a full disk.
+    """Enhance pictures. An error in one does not stop the others, unless it is a StorageError.
 
-    Each picture has a thread to itself, from its file to its results. The calling thread begins
-    them in their order and waits, so that signals reach it.
+    Each picture has its own thread, from reading to writing. The calling thread starts them in
+    order and waits, so that signals reach it.
 
-    calls: of the engine at once.
-    room: in bytes. No picture is read while those under way hold more, so that no more than one
-        comes on top; results and maps take twice as much again.
-    stopped: once it says so, no other picture is computed, those that are enhanced in parts are
-        dropped, and the others under way are finished.
-    report: called in the calling thread, about every 0.1 s, with how many pictures are done, also
-        those that wait to be told, and parts of large ones.
-    Yields the outcomes in the order of the jobs. Who ends early drops the pictures under way.
+    calls: concurrent calls of the engine.
+    room: in bytes. No picture is read while those in progress hold more, so at most one exceeds
+        it. Results and maps take twice as much in addition.
+    stopped: once true, no other picture is computed, those that are enhanced in parts are dropped,
+        and the others in progress are finished.
+    report: called in the calling thread, about every 0.1 s, with the number of pictures done,
+        including those not yet yielded and the finished parts of large ones.
+    Yields the outcomes in the order of the jobs. Closing the generator drops pictures in progress.
     """
     todo = iter(jobs)
     under_way: list[_Picture] = []
@@ -105,9 +105,9 @@ def enhance_all(
 
 
 class _Crew:
-    """What the threads have in common.
+    """The state that the threads share.
 
-    changed: set when a picture was read or is over.
+    changed: set when a picture has been read or is over.
     leaves: once true, nothing more is written.
     """
 
@@ -121,11 +121,11 @@ class _Crew:
 
     @property
     def stops(self) -> bool:
-        """Whether no other picture is to be computed."""
+        """Whether to stop before the next picture."""
         return self._ends or self.leaves or self._stopped()
 
     def finish(self, picture: _Picture) -> None:
-        """Do all of a picture, in a thread of its own."""
+        """Read, enhance and write a picture, in its own thread."""
         try:
             picture.outcome = Outcome(picture.job, self._write(picture, self._enhance(picture)))
         except _DroppedError:
@@ -160,7 +160,7 @@ class _Crew:
 
 
 def _expected_size(job: Job) -> int:
-    """The bytes of a picture that is to be read; none if reading it is going to fail."""
+    """The estimated bytes of a picture before it is read; 0 if reading it will fail."""
     try:
         return _UNPACKED * job.source.stat().st_size
     except OSError:
@@ -168,7 +168,7 @@ def _expected_size(job: Job) -> int:
 
 
 def _without_frames(error: Exception) -> Exception:
-    """An error that no longer keeps the pictures of the functions that it went through."""
+    """The error without its tracebacks, whose frames would keep pictures in memory."""
     link: BaseException | None = error
     while link is not None:
         link.__traceback__ = None

@@ -1,12 +1,12 @@
-"""What `--resume` goes by: the record that a run keeps in its folder.
+"""The record that a run keeps in its folder, from which `--resume` continues.
 
-It says how the run was set, since half a folder of each setting is nobody's wish, and which
-pictures were made, each from which state of its source. So it does not matter what clocks say. It
-stays when the run is over, for pictures that are added or changed later. Files that no record
-speaks of are complete if they are newer than their sources.
+It holds the run's settings, since nobody wants a folder with mixed settings, and which pictures
+were made, each with the state of its source. So clocks do not matter. It stays when the run is
+over, for pictures that are added or changed later. Files that no record mentions are complete if
+they are newer than their sources.
 
-The file has a line of JSON for each fact; a run adds lines. What a killed run wrote of a last line
-does not count.
+The file has a line of JSON for each fact, and a run appends lines. An incomplete last line, left
+by a killed run, is ignored.
 """
 
 from __future__ import annotations
@@ -35,23 +35,23 @@ NAME = ".hyperguide-record.jsonl"
 
 # About a million pictures.
 _MOST_BYTES = 1 << 27
-# Characters of a setting's name, and names in a message.
+# Maximum characters of a setting's name, and names in a message.
 _LONGEST_NAME, _NAMED = 32, 6
 
-# Bytes of a file, and when it was changed in nanoseconds.
+# Size of a file in bytes, and its modification time in nanoseconds.
 Stamp = tuple[int, int]
 
 
 @dataclass(frozen=True)
 class Record:
-    """What a run left behind, or begins with.
+    """The state that a run left, or starts with.
 
-    settings: everything that the pictures depend on, by the names of the options.
+    settings: everything that affects the pictures, by option name.
     replaces: whether the run began with --force.
-    began: when, in nanoseconds as the file system counts them; None if it made nothing.
-    done: the pictures that were made, by their names in the folder, and the state of the source;
-        of a picture that replaced its source, the state of the result.
-    over: whether the run came to its end.
+    began: when, in nanoseconds of the file system's clock; None if it made nothing.
+    done: the finished pictures by name in the folder, each with the state of its source, or of
+        the result if that replaced the source.
+    over: whether the run finished.
     """
 
     settings: dict[str, str]
@@ -62,7 +62,7 @@ class Record:
 
 
 class Journal:
-    """The record of a run that goes on. Threads may share it."""
+    """The record of a run in progress. Thread-safe."""
 
     def __init__(self, folder: Path, record: Record, handle: int) -> None:
         self.record = record
@@ -71,27 +71,27 @@ class Journal:
 
     @property
     def replaces(self) -> bool:
-        """Whether the run, or the one that it goes on with, began with --force."""
+        """Whether the run, or the one that it resumes, began with --force."""
         return self.record.replaces
 
     def is_complete(self, job: Job) -> bool:
-        """Whether all files of a job are there and made of its source as it is now."""
+        """Whether all files of a job exist and were made from the source's current state."""
         known = self.record.done.get(self._name(job))
         if known is not None:
             return known == stamp(job.source) and all(map(exists, job.writes))
-        if in_place(job):  # a run that was killed between the picture and its line
+        if in_place(job):  # the run may have been killed before it added the line
             began = self.record.began
             return self.replaces and began is not None and _is_newer(job, began)
         return not self.replaces and is_newer_than_source(job)
 
     def add(self, job: Job, before: Stamp) -> None:
-        """Note that the files of a job were written, and the state of its source before that."""
+        """Record that the files of a job were written, and its source's state before that."""
         state = stamp(job.source) if in_place(job) else before
         if state is not None:
             self._append({"done": self._name(job), "source": state})
 
     def end(self) -> None:
-        """Note that the run is over. Without the note it can be resumed, which finds it so."""
+        """Record that the run is over. Errors are ignored: resuming would find nothing to do."""
         with suppress(HyperguideError):
             self._append({"over": True})
 
@@ -115,9 +115,9 @@ class Journal:
 def keep_journal(
     folder: Path, settings: dict[str, str], resume: bool, replaces: bool
 ) -> Iterator[tuple[Journal, list[str]]]:
-    """The record of a run over a folder, new or taken up, and notes for the user.
+    """The record of a run in a folder, new or resumed, and notes for the user.
 
-    Raises HyperguideError if the settings of a run that is to be resumed were others.
+    Raises HyperguideError if the run to resume had other settings.
     """
     path = folder / NAME
     record, notes = _begin(path, settings, resume, replaces)
@@ -138,18 +138,18 @@ def keep_journal(
 
 
 def is_newer_than_source(job: Job) -> bool:
-    """Whether all files of a job are there, not older than its source."""
+    """Whether all files of a job exist, are not older than its source, and do not replace it."""
     state = stamp(job.source)
     return state is not None and not in_place(job) and _is_newer(job, state[1])
 
 
 def in_place(job: Job) -> bool:
-    """Whether a picture is to replace itself."""
+    """Whether a job's output replaces its source."""
     return real(job.output) == real(job.source)
 
 
 def stamp(path: Path) -> Stamp | None:
-    """What changes when a file does; None if there is none, which reading it will tell."""
+    """The size and time of a file; None if it cannot be found, which reading it will report."""
     try:
         status = path.stat()
     except OSError:
@@ -158,7 +158,7 @@ def stamp(path: Path) -> Stamp | None:
 
 
 def settings_of(model: Path, dials: Mapping[str, object]) -> dict[str, str]:
-    """Everything that the pictures depend on, short enough to be compared and told."""
+    """Everything that affects the pictures, as short texts to compare and report."""
     return {"model": digest(read_content(model, "model file"))} | {
         name.replace("_", "-"): _describe(value) for name, value in dials.items()
     }
@@ -167,11 +167,11 @@ def settings_of(model: Path, dials: Mapping[str, object]) -> dict[str, str]:
 def _begin(
     path: Path, settings: dict[str, str], resume: bool, replaces: bool
 ) -> tuple[Record, list[str]]:
-    """The record that a run begins with, and notes for the user."""
+    """The record that a run starts with, and notes for the user."""
     if not resume:
         old = None
         if not replaces and exists(path):
-            with suppress(HyperguideError):  # it is going to be replaced
+            with suppress(HyperguideError):  # it will be replaced anyway
                 old = _read(path)
         same = old is not None and old.settings == settings
         return Record(settings, replaces, done=old.done if old and same else {}), []
@@ -198,7 +198,7 @@ def _read(path: Path) -> Record:
     try:
         if path.is_symlink():
             raise ValueError("it is a link")
-        # What follows the last line break is a line that a killed run began.
+        # Text after the last line break is an incomplete line of a killed run.
         lines = read_content(path, "record", _MOST_BYTES).decode().split("\n")[:-1]
         return _parse([parse_json(line) for line in lines])
     except (HyperguideError, OSError, ValueError) as error:
@@ -209,7 +209,7 @@ def _read(path: Path) -> Record:
 
 
 def _parse(facts: list[Any]) -> Record:
-    """The record of its lines. Raises ValueError if they are none."""
+    """Build a record from its lines. Raises ValueError if they are not a record."""
     if not facts or not all(isinstance(fact, dict) for fact in facts):
         raise ValueError("it is damaged")
     settings, replaces = facts[0].get("settings"), facts[0].get("replaces")
@@ -238,7 +238,7 @@ def _parse_stamp(value: object) -> Stamp:
 
 
 def _write(path: Path, record: Record) -> None:
-    """Begin the file of a record, whatever was there; of a link nothing but the link is lost."""
+    """Write a record to its file, replacing what was there; a link is replaced, not followed."""
     facts: list[dict[str, Any]] = [{"settings": record.settings, "replaces": record.replaces}]
     if record.began is not None:
         facts.append({"began": record.began})

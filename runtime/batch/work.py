@@ -1,4 +1,4 @@
-"""One picture: read, enhanced, written with its maps."""
+"""Reads, enhances and writes one picture with its maps."""
 
 from __future__ import annotations
 
@@ -31,10 +31,10 @@ from .resume import Journal, Stamp, stamp
 
 @dataclass(frozen=True)
 class Dials:
-    """What the user turned.
+    """The dials as the user set them.
 
-    mask: shape (H, W), multiplies the strength; None leaves it alone.
-    guidance: None lets the network predict.
+    mask: shape (H, W), multiplies the strength; None leaves it unchanged.
+    guidance: None lets the network predict it.
     quality: of JPEG and WebP files; see `write_picture`.
     """
 
@@ -48,7 +48,7 @@ class Dials:
 
 @dataclass(frozen=True)
 class Picture:
-    """A picture as it was read, with what its file carries beside the pixels.
+    """A picture as read, with its metadata.
 
     source: the state of its file before it was read.
     """
@@ -66,7 +66,7 @@ class Picture:
 
 @dataclass(frozen=True)
 class Enhanced:
-    """A picture that is to be written, and notes for the user so far."""
+    """An enhanced picture to write, and notes for the user so far."""
 
     result: Result
     metadata: Metadata
@@ -76,13 +76,13 @@ class Enhanced:
 
 @dataclass(frozen=True)
 class Work:
-    """What is done to each picture, in three steps. Threads may share it.
+    """The steps for each picture: read, enhance, write. Thread-safe.
 
     may_replace: whether the files of a job may be overwritten.
-    named: a file that the user named outright. If it is a link, what it leads to is written; links
-        in the place of others are replaced, and what they lead to is not touched.
-    claims: the folders that the files go into, if they are this run's alone.
-    journal: takes down each picture that was written.
+    named: an output that the user named explicitly. If it is a link, its target is written; for
+        other outputs the link itself is replaced and its target is left alone.
+    claims: on the output folders, if the run holds any.
+    journal: records each picture that was written.
     """
 
     enhancer: Enhancer
@@ -93,7 +93,7 @@ class Work:
     journal: Journal | None = None
 
     def read(self, job: Job) -> Picture:
-        """The picture of a job. Raises HyperguideError, also if its files may not be written."""
+        """Read a job's picture. Raises HyperguideError, also if its files may not be written."""
         self._refuse_existing(job)
         source = stamp(job.source)
         pixels, metadata = read_with_metadata(job.source, self.enhancer.max_memory)
@@ -108,7 +108,7 @@ class Work:
         if self.dials.mask is not None:
             strength = strength * _fit("mask", self.dials.mask, size, notes)
         guidance = self.dials.guidance
-        if isinstance(guidance, np.ndarray):  # the enhancer's warnings would not say of which call
+        if isinstance(guidance, np.ndarray):  # the enhancer's warnings would not name the call
             guidance = _fit("guidance map", guidance, size, notes)
         try:
             result = self.enhancer(
@@ -119,16 +119,16 @@ class Work:
                 kernel=self.dials.kernel,
                 report=report,
             )
-        except HyperguideError as error:  # which does not know of files
+        except HyperguideError as error:  # the message names no file
             raise HyperguideError(f"{picture.job.source}: {error}") from error
-        if not picture.job.maps:  # of large pictures it takes more than the picture itself
+        if not picture.job.maps:  # a large one takes more memory than its picture
             result = replace(result, guidance=None)
         return Enhanced(result, picture.metadata, notes, picture.source)
 
     def write(self, job: Job, enhanced: Enhanced) -> list[str]:
         """Write the files of a job. Returns notes for the user.
 
-        The picture comes last: where it is, its maps are too, and where it replaces its source,
+        The picture is written last: if it exists, its maps do too, and if it replaces its source,
         nothing is left to do.
         """
         notes, result = list(enhanced.notes), enhanced.result
@@ -151,7 +151,7 @@ class Work:
             refuse_existing(path, replace)
 
     def _prepare(self, job: Job) -> None:
-        """Make the folders of a job, if its files may still be written: much time has passed."""
+        """Make a job's folders, after checking again that its files may be written."""
         for claim in self.claims:
             claim.check()
         for path in job.writes:
@@ -172,7 +172,7 @@ class Work:
 
 
 def _fit(what: str, values: np.ndarray, size: tuple[int, int], notes: list[str]) -> np.ndarray:
-    """A mask or map for a picture of another size."""
+    """A mask or map resized to the picture; adds a note if its size differed."""
     if values.shape == size:
         return values
     values, note = resized(what, values, size)

@@ -1,1 +1,1 @@
-"""`hyperguide bench`: how fast files run on this machine, and whether they compute right."""
+"""`hyperguide bench`: how fast models run on this machine, and whether results are correct."""

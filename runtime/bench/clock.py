@@ -1,4 +1,4 @@
-"""The time that benchmarks go by, and the threads that live in it; tests bring their own."""
+"""The clock and threads that benchmarks use; tests replace them."""
 
 from __future__ import annotations
 
@@ -9,28 +9,28 @@ from typing import Protocol, TypeVar
 
 Value = TypeVar("Value")
 
-# The system wakes a sleeper so much late; the rest is waited for awake.
+# Seconds that a sleep may take too long; the wait ends with a busy loop of this length.
 _OVERSLEPT = 0.001
 
 
 class Clock(Protocol):
-    """Seconds since some moment."""
+    """A clock that counts seconds from some moment."""
 
     def now(self) -> float:
-        """The present moment."""
+        """The current time."""
         ...
 
     def wait_until(self, moment: float) -> None:
-        """Return at a moment, or at once if it is over."""
+        """Wait until a moment; return at once if it has passed."""
         ...
 
     def threads(self, number: int) -> Executor:
-        """So many threads that go by this clock, for as many pieces of work."""
+        """An executor with `number` threads on this clock, for as many tasks."""
         ...
 
 
 class WallClock:
-    """The clock on the wall."""
+    """The real clock."""
 
     def now(self) -> float:
         """See `Clock.now`."""
@@ -50,7 +50,7 @@ class WallClock:
 
 
 def timed(call: Callable[[], Value], clock: Clock | None = None) -> tuple[Value, float]:
-    """What a call returns, and the seconds that it took."""
+    """The result of a call, and the seconds that it took."""
     clock = clock or WallClock()
     began = clock.now()
     value = call()

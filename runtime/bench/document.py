@@ -1,4 +1,4 @@
-"""The frame of a page that needs nothing else: its style, and tables."""
+"""The frame of a self-contained HTML page: its style, and tables."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def document(title: str, parts: Sequence[str]) -> str:
 
 
 def html_table(head: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
-    """A table; on narrow screens it scrolls by itself."""
+    """An HTML table, which scrolls separately on narrow screens."""
     top = "".join(f"<th>{html.escape(cell)}</th>" for cell in head)
     body = "".join(
         f"<tr>{''.join(f'<td>{html.escape(cell)}</td>' for cell in line)}</tr>" for line in lines

@@ -1,4 +1,4 @@
-"""How work arrives: call after call, several at once, or frame after frame at a rate."""
+"""How calls arrive: one after the other, several at once, or as frames at a fixed rate."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from .clock import Clock, WallClock
 
 Call = Callable[[], object]
 
-# An engine that cannot keep up is given up after so many times the time that frames come.
+# An engine that cannot keep up is stopped after this multiple of the time in which frames arrive.
 _PATIENCE = 3
 
 
 @dataclass(frozen=True)
 class Load:
-    """What a stretch of work took.
+    """The timings of a stretch of work.
 
-    latencies: of each call in seconds, in the order in which the calls came.
-    seconds: from the first call to the end of the last one; at a rate no less than the frames take
-        to come.
+    latencies: of each call in seconds, in order of arrival.
+    seconds: from the first call to the end of the last one; at a fixed rate, at least the time in
+        which the frames arrive.
     """
 
     latencies: tuple[float, ...]
@@ -28,20 +28,20 @@ class Load:
 
     @property
     def calls_per_second(self) -> float:
-        """The rate of the calls that were done."""
+        """The rate of completed calls."""
         return len(self.latencies) / self.seconds
 
 
 def joined(loads: Sequence[Load]) -> Load:
-    """Stretches one behind the other."""
+    """Concatenate stretches of work."""
     every = tuple(latency for load in loads for latency in load.latencies)
     return Load(every, sum(load.seconds for load in loads))
 
 
 def one_by_one(call: Call, seconds: float, clock: Clock | None = None) -> Load:
-    """A closed loop: each call begins when the one before has ended.
+    """A closed loop: each call begins when the previous one has ended.
 
-    seconds: no call begins later; there is one at least.
+    seconds: no call begins later, but at least one is made.
     """
     clock = clock or WallClock()
     began = before = clock.now()
@@ -55,7 +55,7 @@ def one_by_one(call: Call, seconds: float, clock: Clock | None = None) -> Load:
 
 
 def at_once(call: Call, streams: int, seconds: float, clock: Clock | None = None) -> Load:
-    """Closed loops side by side, each on a thread of its own; `call` is safe for that."""
+    """Concurrent closed loops, each on its own thread; `call` must be thread-safe."""
     clock = clock or WallClock()
     ready = threading.Barrier(streams)
 
@@ -73,13 +73,13 @@ def at_once(call: Call, streams: int, seconds: float, clock: Clock | None = None
 def at_rate(
     call: Call, fps: float, seconds: float, servers: int = 1, clock: Clock | None = None
 ) -> Load:
-    """An open loop: frames come at their times whether or not the ones before are done.
+    """An open loop: frames arrive on time whether or not the previous ones are done.
 
-    Each latency counts from when its frame was due, so that waiting in the queue is part of it: a
-    slow call delays all behind it, as it would delay the viewer. Frames are taken in their order
-    and none is dropped; but after three times the seconds no more are taken.
+    Each latency counts from when its frame was due, so it includes waiting in the queue: a slow
+    call delays all later ones, as it would delay the viewer. Frames are taken in order and none
+    is dropped, but none is taken after three times `seconds`.
 
-    servers: calls at once, each on a thread of its own.
+    servers: concurrent calls, each on its own thread.
     """
     clock = clock or WallClock()
     frames = max(round(fps * seconds), 1)
@@ -107,6 +107,6 @@ def at_rate(
         with clock.threads(servers) as pool:
             for future in [pool.submit(serve, server) for server in range(servers)]:
                 future.result()
-    # Frames that end early come no sooner for that: no more are done in a second than come.
+    # Finishing early does not make frames arrive sooner, so the rate cannot exceed `fps`.
     seconds = max(max(ends) - began, len(latencies) / fps)
     return Load(tuple(latencies[frame] for frame in sorted(latencies)), seconds)

@@ -1,4 +1,4 @@
-"""What a machine is and what it can do at most: the other half of every figure."""
+"""Describes the machine and its peak performance, which every figure depends on."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _PACKAGES = (
     *("numpy", "opencv-python", "onnxruntime", "onnxruntime-gpu", "openvino"),
     *("tensorrt", "tensorrt-rtx-cu13", "pycuda", "cuda-bindings"),
 )
-# What is asked of NVIDIA's tool: present and largest clocks of the processors and the memory, MHz.
+# Queries for nvidia-smi; clocks are the current and maximum ones of processors and memory, in MHz.
 _GPU = (
     *("name", "driver_version", "memory.total", "temperature.gpu", "power.limit"),
     *("clocks.sm", "clocks.max.sm", "clocks.mem", "clocks.max.mem"),
@@ -38,7 +38,7 @@ Product = Callable[[], object]
 
 
 def describe() -> dict[str, Any]:
-    """The processor, the system, the packages and the GPU, for a record to be repeated by."""
+    """The processor, system, packages and GPU, so that a record can be reproduced."""
     versions = {}
     for name in _PACKAGES:
         try:
@@ -60,11 +60,11 @@ def describe() -> dict[str, Any]:
 def peaks(seconds: float = 0.5, gpu: int | None = None) -> dict[str, float]:
     """Giga-operations per second that the machine reaches in large matrix products.
 
-    A multiply-accumulate counts as two. By ONNX Runtime on all cores, in `fp32` and in `int8`;
-    without it by numpy, in `fp32`.
+    A multiply-accumulate counts as two. Measured with ONNX Runtime on all cores, in `fp32` and
+    `int8`; without it with numpy, in `fp32`.
 
-    gpu: the number N of one, for `gpu N fp32` and `gpu N fp16` by ONNX Runtime's CUDA provider, in
-        the GPU's own memory and without TF32; left out where that does not start.
+    gpu: the index N of a GPU, to add `gpu N fp32` and `gpu N fp16`, measured with ONNX Runtime's
+        CUDA provider in GPU memory and without TF32; left out if that fails.
     """
     rng = np.random.default_rng(0)
     floats = rng.random((2, _SIDE, _SIDE), np.float32)
@@ -80,7 +80,7 @@ def peaks(seconds: float = 0.5, gpu: int | None = None) -> dict[str, float]:
     except ImportError:
         found = {"fp32": _rate(lambda: floats[0] @ floats[1], _SIDE, seconds)}
     if gpu is not None:
-        with contextlib.suppress(Exception):  # what was timed before is worth more than this
+        with contextlib.suppress(Exception):  # keep what was measured before
             found |= _peaks_of_gpu(gpu, seconds)
     return found
 
@@ -96,7 +96,7 @@ def _peaks_of_gpu(index: int, seconds: float) -> dict[str, float]:
 
 
 def _rate(product: Product, side: int, seconds: float) -> float:
-    """The best of several products, in 10^9 operations per second."""
+    """The rate of the fastest of several products, in 10^9 operations per second."""
     product()
     best = float("inf")
     end = time.perf_counter() + seconds
@@ -106,13 +106,13 @@ def _rate(product: Product, side: int, seconds: float) -> float:
 
 
 def _product(operator: str, one: np.ndarray, other: np.ndarray) -> Product:
-    """ONNX Runtime's product of two matrices. Raises ImportError without it."""
+    """A call that multiplies matrices in ONNX Runtime. Raises ImportError without it."""
     session = _session(_product_model(operator, one.dtype, other.dtype), "CPUExecutionProvider")
     return lambda: session.run(None, {"a": one, "b": other})
 
 
 def _product_on_gpu(index: int, one: np.ndarray, other: np.ndarray) -> Product:
-    """The same in the memory of a GPU."""
+    """The same in GPU memory."""
     import onnxruntime
 
     load_cuda()
@@ -163,26 +163,26 @@ def _processor() -> str:
 
 
 def _cores() -> int:
-    """Those that this process may use."""
+    """The number of cores that this process may use."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
 
 
 def gpu_clock(index: int) -> float | None:
-    """The present clock of a GPU's processors in MHz; None where nobody says."""
+    """The current clock of a GPU's processors in MHz; None if unknown."""
     return _asked("clocks.sm", index)
 
 
 def gpu_memory(index: int) -> float | None:
-    """Bytes of a GPU that are taken, by whomever; None where nobody says."""
+    """Bytes of GPU memory in use, by any process; None if unknown."""
     mebibytes = _asked("memory.used", index)
     return None if mebibytes is None else mebibytes * (1 << 20)
 
 
 def _asked(name: str, index: int) -> float | None:
     if "CUDA_VISIBLE_DEVICES" in os.environ:
-        return None  # which counts GPUs in another way than their driver does
+        return None  # which numbers GPUs differently from the driver
     values = _query((name,), index)
     try:
         return None if values is None else float(values[0])
@@ -197,7 +197,7 @@ def _gpu() -> dict[str, str] | None:
 
 
 def _query(names: Sequence[str], index: int) -> list[str] | None:
-    """What NVIDIA's tool says of a GPU; None without either."""
+    """What nvidia-smi reports about a GPU; None without either."""
     tool = shutil.which("nvidia-smi")
     if tool is None:
         return None

@@ -1,4 +1,4 @@
-"""A record as one page that needs nothing else: tables, and plots drawn as SVG."""
+"""A record as a self-contained HTML page: tables, and plots drawn as SVG."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _WHAT = {
 
 
 def page(told: dict[str, Any]) -> str:
-    """The page of a record, see `run.record`."""
+    """The HTML page of a record; see `run.record`."""
     rows = [row for row in told["rows"] if "latency_ms" in row]
     scenario = told["plan"]["scenario"]
     parts = [
@@ -100,13 +100,13 @@ def _stages(rows: Sequence[dict[str, Any]]) -> str:
 
 
 def place(machine: dict[str, Any]) -> str:
-    """The machine of a record, see `machine.describe`, in a few words."""
+    """A short description of a record's machine; see `machine.describe`."""
     gpu = machine.get("gpu")
     return f"{machine['processor']}, {machine['cores']} cores" + (f"; {gpu['name']}" if gpu else "")
 
 
 def packages(machine: dict[str, Any]) -> str:
-    """Its system and the versions of what matters, as a paragraph."""
+    """The machine's system, package versions and GPU, as an HTML paragraph."""
     known = {"hyperguide": machine["hyperguide"], "python": machine["python"]}
     known |= machine["packages"]
     text = ", ".join(f"{name} {version}" for name, version in known.items())

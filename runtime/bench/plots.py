@@ -11,10 +11,10 @@ from itertools import pairwise
 _WIDTH, _HEIGHT = 600, 300
 _LEFT, _RIGHT, _TOP, _BOTTOM = 62, 18, 14, 46
 
-# Okabe and Ito's colours, which those who see colours differently tell apart; none is near black
-# or white, so that they serve on light and dark pages.
+# Okabe and Ito's colours, which colour-blind readers can tell apart; none is near black or white,
+# so they work on light and dark pages.
 _COLORS = ("#0072b2", "#e69f00", "#009e73", "#cc79a7", "#d55e00", "#56b4e9", "#b8a800", "#8c8c8c")
-# Where the colours begin anew, curves are dashed, in pixels of line and gap.
+# When colours repeat, curves are dashed: pixels of line and gap.
 _DASHES = ((1, 0), (7, 3), (2, 3))
 
 
@@ -22,8 +22,7 @@ _DASHES = ((1, 0), (7, 3), (2, 3))
 class Curve:
     """Points of one subject.
 
-    steps: whether the values between two points are those of the first one. dots: whether points
-    are marked.
+    steps: whether each value holds until the next point. dots: whether points are marked.
     """
 
     name: str
@@ -35,7 +34,7 @@ class Curve:
 
 @dataclass(frozen=True)
 class _Axis:
-    """From values to pixels."""
+    """Maps values to pixels."""
 
     low: float
     high: float
@@ -74,8 +73,8 @@ def plot(
 ) -> str:
     """Draw curves with axes and a legend, as an HTML fragment.
 
-    log_x: whether the first axis is logarithmic. zero_y: whether the second one begins at 0.
-    x_ticks: the values that are marked; round ones by default.
+    log_x: whether the x axis is logarithmic. zero_y: whether the y axis starts at 0.
+    x_ticks: the values to mark; round ones by default.
     """
     xs = [value for curve in curves for value in curve.x]
     ys = [value for curve in curves for value in curve.y]
@@ -99,20 +98,20 @@ def plot(
 
 
 def _look(number: int) -> tuple[str, tuple[int, int]]:
-    """Colour and dashes of a curve by its place."""
+    """Colour and dashes of a curve by its index."""
     again, color = divmod(number, len(_COLORS))
     return _COLORS[color], _DASHES[again % len(_DASHES)]
 
 
 def _swatch(number: int) -> str:
-    """The same as a background."""
+    """The same as a CSS background."""
     color, (line, gap) = _look(number)
     end = line + gap
     return f"repeating-linear-gradient(90deg,{color} 0 {line}px,transparent {line}px {end}px)"
 
 
 def _range(values: Sequence[float], log: bool) -> tuple[float, float]:
-    """A range around values, with some room."""
+    """A range around values, with some margin."""
     low, high = min(values), max(values)
     if log:
         room = max((high / low) ** 0.06, 1.1)

@@ -1,4 +1,4 @@
-"""In which precision an engine really computes a file's convolutions."""
+"""Finds the precision in which an engine actually computes a file's convolutions."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from hyperguide.model_format.protobuf import fields, text
 _NODE_INPUT, _NODE_OUTPUT, _NODE_OP_TYPE = 1, 2, 4
 _TENSOR_TYPE, _TENSOR_NAME = 2, 8
 
-# What ONNX Runtime makes of convolutions; None computes in the type of its weights.
+# ONNX Runtime's operators for convolutions -> precision; None is the type of the weights.
 _FUSED = {
     "Conv": None,
     "FusedConv": None,
@@ -35,10 +35,10 @@ _OPENVINO = {"f32": "fp32", "f16": "fp16", "bf16": "bf16", "i8": "int8", "u8": "
 def convolutions(
     file: ModelFile | EngineFile, engine: Engine, precision: str = "fp32"
 ) -> dict[str, int] | None:
-    """How many convolutions run in each precision, after the engine's own fusions.
+    """The number of convolutions that run in each precision, after the engine's own fusions.
 
-    precision: that was asked for, `bf16` or the file's.
-    Returns None for engines that do not tell.
+    precision: the requested one, `bf16` or the file's.
+    Returns None for engines that do not report it.
     """
     if isinstance(file, EngineFile):
         return None
@@ -47,7 +47,7 @@ def convolutions(
     if isinstance(engine, OnnxRuntimeCpu | OnnxRuntimeCuda):
         try:
             return _of_onnx_runtime(file, engine.providers)
-        except Exception:  # a second session finds no memory, or nowhere to write
+        except Exception:  # no memory for a second session, or nowhere to write
             return None
     return None
 
@@ -79,7 +79,7 @@ def _of_onnx_runtime(file: ModelFile, providers: list[Any]) -> dict[str, int]:
 
 
 def census(graph: Any) -> dict[str, int]:
-    """How many convolutions of a graph that ONNX Runtime optimised compute in each precision.
+    """The number of convolutions in each precision, in a graph that ONNX Runtime optimised.
 
     graph: ONNX's message of that name.
     """
@@ -96,7 +96,7 @@ def census(graph: Any) -> dict[str, int]:
     for node in nodes:
         kind = next(text(value) for number, value in node if number == _NODE_OP_TYPE)
         inputs = [text(value) for number, value in node if number == _NODE_INPUT]
-        if kind == "DequantizeLinear":  # what it makes is of its scale's type
+        if kind == "DequantizeLinear":  # its output has the type of its scale
             output = next(text(value) for number, value in node if number == _NODE_OUTPUT)
             types[output] = types.get(inputs[1], 1)
         elif kind in _FUSED:

@@ -1,4 +1,4 @@
-"""One run over several subjects, in turns, so that what drifts hits all alike."""
+"""Runs several subjects in turns, so that drift affects all of them alike."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ from .subject import Spec, Subject, Verdict
 
 Scenario = Literal["single", "streams", "rate", "offline"]
 
-# Above this growth of the latency with each second of frames an engine does not keep up.
+# An engine whose latency grows by more than this with each second of frames does not keep up.
 _BEHIND = 0.02
-# Of so many frames in each stretch one can tell.
+# Minimum frames in each stretch to decide that.
 _FEWEST_FRAMES = 4
-# How many times the rounds and seconds asked for a run may take where medians are not sure enough.
+# Multiple of the requested rounds and seconds that a run may take until medians are certain enough.
 _MORE_ROUNDS = 4
-# A call of so many seconds has no other call before it to warm up, but a pause of so many.
+# A call of _SLOW seconds or more gets a pause of _PAUSE seconds instead of a warm-up call.
 _SLOW, _PAUSE = 0.5, 0.3
-# How many results are kept while a call computes its own: the first one and the latest.
+# Number of results held while a call computes its own: the first and the latest.
 _RESULTS = 2
 
 
@@ -36,13 +36,13 @@ _RESULTS = 2
 class BenchPlan:
     """How to load the subjects.
 
-    scenario: `single` calls one after the other; `streams` in so many loops at once; `rate` as
-        frames come, `fps` of them in a second, served by so many calls at once; `offline` one after
-        the other, in batches.
+    scenario: `single` calls one after the other; `streams` in that many concurrent loops; `rate`
+        as frames arrive, `fps` per second, served by `streams` concurrent calls; `offline` one
+        after the other, in batches.
     seconds: of work for each subject, in `rounds` stretches.
-    confidence: `single` and `offline` go on until half the width of the median's 95 % interval is
-        below this share of it, but not for more than four times `seconds`.
-    verify: whether subjects are checked; without, the record says so.
+    confidence: `single` and `offline` continue until half the width of the median's 95 % interval
+        is below this share of it, but for at most four times `seconds`.
+    verify: whether subjects are checked; if not, the record says so.
     """
 
     scenario: Scenario = "single"
@@ -56,10 +56,10 @@ class BenchPlan:
 
 @dataclass(eq=False)
 class Row:
-    """What was found out about a subject.
+    """The findings about a subject.
 
-    loads: the rounds; none if the subject failed. ran: convolutions by precision, where the engine
-        tells.
+    loads: the rounds; empty if the subject failed. ran: convolutions by precision, if the engine
+        reports them.
     """
 
     spec: Spec
@@ -71,7 +71,7 @@ class Row:
     facts: dict[str, Any] = field(default_factory=dict)
 
     def growth(self, plan: BenchPlan) -> float:
-        """See `statistics.growth`; the mean over the rounds, of which each begins anew."""
+        """The mean of `statistics.growth` over the rounds, each of which starts afresh."""
         return fmean(growth(load.latencies, plan.fps) for load in self.loads)
 
 
@@ -86,10 +86,10 @@ def measure(
     progress: Progress = lambda *_: None,
     clock: Clock | None = None,
 ) -> list[Row]:
-    """Load, check and time the subjects; those that fail are told, not timed.
+    """Load, check and time the subjects; those that fail are reported, not timed.
 
-    progress: called with what is going on, the steps done and all steps.
-    clock: the time to go by; the clock on the wall unless told.
+    progress: called with the current activity, the steps done and the total.
+    clock: the real clock by default.
     """
     clock = clock or WallClock()
     rows = [Row(spec) for spec in specs]
@@ -113,7 +113,7 @@ def measure(
 
 
 def _turns(plan: BenchPlan, rows: Sequence[Row]) -> Iterator[tuple[int, Row]]:
-    """Round and subject: all in each round, every time another one first."""
+    """Yield round and subject: all subjects in each round, each round starting with another."""
     asks = plan.scenario in ("single", "offline")
     for turn in range(plan.rounds * (_MORE_ROUNDS if asks else 1)):
         for i in range(len(rows)):
@@ -133,7 +133,7 @@ def _sure(plan: BenchPlan, row: Row) -> bool:
 
 
 def _prepared(row: Row, plan: BenchPlan, open_subject: Open, clock: Clock) -> Subject | None:
-    """Open, warm up and check a subject; None if it fails, which the row then tells."""
+    """Open, check and warm up a subject; None if it fails, with the reason in the row."""
     try:
         subject = open_subject(row.spec)
     except HyperguideError as error:
@@ -172,13 +172,13 @@ def _prepared(row: Row, plan: BenchPlan, open_subject: Open, clock: Clock) -> Su
 
 
 def _tell_stages(row: Row, subject: Subject) -> None:
-    """Where the time goes; nothing of pictures that the engine takes only in parts."""
+    """Add the times of the stages, except for pictures that the engine takes only in parts."""
     with contextlib.suppress(HyperguideError):
         row.stages = subject.stages()
 
 
 def _go_on(row: Row, subject: Subject, plan: BenchPlan, clock: Clock) -> None:
-    """Another stretch of a subject; one that fails or computes wrong now was never fast."""
+    """Time another stretch of a subject; if it fails or computes wrong now, no timing counts."""
     try:
         row.loads.append(_stretch(subject, plan, clock))
     except HyperguideError as error:
@@ -191,7 +191,7 @@ def _go_on(row: Row, subject: Subject, plan: BenchPlan, clock: Clock) -> None:
 
 
 def _fail(row: Row, error: HyperguideError) -> None:
-    """What fails once was never fast."""
+    """Record a failure, and discard all timings."""
     row.verdict = Verdict(row.verdict.checked, str(error).rstrip("."))
     row.loads.clear()
 
@@ -209,10 +209,10 @@ def _stretch(subject: Subject, plan: BenchPlan, clock: Clock) -> Load:
 
 
 def _warm_up(subject: Subject, plan: BenchPlan, clock: Clock) -> None:
-    """Calls that do not count, as many at once as will come.
+    """Make untimed calls, as many at once as will be timed; slow ones only get a pause.
 
-    Threads of the subject before may hold the cores for a moment yet, and memory that a call is the
-    first to write comes from the system page by page.
+    Threads of the previous subject may still hold the cores for a moment, and memory that a call is
+    the first to write comes from the system page by page.
     """
     if subject.call_seconds < _SLOW or plan.streams > 1:
         at_once(subject.call, plan.streams, 0, clock)
@@ -221,7 +221,7 @@ def _warm_up(subject: Subject, plan: BenchPlan, clock: Clock) -> None:
 
 
 def record(rows: Sequence[Row], plan: BenchPlan, machine: dict[str, Any]) -> dict[str, Any]:
-    """All that is needed to judge the figures and to take them again."""
+    """All that is needed to judge the figures and to reproduce them."""
     return {
         "format": 1,
         "machine": machine,
@@ -253,7 +253,7 @@ def _as_json(row: Row, plan: BenchPlan, peaks: dict[str, float]) -> dict[str, An
     told["latency_ms"] = summary(latencies)
     told["latencies_ms"] = [round(1000 * value, 3) for value in latencies]
     unsure = uncertainty(latencies)
-    told["uncertainty"] = unsure if math.isfinite(unsure) else None  # JSON knows no infinity
+    told["uncertainty"] = unsure if math.isfinite(unsure) else None  # JSON has no infinity
     told["pictures_per_second"] = load.calls_per_second * spec.batch
     told["stages_ms"] = {name: 1000 * value for name, value in row.stages.items()}
     if row.facts["giga_macs"] is not None:

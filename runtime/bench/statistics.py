@@ -1,4 +1,4 @@
-"""What can be said of latencies: percentiles, and how sure they are."""
+"""Statistics of latencies: percentiles, and their uncertainty."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _NORMAL_95 = 1.96
 
 
 def percentile(values: Sequence[float], percent: float) -> float:
-    """The least value that so many percent of the values do not exceed (nearest rank)."""
+    """The smallest value that `percent` % of the values do not exceed (nearest rank)."""
     ordered = sorted(values)
     rank = math.ceil(percent / 100 * len(ordered))
     return ordered[max(rank, 1) - 1]
@@ -21,8 +21,8 @@ def percentile(values: Sequence[float], percent: float) -> float:
 def uncertainty(values: Sequence[float]) -> float:
     """Half the width of the median's 95 % confidence interval, as a share of the median.
 
-    By order statistics, which asks nothing of the distribution but that values do not depend on
-    each other. Infinite for fewer than six values, of which no two bound the median so surely.
+    From order statistics, which assume only that values are independent. Infinite for fewer than
+    six values, of which no two bound the median with that confidence.
     """
     ordered = np.sort(values)
     count = len(ordered)
@@ -34,16 +34,16 @@ def uncertainty(values: Sequence[float]) -> float:
 
 
 def summary(values: Sequence[float]) -> dict[str, float]:
-    """Latencies in milliseconds: p50, p90, p99, mean, least and most, and their count."""
+    """Latencies in milliseconds: p50, p90, p99, mean, minimum, maximum, and their count."""
     named = {f"p{percent}": percentile(values, percent) for percent in (50, 90, 99)}
     named |= {"mean": float(np.mean(values)), "min": min(values), "max": max(values)}
     return {name: 1000 * value for name, value in named.items()} | {"count": len(values)}
 
 
 def growth(latencies: Sequence[float], fps: float) -> float:
-    """By how many seconds the latency grows with each second of frames at a rate.
+    """Seconds by which the latency grows with each second of frames at a fixed rate.
 
-    The slope of a straight line: 0 where the engine keeps up, above it what it falls behind.
+    The slope of a fitted line: 0 if the engine keeps up, positive if it falls behind.
     """
     if len(latencies) < 2:
         return 0.0

@@ -1,4 +1,4 @@
-"""One file on one device at one size: what a benchmark calls, and the proof that it is right."""
+"""One file on one device at one size: what a benchmark calls, and the check of its results."""
 
 from __future__ import annotations
 
@@ -37,8 +37,8 @@ from hyperguide.result import Result
 from .clock import timed
 from .machine import gpu_clock, gpu_memory
 
-# Least PSNR in dB against another engine, by precision. Engines round differently before they
-# quantise; what is wrong is much farther off.
+# Minimum PSNR in dB against another engine, by precision. Engines round differently before they
+# quantise; wrong results are much farther off.
 _AGREES = {"fp32": 60.0, "fp16": 40.0}
 _AGREES_LOWER = 30.0
 
@@ -47,8 +47,8 @@ _AGREES_LOWER = 30.0
 class Spec:
     """What to measure.
 
-    model: a file. label: its name in tables. batch: pictures in one call.
-    precision: `bf16` computes in it what is fp32 in the file.
+    model: a file. label: its name in tables. batch: pictures per call.
+    precision: `bf16` computes the file's fp32 operations in bf16.
     """
 
     model: Path
@@ -61,16 +61,16 @@ class Spec:
 
     @property
     def pixels(self) -> int:
-        """Of one call."""
+        """Pixels of one call."""
         return self.batch * self.height * self.width
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """Whether a subject computes what its file holds.
+    """Whether a subject's results are correct.
 
-    checked: what it was compared with; empty if nothing was.
-    problem: what is wrong, in words; empty if nothing is.
+    checked: what was compared; empty if nothing was.
+    problem: a description of what is wrong; empty if nothing is.
     """
 
     checked: tuple[str, ...]
@@ -83,16 +83,16 @@ class Verdict:
 
 
 class Subject:
-    """A loaded file with frames of bytes to enhance, ready to be called.
+    """A loaded file with a frame of bytes to enhance, ready to be called.
 
-    at_once: calls that may come at the same time. threads: of one; 0 takes one per core.
-    load_seconds: until the file was loaded. first_seconds: of the first call after that.
-    call_seconds: of the second one.
-    gpu: the number of the GPU that it runs on; None for the CPU.
-    peak_memory: bytes that loading and the first call took at most; None where the system does not
-        say. gpu_memory: bytes of the GPU that they took, whoever else took some meanwhile; of the
-        first subject of a process with what CUDA itself takes, half a gigabyte.
-    Raises HyperguideError where the file or its engine cannot be loaded or called.
+    at_once: maximum concurrent calls. threads: per call; 0 takes one per core.
+    load_seconds: time to load the file. first_seconds: time of the first call.
+    call_seconds: time of the second call.
+    gpu: the index of the GPU that it runs on; None for the CPU.
+    peak_memory: peak bytes of loading and the first call; None if the system does not report it.
+        gpu_memory: GPU bytes that they took, including what other processes took meanwhile; for
+        the first subject of a process also what CUDA itself takes, half a gigabyte.
+    Raises HyperguideError if the file or its engine cannot be loaded or called.
     """
 
     def __init__(
@@ -119,14 +119,14 @@ class Subject:
         self.gpu = spec.device.index if isinstance(self.engine, TakesGpuArrays) else None
         self.frame = _shaped(frame, spec, self.file.info.channels)
         self.dials: dict[str, Any] = {}
-        if KERNEL in self.file.inputs:  # without one it would have less to do
+        if KERNEL in self.file.inputs:  # without a kernel it would have less to do
             self.dials["kernel"] = np.full((15, 15), 1 / 225, np.float32)
         self._first, self.first_seconds = timed(self.call)
         self.peak_memory = memory.taken()
         after = None if self.gpu is None else gpu_memory(self.gpu)
         self.gpu_memory = None if before is None or after is None else after - before
         self._last = self._first
-        # The first one prepares what later ones find.
+        # The first call prepares what later ones reuse.
         self.call_seconds = timed(self.call)[1]
 
     def call(self) -> Result:
@@ -157,7 +157,7 @@ class Subject:
         return Verdict(tuple(checked))
 
     def still_right(self) -> Verdict:
-        """Compare the latest call's result with the first one's, bit for bit but for a level."""
+        """Compare the latest call's result with the first one's; they may differ by one level."""
         difference = np.abs(self._last.image.astype(int) - self._first.image)
         if difference.max() <= 1:
             return Verdict(("the last call against the first",))
@@ -167,7 +167,7 @@ class Subject:
         )
 
     def gpu_clock(self) -> float | None:
-        """The clock of its GPU in MHz while calls run; None for those on the CPU."""
+        """The clock of the subject's GPU in MHz while calls run; None on the CPU."""
         if self.gpu is None:
             return None
         with ThreadPoolExecutor(1) as pool:
@@ -177,11 +177,11 @@ class Subject:
             return asked.result()
 
     def stages(self, repeats: int = 5) -> dict[str, float]:
-        """Where a call's time goes, medians in seconds.
+        """The median seconds of each stage of a call.
 
         `pre` and `post` convert the picture's bytes to and from floats; `engine` is the engine's
-        call, which on a GPU is told as `copy in`, `compute` and `copy out`. Engines
-        and files that convert bytes themselves have but one stage on a CPU.
+        call, which on a GPU is split into `copy in`, `compute` and `copy out`. Engines
+        and files that convert bytes themselves have only one stage on a CPU.
         """
         of_bytes = self.file.info.io == "uint8"
         takes_bytes = not self.dials and (of_bytes or isinstance(self.engine, TakesBytes))
@@ -225,24 +225,24 @@ class Subject:
         return {name: median(values) for name, values in found.items()}
 
     def close(self) -> None:
-        """Free what the engine holds."""
+        """Release what the engine holds."""
         self._enhancer.close()
 
     def _on_another_engine(self) -> np.ndarray | None:
-        """The frame as ONNX Runtime's CPU engine enhances it, where that is another engine."""
+        """The frame enhanced by ONNX Runtime's CPU engine; None if it is the same or absent."""
         if isinstance(self.file, EngineFile) or self.engine.name == "ONNX Runtime, CPU":
             return None
         assert isinstance(self.file, ModelFile)
         try:
             engine = open_engine(self.file, Device("cpu"))
-        except Exception:  # it is not installed; the golden samples must do
+        except Exception:  # it is not installed; the golden samples must suffice
             return None
         with Enhancer(self.file, engine, tile=None) as enhancer:
             return enhancer(self.frame, **self.dials).image
 
 
 def _shaped(frame: np.ndarray, spec: Spec, channels: int) -> np.ndarray:
-    """The frame in the subject's size, planes and number."""
+    """The frame in the subject's size, channels and batch."""
     size = (spec.width, spec.height)
     fitted = cv2.resize(frame, size, interpolation=cv2.INTER_AREA)
     if channels == 1:
@@ -253,7 +253,7 @@ def _shaped(frame: np.ndarray, spec: Spec, channels: int) -> np.ndarray:
 
 
 def synthetic_frame() -> np.ndarray:
-    """A frame of 1920x1080 with edges, slopes, texture and noise, RGB bytes."""
+    """A frame of 1920x1080 with edges, gradients, texture and noise, RGB bytes."""
     rng = np.random.default_rng(0)
     height, width = 1080, 1920
     coarse = rng.uniform(40, 200, (9, 16, 3)).astype(np.float32)

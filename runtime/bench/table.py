@@ -1,4 +1,4 @@
-"""What a run found out, as a table to read."""
+"""The results of a run as a text table."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Any
 
 
 def table(told: dict[str, Any]) -> str:
-    """The subjects of a record, see `run.record`, and lines on what failed or was not checked."""
+    """A table of a record's subjects (see `run.record`), and what failed or was not checked."""
     scenario = told["plan"]["scenario"]
     timed = [row for row in told["rows"] if "latency_ms" in row]
     lines = [head(scenario), *(cells(row, scenario) for row in timed)]
@@ -23,14 +23,14 @@ def table(told: dict[str, Any]) -> str:
 
 
 def head(scenario: str) -> list[str]:
-    """The names of the columns; the first two are left-aligned words."""
+    """The names of the columns; the first two are left-aligned."""
     names = ["model", "engine", "ran in", "size", "batch", "p50 ms", "+-", "p90 ms", "p99 ms"]
     names += ["pictures/s", "GMAC/s", "of peak", "memory MB"]
     return [*names, *(["keeps up"] if scenario == "rate" else []), "checked"]
 
 
 def cells(row: dict[str, Any], scenario: str) -> list[str]:
-    """A subject that was timed, column by column."""
+    """The cells of a timed subject, one for each column."""
     height, width = row["size"]
     peak, memory = row.get("share_of_peak"), row["peak_memory_bytes"]
     if row["gpu"] is not None:
@@ -51,12 +51,12 @@ def cells(row: dict[str, Any], scenario: str) -> list[str]:
 
 
 def _sure_to(share: float | None) -> str:
-    """Half of the 95 % interval of a median; too few calls bound it by nothing."""
+    """Half the width of a median's 95 % interval; `?` for too few calls."""
     return "?" if share is None else f"{100 * share:.1f} %"
 
 
 def _ran_in(row: dict[str, Any]) -> str:
-    """In which precision most convolutions ran, and how many did not."""
+    """The precision in which most convolutions ran, and how many ran in another."""
     ran = row["convolutions"]
     if not ran:
         return f"{row['precision']}?"

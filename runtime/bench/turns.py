@@ -1,4 +1,4 @@
-"""Timing several calls in turns within one process, so that what drifts hits all alike."""
+"""Times several calls in turns within one process, so that drift affects all of them alike."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ import numpy as np
 from .clock import Clock, WallClock, timed
 from .load import Call
 
-_CALLS = 4  # of one in a row
-_FEWEST = 12  # of each
+_CALLS = 4  # of the same kind in a row
+_FEWEST = 12  # of each kind
 
 
 def in_turns(
@@ -19,11 +19,11 @@ def in_turns(
 ) -> list[list[float]]:
     """The seconds that each of several calls took, each time.
 
-    In a turn each is made some times in a row after one time that does not count: the threads of
-    the one before go on waiting for work a while, and hold the cores. Every second turn goes
-    backwards.
+    In a turn each call is made several times in a row, after one untimed call: the threads of the
+    previous call keep waiting for work for a while, and hold the cores. Every second turn runs in
+    reverse order.
 
-    seconds: no turn begins later. fewest: times at least, of each, that count.
+    seconds: no turn begins later. fewest: minimum timed calls of each.
     """
     clock = clock or WallClock()
     taken: list[list[float]] = [[] for _ in calls]
@@ -38,18 +38,18 @@ def in_turns(
 
 
 def ratio(one: Sequence[float], other: Sequence[float]) -> float:
-    """How many times as long the first call took: the median over the turns.
+    """The ratio of the first call's time to the second's: the median over the turns.
 
-    one, other: of two calls, from `in_turns`. Within a turn the machine is as fast for both.
+    one, other: times from `in_turns`. Within a turn the machine is equally fast for both.
     """
     turns = zip(_turns(one), _turns(other), strict=True)
     return median(median(a) / median(b) for a, b in turns)
 
 
 def undisturbed(taken: Sequence[float]) -> float:
-    """What a call takes where nothing else runs: other work on the machine only ever adds time.
+    """The time of a call when nothing else runs: other work on the machine only adds time.
 
-    Not the least one: a tenth of them may be lucky.
+    The 10 % quantile, not the minimum: a tenth of the times may be lucky.
     """
     return float(np.quantile(taken, 0.1))
 

@@ -1,4 +1,4 @@
-"""`hyperguide bench`: how fast files run here, and whether what they compute is right."""
+"""`hyperguide bench`: how fast models run here, and whether their results are correct."""
 
 from __future__ import annotations
 
@@ -123,10 +123,10 @@ def bench(
     html_path: Path | None,
     force: bool,
 ) -> None:
-    """Time files on this machine, in turns, and check what they compute.
+    """Time models on this machine, in turns, and check their results.
 
-    Latencies are those of `enhancer(frame)`: bytes in, bytes out, copies to and from a GPU
-    included. At `rate` they count from when a frame was due. Exit code 1 if a subject fails.
+    Latencies are those of `enhancer(frame)`: bytes in, bytes out, including copies to and from a
+    GPU. At `rate` they count from when a frame was due. Exit code 1 if a subject fails.
     """
     if fps is not None and scenario != "rate":
         raise click.UsageError("--fps belongs to --scenario rate.")
@@ -188,7 +188,7 @@ def bench(
 
 
 def _read(path: Path) -> Any:
-    """A picture as RGB bytes."""
+    """Read a picture as RGB bytes."""
     import cv2
     import numpy as np
 

@@ -1,4 +1,4 @@
-"""`hyperguide build`: from a model file to a TensorRT engine."""
+"""`hyperguide build`: builds a TensorRT engine from a model file."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class _Sizes(click.ParamType):
     def convert(
         self, value: Any, param: click.Parameter | None, ctx: click.Context | None
     ) -> tuple[Size, Size, Size]:
-        """The sizes of the text."""
+        """Parse the sizes."""
         found = [re.fullmatch(r"(\d+)x(\d+)", part.strip()) for part in str(value).split(",")]
         if len(found) not in (1, 3) or None in found:
             self.fail(f"{value!r} is not like 64x64,720x1280,2160x3840 (HxW)", param, ctx)
@@ -54,7 +54,7 @@ class _Batches(click.ParamType):
     def convert(
         self, value: Any, param: click.Parameter | None, ctx: click.Context | None
     ) -> tuple[int, int, int]:
-        """The numbers of the text."""
+        """Parse the numbers."""
         parts = str(value).split(",")
         if len(parts) not in (1, 3) or not all(part.strip().isdigit() for part in parts):
             self.fail(f"{value!r} is not like 1,1,8", param, ctx)
@@ -135,10 +135,10 @@ def build(
     builder: str,
     force: bool,
 ) -> None:
-    """Build a TensorRT engine of a model file or bundled model.
+    """Build a TensorRT engine from a model file or bundled model.
 
-    The engine is strongly typed: it computes in the precision of the file. What it is stands in the
-    .json beside it.
+    The engine is strongly typed: it computes in the precision of the file. The .json beside it
+    describes it.
     """
     file = read_model_file(model_path(model, tier))
     tensorrt = open_tensorrt(builder)
@@ -174,7 +174,7 @@ def build(
 def _check_entry(
     entry: Path, tensorrt: TensorRt, steerable: bool, batches: tuple[int, int, int], force: bool
 ) -> None:
-    """Raise HyperguideError where Triton could not serve the engine to be built."""
+    """Raise HyperguideError if Triton could not serve the engine to be built."""
     if tensorrt.is_rtx:
         raise HyperguideError(
             "Triton serves engines of TensorRT, not of TensorRT-RTX: build with --builder tensorrt "
@@ -189,7 +189,7 @@ def _check_entry(
 
 @contextmanager
 def _flag() -> Iterator[list[int]]:
-    """A list that Ctrl-C fills: an exception must not fly through TensorRT."""
+    """A list that Ctrl-C appends to: an exception must not pass through TensorRT."""
     caught: list[int] = []
     before = signal.signal(signal.SIGINT, lambda number, frame: caught.append(number))
     try:

@@ -75,9 +75,9 @@ def doctor() -> int:
 
 
 def conflicts(versions: Versions) -> list[str]:
-    """Packages that do not get on, each with the line that mends it.
+    """Conflicts between packages, each with the command that resolves it.
 
-    versions: of the distributions that are installed, None for the others.
+    versions: of the installed distributions, None for the others.
     """
     found = []
     if versions["onnxruntime"] and versions["onnxruntime-gpu"]:
@@ -95,7 +95,7 @@ def conflicts(versions: Versions) -> list[str]:
 
 
 def _version(distribution: str) -> str | None:
-    for name in (distribution, f"{distribution}-headless"):  # OpenCV without windows
+    for name in (distribution, f"{distribution}-headless"):  # OpenCV without a GUI
         try:
             return importlib.metadata.version(name)
         except importlib.metadata.PackageNotFoundError:
@@ -104,7 +104,7 @@ def _version(distribution: str) -> str | None:
 
 
 def _check_devices() -> list[str]:
-    """Run a bundled model on every device that can be had."""
+    """Run a bundled model on every available device."""
     file = read_model_file(bundled_models()[0])
     problems = []
     for kind in KINDS:
@@ -123,7 +123,7 @@ def _check_devices() -> list[str]:
 
 
 def _check_models() -> list[str]:
-    """Run every bundled model on the device that it takes by itself."""
+    """Run every bundled model on its default device."""
     problems = []
     for path in bundled_models():
         try:
@@ -148,7 +148,7 @@ def _proof(engine: Engine, file: ModelFile, row: str) -> list[str]:
 
 
 def _check_cache() -> list[str]:
-    """Tell of the engines that were built."""
+    """Report the engines that were built."""
     folder = cache_folder()
     engines = list(folder.glob(f"engines/*{SUFFIX}"))
     size = sum(path.stat().st_size for path in engines) / 1e6

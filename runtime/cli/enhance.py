@@ -1,4 +1,4 @@
-"""`hyperguide enhance`: pictures and folders."""
+"""`hyperguide enhance`: enhances pictures and folders."""
 
 from __future__ import annotations
 
@@ -158,7 +158,7 @@ def enhance(
             device=device,
             tier=tier,
             precision=precision,
-            # Of one picture a call on all cores makes an end sooner, of many a call on each core.
+            # One picture is faster with a call on all cores, many with a call on each core.
             at_once=min(os.cpu_count() or 1, len(jobs)),
             trust=trust,
             tile=tile,
@@ -185,7 +185,7 @@ def enhance(
 
 
 def _silence_opencv() -> None:
-    """Its messages of several lines would surround our one sentence."""
+    """Silence OpenCV, whose messages of several lines would surround our one sentence."""
     set_level = getattr(cv2, "setLogLevel", None)  # of OpenCV 4
     (set_level or cv2.utils.logging.setLogLevel)(0)
 
@@ -198,7 +198,7 @@ def _enhance_one(
         return
     work = Work(enhancer, dials, lambda job: force or (resume and not in_place(job)), output)
     with share_bar(enhancer.info.task) as report:
-        enhanced = work.enhance(work.read(job), report)  # which lets go of what was read
+        enhanced = work.enhance(work.read(job), report)  # frees what was read
     for note in work.write(job, enhanced):
         say(note)
 

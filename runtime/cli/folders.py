@@ -1,4 +1,4 @@
-"""A folder of pictures: how it is told of, how it ends early and how it goes on."""
+"""Enhances a folder of pictures: progress, messages, early ends and resuming."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from hyperguide.storage.paths import exists, real
 from .messages import say
 from .progress import progress_bar
 
-# Share of the memory that pictures under way may take before the next one is read; with results
+# Share of the memory that pictures in progress may take before the next one is read; with results
 # and maps it becomes about a fifth.
 _SHARE = 1 / 16
 
@@ -38,12 +38,12 @@ def enhance_folder(
     resume: bool,
     max_memory: int | None,
 ) -> None:
-    """Enhance every picture, whatever happens to the others, and say how many came out.
+    """Enhance every picture, even if others fail, and report how many succeeded.
 
-    The folder, and that of the maps, belong to the run meanwhile. Ctrl-C and SIGTERM let those be
-    written that are being computed; a second one drops them.
-    Raises HyperguideError if some failed, if nothing can be written any more, or if another run is
-    in one of the folders.
+    The run claims the output folder and that of the maps. After Ctrl-C or SIGTERM, pictures being
+    computed are still written, unless they are computed in parts; a second signal drops them.
+    Raises HyperguideError if some failed, if nothing can be written any more, or if another run
+    uses one of the folders.
     """
     with ExitStack() as stack:
         claims = tuple(stack.enter_context(claim(place)) for place in _different(folder, maps))
@@ -79,7 +79,7 @@ def _different(folder: Path, maps: Path | None) -> list[Path]:
 
 
 def _tell(count: _Count, folder: Path, stopped: bool) -> None:
-    """Say how a run came out, and raise what its exit code goes by."""
+    """Report how a run ended, and raise the exception that decides its exit code."""
     if count.ended is not None:
         mend = "make room and go" if isinstance(count.ended, DiskFullError) else "go"
         raise HyperguideError(f"{count.ended} {count.told}; {mend} on with --resume.")
@@ -100,7 +100,7 @@ def _tell(count: _Count, folder: Path, stopped: bool) -> None:
 
 
 class _Count:
-    """How many pictures came out how, of `total`.
+    """Counts the outcomes of `total` pictures.
 
     ended: why nothing can be written any more; None as long as something can.
     """
@@ -112,7 +112,7 @@ class _Count:
         self._done: list[Job] = []
 
     def add(self, outcome: Outcome) -> None:
-        """Count a picture that was tried."""
+        """Count the outcome of a picture."""
         if isinstance(outcome.error, StorageError):
             self.ended = self.ended or outcome.error
         elif outcome.error is not None:
@@ -121,7 +121,7 @@ class _Count:
             self._done.append(outcome.job)
 
     def look_again(self, claims: tuple[Claim, ...]) -> None:
-        """Count what was written and is gone by now."""
+        """Count pictures that were written but no longer exist."""
         there = [job for job in self._done if all(map(exists, job.writes))]
         self.lost, self._done = len(self._done) - len(there), there
         try:
@@ -137,7 +137,7 @@ class _Count:
 
     @property
     def told(self) -> str:
-        """The count in words."""
+        """The counts as text."""
         lost = f", {self.lost} lost again" if self.lost else ""
         return (
             f"of {self.total} pictures {len(self._done)} done, {self.skipped} skipped, "
@@ -146,7 +146,7 @@ class _Count:
 
 
 def _run(work: Work, jobs: list[Job], room: int, count: _Count, stop: list[int]) -> None:
-    """Enhance pictures under a bar, with notes in their order."""
+    """Enhance pictures with a progress bar, and print their notes in order."""
     with progress_bar("picture") as bar:
         row = bar.add_task(work.enhancer.info.task, total=count.total, completed=count.skipped)
 
@@ -163,9 +163,9 @@ def _run(work: Work, jobs: list[Job], room: int, count: _Count, stop: list[int])
 
 
 def _notes(outcome: Outcome) -> list[str]:
-    """What to tell the user of a picture, which each sentence names."""
+    """Sentences for the user about a picture, each of which names it."""
     error, source = outcome.error, str(outcome.job.source)
-    if isinstance(error, StorageError):  # told at the end
+    if isinstance(error, StorageError):  # reported at the end
         return []
     notes = outcome.notes if error is None else [str(error)]
     if error is not None and not isinstance(error, HyperguideError):
@@ -175,7 +175,7 @@ def _notes(outcome: Outcome) -> list[str]:
 
 @contextmanager
 def _stops() -> Iterator[list[int]]:
-    """A list that Ctrl-C and SIGTERM fill; the second one ends the run at once."""
+    """A list that Ctrl-C and SIGTERM append to; the second signal ends the run at once."""
     caught: list[int] = []
 
     def stop(number: int, frame: FrameType | None) -> None:

@@ -1,4 +1,4 @@
-"""`hyperguide info`: what a model file is."""
+"""`hyperguide info`: describes a model file."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Commands, loaded by the name of their module when they are needed."""
+"""Loads commands by the name of their module when they are needed."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import click
 
 
 def load_command(module: str, name: str) -> click.Command:
-    """Import a module, full name, and return its command of this name.
+    """Import a module by its full name, and return its command of this name.
 
     By name, not with an import statement: startup stays fast, and nothing in the runtime imports
     training or export. Raises ModuleNotFoundError if a package that the module needs is missing.

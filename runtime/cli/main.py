@@ -21,8 +21,8 @@ from .loading import load_command
 from .messages import say
 from .streams import prepare
 
-# Verb -> what it does. The command is in the file VERB.py beside this one, under its own name, and
-# loads when it is called, so that the runtime's verbs start fast and work without torch.
+# Verb -> what it does. The command VERB is in the file VERB.py beside this one, and is loaded when
+# it is called, so that the runtime's verbs start fast and work without torch.
 _VERBS = {
     "enhance": "Enhance pictures or folders of pictures.",
     "train": "Train a guided pair on photos.",
@@ -36,7 +36,7 @@ _VERBS = {
     "doctor": "Show what this machine can run.",
 }
 
-# Package that a verb needs -> the extra that brings it.
+# Package that a verb needs -> the extra that installs it.
 _EXTRAS = {
     "torch": "train",
     "safetensors": "train",
@@ -81,7 +81,7 @@ def run(arguments: list[str] | None = None) -> NoReturn:
     prepare()
     arguments = sys.argv[1:] if arguments is None else arguments
     debug = "--debug" in arguments
-    # Accepted before and behind the verb.
+    # Accepted before and after the verb.
     rest = [a for a in arguments if a != "--debug"]
     sys.exit(_run(rest, debug))
 
@@ -90,7 +90,7 @@ def _run(arguments: list[str], debug: bool) -> int:
     try:
         result: Any = program.main(arguments, prog_name="hyperguide", standalone_mode=False)
         if sys.stdout is not None:
-            sys.stdout.flush()  # where a full disk can still be told
+            sys.stdout.flush()  # while a full disk can still be reported
         return result if isinstance(result, int) else 0
     except click.UsageError as error:
         words = printable(error.format_message(), kept="\n\t")
@@ -112,7 +112,7 @@ def _run(arguments: list[str], debug: bool) -> int:
 
 
 def _sentence(error: Exception) -> str:
-    """What to tell the user of an error."""
+    """The message for the user about an error."""
     if isinstance(error, HyperguideError):
         return str(error)
     if isinstance(error, OSError) and _is_of_the_output(error):
@@ -129,12 +129,12 @@ def _sentence(error: Exception) -> str:
 
 
 def _is_of_the_output(error: Exception) -> bool:
-    """Whether the standard output took no more; errors of files name the file."""
+    """Whether standard output could not be written; errors of files name the file."""
     full = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
     return isinstance(error, OSError) and error.filename is None and error.errno in full
 
 
 def _write_no_more() -> None:
-    """Drop what is left for the standard output, which Python would try again when it ends."""
+    """Discard what is left for standard output, which Python would try to write again at exit."""
     nowhere = os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, sys.stdout.fileno())

@@ -1,4 +1,4 @@
-"""Sentences for the user."""
+"""Messages for the user."""
 
 from __future__ import annotations
 
@@ -8,5 +8,5 @@ from hyperguide.printable import printable
 
 
 def say(sentence: str) -> None:
-    """Tell the user on standard error; see `printable`."""
+    """Print a sentence on standard error; see `printable`."""
     click.echo(printable(sentence), err=True)

@@ -1,4 +1,4 @@
-"""`hyperguide models`: what is bundled."""
+"""`hyperguide models`: lists the bundled models."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Kinds of values that options take."""
+"""Types of option values."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class DeviceType(click.ParamType):
     def convert(
         self, value: Any, param: click.Parameter | None, ctx: click.Context | None
     ) -> Device:
-        """The device of a name."""
+        """Parse the name of a device."""
         if isinstance(value, Device):
             return value
         try:
@@ -31,12 +31,12 @@ class DeviceType(click.ParamType):
 
 
 class NameType(click.ParamType):
-    """The name of a file or folder. An empty one, of a variable that is not set, is no `.`."""
+    """The name of a file or folder. An empty one, as from an unset variable, is an error."""
 
     name = "path"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Path:
-        """The path of a name."""
+        """Convert a name to a path."""
         if str(value) == "":
             self.fail("the name is empty", param, ctx)
         return Path(value)
@@ -48,7 +48,7 @@ class BytesType(click.ParamType):
     name = "SIZE"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
-        """The bytes of a text like 512M."""
+        """Parse a text like 512M to bytes."""
         try:
             return parse_bytes(str(value))
         except ValueError as error:
@@ -82,7 +82,7 @@ class ShapeType(click.ParamType):
     def convert(
         self, value: Any, param: click.Parameter | None, ctx: click.Context | None
     ) -> tuple[int, int]:
-        """(height, width) of a text like 720x1280."""
+        """Parse a text like 720x1280 to (height, width)."""
         if isinstance(value, tuple):
             return value
         match = re.fullmatch(r"([1-9]\d*)x([1-9]\d*)", str(value).strip())

@@ -1,4 +1,4 @@
-"""The progress bar of long work: what is done, rate, time left."""
+"""Progress bars for long work: share done, rate, time left."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def progress_bar(unit: str, *details: str) -> Progress:
     """A bar on standard error, one line of at most 80 columns.
 
     unit: what is counted.
-    details: names of fields shown behind the rate, `task.fields[...]`.
+    details: names of fields shown after the rate, `task.fields[...]`.
     """
     shown = ["task.description", *(f"task.fields[{name}]" for name in details)]
     first, *rest = (
@@ -61,7 +61,7 @@ def progress_bar(unit: str, *details: str) -> Progress:
 
 @contextmanager
 def building_bar() -> Iterator[Callable[[str, int, int], None]]:
-    """A bar for an engine that may be built, or may be there already."""
+    """A bar for an engine that may have to be built, or may exist already."""
     bar = progress_bar("step")
     with ExitStack() as stack:
 
@@ -76,9 +76,9 @@ def building_bar() -> Iterator[Callable[[str, int, int], None]]:
 
 @contextmanager
 def share_bar(description: str) -> Iterator[Callable[[float], None]]:
-    """A bar on standard error for work that may report the share done, in [0, 1], or may not.
+    """A bar on standard error for work that may report the share done, in [0, 1].
 
-    It appears with the first report: what is done at once shows none.
+    It appears with the first report, so quick work shows none.
     """
     bar = Progress(
         TextColumn("{task.description}", markup=False),

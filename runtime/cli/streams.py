@@ -1,4 +1,4 @@
-"""Standard output and standard error, made fit for long work and for names of any kind."""
+"""Prepares standard output and standard error for long work and for names of any kind."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from hyperguide.printable import printable
 
 
 def prepare() -> None:
-    """Set up the streams of this process; those that a test or an app has put there stay.
+    """Set up the streams of this process, except those that a test or an app has replaced.
 
-    Nothing that is printed can end the work: a log whose disk is full, or whose reader is gone,
-    takes no more, and that is all. Standard output shows escapes in place of what terminals obey.
+    Logging cannot end the work: if the log's disk is full, or its reader is gone, messages are
+    dropped. Standard output shows escapes in place of what terminals obey.
     """
     _fill_gaps()
     log, output = sys.stderr, sys.stdout
@@ -29,16 +29,16 @@ def prepare() -> None:
 
 
 def _settings(stream: io.TextIOWrapper[Any]) -> dict[str, Any]:
-    """How characters become bytes. Where a locale knows ASCII alone, click would write UTF-8."""
+    """Encoding settings of a stream: UTF-8 in an ASCII locale, as click would write."""
     ascii_only = codecs.lookup(stream.encoding).name == "ascii"
     return {"encoding": "utf-8" if ascii_only else stream.encoding, "errors": "backslashreplace"}
 
 
 class _Log(io.FileIO):
-    """A file that loses what it cannot write."""
+    """A file that drops what it cannot write."""
 
     def write(self, data: Any, /) -> int:
-        """Write bytes, or let them go."""
+        """Write bytes, or drop them."""
         length = memoryview(data).nbytes
         try:
             written = super().write(data)
@@ -57,16 +57,16 @@ class _Plain(io.TextIOWrapper):
 
 
 def _is_of_a_file(stream: object) -> TypeGuard[io.TextIOWrapper[Any]]:
-    """Whether a stream writes to what the system calls a file; Windows' consoles are none."""
+    """Whether a stream writes to a file descriptor; Windows consoles do not."""
     if not isinstance(stream, io.TextIOWrapper):
         return False
     return isinstance(getattr(stream.buffer, "raw", stream.buffer), io.FileIO)
 
 
 def _fill_gaps() -> None:
-    """Open the null device where the parent closed a stream.
+    """Open the null device for each stream that the parent closed.
 
-    Else the next file, a picture, gets the number, and messages of C libraries end up in it.
+    Otherwise the next file, say a picture, gets its number, and C libraries print into it.
     """
     for number in range(3):
         try:

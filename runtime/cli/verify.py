@@ -1,4 +1,4 @@
-"""`hyperguide verify`: is the file what was exported, and does this machine compute it right?"""
+"""`hyperguide verify`: is the file what was exported, and are its results correct here?"""
 
 from __future__ import annotations
 
@@ -35,8 +35,8 @@ Examples:
 def verify(model: str, tier: str, device: Device | None, trust: bool) -> None:
     """Check a file's digests, then run its golden samples on the engines of this machine.
 
-    Narrow pictures, which engines compute by other code, are compared with ONNX Runtime's CPU
-    engine where it is installed.
+    Narrow pictures, for which engines use different code, are compared with ONNX Runtime's CPU
+    engine if it is installed.
 
     MODEL is a model file, a bundled model or a TensorRT engine. Exit code 1 if weights, graph or
     metadata were changed, or if image or guidance deviate on an engine.
@@ -77,7 +77,7 @@ def verify(model: str, tier: str, device: Device | None, trust: bool) -> None:
 
 
 def _kind(file: ModelFile | EngineFile) -> str:
-    """What the file is. Raises HyperguideError if it was changed."""
+    """A short description of the file. Raises HyperguideError if it was changed."""
     info = file.info
     text = f"{info.task} {info.tier} {info.precision}"
     refuse_changed(file)
@@ -100,7 +100,7 @@ def _computes_right(file: ModelFile | EngineFile, device: Device) -> bool:
 
 
 def _tell(what: str, deviations: list[Deviation]) -> bool:
-    """Print how far outputs deviate. Returns whether that is accepted."""
+    """Print how far outputs deviate. Returns whether that is acceptable."""
     parts = [
         f"{d.output} off by {d.worst:.1e} of {d.tolerance:.0e}, {d.psnr:.1f} dB" for d in deviations
     ]
@@ -110,7 +110,7 @@ def _tell(what: str, deviations: list[Deviation]) -> bool:
 
 
 def _reference(file: ModelFile | EngineFile, engine: Engine) -> Engine | None:
-    """The engine that others are compared with for pictures of any shape; None where none can."""
+    """The reference engine to compare with for pictures of any shape; None if there is none."""
     is_other = isinstance(file, ModelFile) and not isinstance(engine, OnnxRuntimeCpu)
     if not is_other or engine.largest is not None or why_not("cpu", file) is not None:
         return None

@@ -1,8 +1,8 @@
-"""Picture files of every format, and maps and kernels that are kept in them.
+"""Reads and writes picture files of every format, and the maps and kernels stored in them.
 
-Other packages import from here; the modules are details. `pictures` reads and writes: `header`
-refuses what is truncated, too large or damaged as far as its structure shows, `decoding` the rest.
-JPEG, BMP and TIFF have modules of their own; PNG and WebP are checked in `header` and decoded by
+Other packages import from here; the modules are internal. `pictures` reads and writes: `header`
+refuses files that are truncated, too large or structurally damaged, `decoding` other damage.
+JPEG, BMP and TIFF have their own modules; PNG and WebP are checked in `header` and decoded by
 OpenCV, which notices wrong checksums.
 """
 

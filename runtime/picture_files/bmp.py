@@ -1,7 +1,7 @@
-"""BMP pictures of Windows and OS/2, read as their headers say.
+"""Reads BMP pictures of Windows and OS/2 as their headers say.
 
-By hand, because OpenCV takes no notice of masks of bit fields, of the short palettes of OS/2, nor
-of levels of 5 and 6 bits, whose white is not 255.
+Without OpenCV, because it ignores bit-field masks, the short palettes of OS/2, and that levels of
+5 and 6 bits must be scaled so that white is 255.
 """
 
 from __future__ import annotations
@@ -17,27 +17,27 @@ from hyperguide.errors import HyperguideError
 from .bmp_runs import unpack_runs
 
 _FILE_HEADER, _OS2_HEADER, _HEADER = 14, 12, 40
-# Lengths of headers: OS/2 1 and 2 (cut short or not), Windows 3, with masks, with alpha, 4 and 5.
+# Lengths of headers: OS/2 1 and 2 (short or full), Windows 3, with masks, with alpha, 4 and 5.
 _LENGTHS = (12, 16, 40, 52, 56, 64, 108, 124)
 _OS2_SECOND = (16, 64)
 _RGB, _RLE8, _RLE4, _BIT_FIELDS, _JPEG, _PNG, _ALPHA_FIELDS = 0, 1, 2, 3, 4, 5, 6
 _OTHER = {_JPEG: "JPEG", _PNG: "PNG", 11: "CMYK", 12: "CMYK", 13: "CMYK"}
 _RUN_BITS = {_RLE8: 8, _RLE4: 4}
-# Runs of two bytes are 255 pixels long at most; so many more may be left open.
+# Maximum pixels per byte, as runs of two bytes have at most 255, and pixels that may be left unset.
 _PIXELS_A_BYTE, _OPEN = 128, 1 << 24
-_PIXELS = 1 << 16  # whose channels are taken apart at a time
-# Of 16 and 32 bits a pixel without masks: red, green, blue, alpha.
+_PIXELS = 1 << 16  # whose channels are extracted at a time
+# For 16 and 32 bits per pixel without masks in the file: red, green, blue, alpha.
 _MASKS = {16: (0x7C00, 0x3E0, 0x1F, 0), 32: (0xFF0000, 0xFF00, 0xFF, 0)}
 
 
 @dataclass(frozen=True)
 class BmpHeader:
-    """What the start of a BMP says.
+    """The header of a BMP.
 
-    from_top: whether the highest row comes first.
-    masks: of 16 and 32 bits a pixel, where red, green, blue and alpha are; 0 without alpha.
-    palette: shape (colours, 3), RGB; of 8 bits a pixel and fewer.
-    start: of the pixels.
+    from_top: whether the top row comes first.
+    masks: of red, green, blue and alpha for 16 and 32 bits per pixel; 0 without alpha.
+    palette: shape (colours, 3), RGB; for 8 bits per pixel and fewer.
+    start: offset of the pixels.
     """
 
     width: int
@@ -51,24 +51,24 @@ class BmpHeader:
 
     @property
     def planes(self) -> int:
-        """Of the decoded picture: gray 1, RGB 3, RGBA 4."""
+        """Planes of the decoded picture: gray 1, RGB 3, RGBA 4."""
         if self.bits <= 8:
             return 1 if self.is_gray else 3
         return 4 if self.masks[3] else 3
 
     @property
     def is_gray(self) -> bool:
-        """Whether the palette, if there is one, has grays alone."""
+        """Whether the palette, if there is one, has only grays."""
         return bool((self.palette == self.palette[:, :1]).all())
 
     @property
     def row_bytes(self) -> int:
-        """Of a row that is not compressed: a multiple of four."""
+        """Bytes of an uncompressed row, a multiple of four."""
         return (self.width * self.bits + 31) // 32 * 4
 
 
 def read_bmp_header(content: bytes, path: Path) -> BmpHeader:
-    """Read the header of a BMP. Raises HyperguideError if its picture is not read here."""
+    """Read the header of a BMP. Raises HyperguideError if it is damaged or not supported."""
     if len(content) < 26:
         raise _truncated(path)
     (start,) = struct.unpack_from("<I", content, 10)
@@ -119,7 +119,7 @@ def read_bmp_header(content: bytes, path: Path) -> BmpHeader:
 def decode_bmp(content: bytes, header: BmpHeader, path: Path) -> np.ndarray:
     """The pixels of a BMP: gray (H, W), RGB (H, W, 3) or RGBA (H, W, 4), uint8.
 
-    Raises HyperguideError if some are missing.
+    Raises HyperguideError if some are missing or invalid.
     """
     if header.compression in _RUN_BITS:
         try:
@@ -146,7 +146,7 @@ def decode_bmp(content: bytes, header: BmpHeader, path: Path) -> np.ndarray:
 
 
 def _levels(rows: np.ndarray, header: BmpHeader) -> np.ndarray:
-    """Places in the palette, shape (H, W), of 1, 4 or 8 bits."""
+    """Palette indices, shape (H, W), from 1, 4 or 8 bits per pixel."""
     if header.bits == 8:
         return rows[:, : header.width]
     if header.bits == 1:
@@ -155,7 +155,7 @@ def _levels(rows: np.ndarray, header: BmpHeader) -> np.ndarray:
 
 
 def _channels(rows: np.ndarray, header: BmpHeader) -> np.ndarray:
-    """RGB or RGBA of 16, 24 or 32 bits a pixel."""
+    """RGB or RGBA from 16, 24 or 32 bits per pixel."""
     picture = np.empty((header.height, header.width, header.planes), np.uint8)
     stored = picture if header.from_top else picture[::-1]
     if header.bits == 24:
@@ -167,7 +167,7 @@ def _channels(rows: np.ndarray, header: BmpHeader) -> np.ndarray:
         mask = header.masks[plane]
         low = (mask & -mask).bit_length() - 1
         depth = mask.bit_length() - low
-        if depth > 8:  # the highest bits of more
+        if depth > 8:  # take the highest 8 bits
             low, depth = low + depth - 8, 8
         steps = (1 << depth) - 1
         spread = np.array([(255 * i + steps // 2) // steps for i in range(steps + 1)], np.uint8)
@@ -180,8 +180,8 @@ def _channels(rows: np.ndarray, header: BmpHeader) -> np.ndarray:
 def _read_masks(
     content: bytes, length: int, compression: int, path: Path
 ) -> tuple[tuple[int, int, int, int], int]:
-    """Where red, green, blue and alpha are in a pixel, and the end of what tells it."""
-    at = _FILE_HEADER + _HEADER  # in the header, or behind a short one
+    """The masks of red, green, blue and alpha, and the end of header and masks."""
+    at = _FILE_HEADER + _HEADER  # in the header, or after a short one
     count = 4 if compression == _ALPHA_FIELDS or length >= 56 else 3
     if len(content) < at + 4 * count:
         raise _truncated(path)
@@ -203,7 +203,7 @@ def _read_masks(
 def _read_palette(
     content: bytes, at: int, entry: int, colors: int, start: int, path: Path
 ) -> np.ndarray:
-    """RGB of the palette that starts at `at`; OS/2's may be cut short by the pixels."""
+    """The RGB palette that starts at `at`; OS/2's may be cut short by the pixels."""
     count = min(colors, 256, max(start - at, 0) // entry)
     if count == 0 or len(content) < at + count * entry:
         raise _truncated(path)

@@ -1,4 +1,4 @@
-"""Run lengths of BMP, of 8 and 4 bits a pixel: Microsoft's BI_RLE8 and BI_RLE4."""
+"""Run-length encoding of BMP, 8 and 4 bits per pixel: Microsoft's BI_RLE8 and BI_RLE4."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ _END_OF_ROW, _END, _MOVE = 0, 1, 2
 
 
 def unpack_runs(data: bytes, width: int, height: int, halves: bool) -> np.ndarray:
-    """Places in the palette, uint8, shape (H, W), in the order of the rows as stored.
+    """Decode to palette indices, uint8, shape (H, W), with rows in stored order.
 
-    halves: two pixels in a byte, BI_RLE4. Pixels that are passed over have the first colour.
+    halves: two pixels per byte, BI_RLE4. Skipped pixels have the first colour.
     Raises ValueError if the data ends before the picture, or writes outside of it.
     """
     levels = bytearray(width * height)
@@ -32,7 +32,7 @@ def unpack_runs(data: bytes, width: int, height: int, halves: bool) -> np.ndarra
             x, y = x + data[position], y + data[position + 1]
             position += 2
             continue
-        else:  # pixels one by one, filled up to a multiple of two bytes
+        else:  # literal pixels, padded to a multiple of two bytes
             count = value
             size = (count + 1) // 2 if halves else count
             run = data[position : position + size]

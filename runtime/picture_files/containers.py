@@ -1,4 +1,4 @@
-"""What picture files are made of: chunks of PNG and WebP, segments of JPEG."""
+"""The parts of picture files: chunks of PNG and WebP, segments of JPEG."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from collections.abc import Iterator
 PNG = b"\x89PNG\r\n\x1a\n"
 JPEG = b"\xff\xd8"
 START_OF_SCAN = 0xDA
-# A marker that data follows: none of a stuffed byte, TEM, RST0 to RST7, SOI, EOI and a fill byte.
+# A marker followed by data: not a stuffed byte, TEM, RST0 to RST7, SOI, EOI or a fill byte.
 _JPEG_MARKER = re.compile(rb"\xff[\x02-\xcf\xda-\xfe]")
 
-# Where a piece's data starts and stops: the data of large pictures is not copied.
+# Start and stop of a part's data: the data of large pictures is not copied.
 Span = tuple[int, int]
 
 
@@ -23,7 +23,7 @@ def is_webp(content: bytes) -> bool:
 
 
 def png_chunks(content: bytes) -> Iterator[tuple[bytes, Span]]:
-    """Name and data of a PNG's chunks, in order; ends where a chunk is not there whole."""
+    """Yield the name and span of each chunk of a PNG, in order; stop at an incomplete chunk."""
     position = len(PNG)
     while position + 12 <= len(content):
         length = int.from_bytes(content[position : position + 4], "big")
@@ -31,7 +31,7 @@ def png_chunks(content: bytes) -> Iterator[tuple[bytes, Span]]:
         if stop + 4 > len(content):
             return
         yield content[position + 4 : start], (start, stop)
-        position = stop + 4  # behind the checksum
+        position = stop + 4  # after the checksum
 
 
 def png_chunk(name: bytes, data: bytes) -> bytes:
@@ -40,7 +40,7 @@ def png_chunk(name: bytes, data: bytes) -> bytes:
 
 
 def webp_chunks(content: bytes) -> Iterator[tuple[bytes, Span]]:
-    """Name and data of a WebP's chunks, in order; ends where a chunk is not there whole."""
+    """Yield the name and span of each chunk of a WebP, in order; stop at an incomplete chunk."""
     position = 12
     while position + 8 <= len(content):
         length = int.from_bytes(content[position + 4 : position + 8], "little")
@@ -57,12 +57,11 @@ def webp_chunk(name: bytes, data: bytes) -> bytes:
 
 
 def jpeg_segments(content: bytes, at: int = 0) -> Iterator[tuple[int, Span]]:
-    """Marker and data of the segments of a JPEG's header, in order.
+    """Yield the marker and span of each segment of a JPEG's header, in order.
 
     at: where the JPEG starts.
-    The last one is the first scan, START_OF_SCAN, whose data is the rest of the file. Bytes between
-    segments that belong to none are passed over, as decoders do. Ends where a segment is not there
-    whole.
+    The last one is the first scan, START_OF_SCAN, whose span is the rest of the file. Stray bytes
+    between segments are skipped, as decoders do. Stops at an incomplete segment.
     """
     found = _JPEG_MARKER.search(content, at + len(JPEG))
     while found is not None:

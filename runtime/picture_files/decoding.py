@@ -1,4 +1,4 @@
-"""From the bytes of a picture file to its pixels, by the decoder of its format."""
+"""Decodes the bytes of a picture file to pixels, with the decoder of its format."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ from .transparency import with_transparent_level
 def decode(content: bytes, header: Header, path: Path) -> np.ndarray:
     """The pixels of a picture file: gray (H, W), RGB (H, W, 3) or RGBA (H, W, 4), uint8 or uint16.
 
-    As stored; only TIFF's, which may be float32 too, are turned upright. Raises HyperguideError if
-    the file is damaged.
+    As stored, except that TIFFs, which may also be float32, are turned upright. Raises
+    HyperguideError if the file is damaged.
     """
     stored = header.stored
     if isinstance(stored, JpegHeader):
@@ -41,7 +41,7 @@ def decode(content: bytes, header: Header, path: Path) -> np.ndarray:
 
 
 def _by_opencv(content: bytes, header: Header, path: Path) -> np.ndarray:
-    """A PNG or WebP, shape (H, W), (H, W, 3) BGR or (H, W, 4) BGRA."""
+    """Decode a PNG or WebP to (H, W), (H, W, 3) BGR or (H, W, 4) BGRA."""
     picture: np.ndarray | None = None
     content = _without_profile(content) if header.format == "PNG" else content
     try:
@@ -60,7 +60,7 @@ def _by_opencv(content: bytes, header: Header, path: Path) -> np.ndarray:
 def _without_profile(content: bytes) -> bytes:
     """A PNG without its colour profile.
 
-    It is no part of the pixels, and libpng prints a warning where it finds a profile unusual.
+    It does not affect the pixels, and libpng prints a warning about unusual profiles.
     """
     for name, (start, stop) in png_chunks(content):
         if name == b"iCCP":

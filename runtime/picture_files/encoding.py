@@ -1,4 +1,4 @@
-"""Pixels as the bytes of a picture file: what is asked of the encoders."""
+"""Encodes pixels as the bytes of a picture file."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from hyperguide.errors import HyperguideError
 from hyperguide.memory import lacks_memory
 
 JPEG_QUALITY = 95
-# Of JPEG: by how many pixels a colour sample is wide and high, the factors of the three planes.
+# Of JPEG: width and height of a colour sample in pixels -> sampling factors of the three planes.
 _SAMPLINGS = {
     (1, 1): cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444,
     (2, 1): cv2.IMWRITE_JPEG_SAMPLING_FACTOR_422,
@@ -32,9 +32,9 @@ def encode(
 
     path: names the file in errors. suffix: of the format.
     picture: gray (H, W), RGB or RGBA, of a type that the format holds.
-    quality: 1 to 100, of JPEG and WebP; None takes 95 for JPEG and writes WebP without loss.
-    sampling: of a JPEG's colours, (2, 2) for 4:2:0; one for each pixel if it is None or rare.
-    Raises HyperguideError if OpenCV does not encode it.
+    quality: 1 to 100, of JPEG and WebP; None takes 95 for JPEG and lossless WebP.
+    sampling: of a JPEG's colours, (2, 2) for 4:2:0; 4:4:4 if it is None or unusual.
+    Raises HyperguideError if OpenCV cannot encode it.
     """
     if picture.ndim == 3:
         code = cv2.COLOR_RGBA2BGRA if picture.shape[2] == 4 else cv2.COLOR_RGB2BGR
@@ -47,7 +47,7 @@ def encode(
         encoded = False
     if not encoded:
         raise HyperguideError(f"OpenCV cannot encode {path}: choose another format, .png say.")
-    del picture  # of a large one every copy counts
+    del picture  # every copy of a large picture counts
     return data.tobytes()
 
 
@@ -60,7 +60,7 @@ def _options(suffix: str, quality: int | None, sampling: tuple[int, int] | None)
         return []
     if quality is not None:
         return [cv2.IMWRITE_WEBP_QUALITY, quality]
-    # Without more, libwebp changes the colours of pixels that are fully transparent.
+    # By default, libwebp changes the colours of fully transparent pixels.
     exact = getattr(cv2, "IMWRITE_WEBP_LOSSLESS_PRESERVE_COLOR", None)  # of OpenCV 5
     mode = getattr(cv2, "IMWRITE_WEBP_LOSSLESS_MODE", None)
     return [] if exact is None or mode is None else [mode, exact]

@@ -1,4 +1,4 @@
-"""Which format a picture file is of, decided by its first bytes and never by its name."""
+"""Finds the format of a picture file, by its first bytes and never by its name."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from .tiff import is_tiff
 
 Format = Literal["PNG", "JPEG", "WebP", "TIFF", "BMP"]
 
-# What files of other formats start with. OpenCV decodes some of them, but wrongly or only in some
-# of its builds: no file of a format that is not checked here may reach it.
+# First bytes of files of other formats. OpenCV decodes some of them, but wrongly or only in some
+# of its builds: no file of an unchecked format may reach it.
 _OTHERS = {
     b"GIF8": "a GIF",
     b"\0\0\0\x0cjP  ": "a JPEG 2000 picture",
@@ -67,15 +67,15 @@ _BRANDS = {
     b"jpeg": "a JPEG picture in HEIF",
     b"j2ki": "a JPEG 2000 picture in HEIF",
     b"crx ": "a raw photo",
-    b"mif1": "an HEIF picture",  # what any of the above may be too
+    b"mif1": "an HEIF picture",  # any of the above may be this too
     b"msf1": "an HEIF picture",
 }
 
 
 def format_of(content: bytes, path: Path) -> Format:
-    """The format of a picture file that is read here.
+    """The format of a picture file, if it is supported.
 
-    Raises HyperguideError, naming the format where it is known, if it is another one.
+    Raises HyperguideError for any other format, with its name if it is known.
     """
     found = _known(content)
     if found is not None:
@@ -102,7 +102,7 @@ def _known(content: bytes) -> Format | None:
 
 
 def _other(content: bytes) -> str | None:
-    """A format that is not read, with its article."""
+    """The name of an unsupported format, with its article; None if unknown."""
     if content[4:8] == b"ftyp":
         size = min(max(int.from_bytes(content[:4], "big"), 16), 256)
         brands = {content[at : at + 4] for at in (8, *range(16, size, 4))}

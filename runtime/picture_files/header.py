@@ -1,4 +1,4 @@
-"""What a picture file tells before it is decoded: whether it is read here, and how large it is."""
+"""Reads the header of a picture file: whether it is supported, and how large the picture is."""
 
 from __future__ import annotations
 
@@ -17,25 +17,25 @@ from .jpeg import JpegHeader, read_jpeg_header
 from .multi_picture import count_pictures
 from .tiff_page import Page, read_page
 
-# Bytes that decoding takes at most, for one of the picture's: the picture, what the decoder holds
-# beside it (coefficients of progressive JPEGs are twice their pixels), and a copy turned upright.
+# Maximum bytes that decoding takes per byte of the picture: the picture, what else the decoder
+# holds (coefficients of progressive JPEGs are twice their pixels), and a copy turned upright.
 _DECODING = 4
-_UNPACKING = 4  # for each byte of a strip or tile of a TIFF, while its predictor is undone
-_ALWAYS = 1 << 25  # bytes, for which no limit is asked: most of a process is no picture
+_UNPACKING = 4  # per byte of a strip or tile of a TIFF, while its predictor is undone
+_ALWAYS = 1 << 25  # bytes allowed whatever the limit: most of a process is not pictures
 _IHDR = b"\0\0\0\x0dIHDR"  # the first chunk of a PNG, of 13 bytes
-_PNG_PLANES = {0: 1, 2: 3, 3: 3, 4: 4, 6: 4}  # decoded, by the colour type
+_PNG_PLANES = {0: 1, 2: 3, 3: 3, 4: 4, 6: 4}  # decoded, by colour type
 _PNG_SAMPLES = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}  # stored
-_DEFLATE = 1032  # bytes that a byte of Deflate becomes at most
+_DEFLATE = 1032  # maximum bytes that a byte of Deflate expands to
 _PNG_DEPTHS = {0: (1, 2, 4, 8, 16), 2: (8, 16), 3: (1, 2, 4, 8), 4: (8, 16), 6: (8, 16)}
 
 
 @dataclass(frozen=True)
 class Header:
-    """What the start of a picture file says.
+    """The header of a picture file.
 
     width, height: in pixels, before the picture is turned.
-    planes, sample_bytes: of the decoded picture, inks before they become RGB.
-    stored: the header of formats that are decoded here.
+    planes, sample_bytes: of the decoded picture, for CMYK before conversion to RGB.
+    stored: the header of formats that have their own decoder here.
     """
 
     format: Format
@@ -47,15 +47,15 @@ class Header:
 
     @property
     def nbytes(self) -> int:
-        """Of the decoded picture."""
+        """Bytes of the decoded picture."""
         return self.width * self.height * self.planes * self.sample_bytes
 
 
 def read_header(content: bytes, path: Path) -> Header:
     """Read the header of a picture file.
 
-    Raises HyperguideError if the picture is not read here: it is of another format, truncated, one
-    of several, or of a kind that is not supported.
+    Raises HyperguideError if the picture is of an unsupported format or kind, truncated, damaged,
+    or one of several.
     """
     header = _READERS[format_of(content, path)](content, path)
     if header.width < 1 or header.height < 1:
@@ -66,8 +66,8 @@ def read_header(content: bytes, path: Path) -> Header:
 def check_memory(header: Header, path: Path, max_memory: int | None) -> None:
     """Raise OutOfMemoryError if a picture is too large to be decoded.
 
-    A few bytes can promise any number of pixels, so this is asked before they are decoded.
-    max_memory: bytes that the process may use; None half of what is free.
+    A few bytes can claim any number of pixels, so this is checked before decoding.
+    max_memory: bytes that the process may use; None means half of what is free.
     """
     needed, usable = _DECODING * header.nbytes, usable_bytes(max_memory)
     if isinstance(header.stored, Page):
@@ -108,7 +108,7 @@ def _read_png(content: bytes, path: Path) -> Header:
 
 
 def _is_transparency(content: bytes, start: int, stop: int) -> bool:
-    """Whether a chunk tRNS is whole: libpng drops one that is not, and the transparency with it."""
+    """Whether a tRNS chunk is intact: libpng drops a damaged one, and with it the transparency."""
     lengths = {0: (2,), 2: (6,), 3: range(1, 257)}.get(content[25], range(1 << 31))
     checksum = int.from_bytes(content[stop : stop + 4], "big")
     return stop - start in lengths and zlib.crc32(content[start - 4 : stop]) == checksum
@@ -126,7 +126,7 @@ def _read_jpeg(content: bytes, path: Path) -> Header:
 
 
 def _read_webp(content: bytes, path: Path) -> Header:
-    """https://developers.google.com/speed/webp/docs/riff_container and its two bitstreams."""
+    """See https://developers.google.com/speed/webp/docs/riff_container and its two bitstreams."""
     if len(content) < 8 + int.from_bytes(content[4:8], "little"):
         raise _truncated(path)
     chunks: dict[bytes, Span] = {}

@@ -1,10 +1,10 @@
-"""Unpacking what is compressed in picture files, within bounds."""
+"""Unpacks compressed parts of picture files, within limits."""
 
 from __future__ import annotations
 
 import zlib
 
-# Bytes of all that is unpacked of one file: profiles, texts. What grows further is an attack.
+# Maximum bytes unpacked from one file: profiles, texts. Anything larger is an attack.
 _MOST = 1 << 26
 
 
@@ -15,7 +15,7 @@ class Inflater:
         self._room = _MOST
 
     def inflate(self, packed: bytes) -> bytes | None:
-        """The bytes of a zlib stream; None if it is damaged, cut or too long."""
+        """The bytes of a zlib stream; None if it is damaged, truncated or too long."""
         stream = zlib.decompressobj()
         try:
             plain = stream.decompress(packed, self._room) if self._room else b""

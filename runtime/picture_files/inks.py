@@ -1,4 +1,4 @@
-"""From printing inks to light: cyan, magenta, yellow and black to RGB."""
+"""Converts printing inks (cyan, magenta, yellow and black) to RGB."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ import numpy as np
 
 from hyperguide.pixels import full_scale
 
-# Rows are converted in so many pixels at a time, because products need wider integers.
+# Pixels that are converted at a time, because products need wider integers.
 _PIXELS = 1 << 16
 
 
 def rgb_of_inks(inks: np.ndarray) -> np.ndarray:
-    """RGB, shape (H, W, 3), of inks (H, W, 4) with 0 as no ink; uint8 or uint16.
+    """Convert inks (H, W, 4), where 0 is no ink, to RGB (H, W, 3); uint8 or uint16.
 
-    Each ink takes away its share of the light that black leaves.
+    Each ink absorbs its share of the light that black leaves.
     """
     full = int(full_scale(inks.dtype))
     light = np.empty((*inks.shape[:2], 3), inks.dtype)

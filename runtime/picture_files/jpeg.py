@@ -1,7 +1,7 @@
-"""JPEG pictures: what their header says, and their pixels if nothing in them is damaged.
+"""Reads the headers of JPEG pictures, and their pixels if they are not damaged.
 
-By libjpeg-turbo, as OpenCV does, but told to stop where it would otherwise warn and fill the rest
-with gray. A flipped bit that still decodes to something cannot be noticed: JPEG has no checksums.
+Uses libjpeg-turbo, as OpenCV does, but stops where it would otherwise warn and fill the rest with
+gray. A flipped bit that still decodes to something cannot be noticed: JPEG has no checksums.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from .inks import rgb_of_inks
 
 _APP0, _APP14 = 0xE0, 0xEE
 _WHOLE_SCAN = bytes([0, 63, 0])  # all coefficients of a block, at full precision
-# Starts of frames, ITU-T T.81, table B.1: those that are decoded, and those that are not.
+# Start-of-frame markers, ITU-T T.81, table B.1: those that are decoded, and those that are not.
 _BASELINE, _EXTENDED, _PROGRESSIVE = 0xC0, 0xC1, 0xC2
 _NOT_DECODED = {
     0xC3: "a lossless JPEG",
@@ -30,21 +30,21 @@ _NOT_DECODED = {
     0xF7: "a JPEG-LS picture",
 }
 _COLORS = {1: "GRAY", 3: "RGB", 4: "CMYK"}
-# Each scan of a progressive picture goes over all of it, however few bytes it has. Encoders write
-# 10 or so; of many pixels no more than these are followed.
+# Each scan of a progressive picture covers all of it, however few bytes it has. Encoders write
+# about 10; a large picture with more than these is refused.
 _MANY_SCANS, _MANY_STEPS = 20, 10**9
-# Each block of 8x8 pixels, the fewest of which is luma, takes a bit at least.
+# Each block of 8x8 pixels takes at least one bit, for luma alone.
 _PIXELS_A_BYTE = 8 * 64
-# Bytes behind the last scan that some cameras add. After a flipped bit more are left over.
+# Bytes that some cameras add after the last scan. After a flipped bit more are left over.
 _PADDING = 16
 
 
 @dataclass(frozen=True)
 class JpegHeader:
-    """What the start of a JPEG says.
+    """The header of a JPEG.
 
-    sampling: blocks of each component in a unit, along the width and the height.
-    parts: of the segments, where each starts and stops with its marker.
+    sampling: horizontal and vertical sampling factors of each component.
+    parts: start and stop of each segment, including its marker.
     """
 
     width: int
@@ -55,12 +55,12 @@ class JpegHeader:
 
     @property
     def planes(self) -> int:
-        """That libjpeg decodes: gray 1, RGB 3, inks 4."""
+        """Planes that libjpeg decodes: gray 1, RGB 3, inks 4."""
         return len(self.sampling)
 
 
 def read_jpeg_header(content: bytes, path: Path) -> JpegHeader:
-    """Read the header of a JPEG. Raises HyperguideError if its picture is not read here."""
+    """Read the header of a JPEG. Raises HyperguideError if it is damaged or not supported."""
     frame, parts = None, []
     for marker, (start, stop) in jpeg_segments(content):
         data = content[start : min(stop, start + 64)]
@@ -96,7 +96,7 @@ def read_jpeg_header(content: bytes, path: Path) -> JpegHeader:
 def decode_jpeg(content: bytes, header: JpegHeader, path: Path) -> np.ndarray:
     """The pixels of a JPEG as stored: gray (H, W) or RGB (H, W, 3), uint8.
 
-    Raises HyperguideError if a decoder would have to fill in what is missing.
+    Raises HyperguideError if a decoder would have to fill in missing data.
     """
     pixels = decode_components(content, header, path)
     if len(header.sampling) == 4:
@@ -138,10 +138,10 @@ def _check_scans(content: bytes, header: JpegHeader, path: Path) -> None:
 
 
 def _decodable(content: bytes, header: JpegHeader) -> bytes:
-    """A JPEG without what libjpeg warns of though nothing of the picture is missing.
+    """The JPEG without what libjpeg warns about although the picture is complete.
 
-    That is junk between the segments of the header, markers of JFIF and Adobe of unknown versions,
-    and wrong numbers in the scan of a baseline picture, whose only right ones are known.
+    That is junk between the segments of the header, JFIF and Adobe markers of unknown versions, and
+    wrong parameters in the scan of a baseline picture, for which only one set is valid.
     """
     pieces = [JPEG]
     for start, stop in header.parts:
@@ -151,7 +151,7 @@ def _decodable(content: bytes, header: JpegHeader) -> bytes:
         piece = content[start:stop]
         if marker == _APP14 and content.startswith(b"Adobe", data) and stop - data >= 12:
             transforms = (0, 2) if len(header.sampling) == 4 else (0, 1)
-            if piece[15] not in transforms:  # libjpeg takes the other one for it
+            if piece[15] not in transforms:  # libjpeg assumes the second one
                 piece = piece[:15] + bytes([transforms[1]]) + piece[16:]
         if marker == START_OF_SCAN and not header.progressive:
             end = 2 + int.from_bytes(piece[2:4], "big")

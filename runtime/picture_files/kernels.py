@@ -1,4 +1,4 @@
-"""Blur kernels read from files."""
+"""Reads blur kernels from files."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from hyperguide.storage.npy import parse_npy
 from .maps import gray_plane
 from .pictures import read_picture
 
-# A thousand by a thousand doubles. Texts take forty times as much while they are read.
+# A thousand by a thousand doubles. Texts take forty times as much memory while they are read.
 _MOST_BYTES = 8 << 20
 
 
 def read_kernel(path: Path) -> np.ndarray:
     """Read a kernel, float32, shape (kh, kw), odd sides, not negative, sum 1.
 
-    `.dlm` and `.txt` are matrices of numbers, `.npy` arrays; `.png` gray pictures, which are
+    `.dlm` and `.txt` hold matrices of numbers, `.npy` arrays, `.png` gray pictures, which are
     divided by their sum. Raises HyperguideError for any other file.
     """
     reader = _READERS.get(path.suffix.lower())

@@ -1,8 +1,8 @@
-"""TIFF's LZW code, decoded exactly: damage is an error, where other decoders fill in black.
+"""Decodes TIFF's LZW strictly: damage is an error, where other decoders fill in black.
 
-TIFF 6.0, section 13: codes of 9 to 12 bits, from the highest bit on. Each code but the first after
-a Clear adds the text of the code before it, and one byte more, to the table. That text lies in the
-output already, so a code says: copy from there. All codes between two Clears are followed at once.
+TIFF 6.0, section 13: codes of 9 to 12 bits, highest bit first. Each code except the first after a
+Clear adds the previous code's text, plus one byte, to the table. That text is already in the
+output, so a code means: copy from there. All codes between two Clears are decoded at once.
 """
 
 from __future__ import annotations
@@ -10,15 +10,15 @@ from __future__ import annotations
 import numpy as np
 
 _CLEAR, _END, _FIRST = 256, 257, 258
-# Codes between two Clears: the table has 4096 places, and some encoders clear late.
+# Maximum codes between two Clears: the table has 4096 entries, and some encoders clear late.
 _MOST = 4096 - _FIRST + 1024
-_FEW = 64  # that are looked at before the others: of streams that clear at once
-# Encoders clear when the table is full. Many more Clears would take time out of proportion.
+_FEW = 64  # codes that are tried first, for streams that clear early
+# Encoders clear when the table is full. Many more Clears would take disproportionate time.
 _BYTES_A_CLEAR = 64
 
 
 def _widths() -> np.ndarray:
-    """Bits of the codes after a Clear: one more from places 511, 1023 and 2047 of the table on."""
+    """Bits of the codes after a Clear: one more from entries 511, 1023 and 2047 of the table on."""
     place = _FIRST + np.maximum(np.arange(_MOST) - 1, 0)
     return 9 + (place >= 511) + (place >= 1023) + (place >= 2047)
 
@@ -29,9 +29,9 @@ _STARTS = _ENDS - _WIDTHS
 
 
 def decode_lzw(data: bytes, size: int) -> bytes:
-    """The first `size` bytes of an LZW stream; fewer if it ends before.
+    """The first `size` bytes of an LZW stream; fewer if it ends earlier.
 
-    Raises ValueError if it holds codes that stand for nothing.
+    Raises ValueError if it holds undefined codes, or too many codes or Clears.
     """
     padded = np.frombuffer(data + bytes(4), np.uint8)
     bits = 8 * len(data)
@@ -53,7 +53,7 @@ def decode_lzw(data: bytes, size: int) -> bytes:
 
 
 def _codes(padded: np.ndarray, position: int, bits: int) -> tuple[np.ndarray, bool, int]:
-    """The codes up to the next Clear or End, whether it was not a Clear, and the bits used."""
+    """The codes up to the next Clear or End, whether the stream ended, and the bits used."""
     for most in (_FEW, _MOST):
         count = min(most, int(np.searchsorted(_ENDS, bits - position, "right")))
         at = position + _STARTS[:count]
@@ -77,11 +77,11 @@ def _codes(padded: np.ndarray, position: int, bits: int) -> tuple[np.ndarray, bo
 
 
 def _texts(codes: np.ndarray) -> bytes:
-    """What codes between two Clears stand for."""
+    """The bytes that the codes between two Clears stand for."""
     count = len(codes)
     order = np.arange(count)
     copies = codes >= _FIRST
-    # Place 258 holds the text of code 0 and the first byte of code 1's, and so on.
+    # Entry 258 holds the text of code 0 and the first byte of code 1's, and so on.
     origin = np.where(copies, codes - _FIRST, order)
     if (origin[copies] >= order[copies]).any() or copies[:1].any():
         raise ValueError("an LZW code that stands for nothing")
@@ -90,8 +90,8 @@ def _texts(codes: np.ndarray) -> bytes:
     starts = ends - lengths
     text = np.empty(int(ends[-1]), np.uint8)
     text[starts[~copies]] = codes[~copies]
-    # Each byte's source: the same distance back for all bytes of a code. Then its source's source,
-    # two steps back, four, and so on, until all are bytes that stand for themselves.
+    # Each byte's source is the same distance back for all bytes of a code. Sources are followed
+    # two steps back, four, and so on, until all are literal bytes.
     source = np.arange(len(text), dtype=np.int32)
     source -= np.repeat(starts - starts[origin], lengths)
     further = source.take(source)
@@ -101,7 +101,7 @@ def _texts(codes: np.ndarray) -> bytes:
 
 
 def _depths(origin: np.ndarray, copies: np.ndarray) -> np.ndarray:
-    """How many steps each code is from a single byte, going from origin to origin."""
+    """The number of steps from each code to a single byte, going from origin to origin."""
     depth = copies.astype(np.int32)
     while True:
         further = depth[origin]

@@ -13,12 +13,12 @@ from hyperguide.tasks import Guidance
 
 from .pictures import read_picture
 
-# Maps are converted in so many rows at a time: temporaries of large ones would exceed them.
+# Rows that are converted at a time: temporaries of a whole map could be larger than the map.
 _ROWS = 256
 
 
 def encode_map(guidance: np.ndarray, meaning: Guidance) -> np.ndarray:
-    """A map, shape (H, W), as 16 bits from the range's minimum to its maximum."""
+    """Encode a map, shape (H, W), in 16 bits from the range's minimum to its maximum."""
     levels = np.empty(guidance.shape, np.uint16)
     for first in range(0, len(guidance), _ROWS):
         rows = guidance[first : first + _ROWS]
@@ -28,7 +28,7 @@ def encode_map(guidance: np.ndarray, meaning: Guidance) -> np.ndarray:
 
 
 def decode_map(picture: np.ndarray, meaning: Guidance, where: str) -> np.ndarray:
-    """The map of a gray picture: 8 or 16 bits over the range, or float in the unit itself.
+    """Decode a map from a gray picture: 8 or 16 bits over the range, or float in its unit.
 
     Raises HyperguideError for a colour picture.
     """
@@ -40,7 +40,7 @@ def decode_map(picture: np.ndarray, meaning: Guidance, where: str) -> np.ndarray
 
 
 def read_map(text: str, meaning: Guidance, max_memory: int | None = None) -> float | np.ndarray:
-    """What the user gave as map: a number in the unit, or the name of a picture.
+    """Read the map that the user gave: a number in its unit, or the name of a picture.
 
     max_memory: see `pictures.read_picture`.
     """
@@ -51,11 +51,11 @@ def read_map(text: str, meaning: Guidance, max_memory: int | None = None) -> flo
 
 
 def gray_plane(picture: np.ndarray, what: str) -> np.ndarray:
-    """The one plane of a gray picture; editors save those with three equal planes, or alpha, too.
+    """The plane of a gray picture, which editors may save as three equal planes, or with alpha.
 
-    What is drawn in one colour on a transparent ground is alpha.
-    Raises HyperguideError, naming `what`, for a colour picture, and for gray levels of which some
-    are transparent.
+    If it is drawn in one colour on a transparent background, the plane is alpha.
+    Raises HyperguideError, naming `what`, for a colour picture, and for gray levels with
+    transparency.
     """
     if picture.ndim == 2:
         return picture

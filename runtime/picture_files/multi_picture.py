@@ -1,4 +1,4 @@
-"""Several pictures in one JPEG file, as CIPA's Multi-Picture Format (DC-007) lists them."""
+"""Finds several pictures in a JPEG file, as listed by CIPA's Multi-Picture Format (DC-007)."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ from .tiff import read_directories
 
 _APP2 = 0xE2
 _HEAD = b"MPF\0"
-_ENTRIES = 0xB002  # field of 16 bytes a picture: attributes, length, offset, two dependencies
-# Pictures and segments that are looked at: bytes from outside may list any number.
+_ENTRIES = 0xB002  # field of 16 bytes per picture: attributes, length, offset, two dependencies
+# Maximum pictures and segments to look at: untrusted files may list any number.
 _MOST = 64
 _PREVIEW = 0x010000  # class of types in the attributes
 _FRAMES = (0xC0, 0xC1, 0xC2)
-# What the maps of light and depth that phones append say of themselves.
+# Names in the gain maps and depth maps that phones append.
 _MAPS = (b"hdrgm", b"HDRGainMap", b"hdrgainmap", b"iso:ts:21496", b"uxiliaryImageType", b"GDepth")
 
 
 def count_pictures(content: bytes) -> int:
-    """How many whole pictures a JPEG file holds.
+    """The number of whole pictures in a JPEG file.
 
-    Previews, reduced pictures, and maps that belong to the first picture are none.
+    Previews, reduced pictures, and maps that belong to the first picture do not count.
     """
     size = _size(content)
     return 1 + sum(
@@ -31,7 +31,7 @@ def count_pictures(content: bytes) -> int:
 
 
 def _others(content: bytes) -> list[int]:
-    """Where the pictures behind the first one start, without previews."""
+    """Where the pictures after the first one start, without previews."""
     base, stop = next(
         (
             (start + len(_HEAD), stop)

@@ -1,4 +1,4 @@
-"""Picture files: read whole ones only, keep bit depth, alpha and metadata, write atomically."""
+"""Reads only complete picture files, keeps bit depth, alpha and metadata, writes atomically."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class _Format:
 
     depths: dtypes of the samples.
     alpha: whether it holds transparency.
-    longest: side in pixels that its library writes.
+    longest: maximum side in pixels that its library writes.
     """
 
     depths: tuple[str, ...]
@@ -60,18 +60,18 @@ _MAX_BYTES = (1 << 31) - 1
 def read_picture(path: Path, max_memory: int | None = None) -> np.ndarray:
     """Read a picture as gray (H, W), RGB (H, W, 3) or RGBA (H, W, 4), in the file's bit depth.
 
-    The orientation that cameras note in EXIF is applied; palettes and inks (CMYK) become RGB, gray
-    with transparency becomes RGBA, samples of less than 8 or 16 bits are spread over these.
-    max_memory: bytes that the process may use; None half of what is free.
-    Raises HyperguideError if the file is missing, a folder, empty, truncated or damaged as far as
-    its format lets this be seen, no PNG, JPEG, WebP, TIFF or BMP, several pictures in one, of a
-    kind that is not supported, or larger than the memory.
+    EXIF's orientation is applied; palettes and inks (CMYK) become RGB, gray with transparency
+    becomes RGBA, samples of less than 8 or 16 bits are scaled to these.
+    max_memory: bytes that the process may use; None means half of what is free.
+    Raises HyperguideError if the file is missing, a folder, empty, detectably truncated or damaged,
+    not a PNG, JPEG, WebP, TIFF or BMP, holds several pictures, is of an unsupported kind, or is too
+    large for the memory.
     """
     return read_with_metadata(path, max_memory)[0]
 
 
 def read_with_metadata(path: Path, max_memory: int | None = None) -> tuple[np.ndarray, Metadata]:
-    """Read a picture as `read_picture` does, and what else the file carries."""
+    """Read a picture as `read_picture` does, and its metadata."""
     content = _read(path)
     header = read_header(content, path)
     check_memory(header, path, max_memory)
@@ -92,9 +92,9 @@ def write_picture(
 
     picture: gray (H, W), RGB or RGBA; what the format cannot hold is converted.
     metadata: written as far as the format holds it.
-    quality: 1 to 100, of JPEG and WebP; None takes 95 for JPEG and writes WebP without loss.
+    quality: 1 to 100, of JPEG and WebP; None takes 95 for JPEG and lossless WebP.
     through_links: see `write_atomically`.
-    Returns a sentence for each thing that was lost on the way: bit depth, transparency, metadata.
+    Returns a sentence for each thing that was lost: bit depth, transparency, metadata.
     Raises HyperguideError if the format cannot hold the picture or the file cannot be written.
     """
     suffix = check_suffix(path)
@@ -108,9 +108,9 @@ def write_picture(
 
 
 def check_suffix(path: Path) -> str:
-    """The suffix of a picture's name as its format is known by: `.jpg` of `a.JFIF`.
+    """The normalised suffix of a picture's name: `.jpg` for `a.JFIF`.
 
-    Raises HyperguideError if it is no picture's.
+    Raises HyperguideError if it is not a picture's.
     """
     suffix = path.suffix.lower()
     suffix = _ALIASES.get(suffix, suffix)
@@ -122,7 +122,7 @@ def check_suffix(path: Path) -> str:
 
 
 def check_size(path: Path, shape: tuple[int, ...]) -> None:
-    """Raise HyperguideError if the format of the name's suffix does not hold (H, W, ...) pixels.
+    """Raise HyperguideError if the format of the name's suffix cannot hold (H, W, ...) pixels.
 
     Called before long work, so that nobody waits for a result that cannot be kept.
     """
@@ -150,7 +150,7 @@ def _read(path: Path) -> bytes:
 def _as_held(
     path: Path, picture: np.ndarray, metadata: Metadata
 ) -> tuple[np.ndarray, Metadata, list[str]]:
-    """What the format of a name holds of a picture, and a sentence for each thing that is lost."""
+    """The picture and metadata as the format can hold them, and a sentence for each loss."""
     suffix, lost = check_suffix(path), []
     format_ = _FORMATS[suffix]
     if picture.dtype.name not in format_.depths:

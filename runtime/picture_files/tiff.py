@@ -1,7 +1,7 @@
-"""The structure of TIFF files, which EXIF has too: directories of numbered fields.
+"""The structure of TIFF files, and of EXIF: directories of numbered fields.
 
-Numbers of fields and types are those of Adobe's TIFF 6.0 specification; files with offsets of 64
-bits, BigTIFF, are read too.
+Numbers of fields and types are those of Adobe's TIFF 6.0 specification; BigTIFF, with offsets of
+64 bits, is read too.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _ENTRY = 12  # bytes of a field's entry, 20 in BigTIFF
 class Field:
     """Where the value of a field is.
 
-    type: of the specification.
+    type: its number in the specification.
     count: number of values.
     start: position of the first.
     """
@@ -41,8 +41,8 @@ class Directory:
     """One directory, which describes one picture.
 
     order: of bytes, "<" or ">".
-    fields: by their numbers.
-    link: position of the offset of the directory that follows.
+    fields: by number.
+    link: position of the next directory's offset.
     """
 
     content: bytes
@@ -51,7 +51,7 @@ class Directory:
     link: int
 
     def numbers(self, field: int) -> tuple[int, ...]:
-        """The whole numbers of a field, two for each RATIONAL; none if it is missing or odd."""
+        """The integers of a field, two for each RATIONAL; empty if it is missing or invalid."""
         found = self.fields.get(field)
         code = None if found is None else _INTEGERS.get(found.type)
         if found is None or code is None:
@@ -63,11 +63,11 @@ class Directory:
         return struct.unpack_from(codes, self.content, found.start)
 
     def number(self, field: int, default: int) -> int:
-        """The first whole number of a field."""
+        """The first integer of a field, or the default."""
         return next(iter(self.numbers(field)), default)
 
     def data(self, field: int) -> bytes:
-        """The bytes of a field, none if it is missing."""
+        """The bytes of a field; empty if it is missing."""
         found = self.fields.get(field)
         if found is None:
             return b""
@@ -80,10 +80,10 @@ def is_tiff(content: bytes) -> bool:
 
 
 def read_directories(content: bytes) -> list[Directory]:
-    """The directories of a TIFF structure, in order; those before the first damaged one.
+    """The directories of a TIFF structure, in order, up to the first damaged one.
 
-    Directories that overlap each other are damaged: together they have no more entries than there
-    is room for, so that the time is in proportion to the content.
+    Directories that overlap each other count as damaged: together they have no more entries than
+    there is room for, so that the time is proportional to the content.
     """
     found: list[Directory] = []
     if not is_tiff(content):
@@ -108,13 +108,13 @@ def read_directories(content: bytes) -> list[Directory]:
 
 
 def ends_well(directories: list[Directory]) -> bool:
-    """Whether the last directory says that none follows; otherwise the rest is damaged."""
+    """Whether the last directory says that it is the last; otherwise the rest is damaged."""
     last = directories[-1]
     return not any(last.content[last.link : last.link + (8 if b"+" in last.content[2:4] else 4)])
 
 
 def with_fields(content: bytes, fields: Mapping[int, tuple[int, int, bytes]]) -> bytes:
-    """A TIFF file of one picture with further fields: type, number of values, bytes of each.
+    """Add fields to a TIFF file of one picture: type, number of values, bytes of each.
 
     content: with offsets of 32 bits, little-endian. A new directory is appended, because there is
     no room in the old one.
@@ -140,7 +140,7 @@ def with_fields(content: bytes, fields: Mapping[int, tuple[int, int, bytes]]) ->
 def _read_directory(
     content: bytes, order: str, big: bool, at: int, room: int = 1 << 16
 ) -> Directory:
-    """A directory of at most `room` entries; struct.error if it is damaged."""
+    """Read a directory of at most `room` entries. Raises struct.error if it is damaged."""
     (count,) = struct.unpack_from(order + ("Q" if big else "H"), content, at)
     entry, layout, inside = (20, "HHQ", 8) if big else (_ENTRY, "HHI", 4)
     first = at + (8 if big else 2)

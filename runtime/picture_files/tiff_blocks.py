@@ -1,6 +1,6 @@
-"""The strips and tiles of a TIFF, decompressed whole or not at all.
+"""Decompresses the strips and tiles of a TIFF, completely or not at all.
 
-libtiff goes on where data is missing or does not decompress, and leaves black.
+libtiff continues where data is missing or does not decompress, and leaves black.
 """
 
 from __future__ import annotations
@@ -24,13 +24,13 @@ _LZMA_MEMORY = 1 << 28  # bytes; its own dictionary is 64 MiB at most
 
 
 def read_blocks(content: bytes, page: Page, path: Path) -> Iterator[np.ndarray]:
-    """The blocks of a page in order, uint8, shape (rows, bytes).
+    """Yield the blocks of a page in order, uint8, shape (rows, bytes).
 
-    The last strips have only the rows that the picture has. Raises HyperguideError if one is not
-    there whole.
+    The last strips have only the rows that the picture has. Raises HyperguideError if a block is
+    incomplete.
     """
     lengths = sum(length for _, length in page.spans)
-    if page.compression != NONE and lengths > 2 * len(content):  # a small file promises much
+    if page.compression != NONE and lengths > 2 * len(content):  # a small file claims much data
         raise HyperguideError(
             f"The picture {path} is damaged: its parts overlap each other or the file's end."
         )
@@ -56,7 +56,7 @@ def _block(data: bytes, page: Page, rows: int, path: Path) -> np.ndarray:
     if page.reversed_bits:
         data = data.translate(_REVERSED)
     size = rows * page.row_bytes
-    # Some writers fill the last strip up, as if the picture went on.
+    # Some writers pad the last strip to its full height.
     block = _DECODERS[page.compression](data, page.block_height * page.row_bytes)
     if len(block) < size:
         raise ValueError(f"{len(block)} bytes of {size}")
@@ -64,8 +64,8 @@ def _block(data: bytes, page: Page, rows: int, path: Path) -> np.ndarray:
 
 
 def _from_jpeg(data: bytes, page: Page, rows: int, path: Path) -> np.ndarray:
-    """A block that is a JPEG of its own, but for the tables that all blocks have in common."""
-    # Adobe's marker says whether the components are luma and chroma, which TIFF says elsewhere.
+    """Decode a block that is a JPEG, except for the tables that all blocks share."""
+    # Adobe's marker says whether the components are luma and chroma; TIFF says so elsewhere.
     transform = 1 if page.photometric == YCBCR else 0
     adobe = jpeg_segment(0xEE, b"Adobe\0\x64\0\0\0\0" + bytes([transform]))
     whole = b"".join([b"\xff\xd8", adobe, page.tables[2:-2], data[2:]])
@@ -81,7 +81,7 @@ def _from_jpeg(data: bytes, page: Page, rows: int, path: Path) -> np.ndarray:
 def _inflate(data: bytes, most: int) -> bytes:
     unpacker = zlib.decompressobj()
     block = unpacker.decompress(data, most + 1)
-    # The checksum is behind the last byte.
+    # The checksum is after the last byte.
     return _ended(block, most, unpacker.eof)
 
 
@@ -99,7 +99,7 @@ def _unpack_lzw(data: bytes, most: int) -> bytes:
 
 
 def _ended(block: bytes, most: int, ended: bool) -> bytes:
-    """Bytes unpacked until the end of their stream. After damage it rarely ends where it should."""
+    """Return unpacked bytes if their stream ended where it should; after damage it rarely does."""
     if len(block) > most:
         raise ValueError(f"more than {most} bytes")
     if not ended:
@@ -108,7 +108,7 @@ def _ended(block: bytes, most: int, ended: bool) -> bytes:
 
 
 def _unpack_bits(data: bytes, most: int) -> bytes:
-    """TIFF 6.0, section 9: runs of copied bytes and of repeated ones."""
+    """Unpack PackBits, TIFF 6.0, section 9: runs of literal bytes and of repeated ones."""
     block = bytearray()
     position = 0
     while len(block) < most and position < len(data):

@@ -1,4 +1,4 @@
-"""What a page of a TIFF file says of its picture, and whether it is of a kind that is read here.
+"""Reads how a page of a TIFF file stores its picture, and whether that is supported.
 
 Fields and values are those of Adobe's TIFF 6.0 and its supplements.
 """
@@ -36,7 +36,7 @@ _UNSIGNED, _FLOAT, _UNDEFINED = 1, 3, 4
 
 NONE, LZW, JPEG, DEFLATE, OLD_DEFLATE, PACK_BITS, LZMA = 1, 5, 7, 8, 32946, 32773, 34925
 _READ = (NONE, LZW, JPEG, DEFLATE, OLD_DEFLATE, PACK_BITS, LZMA)
-PREDICTED = (LZW, DEFLATE, OLD_DEFLATE, LZMA)  # other methods know no predictor
+PREDICTED = (LZW, DEFLATE, OLD_DEFLATE, LZMA)  # other methods have no predictor
 _OTHER = {
     2: "the fax's code (CCITT)",
     3: "the fax's code (CCITT Group 3)",
@@ -67,12 +67,12 @@ WITHOUT, HORIZONTAL, FLOATING = 1, 2, 3
 class Page:
     """How the picture of a page is stored.
 
-    samples: planes stored, alpha's last. alpha: 0 none or unspecified, 1 multiplied, 2 straight.
-    block_width, block_height: of the strips or tiles that it is cut into.
-    spans: offset and bytes of each block, those of one plane after those of another if `planar`.
-    predictor: 1 none, 2 differences to the pixel before, 3 those of the bytes of floats.
+    samples: planes stored, alpha last. alpha: 0 none or unspecified, 1 premultiplied, 2 straight.
+    block_width, block_height: of the strips or tiles that it is split into.
+    spans: offset and bytes of each block, plane after plane if `planar`.
+    predictor: 1 none, 2 differences to the previous pixel, 3 differences of the bytes of floats.
     color_map: of palettes, the reds, greens and blues, 16 bits each.
-    tables: of JPEG blocks, what they have in common.
+    tables: what JPEG blocks have in common.
     """
 
     order: str
@@ -97,39 +97,39 @@ class Page:
 
     @property
     def blocks_across(self) -> int:
-        """Blocks that the width is cut into; strips are as wide as the picture."""
+        """Number of blocks across the width; strips are as wide as the picture."""
         return math.ceil(self.width / self.block_width)
 
     @property
     def block_samples(self) -> int:
-        """Samples of a pixel within a block."""
+        """Samples per pixel within a block."""
         return 1 if self.planar else self.samples
 
     @property
     def row_bytes(self) -> int:
-        """Of a block, decompressed: rows start at whole bytes."""
+        """Bytes of a row of a block, decompressed: rows start at whole bytes."""
         return (self.block_width * self.block_samples * self.bits + 7) // 8
 
     @property
     def planes(self) -> int:
-        """Of the decoded picture: gray 1, RGB 3, RGBA 4."""
+        """Planes of the decoded picture: gray 1, RGB 3, RGBA 4."""
         color = _COLOR_PLANES[self.photometric]
         return 4 if self.samples > color else 1 if color == 1 and not self.color_map else 3
 
     @property
     def sample_bytes(self) -> int:
-        """Of the decoded picture."""
+        """Bytes per sample of the decoded picture."""
         return 4 if self.is_float else 2 if self.bits > 8 and not self.color_map else 1
 
 
 def read_page(content: bytes, path: Path) -> Page:
-    """The one page of a TIFF file. Raises HyperguideError if it is none that is read here."""
+    """The only page of a TIFF file. Raises HyperguideError if it is damaged or not supported."""
     pages = read_directories(content)
     if not pages or not ends_well(pages):
         raise HyperguideError(f"The picture {path} is damaged: copy or download it again.")
     if pages[0].number(_SUBFILE, 0) & 1 or _DNG_VERSION in pages[0].fields:
         raise HyperguideError(f"{path} is a raw photo: develop it first, as a 16-bit TIFF, say.")
-    # Reduced pictures and masks of the first one are no pages.
+    # Reduced pictures and masks of the first one do not count as pages.
     count = sum(not page.number(_SUBFILE, 0) & 0b101 for page in pages)
     count = max(count, _stack(pages[0]))
     if count > 1:
@@ -144,7 +144,7 @@ def read_page(content: bytes, path: Path) -> Page:
 
 
 def _stack(page: Directory) -> int:
-    """How many pictures lie behind a single directory, as microscopes' programs store stacks."""
+    """The number of pictures in a single directory, as microscope programs store stacks."""
     planes = page.fields.get(_METAMORPH_PLANES)
     if planes is not None:
         return planes.count
@@ -160,7 +160,7 @@ def _stack(page: Directory) -> int:
 
 
 def _problem(page: Directory) -> str:
-    """Why a page is not read here, and the mend; empty if it is."""
+    """Why a page is not supported, and what to do about it; empty if it is supported."""
     photometric, samples = page.number(_PHOTOMETRIC, -1), page.number(SAMPLES, 1)
     bits, form = page.number(_BITS, 1), page.number(_SAMPLE_FORMAT, _UNSIGNED)
     compression, predictor = page.number(_COMPRESSION, NONE), page.number(_PREDICTOR, WITHOUT)

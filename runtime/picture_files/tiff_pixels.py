@@ -1,4 +1,4 @@
-"""From the blocks of a TIFF to its pixels: gray, RGB or RGBA, upright, black as 0."""
+"""Turns the blocks of a TIFF into pixels: gray, RGB or RGBA, upright, black as 0."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from .tiff_blocks import read_blocks
 from .tiff_page import FLOATING, HORIZONTAL, INKS, JPEG, PALETTE, WHITE_IS_ZERO, Page
 from .transparency import straight_alpha
 
-_MULTIPLIED = 1  # colours by alpha, a value of the field ExtraSamples
+_MULTIPLIED = 1  # premultiplied alpha, a value of the field ExtraSamples
 _BYTES = 1 << 20  # of packed samples that are unpacked at a time
 
 
 def decode_tiff(content: bytes, page: Page, path: Path) -> np.ndarray:
-    """The pixels of a page as they are to be seen: (H, W), (H, W, 3) or (H, W, 4).
+    """The upright pixels of a page: (H, W), (H, W, 3) or (H, W, 4).
 
-    uint8, uint16 or float32; samples of fewer bits are spread over 8 or 16.
+    uint8, uint16 or float32; samples of fewer bits are scaled to 8 or 16.
     Raises HyperguideError if a part of them is missing or damaged.
     """
     picture = _as_picture(_stored(content, page, path), page)
@@ -46,7 +46,7 @@ def _stored(content: bytes, page: Page, path: Path) -> np.ndarray:
 
 
 def _samples(block: np.ndarray, page: Page) -> np.ndarray:
-    """The samples of a block, shape (rows, columns, samples), without predictor."""
+    """The samples of a block, shape (rows, columns, samples), with the predictor undone."""
     shape = len(block), page.block_width, page.block_samples
     if page.compression == JPEG:
         return block.reshape(shape)
@@ -64,14 +64,14 @@ def _samples(block: np.ndarray, page: Page) -> np.ndarray:
 def _floats(block: np.ndarray, shape: tuple[int, int, int]) -> np.ndarray:
     """Undo the predictor of floats (Adobe's Technical Note 3).
 
-    The bytes of a row are sorted by their weight, and each is the difference to the one before.
+    The bytes of a row are sorted by significance, and each is the difference to the previous one.
     """
     block = np.cumsum(block.reshape(shape[0], -1, shape[2]), 1, np.uint8).reshape(shape[0], 4, -1)
     return np.ascontiguousarray(block.swapaxes(1, 2)).view(">f4").reshape(shape).astype(np.float32)
 
 
 def _unpacked(block: np.ndarray, bits: int, shape: tuple[int, int, int]) -> np.ndarray:
-    """Samples of other than whole bytes, whose highest bits come first."""
+    """Unpack samples that are not whole bytes, highest bit first."""
     rows, columns, samples = shape
     values = np.empty((rows, columns * samples), np.uint16 if bits > 8 else np.uint8)
     weights = (1 << np.arange(bits)[::-1]).astype(values.dtype)
@@ -107,7 +107,7 @@ def _colors(page: Page) -> np.ndarray:
 
 
 def _spread(stored: np.ndarray, bits: int) -> np.ndarray:
-    """Samples over the whole range of their type, so that the highest one is white."""
+    """Scale samples to the whole range of their type, so that the highest one is white."""
     full = np.iinfo(stored.dtype).max
     steps = (1 << bits) - 1
     if steps == full:

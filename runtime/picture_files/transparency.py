@@ -1,4 +1,4 @@
-"""Transparency of picture files as one straight alpha plane."""
+"""Converts the transparency of picture files to a straight alpha plane."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _PIXELS = 1 << 16  # whose colours are divided at a time
 
 
 def straight_alpha(picture: np.ndarray) -> np.ndarray:
-    """RGBA, shape (H, W, 4), whose colours were multiplied by alpha, divided by it, in place."""
+    """Convert premultiplied RGBA, shape (H, W, 4), to straight alpha, in place."""
     full = np.float32(full_scale(picture.dtype))
     rows = max(1, _PIXELS // max(1, picture.shape[1]))
     for first in range(0, len(picture), rows):

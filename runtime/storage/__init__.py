@@ -1,1 +1,1 @@
-"""Files on disk: whole or not there at all, read within bounds, one writer at a time."""
+"""Files on disk: atomic writes, bounded reads, one writer at a time."""

@@ -1,4 +1,4 @@
-"""Files are complete or not there at all, and existing ones survive unless told otherwise."""
+"""Writes files completely or not at all, and keeps existing ones unless told otherwise."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ from hyperguide.errors import DiskFullError, HyperguideError
 from .file_lock import try_lock
 from .paths import exists, is_folder, real, special_kind
 
-# The only way to read the mask is to set it, which is not safe once threads run.
+# The only way to read the umask is to set it, which is not safe once threads run.
 _UMASK = os.umask(0)
 os.umask(_UMASK)
 
 _PREFIX = ".hyperguide-"
-# `tempfile` puts 8 of these characters behind the prefix.
+# `tempfile` appends 8 of these characters to the prefix.
 _TEMPORARY = re.compile(re.escape(_PREFIX) + r"[a-z0-9_]{8}(\.\w*)?")
-# Suffixes beyond are no library's, and would make names too long.
+# No library uses longer suffixes, and they would make names too long.
 _LONGEST_SUFFIX = 16
 
 
 def refuse_existing(path: Path, force: bool) -> None:
-    """Raise HyperguideError if `path` may not be written: it exists, or is no file.
+    """Raise HyperguideError if `path` may not be written: it exists, or is not a file.
 
     Called before long work, so that nobody waits for a result that cannot be kept.
     """
@@ -40,7 +40,7 @@ def refuse_existing(path: Path, force: bool) -> None:
 
 
 def refuse_missing_folder(path: Path) -> None:
-    """Raise HyperguideError if the folder that `path` is to be written in does not exist."""
+    """Raise HyperguideError if the folder of `path` does not exist."""
     if not is_folder(path.parent):
         raise HyperguideError(f"The folder {path.parent} for the output does not exist: create it.")
 
@@ -51,13 +51,13 @@ def write_atomically(
     """Let `write` fill a temporary file beside `path`, then rename it to `path`.
 
     If anything fails, the disk is full or the process is killed, whatever was at `path` before
-    is still there, whole. The temporary name ends as `path` does, because libraries choose the
-    format by the suffix.
+    stays intact. The temporary name has the suffix of `path`, because libraries choose the format
+    by it.
 
-    through_links: of a link, write what it leads to, as if it were opened; else it is the link that
-        is replaced, and nothing outside of the folder is touched.
-    Raises HyperguideError when the file system refuses or `path` is no file, DiskFullError when it
-    is full.
+    through_links: if `path` is a link, write its target, as opening it would; otherwise replace
+        the link itself, and touch nothing outside of the folder.
+    Raises HyperguideError if the file system refuses or `path` is not a file, DiskFullError if the
+    disk is full.
     """
     write_together({path: write}, through_links)
 
@@ -67,7 +67,7 @@ def write_together(
 ) -> None:
     """Write several files that belong together as `write_atomically` writes one.
 
-    They get their names, in the order given, when all of them are complete.
+    They are renamed, in the order given, when all of them are complete.
     """
     temporaries: dict[Path, Path] = {}
     at = next(iter(files))
@@ -92,11 +92,11 @@ def write_together(
 
 
 def remove_leftovers(folder: Path) -> None:
-    """Remove temporaries that processes which were killed left in a folder.
+    """Remove temporary files that killed processes left in a folder.
 
-    Those of processes that live are locked; where nobody can tell, they stay.
+    Those of live processes are locked. Where locks cannot be checked, files stay.
     """
-    if sys.platform == "win32":  # whose locks would keep libraries from writing
+    if sys.platform == "win32":  # where locks would keep libraries from writing
         return
     with suppress(OSError):
         for entry in list(os.scandir(folder)):
@@ -116,11 +116,11 @@ def _remove_unless_locked(name: str) -> None:
 
 @contextmanager
 def _temporary(path: Path) -> Iterator[Path]:
-    """An empty file beside `path`, locked as long as it is wanted and removed unless renamed."""
+    """An empty file beside `path`, locked while in use and removed unless renamed."""
     suffix = path.suffix if len(os.fsencode(path.suffix)) <= _LONGEST_SUFFIX else ""
     try:
         handle, name = tempfile.mkstemp(dir=path.parent, prefix=_PREFIX, suffix=suffix)
-        while not _lives(handle):  # somebody removed what he took for a leftover
+        while not _lives(handle):  # another process removed it as a leftover
             os.close(handle)
             handle, name = tempfile.mkstemp(dir=path.parent, prefix=_PREFIX, suffix=suffix)
     except OSError as error:
@@ -128,7 +128,7 @@ def _temporary(path: Path) -> Iterator[Path]:
             f"Cannot write in the folder {path.parent}: {error.strerror}; choose another output."
         ) from None
     try:
-        if sys.platform == "win32":  # renames no open file
+        if sys.platform == "win32":  # which cannot rename an open file
             os.close(handle)
         yield Path(name)
     finally:
@@ -139,7 +139,7 @@ def _temporary(path: Path) -> Iterator[Path]:
 
 
 def _lives(handle: int) -> bool:
-    """Lock a temporary. False if it is another's by now or removed."""
+    """Lock a temporary file. Returns False if another process locked or removed it."""
     if sys.platform == "win32":
         return True
     try:
@@ -149,16 +149,16 @@ def _lives(handle: int) -> bool:
 
 
 def _refuse_special(path: Path) -> None:
-    """Raise HyperguideError if a pipe, socket or device is at `path`: it would be replaced."""
+    """Raise HyperguideError if `path` is a pipe, socket or device, which would be replaced."""
     try:
         kind = special_kind(os.stat(path).st_mode)
-    except OSError:  # nothing there, or what writing is going to tell
+    except OSError:  # nothing there, or an error that writing will report
         return
     if kind is not None:
         raise HyperguideError(f"The output {path} is {kind}, not a file: choose another name.")
 
 
 def kind_of(error: OSError) -> type[HyperguideError]:
-    """What to raise where the system refuses to write: DiskFullError if there is no room."""
+    """The error to raise for a failed write: DiskFullError if there is no room."""
     full = error.errno in (errno.ENOSPC, errno.EDQUOT)
     return DiskFullError if full else HyperguideError

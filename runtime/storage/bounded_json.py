@@ -1,4 +1,4 @@
-"""JSON from files that anybody may have written."""
+"""Parses JSON from untrusted files."""
 
 from __future__ import annotations
 
@@ -6,18 +6,18 @@ import json
 import math
 from typing import Any
 
-# Records of training nest about five levels. Those who print or compare them may recurse.
+# Records of training nest about five levels. Code that prints or compares them may recurse.
 _DEEPEST = 32
 _LONGEST = 1 << 24
-_MOST_DIGITS = 20  # of whole numbers: what 64 bits hold
+_MOST_DIGITS = 20  # of integers: what 64 bits hold
 
 
 def parse_json(text: str | bytes) -> Any:
-    """The value of a JSON text.
+    """Parse a JSON text.
 
-    Raises ValueError, and nothing else, with what is wrong: not JSON in UTF-8, more than 16 MiB,
-    nested too deeply, a name twice in an object, or numbers that are too large. Infinity and NaN
-    pass, which Python writes too: the PSNR of two equal pictures is infinite.
+    Raises ValueError, and nothing else, that says what is wrong: not JSON in UTF-8, more than
+    16 MiB, nested too deeply, a duplicate name in an object, or numbers that are too large.
+    Infinity and NaN are accepted, as Python writes them: the PSNR of equal pictures is infinite.
     """
     if len(text) > _LONGEST:
         raise ValueError("more than 16 MiB of JSON")
@@ -56,7 +56,7 @@ def _int(digits: str) -> int:
 
 
 def _depth(value: Any) -> int:
-    """How deeply lists and objects nest, counted without recursion."""
+    """The nesting depth of lists and objects, counted without recursion."""
     depth, level = 0, [value]
     while level:
         inner: list[Any] = []

@@ -1,4 +1,4 @@
-"""A folder that one run writes into: no other does meanwhile, and it stays the same folder."""
+"""Claims a folder for one run: no other writes into it, and a replaced folder is noticed."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ NAME = ".hyperguide.lock"
 
 @dataclass(frozen=True)
 class Claim:
-    """A folder that is this run's alone, as long as `claim` holds it.
+    """A folder that only this run uses, as long as `claim` holds it.
 
-    is_there: whether the folder is the one that was claimed.
+    is_there: returns whether the folder is still the one that was claimed.
     """
 
     folder: Path
@@ -38,10 +38,10 @@ class Claim:
 
 @contextmanager
 def claim(folder: Path) -> Iterator[Claim]:
-    """Make a folder, if need be, and keep other runs out of it.
+    """Make a folder if needed, and keep other runs out of it.
 
-    A run that was killed keeps nobody out. On network file systems without locks nobody is.
-    Raises HyperguideError if another run is in it.
+    A killed run keeps no other out. On network file systems without locks none is kept out.
+    Raises HyperguideError if another run uses the folder.
     """
     make_folder(folder)
     lock = passing_lock(folder / NAME)
@@ -72,9 +72,9 @@ def refuse_leading_away(path: Path, folder: Path) -> None:
 
 
 def refuse_coinciding(paths: Iterable[Path], folder: Path) -> None:
-    """Raise HyperguideError if the file system of `folder` takes two names in it for one.
+    """Raise HyperguideError if two names are the same file on the file system of `folder`.
 
-    Some know no difference between upper and lower case, or between the ways to write an accent.
+    Some ignore case, or the difference between the encodings of an accent.
     """
     alike: dict[str, list[Path]] = {}
     for path in paths:

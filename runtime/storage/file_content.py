@@ -1,4 +1,4 @@
-"""The bytes of files that anybody may have put there: never a device, a pipe or without end."""
+"""Reads untrusted files: never a device or a pipe, and never without a limit."""
 
 from __future__ import annotations
 
@@ -10,25 +10,25 @@ from hyperguide.errors import HyperguideError, OutOfMemoryError
 
 from .paths import special_kind
 
-# What a library that counts in 32 bits takes, and far beyond any file that is read whole.
+# The limit of libraries that count in 32 bits, far beyond any file that is read whole.
 MOST_BYTES = (1 << 31) - 1
 
-# Opening a pipe that nobody writes to would wait; a terminal would become the process's own.
+# Opening a pipe without a writer would block; a terminal would become the controlling terminal.
 _SAFELY = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_NOCTTY", 0)
 
 
 def read_content(path: Path, what: str, at_most: int = MOST_BYTES) -> bytes:
-    """The bytes of a regular file, or of one that a link leads to.
+    """Read the bytes of a regular file, or of a link's target.
 
-    No more is read than the file held when it was opened, so that one that grows ends as well.
+    Reads no more than the file held when it was opened, so that reading a growing file ends.
 
-    what: of which kind it should be, for errors: `picture`, `model file`.
-    at_most: bytes. Raises HyperguideError beyond.
+    what: the expected kind of file, for errors: `picture`, `model file`.
+    at_most: maximum bytes. Raises HyperguideError beyond.
     Raises HyperguideError if there is no such file, if it is a folder, a pipe, a socket or a
     device, or if it cannot be read; OutOfMemoryError if it does not fit into memory.
     """
     try:
-        _refuse_special(path, what, os.stat(path))  # opening devices can have effects
+        _refuse_special(path, what, os.stat(path))  # opening devices can have side effects
         with open(path, "rb", opener=lambda name, flags: os.open(name, flags | _SAFELY)) as file:
             status = os.fstat(file.fileno())
             _refuse_special(path, what, status)
@@ -44,7 +44,7 @@ def read_content(path: Path, what: str, at_most: int = MOST_BYTES) -> bytes:
         raise HyperguideError(f"No permission to read {path}: change its rights.") from None
     except OSError as error:
         raise HyperguideError(f"Cannot read {path}: {_reason(error)}.") from None
-    except ValueError:  # what the system's calls take ends at a null byte
+    except ValueError:  # for system calls a name ends at a null byte
         raise HyperguideError(f"There is no {what} of a name with a null byte.") from None
     except MemoryError:
         raise OutOfMemoryError(
@@ -53,7 +53,7 @@ def read_content(path: Path, what: str, at_most: int = MOST_BYTES) -> bytes:
 
 
 def read_text(path: Path, what: str, at_most: int = MOST_BYTES) -> str:
-    """The content of a text file in UTF-8. Raises HyperguideError as `read_content` does."""
+    """Read a text file in UTF-8. Raises HyperguideError as `read_content` does."""
     try:
         return read_content(path, what, at_most).decode("utf-8-sig")
     except UnicodeDecodeError:
@@ -61,7 +61,7 @@ def read_text(path: Path, what: str, at_most: int = MOST_BYTES) -> str:
 
 
 def first_bytes(path: Path, number: int) -> bytes:
-    """The beginning of a regular file; nothing of whatever cannot be read as one."""
+    """The first bytes of a regular file; empty if it is not one or cannot be read."""
     try:
         if special_kind(os.stat(path).st_mode) is not None:
             return b""

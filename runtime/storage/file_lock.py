@@ -1,4 +1,4 @@
-"""One process at a time."""
+"""File locks that let one process work at a time."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-# A link in the place of a lock would have a file made elsewhere.
+# Following a link in the place of a lock would create a file elsewhere.
 _OPEN = os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
 
 
 @contextmanager
 def file_lock(path: Path, waits: Callable[[], object] = lambda: None) -> Iterator[None]:
-    """Hold a lock that other processes and threads respect; a process that dies lets it go.
+    """Hold a lock that other processes and threads respect; it is released if the process dies.
 
-    path: an empty file, which is made and stays.
+    path: an empty file, which is created and stays.
     waits: called once if another holds the lock.
-    Raises OSError where the file cannot be made, or is a link.
+    Raises OSError if the file cannot be created, or is a link.
     """
     handle = os.open(path, _OPEN, 0o666)
     try:
@@ -28,32 +28,32 @@ def file_lock(path: Path, waits: Callable[[], object] = lambda: None) -> Iterato
             _lock(handle)
         yield
     finally:
-        os.close(handle)  # lets go of the lock
+        os.close(handle)  # releases the lock
 
 
 @contextmanager
 def passing_lock(path: Path) -> Iterator[Callable[[], bool]]:
-    """Hold a lock as `file_lock` does, but at once or not at all; its file goes away with it.
+    """Hold a lock as `file_lock` does, but without waiting; its file is removed with it.
 
-    Where the file system knows no locks, some network's, the file alone is made.
+    On file systems without locks, such as some network ones, the file is created but not locked.
 
-    Yields what tells whether the file is still in its place.
-    Raises BlockingIOError if another holds the lock, OSError where the file cannot be made, or is
+    Yields a function that returns whether the file is still in its place.
+    Raises BlockingIOError if another holds the lock, OSError if the file cannot be created, or is
     a link.
     """
     handle = os.open(path, _OPEN, 0o666)
-    while not _holds(handle, path):  # who held it has removed the file meanwhile
+    while not _holds(handle, path):  # its last holder removed the file meanwhile
         handle = os.open(path, _OPEN, 0o666)
     try:
         yield lambda: _is_at(handle, path)
     finally:
-        if sys.platform != "win32" and _is_at(handle, path):  # before the next one takes it
+        if sys.platform != "win32" and _is_at(handle, path):  # before the next process takes it
             os.unlink(path)
         os.close(handle)
 
 
 def _holds(handle: int, path: Path) -> bool:
-    """Whether a handle, which is closed if not, got the lock of the file that is at `path`."""
+    """Whether a handle got the lock and its file is still at `path`; if not, it is closed."""
     try:
         locked = try_lock(handle)
     except OSError as error:
@@ -81,7 +81,7 @@ if sys.platform == "win32":
     import time
 
     def try_lock(handle: int) -> bool:
-        """Lock an open file, or say that another holds it."""
+        """Lock an open file. Returns False if another holds the lock."""
         try:
             msvcrt.locking(handle, msvcrt.LK_NBLCK, 1)
         except OSError:
@@ -95,7 +95,7 @@ else:
     import fcntl
 
     def try_lock(handle: int) -> bool:
-        """Lock an open file, or say that another holds it. Raises OSError if there are no locks."""
+        """Lock an open file; False if another holds the lock. Raises OSError without locks."""
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:

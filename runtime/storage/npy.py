@@ -1,7 +1,7 @@
-"""Arrays of numpy's `.npy` files, from bytes that anybody may have written.
+"""Parses numpy's `.npy` files from untrusted bytes.
 
 The format: https://numpy.org/doc/stable/reference/generated/numpy.lib.format.html. `numpy.load`
-would take pickles and archives as well, and room for any shape that a header claims.
+would also accept pickles and archives, and allocate memory for any shape that a header claims.
 """
 
 from __future__ import annotations
@@ -14,19 +14,19 @@ from typing import Any
 import numpy as np
 
 _MAGIC = b"\x93NUMPY"
-_LONGEST_HEADER = 10_000  # what numpy allows, for a header is evaluated as Python's literals
+_LONGEST_HEADER = 10_000  # numpy's limit, since headers are evaluated as Python literals
 _NUMBERS = re.compile(r"[<>=|]?(f[248]|[iu][1248])")
 _KEYS = {"descr", "fortran_order", "shape"}
 
 
 def parse_npy(content: bytes) -> np.ndarray:
-    """The array of floats or integers that a `.npy` file holds.
+    """Parse the array of floats or integers in a `.npy` file.
 
     Raises ValueError, and nothing else, for any other content.
     """
     if not content.startswith(_MAGIC) or len(content) < 12:
         raise ValueError("not a .npy file")
-    count = 2 if content[6] == 1 else 4  # bytes that tell the header's length
+    count = 2 if content[6] == 1 else 4  # bytes of the header's length
     start = 8 + count
     end = start + int.from_bytes(content[8:start], "little")
     if end > min(len(content), start + _LONGEST_HEADER):
@@ -39,10 +39,10 @@ def parse_npy(content: bytes) -> np.ndarray:
 
 
 def _parse_header(text: str) -> tuple[np.dtype[Any], tuple[int, ...], bool]:
-    """Type, shape and order that a header tells."""
+    """Parse a header into type, shape and whether the array is in column order."""
     try:
         fields = ast.literal_eval(text.strip())
-    except (SyntaxError, TypeError, MemoryError, RecursionError):  # which it documents
+    except (SyntaxError, TypeError, MemoryError, RecursionError):  # as documented
         fields = None
     if not isinstance(fields, dict) or fields.keys() != _KEYS:
         raise ValueError("a header that is damaged")

@@ -1,6 +1,6 @@
-"""Arrays in numpy's .npz format, read strictly.
+"""Reads numpy's .npz format strictly.
 
-numpy's own reader evaluates headers as Python, and unpacks whatever size an archive says.
+numpy's own reader evaluates headers as Python, and unpacks any size that an archive claims.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 def read_npz(content: bytes, most: int) -> dict[str, np.ndarray]:
     """The arrays of an archive by name, read-only.
 
-    most: bytes that they may take, unpacked.
+    most: maximum bytes of all arrays, unpacked.
     Raises ValueError, and nothing else, with a reason.
     """
     try:
@@ -40,6 +40,6 @@ def read_npz(content: bytes, most: int) -> dict[str, np.ndarray]:
 
 
 def _unpacked(archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> bytes:
-    """An entry's bytes; what is packed behind its size is left packed."""
+    """An entry's bytes, unpacked up to its declared size."""
     with archive.open(entry) as file:
         return file.read(entry.file_size)

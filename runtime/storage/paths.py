@@ -1,4 +1,4 @@
-"""Questions about paths whose answer can be an error: no permission, names that are too long."""
+"""Path queries that can fail: no permission, names that are too long."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 
 from hyperguide.errors import HyperguideError
 
-# Bytes of a name on nearly every file system.
+# Maximum bytes of a name on nearly every file system.
 _LONGEST_NAME = 255
 
 _SPECIAL = (
@@ -23,7 +23,7 @@ _SPECIAL = (
 
 
 def is_folder(path: Path) -> bool:
-    """Whether `path` is a folder. Raises HyperguideError where the system does not say."""
+    """Whether `path` is a folder. Raises HyperguideError if that cannot be determined."""
     try:
         return path.is_dir()
     except OSError as error:
@@ -31,7 +31,7 @@ def is_folder(path: Path) -> bool:
 
 
 def exists(path: Path) -> bool:
-    """Whether there is anything at `path`. Raises HyperguideError where the system does not say."""
+    """Whether there is anything at `path`. Raises HyperguideError if that is unknown."""
     try:
         return path.exists() or path.is_symlink()
     except OSError as error:
@@ -39,16 +39,16 @@ def exists(path: Path) -> bool:
 
 
 def special_kind(mode: int) -> str | None:
-    """What is no regular file by the mode that the system tells; None of a regular one."""
+    """The kind of a file that is not regular, by its `st_mode`; None for a regular file."""
     if stat.S_ISREG(mode):
         return None
     return next((kind for test, kind in _SPECIAL if test(mode)), "a special file")
 
 
 def real(path: Path) -> Path:
-    """Where `path` leads: absolute, without links as far as it exists.
+    """The absolute path with links resolved, as far as it exists.
 
-    Unlike `Path.resolve` it takes links that lead in a circle: they stay as they are.
+    Unlike `Path.resolve` it accepts circular links, which stay as they are.
     """
     return Path(os.path.realpath(path))
 
@@ -62,10 +62,10 @@ def make_folder(path: Path) -> None:
 
 
 def extended_name(name: str, ending: str) -> str:
-    """`name` with an ending, made to fit into what file systems take.
+    """`name` with an ending, shortened to what file systems accept.
 
-    Of a name that is too long the end gives way to a digest of all of it, so that different names
-    stay different.
+    The end of a name that is too long is replaced by a digest of the whole name, so that different
+    names stay different.
     """
     if len(os.fsencode(name + ending)) <= _LONGEST_NAME:
         return name + ending
@@ -87,15 +87,15 @@ def find_files(
 
 
 def walk(folder: Path, excluded: Collection[Path] = ()) -> Iterator[tuple[list[Path], list[Path]]]:
-    """The files of a folder and of each below it, and its links to folders, which are not followed.
+    """Yield the files of a folder and of each below it, and its links to folders, not followed.
 
-    Hidden files and folders, and whatever lies below an excluded folder are left out.
+    Hidden files and folders, and everything below an excluded folder, are left out.
     Raises HyperguideError if a folder cannot be read.
     """
 
     outside = [_status(path) for path in excluded]
     todo = [folder]
-    while todo:  # folders can nest deeper than calls may
+    while todo:  # folders can nest deeper than recursion may
         parent = todo.pop()
         try:
             shown = [entry for entry in os.scandir(parent) if not entry.name.startswith(".")]
@@ -115,5 +115,5 @@ def walk(folder: Path, excluded: Collection[Path] = ()) -> Iterator[tuple[list[P
 def _status(path: Path) -> os.stat_result | None:
     try:
         return path.stat()
-    except OSError:  # nothing there, or links that lead in a circle
+    except OSError:  # nothing there, or circular links
         return None

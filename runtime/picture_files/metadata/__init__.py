@@ -1,1 +1,1 @@
-"""What picture files carry beside their pixels: EXIF, XMP, IPTC, colour profiles, resolution."""
+"""Metadata of picture files: EXIF, XMP, IPTC, colour profiles, resolution."""

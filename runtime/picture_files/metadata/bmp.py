@@ -1,4 +1,4 @@
-"""Metadata of BMP files: their resolution, and the colour profile of the fifth version."""
+"""Metadata of BMP files: their resolution, and the colour profile of version 5."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ import struct
 from .metadata import Metadata
 from .metres import per_inch, per_metre
 
-_HEAD = 14  # bytes of the file's header, from whose end other positions count
+_HEAD = 14  # bytes of the file's header, from whose end profiles are located
 _DENSITY, _DENSITY_END = 38, 46
 _VERSION_5 = 124  # bytes of its header
 _EMBEDDED = b"DEBM"  # "MBED" as a number of 32 bits: the profile is in the file
 
 
 def read(content: bytes) -> Metadata:
-    """What a BMP file carries."""
+    """The metadata of a BMP file."""
     if len(content) < _DENSITY_END:
         return Metadata()
     density = per_inch(*struct.unpack_from("<2I", content, _DENSITY))
@@ -22,7 +22,7 @@ def read(content: bytes) -> Metadata:
 
 
 def write(encoded: bytes, metadata: Metadata, shape: tuple[int, ...]) -> bytes:
-    """A BMP file with a resolution, of one as OpenCV writes it. It holds nothing else."""
+    """Add the resolution to a BMP file as OpenCV writes it, which holds nothing else."""
     if metadata.density is None:
         return encoded
     density = struct.pack("<2I", *per_metre(metadata.density))
@@ -30,7 +30,7 @@ def write(encoded: bytes, metadata: Metadata, shape: tuple[int, ...]) -> bytes:
 
 
 def _profile(content: bytes) -> bytes | None:
-    """The profile of a header that tells its kind, 56 bytes behind its start, place and size."""
+    """The colour profile of a version 5 header, if it is embedded in the file; else None."""
     header = content[_HEAD : _HEAD + _VERSION_5]
     if len(header) < _VERSION_5 or int.from_bytes(header[:4], "little") != _VERSION_5:
         return None

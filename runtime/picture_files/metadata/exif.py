@@ -1,7 +1,7 @@
-"""EXIF: what a camera writes down, in nested directories of fields.
+"""EXIF: what a camera records, in nested directories of fields.
 
-Numbers of fields are those of CIPA's Exif 3.0 specification. EXIF is read into values and written
-anew, not copied: what was read can then be read again, whatever the file's structure was like.
+Numbers of fields are those of CIPA's Exif 3.0 specification. EXIF is parsed into values and
+rewritten, not copied: the result can then be read again, whatever the file's structure was like.
 """
 
 from __future__ import annotations
@@ -33,9 +33,9 @@ _PIXELS = {40962: 0, 40963: 1}  # in the directory PHOTO: width and height
 _POINTERS = (PHOTO, GPS, INTEROPERABILITY)
 _INSIDE = {0: (PHOTO, GPS), PHOTO: (INTEROPERABILITY,)}  # directories within directories
 _CHROMA_POSITION, _CENTRED = 531, 1
-# Fields of the first directory that tell how pixels are stored, by their numbers in TIFF 6.0 and
-# its supplements; that hold what has a place of its own: XMP, IPTC, Photoshop's resources, the
-# colour profile; or that point to other parts of a TIFF file: layers, MetaMorph's and Zeiss'.
+# Fields of the first directory, by number in TIFF 6.0 and its supplements, that say how pixels are
+# stored, that hold what is kept separately (XMP, IPTC, Photoshop's resources, the colour profile),
+# or that point to other parts of a TIFF file (layers, MetaMorph's and Zeiss').
 _OF_THE_FILE = frozenset(
     {254, 255, *range(258, 260), *range(262, 267), 273, *range(277, 282), 284, *range(288, 294)}
     | {297, 301, 317, *range(320, 331), *range(332, 348), *range(400, 404), *range(433, 436), 437}
@@ -43,18 +43,18 @@ _OF_THE_FILE = frozenset(
     | {700, 33723, 34377, 34675, 37724, *range(33628, 33632), 34412}
 )
 _RESOLUTION = (X_RESOLUTION, Y_RESOLUTION, RESOLUTION_UNIT)
-# Types of TIFF 6.0, with the bytes of what is turned around in files of the other byte order.
+# Types of TIFF 6.0, with the bytes of the words that byte order applies to.
 _WORDS = {1: 1, 2: 1, 3: 2, 4: 4, 5: 4, 6: 1, 7: 1, 8: 2, 9: 4, 10: 4, 11: 4, 12: 8}
 _SIZES = {type_: size * (2 if type_ in (5, 10) else 1) for type_, size in _WORDS.items()}
 _CENTIMETRES = 2.54  # in an inch
-_MOST_FIELDS = 4096  # of a directory; a directory of more is an attack
+_MOST_FIELDS = 4096  # of a directory; more are an attack
 
 
 @dataclass(frozen=True)
 class Value:
     """The value of a field.
 
-    type: of TIFF 6.0.
+    type: its number in TIFF 6.0.
     count: of numbers or characters.
     data: their bytes, little-endian.
     """
@@ -69,11 +69,11 @@ Fields = Mapping[int, "Value | Fields"]
 
 @dataclass(frozen=True)
 class Exif:
-    """EXIF's fields, by their numbers; the value of a directory's number is its fields.
+    """EXIF's fields by number; the value of a directory's number is its fields.
 
-    order: of bytes, "<" or ">", in which they are to be written: maker notes are in it too.
-    note_start: where the maker note was. Many makers count from the start of EXIF, so it is put
-        there again where that is possible.
+    order: of bytes, "<" or ">", for writing: maker notes use it too.
+    note_start: where the maker note was. Many makers use offsets from the start of EXIF, so it is
+        put there again if possible.
     """
 
     fields: Fields
@@ -82,15 +82,15 @@ class Exif:
 
 
 def read_exif(content: bytes) -> Exif | None:
-    """The fields of a TIFF structure; None if there are none.
+    """The fields of a TIFF structure; None if there are no fields.
 
-    Those that are damaged are left out, and those that are not true of another file. Only the
-    first directory and those within it are read, thus no thumbnail.
+    Fields that are damaged, or would be wrong in another file, are left out. Only the first
+    directory and those within it are read, so no thumbnail is.
     """
     first = first_directory(content)
     if first is None:
         return None
-    room = len(content)  # values that overlap are attacks
+    room = len(content)  # overlapping values are an attack
     fields, room = _values(first, room, _OF_THE_FILE)
     note_start = 0
     for outer, numbers in _INSIDE.items():
@@ -110,7 +110,7 @@ def read_exif(content: bytes) -> Exif | None:
 
 
 def orientation_of(exif: Exif) -> int | None:
-    """How the picture is to be turned, 1 to 8; None if EXIF does not say."""
+    """The orientation of the stored picture, 1 to 8; None if EXIF does not say."""
     found = _numbers(exif.fields.get(ORIENTATION))
     return found[0] if found and found[0] in range(1, 9) else None
 
@@ -125,7 +125,7 @@ def density_of(exif: Exif) -> tuple[float, float] | None:
 
 
 def upright(exif: Exif, density: tuple[float, float] | None) -> Exif | None:
-    """EXIF that is true of a picture turned as it says; None if no field is left.
+    """EXIF for a picture after its orientation was applied; None if no field is left.
 
     density: of the picture. If it is known, EXIF's own is left out: see `with_density`.
     """
@@ -141,7 +141,7 @@ def upright(exif: Exif, density: tuple[float, float] | None) -> Exif | None:
     resolution = [fields.pop(number, None) for number in _RESOLUTION]
     lengths = [len(_numbers(value)) for value in resolution]
     if density is None and lengths == [2, 2, 1] and _numbers(resolution[2]) == (1,):
-        # Of no unit, or of that of ImageJ's description.
+        # Without a unit, or in that of ImageJ's description.
         x, y = _RESOLUTION[:2] if (turn or 1) < 5 else _RESOLUTION[1::-1]
         for number, value in zip((x, y, RESOLUTION_UNIT), resolution, strict=True):
             fields |= {} if value is None else {number: value}
@@ -149,7 +149,7 @@ def upright(exif: Exif, density: tuple[float, float] | None) -> Exif | None:
 
 
 def _subject_turned(fields: dict[int, Value | Fields], turn: int) -> dict[int, Value | Fields]:
-    """Fields whose subject is at its place in the turned picture; without one of unknown place."""
+    """Fields with the subject's place in the turned picture; without it if that is unknown."""
     photo = fields.get(PHOTO)
     if not isinstance(photo, Mapping):
         return fields
@@ -172,7 +172,7 @@ def _subject_turned(fields: dict[int, Value | Fields], turn: int) -> dict[int, V
 
 
 def sized(exif: Exif, width: int, height: int) -> Exif:
-    """EXIF whose fields of the picture's size, where there are any, tell this one."""
+    """EXIF with this size in those fields of the picture's size that it has."""
     fields = dict(exif.fields)
     size = (width, height)
     fields |= {n: _long(size[n - WIDTH]) for n in (WIDTH, HEIGHT) if n in fields}
@@ -184,7 +184,7 @@ def sized(exif: Exif, width: int, height: int) -> Exif:
 
 
 def with_density(exif: Exif, density: tuple[float, float] | None) -> Exif:
-    """EXIF that tells a resolution in dots per inch; EXIF as it is if that is None."""
+    """EXIF with a resolution in dots per inch; unchanged if that is None."""
     if density is None:
         return exif
     x, y = (Value(RATIONAL, 1, struct.pack("<2I", *_ratio(dots))) for dots in density)
@@ -193,23 +193,23 @@ def with_density(exif: Exif, density: tuple[float, float] | None) -> Exif:
 
 
 def tells_more(exif: Exif) -> bool:
-    """Whether EXIF has more than an orientation that was applied and a resolution."""
+    """Whether EXIF has more than an applied orientation and a resolution."""
     return bool(exif.fields.keys() - {ORIENTATION, *_RESOLUTION})
 
 
 def without(exif: Exif, numbers: Collection[int]) -> Exif | None:
-    """EXIF without fields of the first directory; None if no field is left."""
+    """EXIF without these fields of the first directory; None if no field is left."""
     fields = {number: value for number, value in exif.fields.items() if number not in numbers}
     return replace(exif, fields=fields) if fields else None
 
 
 def swapped(data: bytes, type_: int) -> bytes:
-    """The bytes of a value of a type in the other byte order."""
+    """The bytes of a value in the other byte order."""
     return np.frombuffer(data, f"u{_WORDS[type_]}").byteswap().tobytes()
 
 
 def _ratio(dots: float) -> tuple[int, int]:
-    """A number as two of 32 bits."""
+    """A number as a fraction of two 32-bit integers."""
     most = (1 << 32) - 1
     for scale in (1, 1000):
         whole = round(dots * scale)
@@ -227,7 +227,7 @@ def _directory(outer: Directory | None, number: int) -> Directory | None:
 def _values(
     directory: Directory, room: int, left_out: Collection[int]
 ) -> tuple[dict[int, Value | Fields], int]:
-    """The fields of a directory, of at most so many bytes, and how many are left."""
+    """The fields of a directory, of at most `room` bytes, and the bytes left."""
     found: dict[int, Value | Fields] = {}
     for number, place in directory.fields.items():
         size = place.count * _SIZES.get(place.type, 0)
@@ -247,7 +247,7 @@ def _turned(data: bytes, type_: int, directory: Directory) -> bytes:
 
 
 def _numbers(value: Value | Fields | None) -> tuple[int, ...]:
-    """The whole numbers of a value, two for each RATIONAL; none if it is of another type."""
+    """The integers of a value, two for each RATIONAL; empty if it is of another type."""
     if not isinstance(value, Value) or value.type not in (1, SHORT, LONG, RATIONAL):
         return ()
     return tuple(np.frombuffer(value.data, f"<u{_WORDS[value.type]}").tolist())

@@ -1,4 +1,4 @@
-"""EXIF as bytes: directories and their values, one behind the other."""
+"""EXIF as bytes: directories and their values, one after the other."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from .exif import LONG, MAKER_NOTE, PHOTO, Exif, Fields, Value, swapped
 
-_STAYS = 1 << 16  # up to where maker notes are put back; EXIF of a JPEG ends before
+_STAYS = 1 << 16  # limit for putting maker notes back; EXIF of a JPEG ends before
 
 
 def to_bytes(exif: Exif) -> bytes:
@@ -18,12 +18,12 @@ def to_bytes(exif: Exif) -> bytes:
 
 
 def directory_bytes(fields: Fields, start: int) -> bytes:
-    """A directory and all that is within it, little-endian, for a position of a TIFF file."""
+    """A directory and everything in it, little-endian, for position `start` of a TIFF file."""
     return _Layout(Exif(fields), start).bytes_of(fields)
 
 
 def shortened(exif: Exif, most: int) -> Exif:
-    """EXIF of at most so many bytes, for which the longest values are left out."""
+    """EXIF of at most `most` bytes, with the longest values left out."""
     if len(to_bytes(exif)) <= most:
         return exif
     loose = replace(exif, note_start=0)
@@ -38,7 +38,7 @@ def shortened(exif: Exif, most: int) -> Exif:
 
 
 def _sizes(fields: Fields, path: tuple[int, ...]) -> Iterator[tuple[int, tuple[int, ...]]]:
-    """The bytes that each field takes, at least, and the numbers that lead to it."""
+    """Yield the minimum bytes of each field, and the numbers that lead to it."""
     for number, value in fields.items():
         if isinstance(value, Value):
             yield 12 + (len(value.data) if len(value.data) > 4 else 0), (*path, number)
@@ -55,9 +55,9 @@ def _without(fields: Fields, path: tuple[int, ...], paths: Collection[tuple[int,
 
 
 class _Layout:
-    """Puts directories and their values one behind the other.
+    """Places directories and their values one after the other.
 
-    start: position in the file of the first byte.
+    start: position of the first byte in the file.
     """
 
     def __init__(self, exif: Exif, start: int) -> None:
@@ -71,7 +71,7 @@ class _Layout:
         self._note_at = exif.note_start if exif.note_start + len(self._note) < _STAYS else 0
 
     def bytes_of(self, fields: Fields) -> bytes:
-        """The directory of fields, which comes first, and its values."""
+        """The directory of fields, followed by its values."""
         self._put_directory(fields)
         return bytes(self._content)
 
@@ -97,7 +97,7 @@ class _Layout:
         return struct.pack(self._order + "HHI", number, value.type, value.count) + place
 
     def _put(self, data: bytes) -> int:
-        """Append data at an even position, behind the maker note if it would reach into that."""
+        """Append data at an even position, after the maker note if they would overlap."""
         self._content += bytes(self._end % 2)
         if self._note and self._end <= self._note_at < self._end + len(data):
             self._put_note()
@@ -107,7 +107,7 @@ class _Layout:
         return at
 
     def _put_note(self) -> int:
-        """Append the maker note, where it was if there is room, at the first call; its position."""
+        """Append the maker note once, where it was if there is room. Returns its position."""
         if self._note:
             self._content += bytes(max(self._note_at - self._end, self._end % 2))
             self._note_at = self._end

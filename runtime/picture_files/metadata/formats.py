@@ -1,7 +1,7 @@
-"""Metadata read from a picture file's bytes, and put into those of another one.
+"""Reads metadata from a picture file's bytes, and adds it to those of another one.
 
-By hand, because of the libraries for it OpenCV knows but four kinds and from 4.12 on, Pillow would
-be a second decoder in the runtime, and none carries them from one format to another.
+Without a library: OpenCV supports only four kinds, from 4.12 on, Pillow would be a second decoder
+in the runtime, and none transfers metadata from one format to another.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ from .metadata import NO_METADATA, Metadata
 
 
 def read_metadata(content: bytes) -> Metadata:
-    """What the bytes of a PNG, JPEG, WebP, TIFF or BMP file carry, true of the upright picture.
+    """The metadata of a PNG, JPEG, WebP, TIFF or BMP file, adapted to the upright picture.
 
     Thumbnails are left out: they would show the picture before it was enhanced, and what it hid.
-    The number of bits that a PNG calls significant is left out too: results use all of them.
-    Damaged pieces are left out and named in the metadata's `lost`.
+    A PNG's number of significant bits is left out too: results use all bits.
+    Damaged parts are left out and named in the metadata's `lost`.
     """
     if content.startswith(PNG):
         found = png.read(content)
@@ -39,12 +39,12 @@ def read_metadata(content: bytes) -> Metadata:
 
 
 def add_metadata(suffix: str, encoded: bytes, metadata: Metadata, shape: tuple[int, ...]) -> bytes:
-    """The bytes of a picture file with metadata, of those without.
+    """Add metadata to the bytes of a picture file.
 
     suffix: of the format, ".png" and so on.
-    encoded: as OpenCV writes them.
-    metadata: that the format holds; see `held`.
-    shape: of the picture, (H, W) or (H, W, C); what metadata tell of its size is made this.
+    encoded: the file as OpenCV writes it.
+    metadata: what the format holds; see `held`.
+    shape: of the picture, (H, W) or (H, W, C); sizes in the metadata are set to it.
     """
     write = _WRITERS.get(suffix)
     if write is None:
@@ -59,7 +59,7 @@ def add_metadata(suffix: str, encoded: bytes, metadata: Metadata, shape: tuple[i
 
 
 def _turned(found: Metadata) -> Metadata:
-    """Metadata with the orientation that EXIF tells, and all else as it is once that is applied."""
+    """Metadata with EXIF's orientation, and everything else as it is after applying that."""
     if found.exif is None:
         return found
     density = found.density or exif.density_of(found.exif)
@@ -75,7 +75,7 @@ def _turned(found: Metadata) -> Metadata:
 
 
 def _valid(found: Metadata) -> Metadata:
-    """Metadata without what is applied, and without a profile and XMP that are none."""
+    """Metadata without the applied orientation, and without an invalid profile or XMP."""
     lost = list(found.lost)
     applied = False
     if found.exif is not None:

@@ -1,4 +1,4 @@
-"""Which picture format holds what metadata, and the words for what it does not hold."""
+"""Which metadata each picture format holds, and names for what it does not hold."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from .tiff import fitting
 _JPEG = (".jpg", ".jpeg")
 _TIFF = (".tif", ".tiff")
 _RICH = (".png", *_JPEG, *_TIFF)
-# By the names of fields: in words, and the suffixes of formats that hold it. What is not named is
-# held by all, or comes back in another form.
+# Field of the metadata -> its name in messages, and the suffixes of formats that hold it. Others
+# are held by all formats, or in another form.
 _KINDS = {
     "profile": ("colour profile", (*_RICH, ".webp")),
     "exif": ("EXIF", (*_RICH, ".webp")),
@@ -23,7 +23,7 @@ _KINDS = {
     "iptc": ("IPTC", _RICH),
     "photoshop": ("resources of Photoshop", _RICH),
 }
-# Of sRGB: what every format means without a word.
+# PNG chunks that say sRGB, which every format implies.
 _SRGB = {
     b"cICP": (bytes([1, 13, 0, 1]),),
     b"gAMA": (struct.pack(">I", 45455),),
@@ -33,10 +33,10 @@ _SRGB = {
 
 
 def held(suffix: str, metadata: Metadata, shape: tuple[int, ...]) -> tuple[Metadata, list[str]]:
-    """What the format of a suffix holds, and in words each thing that it does not hold.
+    """The metadata that the format of a suffix holds, and the names of what it does not hold.
 
     shape: of the picture, (H, W) or (H, W, C).
-    PNG's chunks that say sRGB are no loss: that is what all formats mean without a word.
+    Dropping PNG's chunks that say sRGB is no loss: all formats imply it.
     """
     lost = []
     for name, (words, holders) in _KINDS.items():

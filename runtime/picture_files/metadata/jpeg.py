@@ -14,18 +14,18 @@ from .metadata import C2PA, COMMENT, NOT_SQUARE, Metadata, Text, Texts
 
 _APP0, _APP1, _APP2, _APP11, _APP13, _COM = 0xE0, 0xE1, 0xE2, 0xEB, 0xED, 0xFE
 _READ = frozenset({_APP0, _APP1, _APP2, _APP11, _APP13, _COM})
-_FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}  # starts of a frame, of all processes
+_FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}  # frame markers of all processes
 _EXIF, _ICC = b"Exif\0\0", b"ICC_PROFILE\0"
 _XMP, _LONG_XMP = b"http://ns.adobe.com/xap/1.0/\0", b"http://ns.adobe.com/xmp/extension/\0"
-# Heads of XMP that others write, against the specification: without one, and an old one.
+# XMP that some write against the specification: without a head, and with an old one.
 _PLAIN_XMP = (b"<?xpacket", b"<x:xmpmeta", b"<x:xapmeta")
 _OLD_XMP = b"XMP\0"
-_ROOM = 65533  # bytes of data that a segment has room for
+_ROOM = 65533  # maximum bytes of data in a segment
 _CENTIMETRES = 2.54  # in an inch
 
 
 def read(content: bytes) -> Metadata:
-    """What a JPEG file carries, as it is there."""
+    """The metadata of a JPEG file, as stored."""
     found: dict[str, Any] = {}
     profile: dict[int, bytes] = {}
     resources, texts, long_xmp, lost = [], Texts(), [], set()
@@ -67,7 +67,7 @@ def read(content: bytes) -> Metadata:
 
 
 def shortened(metadata: Metadata) -> tuple[Metadata, list[str]]:
-    """What a JPEG file has room for, and the words for what is left out."""
+    """The metadata that a JPEG file has room for, and the names of what is left out."""
     lost = []
     if metadata.exif is not None:
         whole = exif.with_density(metadata.exif, metadata.density)
@@ -89,7 +89,7 @@ def shortened(metadata: Metadata) -> tuple[Metadata, list[str]]:
 
 
 def write(encoded: bytes, metadata: Metadata) -> bytes:
-    """A JPEG file with metadata that was `shortened`, of one that begins with JFIF's segment."""
+    """Add metadata, `shortened` before, to a JPEG file that begins with JFIF's segment."""
     _, (start, stop) = next(jpeg_segments(encoded))
     if metadata.density is not None:
         x, y = (max(1, min(round(dots), 65535)) for dots in metadata.density)
@@ -142,7 +142,7 @@ def _text(data: bytes) -> str:
 
 
 def _sampling(frame: bytes) -> tuple[int, int] | None:
-    """Of a start of frame: depth, height, width, number of planes, and three bytes for each."""
+    """The colour sampling in a frame header: depth, height, width, planes, three bytes for each."""
     factors = [(byte >> 4, byte & 15) for byte in frame[7::3]]
     if len(frame) != 15 or factors[1] != factors[2] or 0 in factors[1]:
         return None

@@ -1,4 +1,4 @@
-"""What picture files carry beside their pixels."""
+"""The metadata of picture files."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ from dataclasses import dataclass
 
 from .exif import Exif
 
-# Of profiles, by the rank of pictures.
+# Colour spaces of profiles, by the number of dimensions of pictures.
 _SPACES = {2: b"GRAY", 3: b"RGB "}
 # GeoTIFF's fields, by OGC 19-008r4: scale, points, matrix, keys with their numbers and texts; and
-# GDAL's texts and the value of what was not surveyed.
+# GDAL's texts and its value for missing data.
 GEO = frozenset({33550, 33922, 34264, 34735, 34736, 34737, 42112, 42113})
-# Words for what vouches for a file, and would be wrong of another one.
+# Names of what describes one file only, and would be wrong for another one.
 C2PA = "C2PA, which vouches for unchanged files,"
 NOT_SQUARE = "ratio of pixels that are not square"
 MOST_TEXTS = 1000
@@ -23,7 +23,7 @@ class Text:
     """A text of a PNG file, or a JPEG's comment.
 
     keyword: "Title", "Author" and so on.
-    language, translated: of an international text, and its keyword in that language.
+    language, translated: of an international text, its language and the keyword in it.
     """
 
     keyword: str
@@ -35,7 +35,7 @@ class Text:
 class Texts:
     """Collects the texts of a file, of which there may be very many.
 
-    lost: words for those beyond `MOST_TEXTS`.
+    lost: names the texts beyond `MOST_TEXTS`.
     """
 
     def __init__(self) -> None:
@@ -43,7 +43,7 @@ class Texts:
         self.lost: tuple[str, ...] = ()
 
     def add(self, text: Text) -> None:
-        """Keep a text, if it is not one too many."""
+        """Keep a text, unless there are too many."""
         if len(self._texts) < MOST_TEXTS:
             self._texts.append(text)
         else:
@@ -51,26 +51,26 @@ class Texts:
 
     @property
     def kept(self) -> tuple[Text, ...]:
-        """The texts, in their order."""
+        """The texts, in order."""
         return tuple(self._texts)
 
 
 @dataclass(frozen=True)
 class Metadata:
-    """What a picture file carries beside its pixels.
+    """The metadata of a picture file.
 
     profile: ICC colour profile.
-    exif: EXIF, upright and without thumbnail. In TIFF files they are the picture's own fields.
+    exif: EXIF, upright and without thumbnail. In TIFF files these are the picture's own fields.
     density: dots per inch along the width and the height of the upright picture.
-    orientation: how stored pixels are to be turned, EXIF's 1 (not at all) to 8. Never written.
+    orientation: EXIF's orientation of the stored pixels, 1 (upright) to 8. Never written.
     xmp: XMP packet in UTF-8, upright and without thumbnail.
-    xmp_extension: parts of a long one as they follow in JPEG files, one behind the other.
+    xmp_extension: parts of a long packet, in the order of a JPEG file.
     iptc: IPTC's captions and credits, IIM.
-    photoshop: further image resources of Photoshop, paths say.
+    photoshop: other image resources of Photoshop, such as paths.
     texts: of PNG, and comments of JPEG.
-    color: PNG's chunks of what colours mean, such as gAMA, by their names.
-    sampling: how many pixels a colour sample of a JPEG is wide and high, (2, 2) for 4:2:0; turned.
-    lost: what the file carried, but is kept by no format or damaged, each as words of a sentence.
+    color: PNG's colour chunks, such as gAMA, by name.
+    sampling: width and height in pixels of a JPEG's colour sample, (2, 2) for 4:2:0; upright.
+    lost: names, for messages, of what the file held but no format keeps, or is damaged.
     """
 
     profile: bytes | None = None

@@ -10,15 +10,15 @@ from collections.abc import Iterator
 
 HEAD = b"Photoshop 3.0\0"  # of a JPEG's segment
 _IPTC = 1028
-# What others hold (resolution, colour profile, EXIF, XMP), and thumbnails, which show the old
-# picture.
+# What is held elsewhere (resolution, colour profile, EXIF, XMP), and thumbnails, which show the
+# old picture.
 _LEFT_OUT = {1005, 1033, 1036, 1039, 1058, 1059, 1060, _IPTC}
 
 
 def split(resources: bytes) -> tuple[bytes | None, bytes | None]:
-    """IPTC's bytes, and the other resources that are worth keeping; None where there are none.
+    """IPTC's bytes, and the other resources worth keeping; None for each that is missing.
 
-    What follows the first damaged resource is left out.
+    Everything from the first damaged resource on is left out.
     """
     iptc, kept = None, []
     for number, whole, data in _resources(resources):
@@ -30,7 +30,7 @@ def split(resources: bytes) -> tuple[bytes | None, bytes | None]:
 
 
 def join(iptc: bytes | None, others: bytes | None) -> bytes:
-    """The resources of IPTC and others, as `split` returns them."""
+    """Join the resources of IPTC and others, as `split` returns them."""
     if iptc is None:
         return others or b""
     head = b"8BIM" + struct.pack(">H2xI", _IPTC, len(iptc))
@@ -38,7 +38,7 @@ def join(iptc: bytes | None, others: bytes | None) -> bytes:
 
 
 def _resources(content: bytes) -> Iterator[tuple[int, bytes, bytes]]:
-    """Number, all bytes (padded) and data of resources: signature, number, name, size, data."""
+    """Number, padded bytes and data of each resource: signature, number, name, size, data."""
     at = 0
     while at + 12 <= len(content) and content[at : at + 4] in (b"8BIM", b"MeSa", b"AgHg", b"PHUT"):
         number = int.from_bytes(content[at + 4 : at + 6], "big")

@@ -15,18 +15,18 @@ from .metadata import C2PA, NOT_SQUARE, Metadata, Text, Texts
 from .metres import per_inch, per_metre
 
 _XMP = "XML:com.adobe.xmp"
-# Chunks of what colours mean, with their sizes in bytes.
+# Chunks that define colours, with their sizes in bytes.
 _COLOR = {b"cICP": 4, b"cHRM": 32, b"gAMA": 4, b"sRGB": 1, b"mDCV": 24, b"cLLI": 8}
-_PLACES = (b"sCAL", b"pCAL", b"oFFs", b"sTER")  # size, value, place and side of what is seen
+_PLACES = (b"sCAL", b"pCAL", b"oFFs", b"sTER")  # physical scale, pixel calibration, offset, stereo
 _LONGEST_KEYWORD = 79
-_COMPRESSED = 1024  # bytes from which on a text is compressed
+_COMPRESSED = 1024  # texts of this many bytes and more are compressed
 _READ = {*_COLOR, *_PLACES, b"iCCP", b"eXIf", b"pHYs", b"sBIT", b"caBX", b"tEXt", b"zTXt", b"iTXt"}
-_DEPTH = 24  # position in the file of the bits per sample, before the type of colours
-_PALETTE = 3  # whose colours have 8 bits
+_DEPTH = 24  # position in the file of the bits per sample, before the colour type
+_PALETTE = 3  # colour type whose colours have 8 bits
 
 
 def read(content: bytes) -> Metadata:
-    """What a PNG file carries, as it is there.
+    """The metadata of a PNG file, as stored.
 
     EXIF, XMP, IPTC and colour profiles are also read from the texts in which ImageMagick and old
     ExifTool keep them.
@@ -77,7 +77,7 @@ def read(content: bytes) -> Metadata:
 
 
 def write(encoded: bytes, metadata: Metadata) -> bytes:
-    """A PNG file with metadata, of one without."""
+    """Add metadata to a PNG file."""
     head = len(PNG) + 25  # the chunk IHDR comes first
     chunks = list(_chunks(metadata))
     return b"".join([encoded[:head], *chunks, encoded[head:]]) if chunks else encoded
@@ -89,7 +89,7 @@ def _density(data: bytes) -> tuple[float, float] | None:
 
 
 def _hidden(text: Text) -> Metadata:
-    """The metadata that a text holds; a chunk of their own is preferred."""
+    """The metadata that a text holds; their own chunk takes precedence."""
     if text.keyword == _XMP:
         return Metadata(xmp=text.text.encode())
     return raw_profiles.read(text)
@@ -100,10 +100,10 @@ def _text(name: bytes, data: bytes, inflater: Inflater) -> Text | None:
     keyword, zero, rest = data.partition(b"\0")
     key = keyword.decode("latin-1")
     if not zero or not 0 < len(key) <= _LONGEST_KEYWORD or not key.isprintable():
-        return None  # keywords are told to the user
+        return None  # keywords are shown to the user
     compressed, code, language, translated, packed = name == b"zTXt", "latin-1", b"", b"", rest
     if name == b"zTXt":
-        packed = rest[1:]  # behind the method
+        packed = rest[1:]  # after the method
     elif name == b"iTXt":
         code = "utf-8"
         compressed, language, translated, packed = _international(rest)
@@ -133,7 +133,7 @@ def _chunks(metadata: Metadata) -> Iterator[bytes]:
         yield png_chunk(
             b"eXIf", exif_layout.to_bytes(exif.with_density(metadata.exif, metadata.density))
         )
-    if metadata.xmp is not None:  # not compressed, so that programs that know no PNG find it
+    if metadata.xmp is not None:  # not compressed, so that programs without PNG support find it
         yield png_chunk(b"iTXt", _XMP.encode() + bytes(5) + metadata.xmp)
     resources = photoshop.join(metadata.iptc, metadata.photoshop)
     if resources:

@@ -1,7 +1,8 @@
-"""Metadata in texts of PNG files, the way of ImageMagick, and of ExifTool before PNG held EXIF.
+"""Metadata in texts of PNG files, as ImageMagick, and ExifTool before PNG held EXIF, write it.
 
-The keyword is "Raw profile type exif" and so on, the text the profile's name, its length in bytes
-and its bytes as hexadecimal digits, in lines. Unlike EXIF and XMP, IPTC has no other place in PNG.
+The keyword is "Raw profile type exif" and so on; the text is the profile's name, its length in
+bytes and its bytes as hexadecimal digits, in lines. Unlike EXIF and XMP, IPTC has no other place
+in PNG.
 """
 
 from __future__ import annotations
@@ -16,12 +17,12 @@ _LINE = 36  # bytes in a line, as ImageMagick writes them
 
 
 def is_one(keyword: str) -> bool:
-    """Whether a text of this keyword is a profile of a kind that is known."""
+    """Whether a text with this keyword is a profile of a known kind."""
     return keyword.startswith(_KEYWORD) and _kind(keyword) in _READERS
 
 
 def read(text: Text) -> Metadata:
-    """What a text carries that is a profile."""
+    """The metadata in a text that is a profile."""
     kind = _kind(text.keyword)
     found = _READERS[kind](_profile(text.text))
     return Metadata(lost=(f"damaged {kind.upper()} profile",)) if found == Metadata() else found
@@ -39,7 +40,7 @@ def _kind(keyword: str) -> str:
 
 
 def _profile(text: str) -> bytes:
-    """The bytes of a profile; none if it is damaged."""
+    """The bytes of a profile; empty if it is damaged."""
     name_length_digits = text.split(maxsplit=2)
     if len(name_length_digits) != 3:
         return b""
@@ -51,7 +52,7 @@ def _profile(text: str) -> bytes:
 
 
 def _from_exif(data: bytes) -> Metadata:
-    if data.startswith(_XMP):  # ImageMagick names profiles by the segment of JPEG files
+    if data.startswith(_XMP):  # ImageMagick names profiles after the segment of JPEG files
         return Metadata(xmp=data[len(_XMP) :] or None)
     return Metadata(exif=exif.read_exif(data.removeprefix(EXIF)))
 
@@ -61,7 +62,7 @@ def _from_xmp(data: bytes) -> Metadata:
 
 
 def _from_iptc(data: bytes) -> Metadata:
-    if data.startswith(b"\x1c"):  # IPTC's own sign
+    if data.startswith(b"\x1c"):  # IPTC's own marker
         return Metadata(iptc=data)
     iptc, others = photoshop.split(data.removeprefix(photoshop.HEAD))
     return Metadata(iptc=iptc, photoshop=others)

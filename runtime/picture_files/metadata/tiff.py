@@ -1,4 +1,4 @@
-"""Metadata of TIFF files, which has its fields among those that describe the pixels."""
+"""Metadata of TIFF files, whose fields are among those that describe the pixels."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ from .metadata import GEO, Metadata
 _DESCRIPTION = 270
 _XMP, _IPTC, _RESOURCES = 700, 33723, 34377
 _LAYERS = 37724
-_MICROSCOPES = (*range(33628, 33632), 34412)  # of MetaMorph and Zeiss, with positions in the file
-# How tifffile begins the description of files: with the shape that it reads them in.
+_MICROSCOPES = (*range(33628, 33632), 34412)  # of MetaMorph and Zeiss, with offsets in the file
+# tifffile begins the description of a file with the shape in which it reads the pixels.
 _SHAPE = re.compile(rb'\s*\{"shape": \[([\d, ]{1,99})\]')
 
 
 def read(content: bytes) -> Metadata:
-    """What the first picture of a TIFF file carries, turned as OpenCV turns its pixels."""
+    """The metadata of a TIFF file's first picture, for its pixels turned upright."""
     page = first_directory(content)
     found = exif.read_exif(content)
     if page is None:
@@ -53,13 +53,13 @@ def read(content: bytes) -> Metadata:
 
 
 def _iptc(page: Directory) -> bytes:
-    """IPTC's bytes, which some writers call numbers of 32 bits, with zeros to fill the last one."""
+    """IPTC's bytes, which some writers store as 32-bit numbers, padded with zeros."""
     data = page.data(_IPTC)
     return data.rstrip(b"\0") if data and page.fields[_IPTC].type == exif.LONG else data
 
 
 def _gone(turn: int) -> Iterator[tuple[int, str]]:
-    """Numbers of fields that are not true of the result, and words for them."""
+    """Yield the numbers of fields that would be wrong for the result, and names for them."""
     yield _LAYERS, "layers of Photoshop, which show the old picture,"
     yield from ((number, "fields of a microscope's file") for number in _MICROSCOPES)
     if turn > 1:
@@ -69,7 +69,7 @@ def _gone(turn: int) -> Iterator[tuple[int, str]]:
 
 
 def fitting(metadata: Metadata, shape: tuple[int, ...]) -> tuple[Metadata, list[str]]:
-    """Metadata without a description that would make programs read other pixels, and its words.
+    """Metadata without a description of another shape, which would mislead programs, and its name.
 
     shape: of the picture, (H, W) or (H, W, C).
     """
@@ -85,7 +85,7 @@ def fitting(metadata: Metadata, shape: tuple[int, ...]) -> tuple[Metadata, list[
 
 
 def write(encoded: bytes, metadata: Metadata, shape: tuple[int, ...]) -> bytes:
-    """A TIFF file with metadata, of one as OpenCV writes it: little-endian, of one picture."""
+    """Add metadata to a TIFF file as OpenCV writes it: little-endian, of one picture."""
     fields: dict[int, Value] = {}
     found = exif.with_density(metadata.exif or exif.Exif({}), metadata.density)
     content = [encoded]
@@ -99,10 +99,10 @@ def write(encoded: bytes, metadata: Metadata, shape: tuple[int, ...]) -> bytes:
             fields[number] = Value(exif.LONG, 1, struct.pack("<I", size + size % 2))
             size += size % 2 + len(inner)
             content.append(inner)
-    for number in (exif.WIDTH, exif.HEIGHT):  # which are the picture's own
+    for number in (exif.WIDTH, exif.HEIGHT):  # the file has its own
         fields.pop(number, None)
     if len(shape) == 3 and shape[2] == 4:
-        # OpenCV leaves open what the fourth plane is: alpha that did not multiply the colours.
+        # OpenCV does not say what the fourth plane is: straight alpha.
         fields[EXTRA_SAMPLES] = Value(SHORT, 1, struct.pack("<H", 2))
     pieces = {
         ICC_PROFILE: metadata.profile,

@@ -10,12 +10,12 @@ from hyperguide.picture_files.containers import webp_chunk, webp_chunks
 from . import exif, exif_layout
 from .metadata import C2PA, Metadata
 
-_HEAD = b"Exif\0\0"  # which some write, though only JPEG needs it
+_HEAD = b"Exif\0\0"  # which some programs write, though only JPEG needs it
 _PROFILE_FLAG, _ALPHA_FLAG, _EXIF_FLAG, _XMP_FLAG = 1 << 5, 1 << 4, 1 << 3, 1 << 2
 
 
 def read(content: bytes) -> Metadata:
-    """What a WebP file carries, as it is there."""
+    """The metadata of a WebP file, as stored."""
     pieces: dict[bytes, bytes] = {}
     for name, (start, stop) in webp_chunks(content):
         if name in (b"ICCP", b"EXIF", b"XMP ", b"C2PA"):
@@ -30,7 +30,7 @@ def read(content: bytes) -> Metadata:
 
 
 def write(encoded: bytes, metadata: Metadata, shape: tuple[int, ...]) -> bytes:
-    """A WebP file with metadata, of one without; its resolution is one of EXIF."""
+    """Add metadata to a WebP file; the resolution is written in EXIF."""
     found = exif.with_density(metadata.exif or exif.Exif({}), metadata.density)
     pieces: dict[bytes, bytes | None] = {
         b"ICCP": metadata.profile,

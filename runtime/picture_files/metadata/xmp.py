@@ -1,7 +1,7 @@
-"""XMP: metadata as a text in XML, which stays as it is but for what would be wrong of the result.
+"""XMP: metadata as XML text, which stays unchanged except for what would be wrong for the result.
 
-Edited as text, because XML libraries lose what a packet has around its elements: room for edits,
-and the prefixes that some readers count on. Adobe's XMP Specification, parts 1 to 3.
+Edited as text, because XML libraries lose what a packet has around its elements: padding for
+edits, and the prefixes that some readers rely on. Adobe's XMP Specification, parts 1 to 3.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from collections.abc import Mapping
 
 _TIFF, _EXIF, _XMP = (f"http://ns.adobe.com/{name}/1.0/" for name in ("tiff", "exif", "xap"))
 _PREFIX = re.compile(rf"xmlns:([\w.-]+)\s*=\s*[\"']({_TIFF}|{_EXIF}|{_XMP})[\"']")
-# Each expression starts behind a space or at a bracket, so that no text is scanned twice.
+# Each expression starts after a space or a bracket, so that no text is scanned twice.
 _NAMES = "Orientation|ImageWidth|ImageLength|PixelXDimension|PixelYDimension"
 _ATTRIBUTE = re.compile(
     rf"(?<=\s)(?P<prefix>[\w.-]+):(?P<name>{_NAMES})(?P<between>\s*=\s*[\"'])(?P<old>[^\"'<]*)"
@@ -31,7 +31,7 @@ _CODES = {
 
 
 def readable(packet: bytes) -> bytes | None:
-    """A packet in UTF-8, which all formats hold; None if it is no text or empty."""
+    """A packet in UTF-8, which all formats hold; None if it is empty or not text."""
     try:
         text = packet.decode(_CODES.get(packet[:2], "utf-8"))
     except UnicodeDecodeError:
@@ -41,16 +41,16 @@ def readable(packet: bytes) -> bytes | None:
 
 
 def upright(packet: bytes, turned: bool) -> bytes:
-    """The XMP of a picture without thumbnails, which would show the old one.
+    """XMP without thumbnails, which would show the old picture.
 
-    turned: whether the picture was turned as other metadata say: then it is upright for XMP too.
+    turned: whether an orientation in other metadata was applied: XMP then says upright too.
     """
     packet = _without_thumbnails(packet)
     return _with_values(packet, {(_TIFF, "Orientation"): "1"}) if turned else packet
 
 
 def sized(packet: bytes, width: int, height: int) -> bytes:
-    """XMP whose fields of the picture's size, where there are any, tell this one."""
+    """XMP with this size in those fields of the picture's size that it has."""
     sizes = {
         (_TIFF, "ImageWidth"): str(width),
         (_TIFF, "ImageLength"): str(height),
@@ -61,7 +61,7 @@ def sized(packet: bytes, width: int, height: int) -> bytes:
 
 
 def _with_values(packet: bytes, values: Mapping[tuple[str, str], str]) -> bytes:
-    """The packet with other values of properties, by namespace and name, where it has them."""
+    """The packet with new values for properties that it has, by namespace and name."""
     text = packet.decode()
     spaces = dict(_PREFIX.findall(text))
 
