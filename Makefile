@@ -40,12 +40,10 @@ demo: setup
 # In two processes, a file of tests in one; if one crashes or hangs, what it ran is named.
 PYTEST := $(BIN)/python -m pytest -n 2 --dist loadfile --max-worker-restart 0
 
-# OpenVINO's threads and the forks of other tests do not get on in one process; the workers of
-# training are not forked at all where it was used.
+# The workers of training are not forked where OpenVINO was used, so what tests them runs first.
 test: setup
 	$(BIN)/python -m pytest -m forks
-	$(PYTEST) -m "not forks and not openvino"
-	$(PYTEST) -m openvino
+	$(PYTEST) -m "not forks"
 
 # An environment of its own. Not all of the tests: training asks torch, which is the same there.
 test-lowest:
