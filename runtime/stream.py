@@ -49,10 +49,10 @@ class Stream:
         dials: as in a call; if `guidance` is given, nothing is smoothed.
         """
         frame = as_numpy(frame)
-        if dials.get("guidance") is not None or self.smooth == 0:
-            return self._enhancer(frame, **dials)
         if layout_of(frame).batched:
             raise HyperguideError("A stream takes one frame after the other, not a batch.")
+        if dials.get("guidance") is not None or self.smooth == 0:
+            return self._enhancer(frame, **dials)
         for without_a_map in ("guidance", "guidance_mix"):
             dials.pop(without_a_map, None)
         thumbnail = _thumbnail(frame)

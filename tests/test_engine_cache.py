@@ -217,7 +217,10 @@ def test_auto_takes_a_gpu_only_if_it_computes_right(
     enhancer = hyperguide.load(exported)
     assert enhancer.engine.startswith("TensorRT-RTX")
     assert enhancer.why == "the fastest"
+    opened = enhancer._runner.engine
     enhancer.close()
+    with pytest.raises(HyperguideError, match="was closed"):
+        opened.run({"image": np.zeros((1, 3, 32, 48), np.float32), "strength": np.ones(1)})
     run = engine.TensorRtEngine.run
 
     def exchanged(self: Any, feeds: dict[str, np.ndarray]) -> dict[str, np.ndarray]:

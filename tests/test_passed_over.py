@@ -67,13 +67,16 @@ def test_results_within_the_source_folder_are_passed_over_in_silence(
 def test_pictures_without_a_suffix_are_reported_as_passed_over(
     quick_cli: Cli, source: Path, tmp_path: Path
 ) -> None:
-    content = (source / "photo.png").read_bytes()
-    for name in ("IMG_2", "IMG_1"):
-        (source / name).write_bytes(content)
+    picture = read_picture(source / "photo.png")
+    suffixes = (".png", ".jpg", ".webp", ".tif", ".bmp")
+    for number, suffix in enumerate(suffixes, 1):
+        write_picture(tmp_path / f"a{suffix}", picture)
+        (tmp_path / f"a{suffix}").rename(source / f"IMG_{number}")
+    (source / "LICENSE").write_bytes(b"BM is how this text starts.")
     os.mkfifo(source / "pipe")
     result = enhance(quick_cli, source, tmp_path / "out")
     (line,) = _told(result.err)
-    assert line.startswith("2 files were passed over: pictures without a suffix")
+    assert line.startswith("5 files were passed over: pictures without a suffix")
     assert str(source / "IMG_1") in line
 
 

@@ -155,8 +155,12 @@ def test_a_smoothing_out_of_range_and_a_batch_of_frames_are_refused(
 ) -> None:
     with pytest.raises(HyperguideError, match="at least 0 and below 1"):
         denoiser.stream(smooth=smooth)
+    frames = np.stack([astronaut[:16, :16]] * 2)
+    for dials in ({}, {"guidance": 0.1}):
+        with pytest.raises(HyperguideError, match="not a batch"):
+            denoiser.stream()(frames, **dials)
     with pytest.raises(HyperguideError, match="not a batch"):
-        denoiser.stream()(np.stack([astronaut[:16, :16]] * 2))
+        denoiser.stream(smooth=0)(frames)
 
 
 def test_guidance_mix_without_a_map_changes_nothing_in_a_stream(

@@ -7,7 +7,7 @@ from collections.abc import Collection
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from hyperguide.picture_files import PICTURE_SUFFIXES
+from hyperguide.picture_files import PICTURE_SUFFIXES, looks_like_picture
 from hyperguide.storage.file_content import first_bytes
 from hyperguide.storage.paths import walk
 
@@ -20,8 +20,6 @@ jxr kdc kra mef mng mos mpo mrw nef nrw ora orf pam pbm pcx pef pfm pgm pic pnm 
 raf ras raw rw2 rwl sgi sr2 srf srw sun svg tga wbmp wdp wmf x3f xbm xcf xpm
 """
 _PICTURES = frozenset(f".{name}" for name in _NAMES.split()) - PICTURE_SUFFIXES
-# First bytes of PNG, JPEG and TIFF files.
-_BEGINNINGS = (b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"II*\x00", b"MM\x00*")
 
 
 @dataclass
@@ -73,7 +71,7 @@ def look_over(folder: Path, excluded: Collection[Path], seen: PassedOver) -> Pas
             suffix = path.suffix.lower()
             if suffix in _PICTURES:
                 seen.unsupported[suffix] += 1
-            elif not suffix and first_bytes(path, 8).startswith(_BEGINNINGS):
+            elif not suffix and looks_like_picture(first_bytes(path, 16)):
                 seen.unnamed.append(path)
     return seen
 

@@ -45,7 +45,7 @@ class Settings:
     def __post_init__(self) -> None:
         if self.threads < 0 or self.at_once < 1:
             raise HyperguideError(
-                "The threads of an engine and its calls at once are no less than 1."
+                "The threads of an engine must be at least 0, and its calls at once at least 1."
             )
 
     @property

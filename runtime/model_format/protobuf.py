@@ -128,6 +128,8 @@ def spans(message: memoryview) -> Iterator[tuple[int, int | memoryview, int, int
         start = position
         key, position = _varint(message, position)
         number, wire = key >> 3, key & 7
+        if number == 0:
+            raise MalformedError("a field without a number")
         if wire == _VARINT:
             value, position = _varint(message, position)
             yield number, value, start, position
@@ -138,7 +140,7 @@ def spans(message: memoryview) -> Iterator[tuple[int, int | memoryview, int, int
             size = 8 if wire == _FIXED64 else 4
         else:
             raise MalformedError(f"wire type {wire}")
-        if number == 0 or position + size > len(message):
+        if position + size > len(message):
             raise MalformedError("truncated")
         yield number, message[position : position + size], start, position + size
         position += size

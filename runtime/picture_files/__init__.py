@@ -6,6 +6,7 @@ JPEG, BMP and TIFF have their own modules; PNG and WebP are checked in `header` 
 OpenCV, which notices wrong checksums.
 """
 
+from .format import looks_like_picture
 from .kernels import KERNEL_SUFFIXES, read_kernel
 from .maps import decode_map, draw_text, encode_map, false_color, gray_plane, read_map
 from .metadata.metadata import NO_METADATA, Metadata
@@ -32,6 +33,7 @@ __all__ = [
     "false_color",
     "find_pictures",
     "gray_plane",
+    "looks_like_picture",
     "read_kernel",
     "read_map",
     "read_picture",

@@ -89,6 +89,13 @@ def format_of(content: bytes, path: Path) -> Format:
     )
 
 
+def looks_like_picture(content: bytes) -> bool:
+    """Whether a file that starts with these bytes, 16 or more, may be of a supported format."""
+    found = _known(content)
+    # Texts may start with BM, too; a BMP file has zeros in its reserved fields.
+    return found is not None and (found != "BMP" or content[6:10] == bytes(4))
+
+
 def _known(content: bytes) -> Format | None:
     if content.startswith(PNG):
         return "PNG"

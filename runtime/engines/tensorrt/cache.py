@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from hyperguide.arrays import GpuArray
-from hyperguide.engines.engine import Times
+from hyperguide.engines.engine import Times, closed
 from hyperguide.errors import HyperguideError, UnavailableError
 from hyperguide.model_format.contract import IMAGE, KERNEL
 from hyperguide.model_format.engine_file import (
@@ -60,6 +60,7 @@ class CachedTensorRt:
         self._report = report
         self._engines: dict[bool, TensorRtEngine] = {}
         self._lock = threading.Lock()
+        self._closed = False
         self.name = self._engine(steerable=False).name
 
     @property
@@ -81,11 +82,15 @@ class CachedTensorRt:
 
     def close(self) -> None:
         """Free the GPU memory."""
+        with self._lock:
+            self._closed = True
         for engine in self._engines.values():
             engine.close()
 
     def _engine(self, steerable: bool) -> TensorRtEngine:
         with self._lock:
+            if self._closed:
+                raise closed(self._model.path)
             if steerable not in self._engines:
                 file = cached_engine(self._model, self._index, steerable, self._report)
                 self._engines[steerable] = TensorRtEngine(file, self._index)
