@@ -117,7 +117,7 @@ def test_the_tone_of_photos_varies_within_its_bounds_before_the_haze_comes() -> 
     gray = torch.full((400, 3, 2, 2), 0.5)
     varied = vary_tone(gray, 1.0, generator())
     planes = varied[..., 0, 0]
-    assert torch.equal(varied, planes[..., None, None].expand_as(varied))  # same for the whole photo
+    assert torch.equal(varied, planes[..., None, None].expand_as(varied))  # one tone per photo
     darkest = 0.5**2.0138 * 0.7 * 0.8607  # largest gamma, lowest exposure and light
     assert darkest - 0.1 < float(planes.min()) < 0.2
     assert 0.65 < float(planes.max()) < 0.5**0.4966 * 1.162 + 0.1
