@@ -46,7 +46,7 @@ def test_orthogonalize_approaches_the_polar_factor(shape: tuple[int, int]) -> No
     matrices = torch.randn(3, *shape, generator=_generator())
     u, _, vh = np.linalg.svd(matrices.numpy(), full_matrices=False)
     ours = orthogonalize(matrices).numpy()
-    # The author's coefficients reach singular values of only about 0.7..1.2, in the right directions.
+    # The author's coefficients only reach singular values of about 0.7..1.2, rightly oriented.
     values = np.linalg.svd(ours, compute_uv=False)
     assert values.min() > 0.3
     assert values.max() < 1.3
