@@ -1,19 +1,19 @@
-# make demo   train briefly on real photos, export, verify, enhance, leave pictures to look at
+# make demo   train briefly on real photos, export, verify and enhance; leaves pictures to look at
 # make test   run the tests
-# make test-lowest   run those of the runtime and the export with the least versions that we declare
-# make check  lint, types, which way imports go, and whether the models' cards say what the files say
-# make bench  ten minutes of benchmarks with peers: see bench/index.html
+# make test-lowest   run the runtime and export tests with the lowest declared dependency versions
+# make check  lint, types, import directions, and whether the model cards match the model files
+# make bench  ten minutes of benchmarks, with other programs: see bench/index.html
 # make bench-gpu  on a machine with an NVIDIA GPU: build, verify and time everything, see gpu/
-# make bench-check   ratios of speed that must hold, in a few minutes
-# make fuzz   a minute for each reader of bytes from outside, see docs/fuzzing.md
-# Both `demo` and `test` set everything up first, in .venv.
+# make bench-check   check speed ratios that must hold, in a few minutes
+# make fuzz   fuzz each reader of untrusted bytes for a minute: see docs/fuzzing.md
+# `demo` and `test` first set everything up in .venv.
 
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-# The editable install links files one by one, so that type checkers can follow it: install
-# again when a file comes or goes, not when one changes.
+# The editable install links files one by one, so that type checkers can follow it. Reinstall only
+# when a file is added or removed, not when one changes.
 FILES := $(shell find runtime training export -name '*.py' -o -name '*.yaml' -o -name '*.onnx' | sort)
 INSTALLED := $(VENV)/.installed
 
@@ -37,7 +37,7 @@ FORCE:
 demo: setup
 	$(BIN)/python benchmarks/demo.py --out demo
 
-# In two processes, a file of tests in one; if one crashes or hangs, what it ran is named.
+# Two processes; each test file runs in one. If one crashes or hangs, its test is named.
 PYTEST := $(BIN)/python -m pytest -n 2 --dist loadfile --max-worker-restart 0
 
 # The workers of training are not forked where OpenVINO was used, so what tests them runs first.
@@ -45,13 +45,13 @@ test: setup
 	$(BIN)/python -m pytest -m forks
 	$(PYTEST) -m "not forks"
 
-# An environment of its own. Not all of the tests: training asks torch, which is the same there.
+# A separate environment. Training tests are left out, because torch is the same version there.
 test-lowest:
 	test -x .venv-lowest/bin/python || $(PYTHON) -m venv .venv-lowest
 	.venv-lowest/bin/python -m pip install --quiet -c constraints-lowest.txt \
 		-e '.[cpu,openvino,export,video]' pytest pytest-benchmark scikit-image scipy pillow \
 		--config-settings editable_mode=strict
-	# Only these files: others import what is not installed there.
+	# Only these files: the others import packages that are not installed here.
 	.venv-lowest/bin/python -m pytest $$(grep -l 'mark\.lowest' tests/test_*.py)
 
 check: setup
@@ -73,7 +73,7 @@ bench: setup
 	status=$$?; $(BIN)/python benchmarks/report.py bench/suites.json --html bench/index.html --force \
 		&& echo "Look at bench/index.html." && exit $$status
 
-# An environment of its own: ONNX Runtime's wheels for CPU and GPU overwrite each other.
+# A separate environment, because ONNX Runtime's CPU and GPU wheels overwrite each other.
 bench-gpu:
 	test -x .venv-gpu/bin/python || $(PYTHON) -m venv .venv-gpu
 	.venv-gpu/bin/python -m pip install --quiet -c constraints.txt -e '.[gpu,tensorrt,export]' \

@@ -1,4 +1,4 @@
-"""What several tests need: photos on disk, a run trained for a few steps, bundled models."""
+"""Shared fixtures: photos on disk, a briefly trained run, bundled models."""
 
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ from hyperguide.picture_files import write_picture
 from hyperguide.training.checkpoint import BEST, load_tensors, save_tensors
 from hyperguide.training.preset import load_preset
 
-# Where another job holds a core, threads that wait for each other take ten times as long: in the
-# processes that tests start, and in this one, whose torch is here already.
+# On a busy machine, threads that wait for each other take ten times as long. This applies to the
+# processes that tests start and to this one, where torch is already loaded.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 torch.set_num_threads(int(os.environ["OMP_NUM_THREADS"]))
 
 cache_exports()
 
-PICTURES = 3  # of the folder `source`
+PICTURES = 3  # in the folder `source`
 
 TASKS = ("denoise", "derain", "dehaze")
 
@@ -53,7 +53,7 @@ Cli = Callable[..., Outcome]
 
 
 def fails(result: Outcome, *words: str) -> None:
-    """Exit code 1 and one sentence with the words; no traceback."""
+    """Assert exit code 1 and one sentence containing the words, without a traceback."""
     assert result.code == 1, (result.code, result.out, result.err)
     sentences = [line for line in result.err.splitlines() if line.startswith("hyperguide: ")]
     assert len(sentences) == 1, result.err
@@ -68,24 +68,24 @@ def enhance(cli: Cli, source: Path, output: Path | str, *more: object) -> Outcom
 
 
 def nothing_left(folder: Path, *kept: str) -> None:
-    """A folder holds these files and no others, but for the record of a run."""
+    """Assert that a folder holds these files and no others, except the record of a run."""
     assert {path.name for path in folder.iterdir()} - {NAME} == set(kept)
 
 
 def printed_by(script: str) -> str:
-    """What a script prints in a process of its own."""
+    """The output of a script run in its own process."""
     words = [sys.executable, "-c", script]
     return subprocess.run(words, capture_output=True, text=True, check=True).stdout
 
 
 def psnr(a: np.ndarray, b: np.ndarray) -> float:
-    """PSNR in dB of a picture, clipped to [0, 1], against its clean one; peak 1."""
+    """PSNR in dB of a picture, clipped to [0, 1], against the clean one; the peak is 1."""
     return float(-10 * np.log10(np.mean((a.clip(0, 1).astype(np.float64) - b) ** 2)))
 
 
 @pytest.fixture(scope="session")
 def cli() -> Callable[..., Outcome]:
-    """Run the command line in a process of its own."""
+    """Run the command line in its own process."""
 
     def call(*arguments: object) -> Outcome:
         words = [sys.executable, "-m", "hyperguide", *map(str, arguments)]
@@ -105,7 +105,7 @@ def in_process(*arguments: object) -> Outcome:
 
 @pytest.fixture
 def quick_cli(capsys: pytest.CaptureFixture[str]) -> Cli:
-    """Run the command line in this process, without the seconds that imports take."""
+    """Run the command line in this process, which saves seconds of imports."""
 
     def call(*arguments: object) -> Outcome:
         with pytest.raises(SystemExit) as end:
@@ -132,9 +132,9 @@ def photos(tmp_path_factory: pytest.TempPathFactory, astronaut: np.ndarray) -> P
 
 
 def roughen(run: Path) -> None:
-    """Give a run's reconstruction random last layers, one in each stage.
+    """Give the reconstruction of a run random last layers, one in each stage.
 
-    Networks start at the identity and stay near it for some steps; a wrong map would hardly show.
+    Networks start as the identity and stay near it at first, so a wrong map would hardly show.
     """
     tensors, record = load_tensors(run / BEST)
     for name in [name for name in tensors if name.endswith("tail.weight")]:
@@ -153,7 +153,7 @@ def few_crops() -> Iterator[None]:
 
 @pytest.fixture(scope="session")
 def small_presets(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str, str], Path]:
-    """The preset of a task and tier with small crops, batches and networks, as a file."""
+    """Write the preset of a task and tier, with small crops, batches and networks, to a file."""
     folder = tmp_path_factory.mktemp("presets")
 
     def write(task: str, tier: str) -> Path:
@@ -191,7 +191,7 @@ def run_folder(tmp_path_factory: pytest.TempPathFactory, photos: Path) -> Path:
 
 @pytest.fixture(scope="session")
 def exported(run_folder: Path) -> Path:
-    """That run as a model file. Tests that change it work on a copy."""
+    """The same run as a model file. Tests that change it work on a copy."""
     path = run_folder.parent / "model.onnx"
     result = in_process("export", run_folder, "-o", path)
     assert result.code == 0, result.err

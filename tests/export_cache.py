@@ -1,4 +1,4 @@
-"""Graphs of equal pairs are exported once in a process of tests: torch takes seconds for each."""
+"""Exports the graphs of equal pairs only once per test process: torch takes seconds for each."""
 
 from __future__ import annotations
 
@@ -50,5 +50,5 @@ def _digest(pair: GuidedModel) -> str:
 
 
 def cache_exports() -> None:
-    """Put a cache before `export_graph`, for modules that import it later, too."""
+    """Cache `export_graph`, also for modules that import it later."""
     graph.export_graph = model.export_graph = _cached(graph.export_graph)

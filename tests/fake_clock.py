@@ -1,4 +1,4 @@
-"""A clock that stands still unless all who go by it wait, and the threads that do."""
+"""A clock that advances only when every thread that uses it waits, and its threads."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from typing import Any
 
 
 class FakeClock:
-    """See `hyperguide.bench.clock.Clock`.
+    """A fake `hyperguide.bench.clock.Clock`.
 
-    Time goes on when nobody runs any more: to the moment for which somebody waits next. Of those
-    who wait, one at a time goes on, so that what happens does not depend on the system's scheduler.
+    When no thread is running, time jumps to the next moment that a thread waits for. Waiting
+    threads resume one at a time, so that the result does not depend on the system's scheduler.
     """
 
     def __init__(self, moment: float = 100.0) -> None:
@@ -37,14 +37,14 @@ class FakeClock:
             self._gone_on.remove(order)
 
     def work(self, seconds: float) -> None:
-        """Take a time."""
+        """Spend a given time."""
         self.wait_until(self._moment + seconds)
 
     def threads(self, number: int) -> Executor:
         return _Threads(self, number)
 
     def _count(self, change: int) -> None:
-        """Count who runs; the lock is held."""
+        """Change the number of running threads; the caller holds the lock."""
         self._running += change
         if self._running == 0 and self._waiting:
             self._moment, order = heappop(self._waiting)
@@ -53,13 +53,13 @@ class FakeClock:
             self._changed.notify_all()
 
     def count(self, change: int) -> None:
-        """So many more run, or fewer."""
+        """Change the number of running threads."""
         with self._changed:
             self._count(change)
 
 
 class _Threads(ThreadPoolExecutor):
-    """One for each piece of work; whoever uses them only waits for them meanwhile."""
+    """One thread for each piece of work; the caller only waits for them."""
 
     def __init__(self, clock: FakeClock, number: int) -> None:
         super().__init__(number)

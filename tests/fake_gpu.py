@@ -1,7 +1,7 @@
-"""A GPU that there is not: pycuda's driver and TensorRT's runtime, recorded, computed by the CPU.
+"""A fake GPU: pycuda's driver and TensorRT's runtime, with calls recorded and run on the CPU.
 
-Every attribute that is asked of TensorRT's classes must exist in the real ones. What is done to
-memory must be done with the GPU's context current on the thread.
+Only attributes that the real TensorRT classes have can be used. The GPU's context must be
+current on the thread that touches memory.
 """
 
 from __future__ import annotations
@@ -18,30 +18,30 @@ import pytest
 
 from hyperguide.model_format.model_file import ModelFile
 
-# Names of pycuda.driver that its documentation has.
+# Names that pycuda.driver documents.
 PYCUDA = {
     "Context", "Device", "Error", "Event", "Stream", "init", "mem_alloc", "memcpy_dtoh_async",
     "memcpy_htod_async", "pagelocked_empty",
 }  # fmt: skip
 
-# Names of cuda.bindings.driver that its documentation has.
+# Names that cuda.bindings.driver documents.
 CUDA_PYTHON = {
     "CUstreamCaptureMode", "cuGraphDestroy", "cuGraphExecDestroy", "cuGraphInstantiate",
     "cuGraphLaunch", "cuStreamBeginCapture", "cuStreamEndCapture",
 }  # fmt: skip
 
-# Milliseconds that the fake's clock goes on at each step of a stream.
+# Milliseconds by which the fake's clock advances at each step of a stream.
 STEP = 2.0
 
 
 class FakeGpu:
-    """One GPU and what happened to it.
+    """One GPU and its history.
 
-    calls: names of what was called, in order.
+    calls: names of the calls, in order.
     memory: allocations that were not freed, by address.
-    fail_at: the number of the call that fails; None for none.
-    recorded: what was enqueued while a stream was recorded; None while none is.
-    may_record: whether TensorRT works while a stream is recorded.
+    fail_at: number of the call that fails, or None.
+    recorded: steps enqueued during stream capture; None outside of a capture.
+    may_record: whether TensorRT works during stream capture.
     """
 
     def __init__(self, capability: tuple[int, int] = (8, 9)) -> None:
@@ -59,7 +59,7 @@ class FakeGpu:
 
     @property
     def depth(self) -> int:
-        """How many contexts are current on this thread."""
+        """The number of contexts that are current on this thread."""
         return getattr(self._stack, "depth", 0)
 
     def called(self, name: str, needs_context: bool = True) -> None:
@@ -70,7 +70,7 @@ class FakeGpu:
             raise self.error(f"{name} failed on purpose")
 
     def enqueue(self, step: Callable[[], None]) -> None:
-        """Do a step of a stream, now or when what is recorded is launched."""
+        """Run a step of a stream, either now or when the captured graph is launched."""
         if self.recorded is not None:
             self.recorded.append(step)
             return
@@ -83,7 +83,7 @@ class FakeGpu:
         return address
 
     def driver(self) -> ModuleType:
-        """What stands in for pycuda.driver."""
+        """The fake pycuda.driver."""
         gpu = self
 
         class Allocation:
@@ -181,9 +181,9 @@ class FakeGpu:
         return module
 
     def tensorrt(self, real: Any, model: ModelFile, inputs: Mapping[str, Any]) -> SimpleNamespace:
-        """What stands in for TensorRT: deserializing gives an engine that computes `model`.
+        """A fake TensorRT, whose deserialized engines compute `model`.
 
-        real: the installed TensorRT, whose classes say what may be called.
+        real: the installed TensorRT, whose classes define what may be called.
         inputs: profiles of the engine's inputs, see `EngineInfo`.
         """
         gpu = self
@@ -198,7 +198,7 @@ class FakeGpu:
 
         def only(kind: Any) -> type:
             class Only:
-                """Knows no attribute that the real class has not."""
+                """Base class that rejects attributes missing from the real class."""
 
                 def __init_subclass__(cls) -> None:
                     unknown = [
@@ -295,7 +295,7 @@ class FakeGpu:
         )
 
     def cuda_python(self) -> ModuleType:
-        """What stands in for cuda.bindings.driver, which answers (0, ...) where it succeeds."""
+        """The fake cuda.bindings.driver, which returns (0, ...) on success."""
         gpu = self
 
         def begin(handle: int, mode: object) -> tuple[int]:
@@ -330,7 +330,7 @@ class FakeGpu:
         return module
 
     def tools(self) -> ModuleType:
-        """What stands in for pycuda.tools."""
+        """The fake pycuda.tools."""
         gpu = self
 
         class Pooled:
@@ -353,7 +353,7 @@ class FakeGpu:
         return module
 
     def install(self, patch: pytest.MonkeyPatch) -> None:
-        """Let imports find it."""
+        """Install the fakes as the modules to import."""
         package = ModuleType("pycuda")
         package.driver = self.driver()  # type: ignore[attr-defined]
         package.tools = self.tools()  # type: ignore[attr-defined]

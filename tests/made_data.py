@@ -1,4 +1,4 @@
-"""Small pictures, pairs and presets that the tests of the data share."""
+"""Small pictures, pairs and presets shared by the tests of the data."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def noise_picture(seed: int, height: int = 24, width: int = 32) -> np.ndarray:
 
 
 def fill(folder: Path, names: Sequence[str], height: int = 24, width: int = 32) -> Path:
-    """Write random colour pictures of these names."""
+    """Write random colour pictures with these names."""
     for name in names:
         path = folder / name
         path.parent.mkdir(parents=True, exist_ok=True)

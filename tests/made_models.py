@@ -1,4 +1,4 @@
-"""Model files made by hand: small, and right but for what a test makes wrong."""
+"""Small model files made by hand, valid except for what a test breaks."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from hyperguide.model_format.golden import Golden
 from hyperguide.model_format.model_info import ModelInfo
 from hyperguide.tasks import TASKS
 
-# Darker by a quarter at strength 1, with a map that is the mean of the picture.
+# Darkens by a quarter at strength 1; the map is the mean of the picture.
 GAIN = 0.75
 
 INFO = ModelInfo(
@@ -35,7 +35,7 @@ def tensor(name: str, values: Any, kind: type = np.float32) -> TensorProto:
 
 
 def tiny_model(**info: Any) -> onnx.ModelProto:
-    """A gray model of a few steps, sealed, with a golden sample; `info` changes what it says."""
+    """A small gray model, sealed, with a golden sample; `info` changes its metadata."""
     one = np.ones((1, 1, 1, 1), np.float32)
     defaults = {"guidance_in": 0 * one, "guidance_mix": 0 * one, "guidance_scale": one}
     nodes = [
@@ -79,12 +79,12 @@ def tiny_model(**info: Any) -> onnx.ModelProto:
 
 
 def entry(model: onnx.ModelProto, key: str) -> Any:
-    """An entry of the metadata, to be changed."""
+    """An entry of the metadata, for tests to change."""
     return next(e for e in model.metadata_props if e.key == f"hyperguide.{key}")
 
 
 def write(path: Path, model: onnx.ModelProto, sealed: bool = True) -> Path:
-    """Write a model, sealed anew as whoever forges one does."""
+    """Write a model, resealed by default as a forger would."""
     if sealed:
         seal(model)
     path.write_bytes(model.SerializeToString())
@@ -92,7 +92,7 @@ def write(path: Path, model: onnx.ModelProto, sealed: bool = True) -> Path:
 
 
 def replace_node(model: onnx.ModelProto, output: str, nodes: Sequence[onnx.NodeProto]) -> None:
-    """Put other nodes in the place of the one that makes `output`."""
+    """Replace the node that produces `output` by other nodes."""
     place = next(i for i, node in enumerate(model.graph.node) if output in node.output)
     kept = [*model.graph.node[:place], *nodes, *model.graph.node[place + 1 :]]
     del model.graph.node[:]

@@ -28,7 +28,7 @@ def make_run(
     workers: int = 0,
     **changes: Any,
 ) -> Run:
-    """Two warm-up and six outer steps on crops of 32 pixels; changes to preset and schedule."""
+    """A run of two warm-up and `steps` outer steps on 32-pixel crops; changes go to the preset."""
     names = {field.name for field in fields(Preset)}
     of_preset = {name: changes.pop(name) for name in names & changes.keys()}
     stages = (Stage(until=1.0, crop=32, batch=2),)
@@ -57,7 +57,7 @@ def same(a: dict[str, torch.Tensor], b: dict[str, torch.Tensor]) -> bool:
 
 
 def export_untrained(preset: Preset, path: Path) -> GuidedModel:
-    """An untrained pair whose weights are all in use, exported to `path`."""
+    """An untrained pair with all weights in use, exported to `path`."""
     torch.manual_seed(1)
     model = build_model(preset).eval()
     with torch.no_grad():
@@ -70,7 +70,7 @@ def export_untrained(preset: Preset, path: Path) -> GuidedModel:
 
 
 def rough_pair() -> GuidedModel:
-    """A folded pair for colour denoising that changes pictures; nobody trained it."""
+    """A folded, untrained pair for colour denoising that changes pictures."""
     torch.manual_seed(0)
     model = build_model(load_preset("denoise", "fast"))
     with torch.no_grad():

@@ -9,7 +9,7 @@ from hyperguide.errors import OutOfMemoryError
 
 
 class SmallEngine:
-    """An engine that has memory for so many pixels."""
+    """An engine with memory for a given number of pixels."""
 
     name = "a small engine"
     largest = None

@@ -1,4 +1,4 @@
-"""What is taken for a picture, a map or a kernel at the entrance, and what is said of the rest."""
+"""Arrays accepted as pictures, maps and kernels, and the errors for others."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def enhancer() -> hyperguide.Enhancer:
 
 
 class _Tagged(np.ndarray):
-    """A subclass, as libraries of units and of medical pictures have."""
+    """A subclass, such as libraries for units and medical pictures define."""
 
 
 def _picture(*shape: int) -> np.ndarray:

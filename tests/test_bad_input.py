@@ -1,4 +1,4 @@
-"""Bad input gets one sentence and exit code 1, and nothing is lost."""
+"""Bad input gives one sentence and exit code 1, and nothing is lost."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from hyperguide.storage.atomic import refuse_existing
 
 @pytest.fixture
 def bound(quick_cli: Cli) -> Cli:
-    """Run the command line, as a user whom permissions bind, in a folder open to everyone."""
+    """Run the command line as a user who is subject to permissions, in a world-writable folder."""
 
     def call(*arguments: object) -> Outcome:
         if os.geteuid() != 0:
@@ -119,7 +119,7 @@ def test_no_permission_to_read(bound: Cli, open_folder: Path, photo: Path) -> No
     closed = open_folder / "closed.png"
     closed.write_bytes(photo.read_bytes())
     out = open_folder / "out.png"
-    assert enhance(bound, closed, out).code == 0  # the permission alone makes the difference
+    assert enhance(bound, closed, out).code == 0  # only the permission makes the difference
     out.unlink()
     closed.chmod(0)
     fails(enhance(bound, closed, out), "No permission to read")
@@ -150,7 +150,7 @@ def test_the_longest_legal_name(quick_cli: Cli, photo: Path, tmp_path: Path) -> 
 
 
 def _write_tiff(path: Path, picture: np.ndarray) -> None:
-    """OpenCV's own writing of files knows no names beyond the locale's."""
+    """Write a TIFF; OpenCV's own writer is limited to file names of the locale."""
     path.write_bytes(cv2.imencode(".tif", picture)[1].tobytes())
 
 

@@ -1,4 +1,4 @@
-"""`hyperguide bench`: what it measures, what it refuses to call fast, and its page."""
+"""`hyperguide bench`: what it measures, which results it rejects, and its page."""
 
 from __future__ import annotations
 
@@ -33,9 +33,9 @@ from hyperguide.model_format.model_file import read_model_file
 
 
 class _Fake:
-    """A subject that takes a known time, and may be wrong from the start or later on.
+    """A subject with a known call time, which may be wrong from the start or later.
 
-    breaks: the number of the call that fails. clock: given by whoever measures it.
+    breaks: number of the call that fails. clock: set by `_run`.
     """
 
     def __init__(
@@ -89,7 +89,7 @@ def _run(fakes: dict[str, Any], specs: list[Spec], **plan: Any) -> dict[str, Any
 def test_subjects_are_timed_in_turn_and_each_is_first_once(specs: list[Spec]) -> None:
     fakes = {spec.label: _Fake(spec, 0.002) for spec in specs}
     told = _run(fakes, specs, rounds=3)
-    warm = 2  # calls of each before the turns
+    warm = 2  # calls of each before the turns start
     order = sorted((moment, label) for label, fake in fakes.items() for moment in fake.calls[warm:])
     turns = [label for i, (_, label) in enumerate(order) if i == 0 or order[i - 1][1] != label]
     assert turns == ["one", "two", "three", "two", "three", "one", "three", "one", "two"]
@@ -130,7 +130,7 @@ def test_a_call_that_fails_costs_its_own_figures_only(
     }
     told = _run(fakes, specs, scenario=scenario, streams=2)
     one, two, three = told["rows"]
-    # Behind it come at most those of the other stream, until the stretch is over.
+    # Only calls of the other stream may follow the failure, until the turn ends.
     assert len(fakes["one"].calls) < 0.6 * len(fakes["two"].calls)
     assert "latency_ms" not in one
     assert one["problem"] == "The engine ran out of memory: close other programs"
@@ -140,7 +140,7 @@ def test_a_call_that_fails_costs_its_own_figures_only(
 
 def test_uncertain_medians_are_measured_longer(specs: list[Spec]) -> None:
     fake, unsure = _Fake(specs[0], 0.01), _Fake(specs[1], 0.01)
-    waits = itertools.cycle([0.001, 0.03])  # drawn ones may by chance be nearly all alike
+    waits = itertools.cycle([0.001, 0.03])  # random times might by chance be nearly equal
     unsure.call = lambda: unsure.clock.work(next(waits))  # type: ignore[method-assign]
     told = _run({"one": fake, "two": unsure}, specs[:2], confidence=0.3, seconds=0.4)
     sure, not_sure = (sum(row["latencies_ms"]) / 1000 for row in told["rows"])
@@ -158,7 +158,7 @@ def test_a_slow_first_call_is_no_reason_not_to_warm_up(specs: list[Spec]) -> Non
 
 
 def test_a_subject_whose_stages_cannot_be_timed_keeps_its_figures(specs: list[Spec]) -> None:
-    """Of a batch that the engine takes in parts only, say."""
+    """For example, for a batch that the engine splits."""
     fake = _Fake(specs[0], 0.001)
 
     def refuse() -> dict[str, float]:
@@ -186,7 +186,7 @@ def test_peaks_of_a_gpu_that_does_not_start_are_left_out() -> None:
 
 
 def test_slow_calls_are_timed_no_longer_than_four_times_the_seconds(specs: list[Spec]) -> None:
-    """Four times the seconds asked for, though two calls bound no median; none warms up."""
+    """At most four times the seconds, although two calls give no bounds; there is no warm-up."""
     fake = _Fake(specs[0], 0.7)
     fake.call_seconds = 0.7
     told = _run({"one": fake}, specs[:1], seconds=0.3)
@@ -266,7 +266,7 @@ def test_the_bench_command_times_a_model_file(
 
 
 def _wrong(path: Path, target: Path) -> Path:
-    """The file with red and blue exchanged, sealed again."""
+    """The file with red and blue swapped, resealed."""
     model = onnx.load(path)
     next(node for node in model.graph.node if "enhanced" in node.output).output[0] = "right"
     order = onnx.numpy_helper.from_array(np.array([2, 1, 0]), "order")
@@ -299,7 +299,7 @@ def test_a_model_file_that_computes_wrong_fails_the_bench_command(
 
 
 class _Checker(HTMLParser):
-    """Every element is closed, and nothing is fetched from elsewhere."""
+    """Checks that every element is closed and nothing is fetched from elsewhere."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -336,7 +336,7 @@ def test_the_html_page_loads_nothing_and_shows_every_plot(specs: list[Spec]) -> 
     assert "Quality against speed: denoise, bsd68" in text
     assert "<b>&, fake" in text
     drawings = re.findall("<svg.*?</svg>", page(told), re.DOTALL)
-    assert len(drawings) == 4  # latency of two batch sizes, throughput, quality
+    assert len(drawings) == 4  # latency for two batch sizes, throughput, quality
     for drawing in drawings:
         assert ET.fromstring(drawing).findall(".//{*}path") or "<circle" in drawing
 
@@ -346,7 +346,7 @@ def test_plots_draw_points_where_their_values_are() -> None:
     root = ET.fromstring(re.search("<svg.*</svg>", drawing, re.DOTALL)[0])  # type: ignore[index]
     dots = [(float(c.attrib["cx"]), float(c.attrib["cy"])) for c in root.iter("circle")]
     (x0, y0), (x1, y1), (x2, y2) = dots
-    assert x1 - x0 == pytest.approx(x2 - x1, abs=0.2)  # equal factors are equally far apart
+    assert x1 - x0 == pytest.approx(x2 - x1, abs=0.2)  # logarithmic axis
     assert y0 - y1 == pytest.approx(y1 - y2, abs=0.2)
     assert y0 > y1 > y2
     marks = {
@@ -357,13 +357,13 @@ def test_plots_draw_points_where_their_values_are() -> None:
     for value, (x, _) in zip(("1", "10", "100"), dots, strict=True):
         assert marks[value] == pytest.approx(x, abs=0.2)
     many = plot([Curve(str(n), [1.0, 2.0], [n, n + 1.0]) for n in range(9)], "x", "y")
-    assert many.count("stroke-dasharray") == 1  # the ninth, whose colour is the first one's
+    assert many.count("stroke-dasharray") == 1  # the ninth curve, which reuses the first colour
     flat = plot([Curve("b", [2.0], [3.0])], "x", "y")  # one point has no range
     assert "<circle" in flat
 
 
 def test_convolutions_run_in_the_type_of_their_weights() -> None:
-    """As ONNX Runtime's optimised graphs hold them: constants, or int8 ones dequantised."""
+    """Weights as in ONNX Runtime's optimised graphs: constants, or dequantised int8."""
 
     def constant(name: str, kind: type) -> onnx.TensorProto:
         return onnx.numpy_helper.from_array(np.ones((1, 1, 1, 1), kind), name)

@@ -1,4 +1,4 @@
-"""How benchmarks load an engine, against queues whose waiting times are known."""
+"""How benchmarks load an engine, compared with queues of known waiting times."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from hyperguide.bench.statistics import growth, percentile, summary, uncertainty
 
 
 class _FakeEngine:
-    """Takes a known time for each call."""
+    """Each call takes a known time."""
 
     def __init__(self, clock: FakeClock, times: Sequence[float]) -> None:
         self._clock, self._times = clock, iter(times)
@@ -26,7 +26,7 @@ class _FakeEngine:
 
 
 def _waiting(times: Sequence[float], fps: float, servers: int = 1) -> list[float]:
-    """Waiting and service of each frame in a queue (Lindley, 1952; Kiefer and Wolfowitz, 1955)."""
+    """Latency of each frame in a queue (Lindley, 1952; Kiefer and Wolfowitz, 1955)."""
     left, latencies = np.zeros(servers), []  # until each server is free
     for service in times:
         latencies.append(float(left[0] + service))
@@ -36,7 +36,7 @@ def _waiting(times: Sequence[float], fps: float, servers: int = 1) -> list[float
 
 
 def _drawn(count: int, mean: float) -> list[float]:
-    """Times that vary as those of a busy machine, some of them long."""
+    """Times that vary like those of a busy machine, with a few long ones."""
     return list(np.random.default_rng(0).gamma(2.0, mean / 2, count))
 
 
@@ -54,13 +54,13 @@ def test_latency_at_a_rate_is_that_of_the_queue(share: float, servers: int) -> N
 
 
 def test_one_slow_call_delays_all_behind_it() -> None:
-    """What a loop that waits for each answer would not show: it would ask less often."""
+    """A loop that waits for each answer would not show this, because it would ask less often."""
     times = [0.008] * 100
     times[50] = 0.1
     clock = FakeClock()
     load = at_rate(_FakeEngine(clock, times), 100, 1, clock=clock)
     late = sum(latency > 0.0081 for latency in load.latencies)
-    assert late == 46  # 2 ms are made up with each frame
+    assert late == 46  # each frame makes up for 2 ms
     closed = one_by_one(_FakeEngine(clock, times), 0.88, clock)
     assert sum(latency > 0.0081 for latency in closed.latencies) == 1
 
@@ -72,13 +72,13 @@ def test_above_capacity_the_latency_grows() -> None:
     assert slow.calls_per_second == pytest.approx(1 / 0.015)
     fast = at_rate(_FakeEngine(clock, [0.009] * 200), 100, 2, clock=clock)
     assert growth(fast.latencies, 100) == pytest.approx(0, abs=1e-9)
-    assert fast.calls_per_second == pytest.approx(100, rel=1e-9)  # no more than come
+    assert fast.calls_per_second == pytest.approx(100, rel=1e-9)  # no more than arrive
 
 
 def test_the_wall_clock_never_wakes_early_and_sleeps_nearly_all_the_time(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """A sleeper is woken a little late, and each look at the clock takes a little."""
+    """Sleeping ends a little late, and each look at the clock takes a little time."""
     moment, slept = [5.0], []
 
     def look() -> float:
@@ -94,13 +94,13 @@ def test_the_wall_clock_never_wakes_early_and_sleeps_nearly_all_the_time(
     clock.wait_until(6.0)
     assert 6.0 <= clock.now() < 6.0001
     assert slept == [pytest.approx(1.0, abs=0.002)]
-    clock.wait_until(5.5)  # over already
-    clock.wait_until(clock.now() + 0.0005)  # too near to sleep
+    clock.wait_until(5.5)  # already over
+    clock.wait_until(clock.now() + 0.0005)  # too short to sleep
     assert len(slept) == 1
 
 
 def test_two_servers_take_frames_in_turn() -> None:
-    """Work of 15 ms each 10 ms is too much for one and not for two."""
+    """15 ms of work every 10 ms is too much for one server, but not for two."""
     clock = FakeClock()
     load = at_rate(lambda: clock.work(0.015), 100, 0.5, 2, clock)
     assert load.latencies == pytest.approx([0.015] * 50)

@@ -1,4 +1,4 @@
-"""Timing in turns, by a clock whose times are known."""
+"""Timing in turns, on a clock with known times."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from hyperguide.bench.turns import in_turns, ratio, undisturbed
 
 
 def _call(clock: FakeClock, log: list[str], name: str, seconds: float) -> Callable[[], str]:
-    """Takes twice as long where the call before was another one."""
+    """A call that takes twice as long if the previous call was a different one."""
 
     def call() -> str:
         clock.work(seconds if log and log[-1] == name else 2 * seconds)
@@ -31,7 +31,7 @@ def test_calls_take_turns_and_the_first_of_a_row_does_not_count() -> None:
     clock, log = FakeClock(), list[str]()
     calls = [_call(clock, log, name, seconds) for name, seconds in (("a", 0.25), ("b", 0.5))]
     one, other = in_turns(calls, seconds=0, fewest=8, clock=clock)
-    assert "".join(log) == "bbbbb" + "aaaaa" + "aaaaa" + "bbbbb"  # every second turn backwards
+    assert "".join(log) == "bbbbb" + "aaaaa" + "aaaaa" + "bbbbb"  # every second turn is reversed
     assert one == pytest.approx([0.25] * 8)
     assert other == pytest.approx([0.5] * 8)
 
@@ -43,7 +43,7 @@ def test_no_turn_begins_after_the_seconds() -> None:
 
 
 def test_the_ratio_is_that_within_turns() -> None:
-    """While the machine is three times as slow, both are."""
+    """If the machine is three times as slow for a while, both are."""
     one, other = [0.2] * 4 + [0.6] * 4 + [0.2] * 4, [0.1] * 4 + [0.3] * 4 + [0.1] * 4
     assert ratio(one, other) == pytest.approx(2)
     disturbed = [0.2] * 4 + [0.2, 9.0, 0.2, 0.2] + [5.0] * 4

@@ -1,4 +1,4 @@
-"""The benchmarks' own tools: the recipe for GPUs, the suites' page, the comparison of two runs."""
+"""The benchmark tools: the GPU recipe, the suites' page, and the comparison of two runs."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def test_the_gpu_recipe_goes_on_behind_a_failure_and_tells(
 
 
 def _told() -> dict[str, Any]:
-    """What pytest-benchmark writes, as far as it is read."""
+    """The parts of pytest-benchmark's output that are read."""
     against = {"ratio": 2.0, "against": "one", "against_data": [0.1]}
     members = [
         {
@@ -80,12 +80,12 @@ def test_the_suites_page_shows_figures_and_plots(monkeypatch: pytest.MonkeyPatch
     assert "<h2>a &lt; b</h2>" in page
     assert re.search(r"<td>two</td><td>one</td><td>2.000</td><td>220.00</td>", page)
     assert page.count("<svg") == 2  # latencies, quality against speed
-    # Quality against speed is per megapixel: 110 ms for half of one.
+    # Quality against speed is per megapixel: 110 ms for half a megapixel.
     assert "ms per megapixel" in page
 
 
 def test_sittings_are_put_together(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Their calls count alike: in one of them both sides were slowed down, one more."""
+    """All calls count equally: in one sitting both sides were slower, one of them more."""
     monkeypatch.syspath_prepend(BENCHMARKS)
     import report
 

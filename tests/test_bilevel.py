@@ -1,4 +1,4 @@
-"""Algorithm 1 and its rivals: what each step moves, and that the loop finds a known solution."""
+"""Algorithm 1 and its alternatives: what each step changes, and convergence to a known solution."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from hyperguide.training.validation import diagnose
 
 STRATEGIES: tuple[Strategy, ...] = get_args(Strategy)
 
-# One-shot (H reads the image), one hyper-network before an unfolded network, one for each stage.
+# One-shot (H reads the image); one hyper-network before an unfolded network; one for each stage.
 KINDS = ("one-shot", "unfolded", "per-stage")
 
 
@@ -41,7 +41,7 @@ def _model(kind: str, strategy: Strategy) -> GuidedModel:
         )
     level = 0.05 if strategy == "manual" else None
     model = build_model(preset, strategy != "unguided", level)
-    for module in model.reconstruction.modules():  # networks start where the map has no effect
+    for module in model.reconstruction.modules():  # a new network ignores the map
         for last in (getattr(module, "tail", None), *list(getattr(module, "convs", []))[-1:]):
             if last is not None:
                 nn.init.normal_(last.weight, std=0.1)
@@ -81,7 +81,7 @@ def _copy(network: nn.Module | None) -> list[Tensor]:
 
 
 def _moved(network: nn.Module | None, before: list[Tensor]) -> bool:
-    """Whether parameters moved; all must have, or none."""
+    """Whether the parameters changed; either all must have, or none."""
     now = [] if network is None else list(network.parameters())
     moved = [not torch.equal(p, b) for p, b in zip(now, before, strict=True)]
     assert len(set(moved)) <= 1, "some parameters moved and some did not"
@@ -89,7 +89,7 @@ def _moved(network: nn.Module | None, before: list[Tensor]) -> bool:
 
 
 def _gradients(algorithm: Bilevel, loss: Tensor) -> tuple[bool, bool]:
-    """Whether a loss reaches (theta, omega), on gradients."""
+    """Whether a loss reaches theta and omega, judged by their gradients."""
     loss.backward()
     networks = algorithm.model.proxy, algorithm.model.reconstruction
     reached = tuple(
@@ -101,7 +101,7 @@ def _gradients(algorithm: Bilevel, loss: Tensor) -> tuple[bool, bool]:
     return reached  # type: ignore[return-value]
 
 
-# strategy -> what the outer step's f reaches, and what it moves: (theta, omega).
+# strategy -> whether the outer step's f reaches, and changes: (theta, omega).
 _OUTER = {
     "strict": (False, True),
     "response": (True, True),
@@ -139,7 +139,7 @@ def test_the_inner_step_moves_theta_alone(kind: str, strategy: Strategy) -> None
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_the_naive_step_descends_f_plus_lambda_g_in_both(kind: str) -> None:
-    """Its gradients are those of f + lambda g, by finite differences along a random direction."""
+    """The step's gradients equal finite differences of f + lambda g along a random direction."""
     algorithm = replace(
         _algorithm(kind, "naive"),
         guidance_loss=_mean_square,  # in double precision
@@ -226,7 +226,7 @@ def _equal(a: list[Tensor], b: list[Tensor]) -> bool:
 def test_strict_training_of_theta_equals_training_it_alone_where_h_reads_only_the_image(
     kind: str,
 ) -> None:
-    """g does not involve omega then: the two problems are not coupled."""
+    """In this case g does not involve omega, so the two problems are not coupled."""
     alone = _inner_only(_algorithm(kind), kind, 4, with_outer=False)
     alternating = _inner_only(_algorithm(kind), kind, 4, with_outer=True)
     assert _equal(alone, alternating)
@@ -324,7 +324,7 @@ def test_the_loop_converges_to_the_closed_form_of_a_linear_quadratic_problem() -
     theta_star = np.linalg.lstsq(y, sigma, rcond=None)[0]
     omega_star = np.linalg.lstsq(np.hstack([y[:, :1], y @ theta_star]), x, rcond=None)[0]
     told = np.linalg.lstsq(np.hstack([y[:, :1], sigma]), x, rcond=None)[0]
-    assert np.abs(omega_star - told).max() > 0.1  # the test can tell the two apart
+    assert np.abs(omega_star - told).max() > 0.1  # the two solutions can be distinguished
     algorithm = _linear_algorithm("strict")
     for _ in range(1500):
         algorithm.inner_step(batch)
@@ -396,7 +396,7 @@ def test_diagnostics_change_nothing_and_measure_what_they_say(kind: str) -> None
         assert abs(figures["held_out_g"] - float(algorithm.g(held_out[0]))) < 1e-7
     assert abs(figures["regret"] - float(predicted - told)) < 1e-6
     assert -1 <= figures["cosine"] <= 1
-    # Theta is untrained: further inner steps must still help.
+    # Theta is untrained, so further inner steps must still help.
     assert figures["inner_gap"] > 0
 
 

@@ -1,4 +1,4 @@
-"""BMP pictures of Windows and OS/2 of all kinds, against Pillow or pixels known beforehand."""
+"""All kinds of Windows and OS/2 BMP pictures, compared with Pillow or known pixels."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _FOUR = np.array([[255, 0, 0], [0, 255, 0], [0, 0, 255], [255, 255, 0]], np.uint
 
 @pytest.fixture(scope="module")
 def pixels(astronaut: np.ndarray) -> np.ndarray:
-    """RGB of an odd size, so that rows are filled up."""
+    """RGB of odd size, so that rows are padded."""
     return astronaut[100:131, 120:157]
 
 
@@ -32,7 +32,7 @@ def _bmp(
     palette: np.ndarray | None = None,
     length: int = 40,
 ) -> Path:
-    """A BMP of Windows with a header of 40 to 124 bytes; rows as stored, from below."""
+    """A Windows BMP with a header of 40 to 124 bytes and the rows as given, bottom row first."""
     colors = b"" if palette is None else np.insert(palette[:, ::-1], 3, 0, 1).tobytes()
     count = 0 if palette is None else len(palette)
     header = struct.pack("<I2i2H6I", length, *size, 1, bits, compression, len(data), 0, 0, count, 0)
@@ -43,7 +43,7 @@ def _bmp(
 
 
 def _rows(pixels: np.ndarray) -> bytes:
-    """Rows from below, each filled up to a multiple of four bytes."""
+    """Rows from the bottom up, each padded to a multiple of four bytes."""
     rows = [row.tobytes() for row in pixels[::-1]]
     return b"".join(row + bytes(-len(row) % 4) for row in rows)
 
@@ -119,7 +119,7 @@ def test_palettes_of_os2_are_colours(bits: int, entry: int, tmp_path: Path) -> N
         4: np.stack([levels[:, 0] << 4 | levels[:, 1], levels[:, 2] << 4], 1),
         1: np.packbits(levels, axis=1),
     }[bits]
-    # The second version has Windows' four bytes for a colour and a header of 64 bytes.
+    # Version 2 has four bytes per colour, like Windows, and a header of 64 bytes.
     palette = colors[:, ::-1] if entry == 3 else np.insert(colors[:, ::-1], 3, 0, 1)
     if entry == 3:
         header = struct.pack("<I4H", 12, 3, 3, 1, bits)
@@ -140,7 +140,7 @@ def test_bmp_rows_may_start_at_the_top(pixels: np.ndarray, tmp_path: Path) -> No
 
 
 def _runs(levels: np.ndarray, halves: bool) -> bytes:
-    """Runs of equal pixels, and of unlike ones three by three."""
+    """Run-length encoding: runs of equal pixels, and literal groups of three."""
     data = bytearray()
     for row in levels[::-1].tolist():
         x = 0

@@ -1,4 +1,4 @@
-"""`hyperguide build`: engines are typed as their files are, and say what they are."""
+"""`hyperguide build`: engines have the types of their files, and describe themselves."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ from hyperguide.training.checkpoint import load_run
 pytest.importorskip("tensorrt_rtx", reason="TensorRT-RTX is not installed")
 
 TARGETS = ("sm75", "sm86", "sm89", "sm120")
-# Convolutions of int8 files that stay in floats: maps are taken in by one, noise maps enlarged by
-# another, and the last ones of dehazing go into exp(tau).
+# Convolutions of int8 files that stay in floats: one reads the map, one enlarges noise maps, and
+# the last ones of dehazing feed exp(tau).
 IN_FLOATS = {
     "denoise-fast-int8": 2,
     "denoise-gray-fast-int8": 1,
@@ -42,7 +42,7 @@ IN_FLOATS = {
 
 @pytest.fixture(autouse=True)
 def own_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """What a user has built is remembered in a folder of the test."""
+    """Redirect the user's cache to a folder of the test."""
     folder = tmp_path_factory.mktemp("cache")
     monkeypatch.setenv("XDG_CACHE_HOME", str(folder))
     return folder
@@ -64,7 +64,7 @@ def test_every_bundled_file_builds_for_all_targets_and_sizes_up_to_4k(
     path: Path, steerable: bool, tensorrt: TensorRt, tmp_path: Path
 ) -> None:
     file = read_model_file(path)
-    # Deblurring needs matrix products in fp32, which TensorRT-RTX has not for SM75.
+    # Deblurring needs fp32 matrix products, which TensorRT-RTX does not have for SM75.
     targets = TARGETS[1:] if file.info.task == "deblur" else TARGETS
     plan = _plan(file.info.size_multiple, targets=targets, steerable=steerable, batches=(1, 1, 4))
     built = build_engine(file, tmp_path / "model.engine", plan, tensorrt)
@@ -252,22 +252,22 @@ def test_files_of_lower_precision_are_engines_of_it(
         built = build_engine(file, tmp_path / "e", plan, tensorrt, force=True)
         floats = built.convolutions["fp32"]
         assert built.convolutions.total() == built.convolutions[precision] + floats
-        # The enlargement of the map and its way in.
+        # The convolutions that enlarge and read the map.
         assert floats <= (2 if precision == "int8" else 0)
         assert built.info.precision == precision
     with pytest.raises(HyperguideError, match="does not compute in fp32"):
         build_engine(file, tmp_path / "f", _plan(8, precision="fp32"), tensorrt)
 
 
-# What TensorRT 10.13 and 11.4 document, read off the pages of their Python API (Builder, Network,
-# OnnxParser, BuilderConfig, ...), of what is used here.
+# The API used here, as documented for TensorRT 10.13 and 11.4 (Python API pages of Builder,
+# Network, OnnxParser, BuilderConfig, ...).
 DOCUMENTED = {
     "Builder", "ILogger", "IProgressMonitor", "OnnxParser", "NetworkDefinitionCreationFlag",
     "STRONGLY_TYPED", "Severity", "INTERNAL_ERROR", "ERROR", "DataType", "FLOAT", "HALF", "BF16",
     "LayerType", "CONVOLUTION", "DEQUANTIZE", "MemoryPoolType", "WORKSPACE", "BuilderFlag", "TF32",
     "__version__", "Runtime", "TensorIOMode", "INPUT", "nptype",
 }  # fmt: skip
-# Of TensorRT-RTX alone; used where targets are given, and to record CUDA graphs.
+# TensorRT-RTX only; used when targets are given, and for recording CUDA graphs.
 RTX_ONLY = {"ComputeCapability", "CudaGraphStrategy", "WHOLE_GRAPH_CAPTURE"}
 
 

@@ -1,4 +1,4 @@
-"""Which file a name means, and that gray pictures go to the model for gray."""
+"""Which file a name means, and that gray pictures use the gray model."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def test_an_unknown_model_name_is_refused_in_one_sentence(name: str) -> None:
 def test_the_model_for_gray_stands_beside_that_for_colour() -> None:
     assert gray_path(FOLDER / "denoise-fast.onnx") == FOLDER / "denoise-gray-fast.onnx"
     assert gray_path(FOLDER / "derain-fast.onnx") is None
-    assert gray_path(Path("denoise-fast.onnx")) is None  # somebody else's
+    assert gray_path(Path("denoise-fast.onnx")) is None  # not a bundled file
 
 
 def test_gray_pictures_that_come_together_open_one_engine(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,4 +1,4 @@
-"""Files whose pictures are bytes give the bytes that files of floats give, to the last bit."""
+"""Files with byte inputs give exactly the bytes that files with float inputs give."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def byte_file(run_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Pat
 def int8_files(
     run_folder: Path, photos: Path, few_crops: None, tmp_path_factory: pytest.TempPathFactory
 ) -> dict[str, Path]:
-    """One of floats and one of bytes, of the same weights."""
+    """A float file and a byte file with the same weights."""
     folder = tmp_path_factory.mktemp("int8")
     files = {}
     for io in ("float", "uint8"):
@@ -85,7 +85,7 @@ def test_pictures_of_every_layout_come_out_as_from_the_file_of_floats(
     dials = {"strength": 0.7, "guidance": 0.05, "guidance_mix": 0.5}
     for turned in ({}, dials):
         expected, actual = (_open(file, device)(pixels, **turned) for file in (exported, byte_file))
-        # Means of three planes see bytes instead of floats; OpenVINO's own conversion divides.
+        # Means of three planes are taken of bytes, not floats; OpenVINO's own conversion divides.
         accepted = 1 if device == "openvino" or shape[-1] not in (3, 4) else 0
         assert np.abs(actual.image.astype(int) - expected.image).max() <= accepted
         np.testing.assert_allclose(actual.guidance, expected.guidance, atol=1e-6)
@@ -105,13 +105,13 @@ def test_verify_proves_byte_files(device: str, byte_file: Path, quick_cli: Cli) 
         pytest.importorskip("openvino", reason="OpenVINO is not installed")
     result = quick_cli("verify", byte_file, "--device", device)
     assert result.code == 0, result.err
-    compared = 2 if device == "openvino" else 1  # narrow pictures with ONNX Runtime as well
+    compared = 2 if device == "openvino" else 1  # narrow pictures with ONNX Runtime too
     assert result.out.count(": ok") == compared
     assert quick_cli("info", byte_file).out.count("uint8") == 1
 
 
 def test_verify_notices_a_byte_that_is_two_levels_off(byte_file: Path) -> None:
-    """Golden samples of bytes are compared in parts of their range."""
+    """Golden samples of bytes are compared as fractions of their range."""
     file = read_model_file(byte_file)
     engine = OnnxRuntimeCpu(file)
     run = engine.run

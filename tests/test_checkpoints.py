@@ -1,4 +1,4 @@
-"""Checkpoints: kill and resume, best and last, what is never overwritten."""
+"""Checkpoints: kill and resume, best and last, and what is never overwritten."""
 
 from __future__ import annotations
 
@@ -92,9 +92,9 @@ run(sys.argv[1:])
 def _ended(
     name: str, *words: object, in_step: int = -1, in_save: int = -1
 ) -> subprocess.CompletedProcess[str]:
-    """Run the command line; it sends itself a signal in a step, or before a file replaces another.
+    """Run the command line; it sends itself a signal in a step, or before a file is replaced.
 
-    Checkpoints go by looks at the clock, two or three in a step, as if each were a second later.
+    The clock advances by one second at each look, which happens two or three times in a step.
     """
     script = _ENDED.format(name=name, in_step=in_step, in_save=in_save)
     command = [sys.executable, "-c", script, *map(str, words)]
@@ -104,7 +104,7 @@ def _ended(
 def test_kill_9_and_resume_is_bit_identical_to_an_uninterrupted_run(
     quick_cli: Cli, photos: Path, small_presets: Callable[[str, str], Path], tmp_path: Path
 ) -> None:
-    """Killed within a step and within a checkpoint; best, last, and the steps' log survive."""
+    """Killed during a step and during a checkpoint; best, last and the log of steps survive."""
     size = ("--preset", small_presets("denoise", "fast"), "--steps", 100, "--warmup", 10)
     whole = tmp_path / "whole"
     assert quick_cli("train", "denoise", "--data", photos, "--out", whole, *size).code == 0
@@ -324,7 +324,7 @@ def test_ctrl_c_saves_the_run(photos: Path, tmp_path: Path) -> None:
     ended = _ended("SIGINT", *words, "--checkpoint-seconds", 1000, in_step=3)
     assert ended.returncode == 130, ended.stderr
     assert "go on with --resume" in ended.stderr
-    assert load_tensors(out / "state.safetensors")[1]["step"] == 4  # the one that was under way
+    assert load_tensors(out / "state.safetensors")[1]["step"] == 4  # the step that was running
 
 
 def test_force_keeps_the_old_best_weights_where_the_disk_refuses_new_ones(
@@ -381,7 +381,7 @@ def test_pictures_that_cannot_be_read_are_named_once_and_counted_over_a_resume(
     folder.mkdir()
     for n in range(30):
         shutil.copy(photos / "0.png", folder / f"{n:02}.png")
-    for name in ("03", "29"):  # one to train on, one held out
+    for name in ("03", "29"):  # one for training, one held out
         (folder / f"{name}.png").write_bytes(b"damaged")
     noted: list[str] = []
 
@@ -390,7 +390,7 @@ def test_pictures_that_cannot_be_read_are_named_once_and_counted_over_a_resume(
 
     run = make_run(folder, tmp_path / "run", steps=60)
     with pytest.raises(HyperguideError, match="2 files of 30 pictures"):
-        run.train(note)  # two are more than 5 %, which is found at the first checkpoint
+        run.train(note)  # two are more than 5 %, noticed at the first checkpoint
     noted.clear()
     shutil.copy(photos / "0.png", folder / "29.png")
     run = make_run(folder, tmp_path / "again", steps=60)

@@ -1,4 +1,4 @@
-"""The command line from the user's side."""
+"""The command line as a user sees it."""
 
 from __future__ import annotations
 
@@ -267,7 +267,7 @@ def test_false_color_shows_the_range_and_has_a_legend() -> None:
     np.testing.assert_array_equal(false_color(ramp, meaning, legend=False), picture[:520])
     narrow = false_color(ramp[:, :30], meaning)
     np.testing.assert_array_equal(narrow[:520, :30], picture[:520, :30])
-    assert narrow.shape[1] >= 200  # has room for the legend
+    assert narrow.shape[1] >= 200  # room for the legend
     assert (narrow[:520, 30:] == 255).all()
 
 

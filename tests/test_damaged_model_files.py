@@ -1,4 +1,4 @@
-"""Model files that were damaged, edited or made to do harm: right, or refused in one sentence."""
+"""Damaged, edited or malicious model files: read correctly, or refused in one sentence."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def tiny(tmp_path: Path) -> Path:
 
 @pytest.mark.parametrize("device", [*DEVICES, "auto"])
 def test_a_model_file_made_by_hand_runs(tiny: Path, device: str) -> None:
-    """Else the tests below would prove nothing."""
+    """Otherwise the tests below would prove nothing."""
     with hyperguide.load(tiny, device=device) as enhancer:
         result = enhancer(PICTURE)
     np.testing.assert_allclose(result.image, np.rint(GAIN * PICTURE), atol=1)
@@ -72,7 +72,7 @@ def _constant_elsewhere(model: onnx.ModelProto) -> None:
 
 
 def _location_alone(model: onnx.ModelProto) -> None:
-    """The location of none of its entries, by a number that only 32 bits make EXTERNAL."""
+    """EXTERNAL location without any entries, set by a number that is EXTERNAL only in 32 bits."""
     weights = next(t for t in model.graph.initializer if t.name == "gain")
     weights.MergeFromString(varint_field(14, (1 << 32) + 1))
 
@@ -218,7 +218,7 @@ def _asks_for_much(operator: str, sizes: Any) -> Change:
 
 
 def _doubled(count: int) -> Change:
-    """Steps that each put a tensor behind itself."""
+    """Steps that each concatenate a tensor with itself."""
 
     def change(model: onnx.ModelProto) -> None:
         names = ["image", *(f"double{i}" for i in range(count))]
@@ -245,7 +245,7 @@ def _every_pixel_with_every_other(model: onnx.ModelProto) -> None:
 
 
 def _computed_size(model: onnx.ModelProto) -> None:
-    """2^48, squared out of 64 three times."""
+    """2^48, computed by squaring 64 three times."""
     model.graph.initializer.append(tensor("64", [64], np.int64))
     names = ["64", "square0", "square1", "square2"]
     model.graph.node.extend(
@@ -267,7 +267,7 @@ def _size_out_of_the_picture(model: onnx.ModelProto) -> None:
 
 
 def _long_work(model: onnx.ModelProto) -> None:
-    """One convolution's weights, used a thousand times."""
+    """The weights of one convolution, used a thousand times."""
     model.graph.initializer.append(tensor("w", np.ones((64, 64, 9, 9))))
     model.graph.initializer.append(tensor("in", np.ones((64, 1, 1, 1))))
     names = [f"wide{i}" for i in range(1000)]
@@ -320,7 +320,7 @@ def test_a_graph_that_doubles_its_picture_a_few_times_is_run(tmp_path: Path) -> 
 
 @pytest.mark.parametrize("path", bundled_models(), ids=lambda path: path.stem)
 def test_graph_shapes_equal_those_of_onnx_inference(path: Path) -> None:
-    """Its own inference, with values followed, where it finds a shape."""
+    """Compared with ONNX's inference with data propagation, wherever that finds a shape."""
     model, file = onnx.load(path), read_model_file(path)
     image = (1, file.info.channels, 64, 128)
     for side, size in zip(model.graph.input[0].type.tensor_type.shape.dim, image, strict=True):
@@ -369,7 +369,7 @@ def test_nodes_of_a_graph_may_be_in_any_order(tmp_path: Path) -> None:
 
 
 def test_what_one_reader_of_protocol_buffers_passes_over_is_refused(tiny: Path) -> None:
-    """Unknown fields, other wire types, a second graph: readers differ in what they make of it."""
+    """Unknown fields, other wire types, a second graph: readers interpret them differently."""
     content = tiny.read_bytes()
     graph = submessage(7, b"")
     for more in (graph, varint_field(7, 1), varint_field(99, 1), submessage(99, b"x"), b"\x0b\x0c"):
@@ -400,7 +400,7 @@ def test_any_flipped_bit_of_a_model_file_is_refused_or_changes_nothing(tiny: Pat
         except HyperguideError:
             refused += 1
     assert refused > 300
-    assert same <= 2  # a number or size may be written in several ways
+    assert same <= 2  # a number or size may have several encodings
 
 
 def _result(path: Path) -> np.ndarray:
@@ -443,7 +443,7 @@ def test_a_model_file_without_its_seal_is_not_run(missing: str, tmp_path: Path) 
 def test_a_file_whose_dials_were_folded_away_says_what_took_them(
     sealed: bool, tmp_path: Path
 ) -> None:
-    """As onnxslim and onnxsim do: inputs with a default become constants."""
+    """Like onnxslim and onnxsim, which turn inputs with defaults into constants."""
     model = tiny_model()
     kept = [value for value in model.graph.input if value.name == "image"]
     del model.graph.input[:]
@@ -499,7 +499,7 @@ def test_a_map_without_a_meaning_is_refused(name: str, value: str, tmp_path: Pat
     model = tiny_model()
     text = entry(model, "guidance").value
     entry(model, "guidance").value = text[:-1] + f', "{name}": {value}}}'
-    if name != "more":  # in the place of what there is
+    if name != "more":  # replaces an existing value
         fields = json.loads(text) | {name: json.loads(value)}
         entry(model, "guidance").value = json.dumps(fields)
     with pytest.raises(HyperguideError, match=r"metadata of .* is damaged"):
@@ -584,7 +584,7 @@ def test_no_other_engine_tries_what_onnx_runtime_takes_for_damaged(
     monkeypatch.setattr(OpenVino, "__init__", tried)
     model = tiny_model()
     model.graph.initializer.append(tensor("whole", 2, np.int64))
-    node = helper.make_node("Mul", ["image", "whole"], ["enhanced"])  # of two types
+    node = helper.make_node("Mul", ["image", "whole"], ["enhanced"])  # of different types
     replace_node(model, "enhanced", [node])
     path = write(tmp_path / "model.onnx", model)
     with pytest.raises(HyperguideError, match=r"ONNX Runtime rejects .* again\.") as error:
@@ -593,7 +593,7 @@ def test_no_other_engine_tries_what_onnx_runtime_takes_for_damaged(
 
 
 def test_what_is_derived_from_a_model_file_that_was_read_never_fails(tiny: Path) -> None:
-    """Whatever bit of it is flipped."""
+    """Tested with single flipped bits."""
     content = tiny.read_bytes()
     read = 0
     for place in range(0, 8 * len(content), 29):
@@ -724,7 +724,7 @@ def test_model_files_that_broke_the_reader_before_are_refused(
 
 
 def test_onnx_runtime_still_runs_a_graph_without_metadata(tiny: Path) -> None:
-    """As exports prove graphs before there is a file."""
+    """Exports check graphs before there is a file."""
     file = read_model_file(tiny)
     image = np.full((1, 1, 2, 2), 0.5, np.float32)
     outputs = OnnxRuntimeCpu(file).run({"image": image})

@@ -1,4 +1,4 @@
-"""A damaged picture is an error that names it, never half a picture; a whole one is read."""
+"""A damaged picture is an error that names it, never half a picture; intact ones are read."""
 
 from __future__ import annotations
 
@@ -136,7 +136,7 @@ def test_flipped_bits_of_a_jpeg_that_leave_data_over_are_noticed(
             read_picture(tmp_path / "a.jpg")
         except HyperguideError:
             noticed += 1
-    assert noticed > 5  # JPEG has no checksums: most decode to something else
+    assert noticed > 5  # JPEG has no checksums: most bit flips decode to something else
 
 
 @pytest.mark.parametrize("compression", [None, "zlib", "lzw", "packbits"])
@@ -203,7 +203,7 @@ def test_png_whose_checksums_do_not_fit_is_damaged(pixels: np.ndarray, tmp_path:
     flipped[len(flipped) // 2] ^= 4
     _is_damaged(path, bytes(flipped))
     other = bytearray(rows)
-    other[-1] ^= 1  # Deflate's own checksum, under a right one of the chunk
+    other[-1] ^= 1  # damages Deflate's own checksum; the chunk's is correct
     _is_damaged(path, head + _chunk(b"IDAT", bytes(other)) + end)
     _is_damaged(path, head + _chunk(b"IDAT", rows[: len(rows) // 2]) + end)
 
@@ -230,7 +230,7 @@ def test_half_a_webp_is_no_picture(lossless: bool, pixels: np.ndarray, tmp_path:
     Image.fromarray(pixels).save(data, "WEBP", lossless=lossless)
     half = data.getvalue()[: len(data.getvalue()) // 2]
     _is_damaged(tmp_path / "a.webp", half)
-    # Whoever cut it mended the lengths of file and chunk.
+    # As if the lengths of file and chunk had been corrected after cutting.
     mended = half[:4] + struct.pack("<I", len(half) - 8) + half[8:16]
     _is_damaged(tmp_path / "a.webp", mended + struct.pack("<I", len(half) - 20) + half[20:])
 
@@ -274,7 +274,7 @@ def _cases() -> Path:
 
 
 def test_pictures_damaged_in_use_are_refused() -> None:
-    # Nothing in these files tells that the bytes are others: they decode, to another picture.
+    # Damage in these files cannot be detected: they decode to a different picture.
     unseen = {"jpeg-bitflip.jpg", "tiff-None-zeroed.tif", "whole.png"}
     unseen |= {"webp-lossy-zeroed.webp", "webp-zeroed-middle.webp"}
     for path in sorted(_cases().iterdir()):

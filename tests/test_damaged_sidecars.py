@@ -1,4 +1,4 @@
-"""Sidecars of TensorRT engines that were damaged or edited: right, or refused in one sentence."""
+"""Damaged or edited sidecars of TensorRT engines: read correctly, or refused in one sentence."""
 
 from __future__ import annotations
 

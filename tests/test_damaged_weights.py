@@ -1,4 +1,4 @@
-"""Files of weights that were damaged or made to do harm: right, or refused in one sentence."""
+"""Damaged or malicious weight files: read correctly, or refused in one sentence."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def _same(a: dict[str, Tensor], b: dict[str, Tensor]) -> bool:
 
 @pytest.mark.parametrize("zipped", [True, False])
 def test_plain_tensors_of_a_weight_file_are_read(zipped: bool, tmp_path: Path) -> None:
-    """Also those that share their values, or lie in another order; and in torch's old format."""
+    """Also tensors that share values or have another memory order, and torch's old format."""
     picture = torch.rand(2, 3, 4, 5).to(memory_format=torch.channels_last)
     state = PLAIN | {"d": PLAIN["a"], "e": picture, "f": PLAIN["a"].T}
     torch.save(state, tmp_path / "a.pth", _use_new_zipfile_serialization=zipped)
@@ -89,7 +89,7 @@ def test_pipes_and_devices_are_no_weights(tmp_path: Path) -> None:
 
 
 def test_any_damage_to_weights_is_one_sentence(tmp_path: Path) -> None:
-    """Zeros, ones and pieces of itself in the place of what there was."""
+    """Bytes are overwritten with zeros, ones, or other parts of the file."""
     torch.save(PLAIN, tmp_path / "a.pth")
     content = (tmp_path / "a.pth").read_bytes()
     rng = np.random.default_rng(0)
@@ -117,7 +117,7 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> onnx.ModelProto:
 
 
 def _weights(model: onnx.ModelProto, shape: tuple[int, ...]) -> onnx.TensorProto:
-    """Some of the branch's weights, with others in their place."""
+    """Some of the branch's weights, replaced by zeros of a given shape."""
     found = next(t for t in model.graph.initializer if ".blocks." in t.name and len(t.dims) == 4)
     values = np.zeros(shape, np.float32)
     found.CopyFrom(onnx.numpy_helper.from_array(values, found.name))
@@ -185,7 +185,7 @@ def test_a_record_without_a_strategy_is_refused(
     training = json.loads(entry(model, "training").value)
     entry(model, "training").value = json.dumps(training | {"settings": settings})
     path = write(tmp_path / "model.onnx", model)
-    if settings == []:  # files of old say nothing of it
+    if settings == []:  # old files do not contain it
         assert load_model_weights(path)[1].settings == Settings(strategy="strict")
         return
     with pytest.raises(HyperguideError, match="how it was trained"):

@@ -1,4 +1,4 @@
-"""Batches are pure functions of their number; pictures that cannot be read; memory."""
+"""Batches depend only on seed and number; unreadable pictures; memory."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def test_a_batch_depends_on_seed_stream_and_number_alone(task: str, photos: Path
     data, again = (open_data(small_preset(task), [photos]) for _ in range(2))
     draws = [(stream, number) for stream in STREAMS for number in (0, 7, 8)]
     first = {draw: data.draw(*draw, STAGE, seed=3) for draw in draws}
-    torch.manual_seed(99)  # the global generator has no part in it
+    torch.manual_seed(99)  # the global generator has no influence
     for draw in reversed(draws):
         assert equal(first[draw], again.draw(*draw, STAGE, seed=3))
     others = [first[draw] for draw in draws] + [data.draw("hyper", 0, STAGE, seed=4)]
@@ -71,7 +71,7 @@ def test_unreadable_pictures_are_named_once_and_skipped(tmp_path: Path) -> None:
     assert len(said) == 2
     assert not {"3.png", "17.png"} & {name for batch in batches for name in batch.names}
     assert {len(batch.names) for batch in batches} == {4}
-    # The same batches where it is known already, and where it is not.
+    # The batches are the same, whether or not the damage is already known.
     fresh = open_data(small_preset(), [folder])
     for number in (30, 2):
         assert equal(fresh.draw("train", number, STAGE, 0), batches[number])
@@ -125,7 +125,7 @@ def test_the_cache_of_decoded_pictures_keeps_the_latest_used_within_its_bound(
     assert photos.size == 3 * size
     for path in tmp_path.iterdir():
         path.unlink()
-    assert photos.read(scenes[1]) is None  # the least recently used one was given up
+    assert photos.read(scenes[1]) is None  # the least recently used one was dropped
     assert all(photos.read(scenes[i]) is not None for i in (0, 2, 3))
 
 
@@ -143,7 +143,7 @@ def test_workers_share_the_cache_of_decoded_pictures_or_divide_its_size(
     size = 4 * 256 * 256 * 3
     data = open_data(small_preset(), [photos], cache_bytes=size if shared else size - 1)
     data.decode_all()
-    data.photos.share_bound(2)  # as a forked worker does
+    data.photos.share_bound(2)  # as in a forked worker
     assert data.photos.bound == (size if shared else (size - 1) // 2)
     assert data.photos.size == (size if shared else size // 4)
 

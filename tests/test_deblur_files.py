@@ -1,4 +1,4 @@
-"""Model files that deblur: any kernel, any size, and what torch's own transforms compute."""
+"""Model files that deblur: any kernel, any size, compared with torch's own transforms."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ SPLIT_SIZES = [((4, 4), True), ((8, 12), True), ((36, 20), True), ((64, 104), Tr
 
 
 def _parts(fourier: MatrixFourier, spectrum: Tensor) -> Tensor:
-    """Of a whole complex spectrum what a `MatrixFourier` holds, in its order."""
+    """The part of a whole complex spectrum that a `MatrixFourier` holds, in its order."""
     down, across = fourier.frequencies
     return spectrum[:, :, down.flatten()][..., across].unflatten(2, down.shape)
 
@@ -97,7 +97,7 @@ def test_fourier_matrices_transform_as_fft_does(size: tuple[int, int], split: bo
 def test_a_real_spectrum_holds_each_pair_of_conjugates_once(
     size: tuple[int, int], split: bool
 ) -> None:
-    """Each stands in a spectrum, or the one that repeats it, conjugate, does; none twice."""
+    """Every frequency, or else its conjugate mirror, occurs exactly once."""
     height, width = size
     down, across = MatrixFourier(*size, split).frequencies
     assert sorted(down.flatten().tolist()) == list(range(height))
@@ -145,7 +145,7 @@ RHO = 0.01
 
 @pytest.fixture(scope="module", params=[False, True], ids=["whole", "split"])
 def deconvolution(request: pytest.FixtureRequest) -> tuple[int, bytes]:
-    """What divides the sides of pictures, and that step as a graph for any such size and kernel."""
+    """The divisor of picture sizes, and that step as a graph for any such size and any kernel."""
     buffer, radix = io.BytesIO(), RADIX if request.param else 1
     sides = {2: radix * torch.export.Dim("H"), 3: radix * torch.export.Dim("W")}
     odd = {2: torch.export.Dim("kh", min=1), 3: torch.export.Dim("kw", min=1)}
@@ -253,7 +253,7 @@ def test_the_deblurring_file_equals_torch(
 def test_a_blurred_picture_in_parts_is_that_of_the_whole(
     device: str, deblur_file: Path, astronaut: np.ndarray
 ) -> None:
-    """Maps that differ over the picture, so that the parts' own ones would weigh differently."""
+    """The maps vary, so that tiles with maps of their own would weigh the noise differently."""
     kernel = _kernel(9, 7)
     rows = np.tile(astronaut[:40, :500], (1, 2, 1)).astype(np.float32) / 255
     noise = np.random.default_rng(0).normal(0, 0.02, rows.shape)
@@ -334,10 +334,10 @@ def test_lower_precision_of_a_deblurring_pair(
     assert result.image.shape == image.shape
     operators = read_model_file(path).info.cost["operators"]
     floats = read_model_file(deblur_file).info.cost["operators"]["fp32"]
-    # Of the denoisers in both stages too, but for the enlargement of the map and its ways in.
+    # Includes the denoisers of both stages, except the convolutions that enlarge and read the map.
     assert operators[precision]["Conv"] >= floats["Conv"] - 3 > 8
     if precision == "fp16":
-        # Fourier transforms, whose sums do not fit into fp16, stay as they are.
+        # Fourier transforms stay as they are, because their sums do not fit into fp16.
         assert operators["fp32"]["MatMul"] == floats["MatMul"]
         assert "Conv" not in operators["fp32"]
         full = hyperguide.load(deblur_file, device="cpu")(image, kernel=_kernel(3, 5))

@@ -1,4 +1,4 @@
-"""The closed form and the borders against numpy, scipy and known solutions."""
+"""The closed form and the borders, compared with numpy, scipy and known solutions."""
 
 from __future__ import annotations
 
@@ -92,7 +92,7 @@ def test_without_blur_the_direct_form_is_the_closed_form(gray: np.ndarray) -> No
 
 
 def _edgetaper_by_definition(image: np.ndarray, kernel: np.ndarray, times: int) -> np.ndarray:
-    """MATLAB's documentation: weights from the kernel's autocorrelation, blur that wraps."""
+    """As MATLAB documents: weights from the kernel's autocorrelation, blur that wraps around."""
     shares = []
     for axis in (1, 0):
         projection = kernel.sum(axis)
@@ -149,7 +149,7 @@ def test_padding_is_never_less_than_asked_for() -> None:
 
 
 def test_tapering_removes_the_ringing_of_borders(gray: np.ndarray) -> None:
-    """A blurred picture whose border does not wrap, restored with and without it."""
+    """A blurred picture with borders that do not wrap, restored with and without tapering."""
     kernel = _gaussian(15, 2.0)
     blurred = scipy.signal.convolve2d(gray, kernel, mode="valid")
     truth = gray[7:-7, 7:-7]

@@ -1,4 +1,4 @@
-"""Noise, rain, haze and blur against their formulas; kernels."""
+"""Noise, rain, haze and blur compared with their formulas; kernels."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def test_signal_dependent_noise_is_darker_where_the_picture_is() -> None:
     assert abs(float(residual.std()) - 1) < 0.01
     squares = level.square()[:, 0, 0]
     torch.testing.assert_close(squares[:, -1], torch.full((256,), 0.01))  # at white
-    # A straight line over brightness whose photon part is 30 to 100 %.
+    # A straight line over brightness, with a photon part of 30 to 100 %.
     torch.testing.assert_close(squares.diff(dim=1), squares.diff(dim=1)[:, :1].expand(-1, 7))
     photons = (squares[:, -1] - squares[:, 0]) / squares[:, -1]
     assert 0.3 <= float(photons.min()) < 0.35
@@ -117,11 +117,11 @@ def test_the_tone_of_photos_varies_within_its_bounds_before_the_haze_comes() -> 
     gray = torch.full((400, 3, 2, 2), 0.5)
     varied = vary_tone(gray, 1.0, generator())
     planes = varied[..., 0, 0]
-    assert torch.equal(varied, planes[..., None, None].expand_as(varied))  # of a whole photo
-    darkest = 0.5**2.0138 * 0.7 * 0.8607  # largest gamma, least exposure and light
+    assert torch.equal(varied, planes[..., None, None].expand_as(varied))  # one tone per photo
+    darkest = 0.5**2.0138 * 0.7 * 0.8607  # largest gamma, lowest exposure and light
     assert darkest - 0.1 < float(planes.min()) < 0.2
     assert 0.65 < float(planes.max()) < 0.5**0.4966 * 1.162 + 0.1
-    assert float((planes.amax(1) - planes.amin(1)).max()) > 0.05  # and has a tint
+    assert float((planes.amax(1) - planes.amin(1)).max()) > 0.05  # with a tint
     assert torch.equal(vary_tone(varied, 0.0, generator()), varied)
     haze = Haze(beta=(0.8, 0.8), airlight=(0.9, 0.9), tint=0, clean=0, invented=0, tone=1)
     sample = haze.degrade(gray, torch.ones_like(gray[:, :1]), generator(3))
@@ -198,7 +198,7 @@ def test_drawn_kernels_are_odd_and_even_tempered() -> None:
 
 
 def _write_kernels(folder: Path, *names: str) -> Path:
-    """Kernels of 3x5 with the sum 1, different from each other."""
+    """3x5 kernels with sum 1, all different."""
     folder.mkdir(exist_ok=True)
     for i, name in enumerate(names):
         kernel = np.random.default_rng(i).random((3, 5))
@@ -267,7 +267,7 @@ def test_kernels_of_the_user_blur_and_some_are_held_out(photos: Path, tmp_path: 
         for one in kernel[:, 0].numpy():
             values = np.sort(one[one > 0])
             found |= {n for n, k in known.items() if np.allclose(values[-15:], np.sort(k.ravel()))}
-            assert len(values) in (1, 15)  # 1: the share that is not blurred
+            assert len(values) in (1, 15)  # 1: samples without blur
         assert found == allowed
     with pytest.raises(HyperguideError, match="--kernels belongs to deblur"):
         open_data(small_preset("denoise"), [photos], kernels=folder)
@@ -286,7 +286,7 @@ def test_kernels_larger_than_the_crop_are_refused(photos: Path) -> None:
 
 def test_blurred_pairs_bring_their_kernels_and_mirror_them_too(tmp_path: Path) -> None:
     kernel = np.zeros((1, 5))
-    kernel[0, 0] = 1  # moves the picture by two pixels to the left
+    kernel[0, 0] = 1  # moves the picture two pixels to the left
     for i in range(3):
         clean = noise_picture(i)
         for sub, picture in (("target", clean), ("input", np.roll(clean, -2, 1))):
@@ -304,7 +304,7 @@ def test_blurred_pairs_bring_their_kernels_and_mirror_them_too(tmp_path: Path) -
         np.testing.assert_allclose(y[3:-3, 3:-3], expected, atol=1e-6)
         seen.add(int(k[3].argmax()))
     assert seen == {1, 5}
-    # The border that the roll spoilt apart, there is no noise; cells of 8 bits are near zero.
+    # Except at the border, which np.roll spoils, there is no noise; 8-bit cells are near zero.
     assert float(sample.guidance.median()) < 1e-3
     (tmp_path / "kernel" / "1.txt").unlink()
     with pytest.raises(HyperguideError, match=r"1 of 3 inputs in .* have no kernel.* 1\.png"):

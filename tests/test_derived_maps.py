@@ -1,4 +1,4 @@
-"""True maps that pairs do not bring, against what the pairs were made from."""
+"""Maps derived for pairs that come without, compared with what the pairs were made from."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def test_a_derived_noise_level_is_the_local_standard_deviation(channels: int) ->
     rng = np.random.default_rng(0)
     clean = rng.uniform(0.3, 0.7, (200, 240, channels)).astype(np.float32)
     true = np.where(np.arange(240) < 120, 0.04, 0.12).astype(np.float32) * np.ones((200, 1))
-    noise = rng.standard_normal(clean.shape) * true[..., None] + 0.05  # an offset is no noise
+    noise = rng.standard_normal(clean.shape) * true[..., None] + 0.05  # an offset is not noise
     level = noise_level((clean + noise).astype(np.float32), clean)
     far = np.abs(np.arange(240) - 120) > 20
     error = (level / true - 1)[:, far]
@@ -56,7 +56,7 @@ def test_a_derived_noise_level_of_a_blurred_picture_knows_the_blur() -> None:
     kernel = draw_kernel(15, generator(4))
     blurred = np.dstack(
         [scipy.signal.convolve2d(clean[..., c], kernel, "same") for c in range(3)]
-    )  # zeros outside: wrong at the border, as in any capture
+    )  # zeros outside: wrong at the border, as in any real photo
     noisy = blurred + 0.03 * rng.standard_normal(blurred.shape)
     level = blurred_noise_level(noisy.astype(np.float32), clean, kernel)
     assert level.shape == (128, 128)
@@ -65,7 +65,7 @@ def test_a_derived_noise_level_of_a_blurred_picture_knows_the_blur() -> None:
 
 
 def _scene(height: int, width: int) -> np.ndarray:
-    """A receding ground with a nearer box; farthest = 1."""
+    """A receding ground with a nearer box; the farthest depth is 1."""
     depth = np.linspace(1, 0.2, height, dtype=np.float32)[:, None] * np.ones((1, width), np.float32)
     depth[height // 3 : 2 * height // 3, width // 4 : width // 2] *= 0.5
     return depth

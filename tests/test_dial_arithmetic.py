@@ -1,4 +1,4 @@
-"""The dials' arithmetic in numpy is that of the model files' graphs."""
+"""The dials' arithmetic in numpy equals that of the model files' graphs."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def test_numpy_mixes_maps_and_blends_pictures_as_the_graph_does(task: str) -> No
     same = engine.run({IMAGE: image, **only_map(used * dials["guidance_scale"])})
     np.testing.assert_allclose(same[ENHANCED], full[ENHANCED], rtol=0, atol=1e-4)
 
-    # The graph blends before it clips, so only where nothing was clipped can they be compared.
+    # The graph blends before clipping, so the results are comparable only where nothing is clipped.
     inside = (full[ENHANCED] > 0) & (full[ENHANCED] < 1)
     assert inside.mean() > 0.5
     for strength in (np.full((1, 1, 1, 1), 0.6), 1.4 * rng.random((2, 1, 32, 48))):

@@ -1,4 +1,4 @@
-"""The documentation: its examples run, its links lead somewhere, its commands exist."""
+"""The documentation: its examples run, its links resolve, its commands exist."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def test_links_within_the_repository_lead_to_files() -> None:
 
 
 def test_shell_examples_use_commands_and_options_that_exist() -> None:
-    """`hyperguide VERB --option`: the verb is known, and so is each long option."""
+    """For `hyperguide VERB --option`, the verb and each long option must exist."""
     lines = [
         line
         for _, code in _blocks("sh")

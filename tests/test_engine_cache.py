@@ -1,4 +1,4 @@
-"""`--device tensorrt` with a model file: its engine is built once and kept."""
+"""`--device tensorrt` with a model file: its engine is built once and cached."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def gpu(monkeypatch: pytest.MonkeyPatch, exported: Path, own_cache: Path) -> FakeGpu:
-    """A GPU of sm89 whose engines are really built, and then computed by the fake."""
+    """A fake GPU of sm89: engines are really built, and then run by the fake."""
     fake = FakeGpu()
     fake.install(monkeypatch)
     monkeypatch.setattr(devices, "is_installed", lambda package: True)
@@ -70,7 +70,7 @@ def gpu(monkeypatch: pytest.MonkeyPatch, exported: Path, own_cache: Path) -> Fak
 
 @pytest.fixture
 def builds(monkeypatch: pytest.MonkeyPatch) -> list[BuildOptions]:
-    """What was built, in order."""
+    """The builds so far, in order."""
     done: list[BuildOptions] = []
     compile_engine = cache.compile_engine
 
@@ -177,7 +177,7 @@ def test_a_cache_that_cannot_be_written_costs_a_warning_only(
 def test_two_calls_at_once_build_one_engine(
     exported: Path, gpu: FakeGpu, builds: list[BuildOptions], own_cache: Path
 ) -> None:
-    """The second waits for the lock of the first, which it would not need within one process."""
+    """Both wait for the lock; the second then uses the engine that the first has built."""
     file = read_model_file(exported)
     waiting = threading.Event()
 
@@ -200,7 +200,7 @@ def test_two_calls_at_once_build_one_engine(
 def test_the_lock_of_a_dead_process_is_free(tmp_path: Path) -> None:
     path = tmp_path / "held.lock"
     child = os.fork()
-    if child == 0:  # holds the lock and dies without letting it go
+    if child == 0:  # takes the lock and dies without releasing it
         held = file_lock(path)
         held.__enter__()
         os._exit(0)
@@ -260,7 +260,7 @@ def test_tensorrt_rtx_says_that_it_is_not_for_this_gpu(
     quick_cli: Cli,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """On an H200 (sm90) its engines are built and then refused; the file itself is right."""
+    """On an H200 (sm90) its engines build but are then refused; the file itself is valid."""
     gpu.capability = (9, 0)
     with pytest.raises(UnavailableError, match=r"does not run on an .* \(sm90\): take --device"):
         hyperguide.load(exported, device="tensorrt")(_pixels())
@@ -275,7 +275,7 @@ def test_tensorrt_rtx_says_that_it_is_not_for_this_gpu(
 def test_a_pycuda_that_does_not_load_is_one_sentence(
     gpu: FakeGpu, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(sys.modules, "pycuda.driver", None)  # importing it raises ImportError
+    monkeypatch.setitem(sys.modules, "pycuda.driver", None)  # makes its import raise ImportError
     with pytest.raises(UnavailableError, match=r"pycuda is installed but does not load, .*pip"):
         Gpu(0)
 

@@ -1,4 +1,4 @@
-"""Every engine gives what ONNX Runtime gives on its own, whatever is asked of it."""
+"""Every engine gives the results of plain ONNX Runtime, with all inputs and dials."""
 
 from __future__ import annotations
 
@@ -66,11 +66,11 @@ def test_openvino_gives_the_bytes_of_onnx_runtime(task: str, shape: tuple[int, .
     assert actual.image.shape == expected.image.shape
     assert actual.image.dtype == np.uint8
     assert actual.image.flags["C_CONTIGUOUS"]
-    # Sums in another order may fall on the other side of a half.
+    # Sums in another order may be rounded to the other side of a half.
     apart = np.abs(actual.image.astype(int) - expected.image)
     assert apart.max() <= 1
     assert (apart > 0).mean() < 0.001
-    # The map of rain is a steep function of what its last layer sums.
+    # The rain map is a steep function of the sums in its last layer.
     np.testing.assert_allclose(actual.guidance, expected.guidance, atol=3e-5)
 
 
@@ -78,9 +78,9 @@ def test_openvino_gives_the_bytes_of_onnx_runtime(task: str, shape: tuple[int, .
     "path", [p for p in bundled_models() if p.stem.endswith("int8")], ids=lambda path: path.stem
 )
 def test_openvino_gives_the_same_for_bytes_and_floats_in_int8(path: Path) -> None:
-    """They have graphs of their own, batches too, and bytes look like quantised values to OpenVINO.
+    """Bytes and floats have separate graphs, as do batches; OpenVINO may take bytes as quantised.
 
-    Taken for quantised values, the map of rain was off by 0.008 in the mean.
+    When it did, the rain map was off by 0.008 on average.
     """
     pixels = _pixels(45, 67, read_model_file(path).info.channels)
     with hyperguide.load(path, device="openvino", threads=1) as enhancer:
@@ -89,12 +89,12 @@ def test_openvino_gives_the_same_for_bytes_and_floats_in_int8(path: Path) -> Non
         of_batch = enhancer(np.stack([pixels, pixels[::-1]]))
     np.testing.assert_array_equal(of_bytes.guidance, of_floats.guidance)
     apart = np.abs(of_bytes.image - of_floats.image * 255)
-    assert apart.max() < 0.501  # of a level; rounding takes a half
+    assert apart.max() < 0.501  # of a level; rounding accounts for a half
     np.testing.assert_array_equal(of_batch.guidance[0], of_bytes.guidance)
     np.testing.assert_array_equal(of_batch.image[0], of_bytes.image)
 
 
-# Prints whether signal handlers of this thread have a stack of their own in unmapped memory.
+# Prints whether this thread's signal handlers have no separate stack in unmapped memory.
 _SIGNAL_STACK = """
 import ctypes, sys
 import hyperguide
@@ -171,14 +171,14 @@ def test_a_model_file_may_be_replaced_while_it_is_open(tmp_path: Path) -> None:
         before = enhancer(_pixels(32, 48, 3)).image
         path.write_bytes(b"something else")
         np.testing.assert_array_equal(enhancer(_pixels(32, 48, 3)).image, before)
-        softer = enhancer(_pixels(32, 48, 3), strength=0.5).image  # OpenVINO compiles it now
+        softer = enhancer(_pixels(32, 48, 3), strength=0.5).image  # compiled by OpenVINO only now
         assert not np.array_equal(softer, before)
         path.write_bytes(bundled_path("denoise", "fast").read_bytes())
 
 
 @pytest.mark.parametrize("device", ["cpu", "openvino"])
 def test_an_engine_computes_as_many_calls_at_once_as_asked_for(device: str) -> None:
-    """All of them meet within the engine."""
+    """Compares concurrent calls with single ones."""
     enhancer = hyperguide.load("denoise", device=device, threads=1, at_once=3)
     pictures = [_pixels(48, 64, 3, seed=i) for i in range(9)]
     expected = [enhancer(picture).image for picture in pictures]
@@ -263,7 +263,7 @@ def test_auto_goes_on_where_an_engine_is_missing_or_does_not_start(
 def test_pictures_in_an_engines_own_memory_are_bound_without_copies(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """ONNX Runtime's binding, with the memory of the CPU in the place of a GPU's."""
+    """Uses ONNX Runtime's I/O binding, with CPU memory in place of a GPU's."""
     file = read_model_file(bundled_path("denoise", "fast"))
     monkeypatch.setattr(OnnxRuntimeCuda, "memory", "cpu")
     monkeypatch.setitem(PROVIDERS, "cuda", "CPUExecutionProvider")
@@ -289,9 +289,9 @@ def test_pictures_in_an_engines_own_memory_are_bound_without_copies(
 def test_bytes_are_converted_on_the_gpu_as_the_runtime_does(
     name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The graph is ONNX's own checker's, its result to the bit that of the runtime's conversions.
+    """The graph passes ONNX's checker and matches the runtime's conversions bit for bit.
 
-    By the CPU in the place of a GPU.
+    Runs on the CPU in place of a GPU.
     """
     monkeypatch.setattr(OnnxRuntimeCuda, "memory", "cpu")
     monkeypatch.setitem(PROVIDERS, "cuda", "CPUExecutionProvider")
@@ -334,7 +334,7 @@ def test_pixels_of_nan_are_refused_though_the_engine_takes_bytes(
 
 
 def test_a_strict_gpu_leaves_nothing_to_the_cpu(monkeypatch: pytest.MonkeyPatch) -> None:
-    """As ONNX Runtime is told; without a GPU it cannot start."""
+    """Checks the options passed to ONNX Runtime, which cannot start without a GPU."""
     file = read_model_file(bundled_path("denoise", "fast"))
     told: dict[bool, list[Any]] = {}
     for strict in (False, True):
@@ -356,7 +356,7 @@ def test_a_strict_gpu_leaves_nothing_to_the_cpu(monkeypatch: pytest.MonkeyPatch)
 def test_a_gpu_finds_cudas_libraries_in_their_packages_and_says_why_it_does_not_start(
     monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    """What ONNX Runtime 1.31 prints and raises without TensorRT, on a machine with a GPU."""
+    """Imitates what ONNX Runtime 1.31 prints and raises on a GPU machine without TensorRT."""
     loaded: list[str] = []
 
     def preload() -> None:
@@ -365,7 +365,7 @@ def test_a_gpu_finds_cudas_libraries_in_their_packages_and_says_why_it_does_not_
 
     def start(*given: Any, **more: Any) -> Any:
         assert loaded == ["libraries"]
-        assert more == {"enable_fallback": 0}  # else it prints, and goes on on the CPU
+        assert more == {"enable_fallback": 0}  # otherwise it prints and falls back to the CPU
         raise RuntimeError(
             "/onnxruntime_src/onnxruntime/python/onnxruntime_pybind_state.cc:729 void onnxruntime::"
             "python::RegisterTensorRTPluginsAsCustomOps(PySessionOptions&, const onnxruntime::"
@@ -387,7 +387,7 @@ def _tuple(provider: Any) -> tuple[Any, ...]:
 def _entry(options: Any, key: str) -> str | None:
     try:
         return str(options.get_session_config_entry(key))
-    except RuntimeError:  # it was not set
+    except RuntimeError:  # not set
         return None
 
 
@@ -426,7 +426,7 @@ def test_a_closed_enhancer_says_so(device: str) -> None:
     unused = hyperguide.load("denoise", device=device, threads=1)
     unused.close()
     with pytest.raises(HyperguideError, match="was closed: load it again"):
-        unused(_pixels(16, 16))  # for which it would have opened another engine
+        unused(_pixels(16, 16))  # would have opened another engine
 
 
 _SIZES = """
@@ -521,13 +521,13 @@ def test_an_engine_that_is_damaged_or_too_old_says_so_and_auto_takes_another(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     (tmp_path / f"{package}.py").write_text(content)
-    importlib.import_module(package)  # so that it is there again after the test
+    importlib.import_module(package)  # so that it is restored after the test
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.delitem(sys.modules, package)
     sentence = rf"{package} .*{sentence} 'hyperguide\[{device}\]'"
     with pytest.raises(UnavailableError, match=sentence):
         hyperguide.load("denoise", device=device)
-    # OpenVINO comes first for files in int8, ONNX Runtime for those of floats.
+    # int8 files prefer OpenVINO, float files prefer ONNX Runtime.
     enhancer = hyperguide.load("denoise", precision="fp32" if device == "cpu" else "int8")
     assert enhancer.engine == ("OpenVINO, CPU" if device == "cpu" else "ONNX Runtime, CPU")
     assert re.search(sentence, enhancer.why)
@@ -549,7 +549,7 @@ def test_a_file_that_the_engine_rejects_is_one_sentence(
     proto = onnx.load(bundled_path("denoise", "fast"))
     last = next(node for node in proto.graph.node if "enhanced" in node.output)
     del last.input[:], last.attribute[:]
-    last.op_type = "Mul"  # of a picture and a whole number, which have no common type
+    last.op_type = "Mul"  # of a picture and an integer, which have no common type
     last.input.extend(["image", "whole"])
     proto.graph.initializer.append(onnx.numpy_helper.from_array(np.array(2), "whole"))
     seal(proto)

@@ -1,4 +1,4 @@
-"""The one call: kinds of pictures, sizes, dials and maps."""
+"""Calling an enhancer: kinds of pictures, sizes, dials and maps."""
 
 from __future__ import annotations
 
@@ -161,7 +161,7 @@ def test_closing_frees_the_engine_for_gray_pictures_too(
         return hyperguide.Enhancer(file, Closable(), lambda: hyperguide.Enhancer(file, Closable()))
 
     pair().close()
-    assert Closable.closed == 1  # and none is opened to be closed
+    assert Closable.closed == 1  # and none is opened just to be closed
     with pair() as enhancer, pytest.raises(AssertionError, match="the engine was run"):
         enhancer(np.zeros((16, 16), np.uint8))
     assert Closable.closed == 3
@@ -178,7 +178,7 @@ def test_gray_pictures_are_denoised_as_gray(
     assert abs(float(np.median(result.guidance)) - 25 / 255) < 0.02
 
 
-# Dehazing looks at the whole picture and its whole map.
+# Not dehazing, which looks at the whole picture and the whole map.
 @pytest.mark.parametrize("task", ["denoise", "derain"])
 def test_a_map_that_is_wrong_in_one_half_changes_that_half_only(
     task: str, astronaut: np.ndarray, enhancers: dict[str, hyperguide.Enhancer]
@@ -217,7 +217,7 @@ def test_the_map_fed_back_repeats_the_result(
     assert first.guidance is not None
     again = enhancers["denoise"](image, guidance=first.guidance)
     difference = first.image.astype(int) - again.image
-    # The map of the padded border is repeated instead of predicted, hence one level.
+    # In the padding the map is repeated, not predicted, which can make a difference of one level.
     assert np.abs(difference).max() <= 1
 
 
@@ -241,7 +241,7 @@ def test_a_map_of_another_size_is_resized_and_said_so(
     wanted = "map of 20x10 pixels was resized to the picture's 64x48"
     with pytest.warns(UserWarning, match=wanted) as warned:
         result = enhancers["denoise"](astronaut[:48, :64], guidance=np.full((10, 20), 0.1))
-    assert warned[0].filename == __file__  # the line to mend is the caller's
+    assert warned[0].filename == __file__  # the warning points to the caller's line
     assert result.guidance is not None
     np.testing.assert_allclose(result.guidance, 0.1, rtol=1e-6)
 

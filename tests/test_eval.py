@@ -1,4 +1,4 @@
-"""`hyperguide eval`: restorers, peers, the table, JSON, the sheet, and what is refused."""
+"""`hyperguide eval`: restorers, peers, the table, JSON, the sheet, and refused input."""
 
 from __future__ import annotations
 
@@ -43,14 +43,14 @@ from hyperguide.training.preset import Preset, load_preset
 
 
 def _eval(*words: object) -> str:
-    """The output of a command that works."""
+    """The output of a command that succeeds."""
     result = CliRunner().invoke(evaluate, [str(word) for word in words])
     assert result.exit_code == 0, (result.output, result.exception)
     return result.stdout
 
 
 def _figures(tmp_path: Path, *words: object) -> dict[str, Any]:
-    """The JSON of a command that works."""
+    """The JSON of a command that succeeds."""
     path = tmp_path / "figures.json"
     _eval(*words, "--json", path, "--force")
     figures: dict[str, Any] = json.loads(path.read_text())
@@ -58,7 +58,7 @@ def _figures(tmp_path: Path, *words: object) -> dict[str, Any]:
 
 
 def _refused(*words: object) -> str:
-    """The sentence of a command that fails on its input."""
+    """The error sentence of a command that fails on its input."""
     result = CliRunner().invoke(evaluate, [str(word) for word in words])
     assert isinstance(result.exception, HyperguideError), (result.output, result.exception)
     return str(result.exception)
@@ -85,7 +85,7 @@ def data(tmp_path_factory: pytest.TempPathFactory, gray_photos: list[np.ndarray]
     rng = np.random.default_rng(3)
     for i in (5, 6, 7, 8):
         for k in range(1, 9):
-            # A random walk, as a shaking hand draws it.
+            # A random walk, like the path of a shaking hand.
             kernel = np.zeros((9, 9))
             walk = np.cumsum(rng.normal(0, 0.6, (40, 2)), 0)
             at = np.clip(np.rint(walk - walk.mean(0)) + 4, 0, 8).astype(int)
@@ -110,11 +110,11 @@ def pairs(tmp_path_factory: pytest.TempPathFactory, astronaut: np.ndarray) -> Pa
 
 
 def _save_run(folder: Path, preset: Preset, guided: bool = True) -> GuidedModel:
-    """A run folder with random weights; its restored pictures depend on the map."""
+    """Write a run folder with random weights whose results depend on the map."""
     torch.manual_seed(0)
     model = build_model(preset, guided).eval()
     for name, weights in model.named_parameters():
-        if name.endswith("tail.weight"):  # zero in a new network, which is the identity
+        if name.endswith("tail.weight"):  # zero in a new network, which makes it the identity
             torch.nn.init.normal_(weights, std=0.1)
     settings = {"strategy": "strict" if guided else "unguided"}
     record = {"preset": json.loads(preset.to_json()), "settings": settings}
@@ -273,7 +273,7 @@ def test_official_weights_are_scored(pairs: Path, tmp_path: Path) -> None:
 
 
 def _tapered(picture: np.ndarray, kernel: np.ndarray) -> np.ndarray:
-    """Padded by half a kernel and edgetapered three times, in space with scipy."""
+    """The picture padded by half a kernel and edgetapered three times, using scipy."""
     rows, columns = (side // 2 for side in kernel.shape)
     padded = np.pad(picture, ((rows, rows), (columns, columns)), "edge")
     shares = []
@@ -302,7 +302,7 @@ def test_the_wiener_filter_scores_what_an_independent_one_scores(
         sigma = float(entry["level"].split()[0]) / 100
         blurred = scipy.signal.convolve2d(x, f, "same")
         noisy = blurred + sigma * np.random.RandomState(entry["seed"]).normal(size=x.shape)
-        # scikit-image regularises by the Laplacian too, if it is given no other operator.
+        # scikit-image also regularises by the Laplacian by default.
         restored = skimage.restoration.wiener(
             _tapered(noisy, f), f, STRENGTH * sigma**2, clip=False
         )
@@ -328,13 +328,13 @@ def test_quadrants_report_the_predicted_level_of_each(data: Path, tmp_path: Path
     for i, (name, level) in enumerate(zip(names, (2, 5, 10, 20), strict=True)):
         true, predicted, rmse, inside = map(float, table[name])
         assert true == level
-        assert abs(predicted - level) < 0.35 * level + 1  # four different levels were seen
+        assert abs(predicted - level) < 0.35 * level + 1  # four different levels were predicted
         of_pictures = [entry["quadrants"][i] for entry in entries]
         assert rmse == pytest.approx(
             100 * np.sqrt(np.mean([q["rmse"] ** 2 for q in of_pictures])), abs=0.006
         )
         assert inside < rmse + 1
-    for entry in entries:  # 70x72 pixels: equal quarters make up the whole
+    for entry in entries:  # 70x72 pixels: equal quarters average to the whole
         squares = np.mean([q["rmse"] ** 2 for q in entry["quadrants"]])
         assert entry["map_rmse"] == pytest.approx(np.sqrt(squares), rel=1e-6)
 
@@ -401,7 +401,7 @@ def test_the_table_of_eval_shows_suite_protocol_and_a_row_for_each_level(data: P
     assert "rgb: float output clipped to [0, 1]" in out
     rows = [line.split() for line in out.splitlines() if "/255  " in line]
     assert [row[:2] for row in rows] == [["15/255", "1"], ["50/255", "1"]]
-    assert 23 < float(rows[0][2]) < 26  # 24.6 dB, less what clipping takes away
+    assert 23 < float(rows[0][2]) < 26  # 24.6 dB, reduced by clipping
     assert rows[0][2:4] == rows[0][4:6]
 
 
@@ -506,7 +506,7 @@ def test_the_verb_prints_the_table_and_fails_in_one_sentence(
     reason="HYPERGUIDE_DATA is not set: give the folder of the research data",
 )
 class TestOnResearchData:
-    """What the published sets are known to score."""
+    """Known scores on the published sets."""
 
     def test_rain100l_scores_the_published_figures_of_its_input(self, tmp_path: Path) -> None:
         row = _figures(tmp_path, "input", "--suite", "rain100l")["levels"][0]
@@ -542,4 +542,4 @@ def test_clean_pictures_score_how_little_is_changed(
     psnr = skimage.metrics.peak_signal_noise_ratio(clean, restored.clip(0, 1), data_range=1)
     assert figures["pictures"][0]["name"] == "a"
     assert figures["pictures"][0]["output"]["psnr"] == pytest.approx(psnr, abs=1e-4)
-    assert figures["pictures"][0]["input"]["psnr"] is None  # nothing was removed
+    assert figures["pictures"][0]["input"]["psnr"] is None  # the input was not degraded

@@ -1,4 +1,4 @@
-"""What an evaluation says beyond means: harm, true levels of real noise, photos without truth."""
+"""What an evaluation reports beyond means: harm, true noise levels, photos without truth."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from hyperguide.training.evaluation.suites import Options
 
 @pytest.fixture
 def camera_pairs(tmp_path: Path, astronaut: np.ndarray) -> Path:
-    """DATA with two pairs as PolyU names them."""
+    """A DATA folder with two pairs, named as in PolyU."""
     folder = tmp_path / "data" / "polyu"
     folder.mkdir(parents=True)
     rng = np.random.default_rng(5)
@@ -95,7 +95,7 @@ def test_maps_of_real_noise_are_compared_by_their_level(
     level = np.sqrt(np.mean(map_.astype(float) ** 2))
     true = mean_squared_error(mean / 255, real / 255) ** 0.5
     assert picture["map_ratio"] == pytest.approx(level / true, rel=1e-4)
-    assert "within a factor of 1.5 in 100%" in result.out  # white noise, which it knows
+    assert "within a factor of 1.5 in 100%" in result.out  # white noise, as in its training
 
 
 def test_a_pattern_chooses_the_pictures_with_nothing_to_remove(camera_pairs: Path) -> None:
@@ -183,7 +183,7 @@ class TestPhotosWithoutTruth:
         assert line.split()[1:] == expected
         drawn = read_picture(sheet)
         assert drawn.shape[1] > 4 * 320  # before, map, and after at two scales
-        # Windows are shown at full size: the noise is to be seen.
+        # Excerpts are shown at full size, so that the noise is visible.
         before = np.rint(photo * 255).astype(np.uint8)
         assert _holds(drawn, before)
 
@@ -200,7 +200,7 @@ class TestPhotosWithoutTruth:
 
 
 def _holds(sheet: np.ndarray, picture: np.ndarray) -> bool:
-    """Whether a picture is on a sheet, pixel by pixel."""
+    """Whether a sheet contains a picture, pixel by pixel."""
     height, width = picture.shape[:2]
     rows, columns = np.nonzero((sheet[:-height, :-width] == picture[0, 0]).all(-1))
     return any(

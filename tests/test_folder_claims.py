@@ -1,4 +1,4 @@
-"""A folder is one run's alone, stays the same folder, and nothing outside of it is touched."""
+"""A folder belongs to one run, stays the same folder, and nothing outside is touched."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from hyperguide.storage.file_lock import passing_lock
 from hyperguide.storage.paths import extended_name, find_files
 
 PICTURES = 5
-PATIENCE = 60  # seconds until something that must happen counts as missing
+PATIENCE = 60  # seconds after which a missing event is an error
 LOCK = claims.NAME
 
 
@@ -46,7 +46,7 @@ def source(tmp_path: Path, astronaut: np.ndarray) -> Path:
 
 @pytest.fixture
 def meanwhile(monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[[Job, Job], object]], None]:
-    """On one core, do something to the first picture once it was written, and to the second."""
+    """On one core, act after the first picture was written and before the second is computed."""
 
     def plan(act: Callable[[Job, Job], object]) -> None:
         written: queue.Queue[Job] = queue.Queue()
@@ -112,7 +112,7 @@ def test_a_lock_whose_file_was_removed_under_way_does_not_count(
     path = tmp_path / "lock"
     lock, first = fcntl.flock, [True]
 
-    def remove_first(handle: int, how: int) -> None:  # as a run does that ends
+    def remove_first(handle: int, how: int) -> None:  # as a run that ends does
         if first:
             first.clear()
             path.unlink()
@@ -136,7 +136,7 @@ def test_file_systems_without_locks_are_used_all_the_same(
     left.touch()
     monkeypatch.setattr(fcntl, "flock", lack)
     assert enhance(quick_cli, source, tmp_path / "out").code == 0
-    assert left.exists()  # it could be a living run's
+    assert left.exists()  # might belong to a running process
     assert len(_pictures(tmp_path / "out")) == PICTURES
 
 
@@ -329,7 +329,7 @@ def test_links_to_folders_do_not_lead_results_elsewhere(
     assert not _pictures(out)
     (out / "sub").unlink()
 
-    def lead_away(first: Job, second: Job) -> None:  # once the plan was checked
+    def lead_away(first: Job, second: Job) -> None:  # after the plan was checked
         shutil.rmtree(out / "sub", ignore_errors=True)
         (out / "sub").symlink_to(elsewhere)
 
@@ -418,7 +418,7 @@ def test_outputs_whose_names_are_one_on_the_file_system_are_refused(
     for name in names:
         (source / name).parent.mkdir(parents=True, exist_ok=True)
         write_picture(source / name, astronaut[:8, :8])
-    assert enhance(quick_cli, source, out).code == 0  # here they are different
+    assert enhance(quick_cli, source, out).code == 0  # here the names are different
     assert len(_pictures(out)) == len(names)
     nothing_left(out, "A", "a", "B.png", "caf\u00e9.png", "cafe\u0301.png")
 
@@ -459,7 +459,7 @@ def test_folders_may_nest_deeper_than_calls(
     assert len(found.parts) == 1101
     os.chdir(found.parent)
     os.unlink("a.png")
-    for _ in range(1100):  # which pytest cannot do
+    for _ in range(1100):  # pytest cannot remove so deep a folder
         os.chdir("..")
         os.rmdir("d")
 

@@ -1,4 +1,4 @@
-"""Folders: reading, computing and writing overlap; a run that ends early goes on with --resume."""
+"""Folders: reading, computing and writing overlap; an interrupted run continues with --resume."""
 
 from __future__ import annotations
 
@@ -34,12 +34,12 @@ from hyperguide.inference.runner import Runner
 from hyperguide.picture_files import read_picture, write_picture
 
 PICTURES = 6
-PATIENCE = 300  # seconds until something that must happen counts as missing
+PATIENCE = 300  # seconds after which a missing event is an error
 
 
 @pytest.fixture(autouse=True)
 def signals_arrive() -> Iterator[None]:
-    """As in a terminal; shells let what runs in the background ignore Ctrl-C."""
+    """Handle Ctrl-C as in a terminal; shells make background jobs ignore it."""
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     yield
     signal.signal(signal.SIGINT, before)
@@ -47,7 +47,7 @@ def signals_arrive() -> Iterator[None]:
 
 @pytest.fixture
 def source(tmp_path: Path, astronaut: np.ndarray) -> Path:
-    """A folder of six small pictures, older than whatever is made of them."""
+    """A folder of six small pictures, older than their results."""
     folder = tmp_path / "in"
     for i in range(PICTURES):
         path = folder / ("sub" if i % 2 else "") / f"{i}.png"
@@ -58,13 +58,13 @@ def source(tmp_path: Path, astronaut: np.ndarray) -> Path:
 
 
 def _contents(folder: Path) -> dict[str, bytes]:
-    """Every file below a folder, hidden ones too, but for the record of the run."""
+    """Every file below a folder, including hidden ones, except the record of the run."""
     files = (path for path in folder.rglob("*") if path.is_file() and path.name != NAME)
     return {str(path.relative_to(folder)): path.read_bytes() for path in files}
 
 
 def _stamps(folder: Path) -> dict[str, tuple[int, int]]:
-    """What changes when a file is written again, even with the same bytes."""
+    """Inodes and times, which change when a file is rewritten, even with the same bytes."""
     return {
         str(path.relative_to(folder)): (path.stat().st_ino, path.stat().st_mtime_ns)
         for path in folder.rglob("*.png")
@@ -74,10 +74,10 @@ def _stamps(folder: Path) -> dict[str, tuple[int, int]]:
 def _interrupted(
     patch: pytest.MonkeyPatch, run: Callable[[], Outcome], after: int, *signals: int
 ) -> Outcome:
-    """Run on two cores while signals come, each when the one before has been heard.
+    """Run on two cores and send signals, each after the previous one was noticed.
 
-    Two pictures are being computed then, the second of them as number `after` of all; one before
-    them is being written.
+    Two pictures are being computed then, the second of them as number `after` of all, and an
+    earlier one is being written.
     """
     came, writing, leaving = threading.Event(), threading.Event(), threading.Event()
     calls, writes = count(1), count(1)
@@ -117,7 +117,7 @@ def _interrupted(
 
 
 def _listen(patch: pytest.MonkeyPatch) -> Callable[[], bool]:
-    """What tells whether a run has heard the first signal."""
+    """A function that tells whether a run has noticed the first signal."""
     heard: list[list[int]] = []
     stops = folders._stops
 
@@ -152,7 +152,7 @@ def test_an_interrupted_folder_resumed_equals_one_that_was_not(
     assert stopped.code == 130
     assert "of 6 pictures 3 done, 0 skipped, 0 failed; go on with --resume." in stopped.err
     left, expected = _contents(out), _contents(whole)
-    assert len(left) == 3  # no temporary either
+    assert len(left) == 3  # and no temporary file
     assert all(content == expected[name] for name, content in left.items())
     before = _stamps(out)
     resumed = enhance(quick_cli, source, out, "--resume")
@@ -170,7 +170,7 @@ def test_a_second_ctrl_c_drops_the_pictures_that_are_being_computed(
     twice = (signal.SIGINT, signal.SIGINT)
     stopped = _interrupted(monkeypatch, lambda: enhance(quick_cli, source, out), 3, *twice)
     assert stopped.code == 130
-    (name,) = _contents(out)  # it was being written
+    (name,) = _contents(out)  # the one that was being written
     assert read_picture(out / name).shape == (32, 48, 3)
 
 
@@ -308,7 +308,7 @@ def test_resuming_a_forced_run_replaces_what_was_there_before_it(
     assert enhance(quick_cli, source, whole).code == 0
     assert enhance(quick_cli, source, out, "-s", 0.5).code == 0
     for path in out.rglob("*.png"):
-        os.utime(path, (2000, 2000))  # behind their sources, before the next run
+        os.utime(path, (2000, 2000))  # after their sources, before the next run
     forced = _interrupted(
         monkeypatch, lambda: enhance(quick_cli, source, out, "--force"), 3, signal.SIGINT
     )
@@ -387,7 +387,7 @@ def test_a_full_disk_ends_the_run_with_one_sentence(
         result = enhance(quick_cli, source, out)
     fails(result, "No space left on device", "1 done", "make room", "--resume")
     assert result.err.count("No space left") == 1
-    assert len(computed) <= 1 + 1 + SPARE  # and those under way when it was noticed
+    assert len(computed) <= 1 + 1 + SPARE  # plus those in progress when it was noticed
     assert list(_contents(out)) == _visible(out)
     assert len(_visible(out)) == 1
     assert "5 done, 1 skipped" in enhance(quick_cli, source, out, "--resume").err
@@ -462,10 +462,10 @@ def test_resuming_a_folder_that_has_grown_does_the_new_pictures(
 
 
 class _FakeWork:
-    """Pictures that are numbers of bytes; tells what is going on, and lets a test wait for it.
+    """Fake work on arrays of bytes; logs its events, and lets a test control their order.
 
-    wait_for: step and picture -> step and picture that must have begun before it ends.
-    bad: picture -> what writing it raises.
+    wait_for: (step, picture) -> (step, picture) that must have begun before it ends.
+    bad: picture -> the error that writing it raises.
     """
 
     def __init__(
@@ -478,14 +478,14 @@ class _FakeWork:
         self.events: list[tuple[str, int]] = []
         self.changed = threading.Condition()
         self.pictures: list[weakref.ref[np.ndarray]] = []
-        self.most = {"read": 0, "compute": 0}  # under way, or being computed, at the same time
+        self.most = {"read": 0, "compute": 0}  # the most in progress, or being computed, at once
 
     def began(self, event: tuple[str, int], seconds: float = PATIENCE) -> bool:
         with self.changed:
             return self.changed.wait_for(lambda: event in self.events, seconds)
 
     def numbers(self, step: str) -> list[int]:
-        """The pictures with which a step has begun, in that order."""
+        """The pictures for which a step has begun, in order."""
         return [number for name, number in self.events if name == step]
 
     def _step(self, *event: Any) -> None:
@@ -512,7 +512,7 @@ class _FakeWork:
         return picture
 
     def compute(self, number: int, report: Callable[[float], object]) -> None:
-        """What a test wants to happen meanwhile."""
+        """A hook for tests, run during the computation."""
 
     def write(self, job: Job, picture: np.ndarray) -> list[str]:
         number = int(picture[0])
@@ -531,7 +531,7 @@ def _jobs(number: int, folder: Path = Path()) -> Iterator[Job]:
 
 
 class _Foreground:
-    """What the thread does that begins pictures: it tells what is done each time that it looks."""
+    """The thread that starts pictures: counts how often it looks for new work."""
 
     def __init__(self, jobs: Iterator[Job]) -> None:
         self._jobs = jobs
@@ -546,7 +546,7 @@ class _Foreground:
         self._looks += 1
 
     def rests(self, work: _FakeWork) -> None:
-        """Wait until it has looked several times and begun no picture, nor a picture a step."""
+        """Wait until it has looked several times without any picture starting a step."""
         events = -1
         while events != len(work.events):
             events, self._looks = len(work.events), 0
@@ -559,7 +559,7 @@ def test_reading_and_writing_overlap_with_computing() -> None:
             ("compute", 0): ("read", 1),
             ("compute", 1): ("write", 0),
             ("write", 0): ("compute", 2),
-            # They are read in their order, so that they are computed in it.
+            # Reading in order makes sure that they are computed in order.
             ("read", 1): ("compute", 0),
             ("read", 2): ("compute", 1),
             ("read", 3): ("compute", 2),
@@ -637,7 +637,7 @@ def test_a_full_disk_stops_the_pipeline_while_a_picture_is_being_computed() -> N
     class Slow(_FakeWork):
         def compute(self, number: int, report: Callable[[float], object]) -> None:
             if number == 0:
-                _wait_until(lambda: max(told) >= 1)  # another one is over
+                _wait_until(lambda: max(told) >= 1)  # another one is finished
 
     told: list[float] = []
     work = Slow(bad={i: DiskFullError("full.") for i in range(1, 20)})
@@ -654,7 +654,7 @@ def test_progress_of_pictures_in_parts_adds_up() -> None:
             if number < 2:
                 report(0.25)
                 _wait_until(lambda: 0.5 in told)
-            if number == 0:  # while others end, and wait for it to be told
+            if number == 0:  # continue only when the progress of the others was reported
                 _wait_until(lambda: 3.25 in told)
 
     told: list[float] = []

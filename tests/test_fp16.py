@@ -1,4 +1,4 @@
-"""fp16 files: what computes in fp16, what must not, what it costs, what is refused."""
+"""fp16 files: what computes in fp16, what must not, the loss, and what is refused."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ def test_all_convolutions_compute_in_fp16_and_what_touches_the_picture_does_not(
         assert {types[name] for name in (*conv.input, *conv.output)} == {TensorProto.FLOAT16}
     for value in (*proto.graph.input, *proto.graph.output):
         assert types[value.name] == TensorProto.FLOAT
-    # From the picture, the dials and the results to the next cast everything is fp32.
+    # Everything between the picture, the dials or the results and the next cast is fp32.
     near = {"image", *DIALS}
     for node in proto.graph.node:
         if node.op_type != "Cast" and near.intersection(node.input):
@@ -109,7 +109,7 @@ def test_an_fp16_file_is_half_as_large_and_computes_nearly_the_same(
 
 @pytest.fixture(scope="module")
 def overflowing(pair: GuidedModel) -> tuple[onnx.ModelProto, str]:
-    """The pair with a convolution whose results do not fit into fp16, and that one's weights."""
+    """The pair with a convolution whose results overflow fp16, and the name of its weights."""
     proto = export_graph(pair)
     weights = {tensor.name: tensor for tensor in proto.graph.initializer}
     first, second = (f"reconstruction.middle.0.conv{number}.weight" for number in (1, 2))
@@ -132,7 +132,7 @@ def test_a_convolution_whose_values_do_not_fit_stays_in_fp32(
     assert set(halves.islands) == {by_weight[weight], by_weight[partner]}
     assert all(size > 65504 / 8 for size in halves.islands.values())
     np.testing.assert_allclose(_run(to_half(proto, halves), image)[0], expected, atol=3e-3)
-    # Without the islands the result is lost.
+    # Without the fp32 islands the result is lost.
     everything = Halves(halves.nodes | set(halves.islands), {})
     lost = _run(to_half(proto, everything), image)[0]
     assert not np.allclose(lost, expected, atol=3e-3)

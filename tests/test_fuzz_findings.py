@@ -1,6 +1,6 @@
-"""Bytes that once broke the rule for what comes from outside, as small as they can be.
+"""Inputs that once broke the rule for untrusted bytes, as small as possible.
 
-Each is read as its target in `fuzz.targets` does, without Atheris; see docs/fuzzing.md.
+Each is read as by its target in `fuzz.targets`, without Atheris; see docs/fuzzing.md.
 """
 
 from __future__ import annotations
@@ -32,14 +32,14 @@ def _seed(target: str, name: str) -> bytes:
 
 
 def _model(change: Callable[[onnx.ModelProto], object]) -> bytes:
-    """The small model file with something changed, and the seal of what it then holds."""
+    """The small model file with a change, and a seal that matches it."""
     model = onnx.load_from_string(_seed("model-file", "rgb.onnx"))
     change(model)
     return sealed(model.SerializeToString())
 
 
 def _said(name: str, value: str) -> Callable[[], bytes]:
-    """A model file that says something else of itself."""
+    """A model file with one metadata entry replaced."""
 
     def change(model: onnx.ModelProto) -> None:
         next(e for e in model.metadata_props if e.key == PREFIX + name).value = value
@@ -55,7 +55,7 @@ def _guidance(**values: Any) -> Callable[[], bytes]:
 
 
 def _raw(at: bytes, instead: bytes) -> Callable[[], bytes]:
-    """The small model file with some bytes replaced by as many others."""
+    """The small model file with some bytes replaced by equally many others."""
     assert len(at) == len(instead)
 
     def build() -> bytes:
@@ -79,7 +79,7 @@ def _other_sides(model: onnx.ModelProto) -> None:
 
 
 def _smaller(model: onnx.ModelProto) -> None:
-    """Its result is a row and a column smaller than the picture."""
+    """The result is one row and one column smaller than the picture."""
     next(n for n in model.graph.node if "enhanced" in n.output).output[0] = "whole"
     pool = onnx.helper.make_node("MaxPool", ["whole"], ["enhanced"], kernel_shape=[2, 2])
     model.graph.node.append(pool)
@@ -95,7 +95,7 @@ def _number_for_a_tensor() -> bytes:
 
 
 def _golden(**arrays: np.ndarray) -> Callable[[], bytes]:
-    """A golden sample with other arrays, named with _ for the point."""
+    """A golden sample with other arrays; _ in a name stands for the dot."""
 
     def build() -> bytes:
         with np.load(io.BytesIO(_seed("golden-samples", "rgb.onnx.npz"))) as sample:
@@ -142,7 +142,7 @@ def _preset(**values: Any) -> Callable[[], bytes]:
 
 
 def _aliases() -> bytes:
-    """Ten lists, each of nine times the one before: 3.5 billion items for who walks over them."""
+    """Ten lists, each with nine references to the one before: 3.5 billion items if expanded."""
     names = "abcdefghij"
     lists = [f"&{name} [{','.join(9 * [f'*{names[i - 1]}' if i else 'x'])}]"
              for i, name in enumerate(names)]  # fmt: skip
@@ -186,7 +186,7 @@ def _png(*chunks: tuple[bytes, bytes], size: tuple[int, int] = (1, 1), bits: int
 
 
 def _tiff_of_directories(count: int, entries: int) -> bytes:
-    """A chain of directories that overlap: each has as many entries as the file has room for."""
+    """A chain of overlapping directories with as many entries as the file has room for."""
     size = 8 + 6 * count + 12 * entries
     data = bytearray(size)
     data[:8] = b"II*\0" + struct.pack("<I", 8)

@@ -1,4 +1,4 @@
-"""The fuzzers themselves: what the rule notices, and that mutation keeps a format's structure."""
+"""The fuzzers themselves: the rule detects violations, and mutations keep a format's structure."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from hyperguide.engines.proof import seal_breaks
 from hyperguide.errors import HyperguideError
 from hyperguide.model_format.model_file import ModelFile, read_model_file
 
-# Their seeds are made by training or exporting, which takes long.
+# Their seeds are made by training or exporting, which is slow.
 _SLOW = ("weights-onnx", "runs-state")
 
 
@@ -64,7 +64,7 @@ def test_reading_and_refusing_in_a_sentence_both_keep_the_rule() -> None:
 def test_refusals_must_be_plain_sentences(sentence: str, problem: str) -> None:
     assert problem in problem_of(sentence)
     assert bool(problem) == bool(problem_of(sentence))
-    if problem == "longer":  # the others an error of ours mends by itself
+    if problem == "longer":  # HyperguideError fixes the others itself
         assert _found(_refuse(sentence)).kind == "message"
 
 
@@ -103,8 +103,8 @@ def test_memory_out_of_proportion_is_a_finding_though_it_was_let_go(
         np.ones(64 << 20, np.uint8)
 
     assert _found(read, b"few").kind == "memory"
-    assert check(read, bytes(4 << 20)) is None  # twenty times that
-    assert _found(read, b"few").kind == "memory"  # though the peak has been as high before
+    assert check(read, bytes(4 << 20)) is None  # within twenty times the size
+    assert _found(read, b"few").kind == "memory"  # even though the peak has been as high before
 
 
 def test_inputs_of_findings_are_made_as_small_as_they_can_be() -> None:
@@ -137,7 +137,7 @@ def test_every_target_reads_its_seeds(name: str) -> None:
     seeds = target.seeds()
     assert seeds
     refusals = [check(target.read, data) for data in seeds.values()]
-    # Some are kinds that are refused, of several pages or other tasks; never all.
+    # Some seeds are refused (several pages, other tasks), but never all.
     assert None in refusals or name in ("weights-pth", "pictures-other")
     assert max(map(len, seeds.values())) <= target.longest
 
@@ -147,7 +147,7 @@ def _change(piece: bytes) -> bytes:
 
 
 def _many(mutate: Callable[..., bytes], data: bytes, times: int = 60) -> list[bytes]:
-    """Different results of a mutator, those that changed something."""
+    """The distinct results of a mutator that differ from its input."""
     found = set()
     for seed in range(times):
         try:
@@ -202,7 +202,7 @@ def test_changed_archives_arrays_and_texts_stay_what_they_are() -> None:
         assert changed[:6] == b"\x93NUMPY"
     table = next(iter(find_target("backgrounds").seeds().values()))
     for changed in _many(values.json_text, table):
-        if len(changed) < 2000:  # those nested deeply are for readers to refuse
+        if len(changed) < 2000:  # deeply nested ones are left for readers to refuse
             json.loads(changed)
 
 
@@ -212,7 +212,7 @@ def test_huge_numbers_deep_nesting_and_multiplying_aliases_are_put_into_texts() 
     huge, deep, bomb = yaml.safe_load(values.as_yaml([values.HUGE, [], values.BOMB]))
     assert (huge, deep) == (10**400, [])
     counts = []
-    for level in bomb:  # each is nine of the one before
+    for level in bomb:  # each is nine of the previous one
         counts.append(9 * counts[-1] if counts else len(level))
         assert len(level) == 9
     assert all(item is bomb[0] for item in bomb[1])

@@ -1,4 +1,4 @@
-"""Three equal planes are gray: they go to the model for gray, and stay gray."""
+"""Three equal planes are gray: they use the gray model, and stay gray."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def test_gray_in_three_planes_becomes_what_the_gray_picture_becomes(
 def test_no_model_tints_gray_in_three_planes(
     task: str, precision: str, loaded: Callable[..., Enhancer]
 ) -> None:
-    """Also where there is none for gray."""
+    """Also for tasks without a gray model."""
     enhancer = loaded(task, precision=precision)
     flat = np.full((24, 32, 3), 46, np.uint8)
     noisy = np.dstack([_plane("uint8", 24, 32)] * 3)
@@ -98,7 +98,7 @@ def test_gray_in_three_planes_comes_back_at_strength_0(loaded: Callable[..., Enh
 
 
 def test_a_stream_goes_on_when_frames_lose_and_win_colour(loaded: Callable[..., Enhancer]) -> None:
-    """A frame's map is mixed with that of the frame before, whichever model predicted it."""
+    """A frame's map is mixed with that of the previous frame, whichever model predicted it."""
     enhancer = loaded("denoise")
     colored = np.random.default_rng(0).integers(90, 160, (24, 32, 3), np.uint8)
     faded = np.dstack([colored[..., 0]] * 3)

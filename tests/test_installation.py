@@ -1,4 +1,4 @@
-"""What leaves the repository: wheel, editable install, imports, and the direction of arrows."""
+"""What is distributed: wheel, editable install, imports, and their direction."""
 
 from __future__ import annotations
 
@@ -117,7 +117,7 @@ def test_the_wheel_holds_every_part(wheel: Path) -> None:
 
 
 def test_the_installed_wheel_enhances_without_torch(wheel: Path, tmp_path: Path) -> None:
-    """The wheel alone, put on the path of an interpreter that must not find torch or onnx."""
+    """The wheel alone, on the path of an interpreter that cannot import torch or onnx."""
     with zipfile.ZipFile(wheel) as archive:
         archive.extractall(tmp_path / "site")
     script = f"""
@@ -150,7 +150,7 @@ def test_the_editable_install_is_this_repository() -> None:
 
 
 def test_the_least_versions_that_are_tested_are_those_that_are_declared() -> None:
-    """`make test-lowest` installs with constraints-lowest.txt; torch's wheels are too large."""
+    """`make test-lowest` installs constraints-lowest.txt; torch's wheels are too large for it."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
     extras = project["optional-dependencies"]
     names = ("cpu", "openvino", "train", "export", "video")

@@ -1,4 +1,4 @@
-"""int8 files: what they hold, what they cost, what they refuse."""
+"""int8 files: their content, their loss, and what they refuse."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ def test_gradients_pass_the_rounding_and_stop_where_it_clips() -> None:
     x = torch.tensor([0.504, 5.0], requires_grad=True)
     rounding(x).sum().backward()
     torch.testing.assert_close(x.grad, torch.tensor([1.0, 0.0]))
-    # Of the step: what rounding added inside, the end of the range beyond it.
+    # The gradient of the step: the rounding error inside the range, the range's end beyond it.
     expected = 0.01 * ((50 - 50.4) + 127)
     torch.testing.assert_close(rounding.log_step.grad, torch.tensor(expected))
 
@@ -140,7 +140,7 @@ def test_the_int8_graph_computes_what_the_imitation_in_torch_does(
     quantized = quantize_layers(model, GuidedModel.restore, crops, 0.999)
     plain, steps = to_floats(quantized)
     options = onnxruntime.SessionOptions()
-    # As it is written: no kernels of whole numbers that round in another order.
+    # Unoptimised, because integer kernels round in another order.
     options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
     proto = insert_pairs(export_graph(plain), steps)
     session = onnxruntime.InferenceSession(proto.SerializeToString(), options)
@@ -157,7 +157,7 @@ def test_the_int8_graph_computes_what_the_imitation_in_torch_does(
 
 @pytest.mark.parametrize("make", [rough_pair, _with_detail, _scattering])
 def test_openvino_computes_the_int8_graph(make: Callable[[], GuidedModel]) -> None:
-    """It moves roundings about, and gets layers wrong that read what a Concat put together."""
+    """OpenVINO moves roundings around, and gets layers that read a Concat wrong."""
     openvino = pytest.importorskip("openvino")
     crops = _crops()
     quantized = quantize_layers(make(), GuidedModel.restore, crops, 0.999)
@@ -185,7 +185,7 @@ def test_every_convolution_of_the_int8_graph_has_integer_weights_and_a_rounded_i
     constants = {t.name: onnx.numpy_helper.to_array(t) for t in model.graph.initializer}
     convolutions = [node for node in model.graph.node if node.op_type == "Conv"]
     quantized = [node for node in convolutions if node.input[1] in made]
-    # All but the enlargement of the map, whose weights nothing has learnt, and its way in.
+    # All except the convolutions that enlarge the map, whose weights are not learnt, and read it.
     names = {t.name for t in model.graph.initializer}
     in_floats = {node.input[1] for node in convolutions} & names
     assert len(convolutions) - len(quantized) <= 2

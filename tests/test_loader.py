@@ -1,4 +1,4 @@
-"""Batches that background processes prepare, and the processes' end."""
+"""Batches prepared by background processes, and how those processes end."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from made_data import damage, damaged_photos, equal, fill, numbers, plan, small_
 
 pytestmark = pytest.mark.forks
 
-PATIENCE = 300  # seconds until what must end counts as hanging
+PATIENCE = 300  # seconds after which something that must end counts as hanging
 
 
 @pytest.mark.parametrize("cache", [2 << 30, 10_000])
@@ -116,7 +116,7 @@ def test_no_worker_outlives_its_parent(photos: Path, number: signal.Signals) -> 
     workers = [int(word) for word in process.stdout.readline().split()]
     assert len(workers) == 2
     if number == signal.SIGINT:
-        os.killpg(process.pid, number)  # as the terminal does
+        os.killpg(process.pid, number)  # as a terminal does
     else:
         process.kill()
     deadline = time.monotonic() + PATIENCE

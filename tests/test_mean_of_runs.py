@@ -1,4 +1,4 @@
-"""Runs may be mixed into one, whose weights are the mean of theirs."""
+"""Several runs can be averaged into one, whose weights are their mean."""
 
 from __future__ import annotations
 

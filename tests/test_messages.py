@@ -1,4 +1,4 @@
-"""What is printed obeys no file's name, and a log that takes no more does not end the work."""
+"""File names cannot control the terminal, and a full or closed log does not stop a run."""
 
 from __future__ import annotations
 

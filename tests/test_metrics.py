@@ -1,4 +1,4 @@
-"""The figures and the published protocols against scikit-image."""
+"""The metrics and the published protocols, compared with scikit-image."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def clean(astronaut: np.ndarray) -> np.ndarray:
 
 @pytest.fixture
 def noisy(clean: np.ndarray) -> np.ndarray:
-    """Leaves [0, 1] in places."""
+    """A noisy picture that leaves [0, 1] in places."""
     return clean + np.random.default_rng(1).normal(0, 0.15, clean.shape)
 
 
@@ -83,7 +83,7 @@ def test_the_protocol_y_matlab_scores_the_truncated_8_bit_picture(
     ssim = skimage.metrics.structural_similarity(y, true, data_range=255, **_SSIM)
     assert score.psnr == pytest.approx(expected, abs=1e-9)
     assert score.ssim == pytest.approx(ssim, abs=1e-9)
-    # Rounding instead would be another score: the protocol's loss of half a step is in it.
+    # Rounding would give another score: the protocol includes the loss of half a step.
     rounded = PROTOCOLS["y-matlab"].score(restored + np.float32(0.5 / 255), clean, 0)
     assert abs(rounded.psnr - score.psnr) > 1e-3
 
@@ -122,7 +122,7 @@ def test_the_protocol_levin_leaves_the_spoilt_border_out(
 
 
 def test_pictures_of_unlike_shapes_are_not_compared() -> None:
-    """numpy would repeat (H, W) over (H, W, 1), rows over pictures."""
+    """numpy would broadcast (H, W) over (H, W, 1), rows over pictures."""
     picture = np.random.default_rng(0).random((32, 32))
     with pytest.raises(HyperguideError, match=r"\(32, 32, 1\) and \(32, 32\) cannot be compared"):
         psnr(picture[..., None], picture, 1)

@@ -1,4 +1,4 @@
-"""The exported file: contract, equality with torch, seal, nothing local in it."""
+"""The exported file: contract, equality with torch, seal, and no local information."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def _noise(*shape: int, seed: int = 0) -> np.ndarray:
 def pair(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> tuple[GuidedModel, Path]:
-    """An untrained, roughened pair of each task and its exported file."""
+    """An untrained, roughened pair for each task, and its exported file."""
     run = tmp_path_factory.mktemp(request.param)
     preset = load_preset(request.param, "fast")
     torch.manual_seed(0)
@@ -99,7 +99,7 @@ def test_a_given_map_at_mix_one_equals_torch_fed_that_map(pair: tuple[GuidedMode
         expected = model.restore(torch.from_numpy(image), None, lambda read, stage: given).restored
     np.testing.assert_array_equal(used, guidance)
     np.testing.assert_allclose(enhanced, expected.clamp(0, 1).numpy(), atol=1e-4)
-    # Any slip of the map would show: a tenth less of it changes far more than the tolerance.
+    # Any error in the map would show: a tenth less changes far more than the tolerance.
     assert np.abs(run(0.9 * guidance)[0] - enhanced).max() > 1e-3
 
 
@@ -109,7 +109,7 @@ def test_the_graph_has_no_reshapes_and_no_superfluous_subtractions(tmp_path: Pat
     proto = export_graph(fold_layers(build_model(replace(preset, proxy=proxy))))
     counts = Counter(node.op_type for node in proto.graph.node)
     assert counts.keys().isdisjoint({"Reshape", "Transpose", "Shape", "Div"})
-    # The image minus a half, and 1 - guidance_mix; not the restored picture minus the image.
+    # The image minus one half, and 1 - guidance_mix; not the restored picture minus the image.
     assert counts["Sub"] == 2
 
 
@@ -172,7 +172,7 @@ def test_bundled_files_keep_the_contract(task: str) -> None:
     assert info.context == ("global" if task == "dehaze" else "local")
     assert info.training["step"] > 1000
     held_out = info.quality["validation"]
-    to_restore = 1 - info.training["preset"]["degradation"].get("clean", 0)  # the others stay
+    to_restore = 1 - info.training["preset"]["degradation"].get("clean", 0)  # the rest stays clean
     assert held_out["output_psnr"] > held_out["input_psnr"] + 4 * to_restore
     assert info.training["data"]["photos"] > 100
 
@@ -347,7 +347,7 @@ def test_damage_in_a_golden_sample_is_one_sentence_or_other_numbers(exported: Pa
 def test_golden_samples_catch_changed_weights_under_a_new_seal(
     model_copy: Path, quick_cli: Cli
 ) -> None:
-    """Whoever changes a weight and seals again is caught by the golden outputs."""
+    """Changed weights under a new seal are detected by the golden outputs."""
     model = onnx.load(model_copy)
     tensor = next(t for t in model.graph.initializer if t.name.endswith("convs.3.bias"))
     values = onnx.numpy_helper.to_array(tensor) + np.float32(0.1)
@@ -365,7 +365,7 @@ def test_golden_samples_catch_changed_weights_under_a_new_seal(
 @pytest.mark.parametrize(
     ("output", "operator", "operand"),
     [
-        ("enhanced", "Gather", np.array([2, 1, 0])),  # blue for red
+        ("enhanced", "Gather", np.array([2, 1, 0])),  # red and blue swapped
         ("guidance", "Mul", np.array(1.1, np.float32)),  # another unit
     ],
 )
@@ -396,7 +396,7 @@ def test_golden_samples_are_small_and_cover_the_dials(exported: Path) -> None:
 
 
 class _Blocks(nn.Module):
-    """Mean over blocks, then a 5x5 convolution of the blocks, spread back."""
+    """Mean over blocks, then a 5x5 convolution of the blocks, then enlargement."""
 
     size_multiple = 4
 
@@ -414,8 +414,8 @@ class _Mean(nn.Module):
 
 
 def test_the_receptive_field_is_exact() -> None:
-    # The first pixel of a block reaches two blocks back (8) and the last pixel of the third
-    # block ahead: 11.
+    # From the first pixel of a block: 8 back (two blocks), 11 ahead (to the last pixel of the
+    # third block).
     assert receptive_field(_Blocks(), [1], 0) == 11
     assert receptive_field(_Mean(), [1], 0) is None
 
@@ -426,7 +426,7 @@ def test_the_work_of_a_graph_is_that_of_its_convolutions(
 ) -> None:
     """Counted by hand: inputs times outputs times taps, at the resolution of each layer.
 
-    Deblurring also works on the border that it pads, dehazing on a scene of fixed size.
+    Deblurring also computes the border that it pads, and dehazing a scene of fixed size.
     """
     preset = load_preset(task, "fast")
     model = build_model(preset)
@@ -470,7 +470,7 @@ def test_a_plain_file_computes_the_same_in_more_steps(
 
 
 def test_memory_per_pixel_is_that_of_the_tensors_that_live_at_once() -> None:
-    """Counted by hand: 16 planes and their double at half the size, then the sum."""
+    """Counted by hand: three tensors of 16 planes at half the size."""
 
     def conv(source: str, output: str, planes: int, stride: int) -> list[onnx.NodeProto]:
         shape = (planes, 3 if source == "image" else 16, stride, stride)
@@ -491,8 +491,8 @@ def test_memory_per_pixel_is_that_of_the_tensors_that_live_at_once() -> None:
         [onnx.helper.make_tensor_value_info("enhanced", floats, ["N", 16, "H", "W"])],
         initializers,
     )
-    quarter_planes = 16 * 4 / 4  # bytes of a pixel that 16 planes of half the size take
-    # While c is computed a, b and c live; then b, c and their sum.
-    opset = [onnx.helper.make_opsetid("", 18)]  # every version of ONNX Runtime knows it
+    quarter_planes = 16 * 4 / 4  # bytes per pixel of 16 planes at half the size
+    # a, b and c live while c is computed; then b, c and their sum.
+    opset = [onnx.helper.make_opsetid("", 18)]  # supported by every version of ONNX Runtime
     model = onnx.helper.make_model(graph, opset_imports=opset)
     assert bytes_per_pixel(model) == 3 * quarter_planes

@@ -1,4 +1,4 @@
-"""A model file starts a training as the run that it was exported from would."""
+"""A model file starts training just as the run from which it was exported would."""
 
 from __future__ import annotations
 

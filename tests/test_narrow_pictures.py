@@ -1,7 +1,7 @@
 """Pictures of a few rows or columns, in every precision of the bundled files.
 
-Convolutions in int8 and bf16 for processors with AMX get some of them wrong. Elsewhere these tests
-pass without the form for narrow pictures too, but for the one that asks for it.
+OpenVINO's int8 and bf16 convolutions for AMX processors compute some of them wrong. On other
+processors these tests pass without the form for narrow pictures too, except the one about it.
 """
 
 from __future__ import annotations
@@ -32,8 +32,8 @@ FILES = {path.stem: read_model_file(path) for path in bundled_models()}
 int8_files = pytest.mark.parametrize("name", [n for n in FILES if n.endswith("-int8")])
 float_files = pytest.mark.parametrize("name", [n for n in FILES if not n.endswith("-int8")])
 
-# Levels. OpenVINO and ONNX Runtime round differently within an int8 network: on noise, which
-# these pictures are, by up to 5 at any size.
+# Levels. OpenVINO and ONNX Runtime round differently inside an int8 network: on noise, as used
+# here, by up to 5 at any size.
 _APART = 8
 
 
@@ -44,9 +44,9 @@ def _noise(file: ModelFile, height: int, width: int, seed: int) -> np.ndarray:
 
 
 def _sizes(multiple: int) -> list[tuple[int, int]]:
-    """Heights and widths from 1 to 8, and of as many of the file's multiple.
+    """Heights and widths from 1 to 8, and from 1 to 8 times the file's multiple.
 
-    Of those that are padded to the same size, one.
+    Only one of the short lengths that are padded to the same size.
     """
     by_length = {next_multiple(length, multiple): length for length in (8, 7, 5, 4, 3, 2, 1)}
     sizes = {}
@@ -60,7 +60,7 @@ def _sizes(multiple: int) -> list[tuple[int, int]]:
 
 @int8_files
 def test_narrow_pictures_are_computed_in_int8_as_onnx_runtime_does(name: str) -> None:
-    """Also after another size: OpenVINO keeps things between calls."""
+    """Also after a picture of another size, because OpenVINO keeps state between calls."""
     file = FILES[name]
     narrow, reference = (
         hyperguide.load(file.path, device=d, threads=1) for d in ("openvino", "cpu")
@@ -85,7 +85,7 @@ def _computes_bf16() -> bool:
 
 @float_files
 def test_bundled_files_are_computed_in_bf16(name: str) -> None:
-    """Bytes and floats, plain and with a dial, alone and in batches, large and narrow."""
+    """Bytes and floats, with and without a dial, single and in batches, large and narrow."""
     if not _computes_bf16():
         pytest.skip("this processor does not compute in bf16")
     file = FILES[name]
@@ -93,7 +93,7 @@ def test_bundled_files_are_computed_in_bf16(name: str) -> None:
     exact = hyperguide.load(file.path, device="cpu", threads=1)
     rows, columns = np.mgrid[0:96, 0:128]
     waves = np.sin(rows / 9)[..., None] * np.sin(columns / 7)[..., None] * [40, 30, 20]
-    # Pale, so that there is something to dehaze.
+    # Pale, so that there is haze to remove.
     scene = np.rint(170 + waves + np.random.default_rng(0).normal(0, 8, waves.shape))
     scene = scene.clip(0, 255).astype(np.uint8)
     scene = scene if file.info.channels == 3 else scene[..., 0]
@@ -125,7 +125,7 @@ def test_an_engine_whose_bf16_is_too_far_off_is_refused(monkeypatch: pytest.Monk
 
 
 def test_narrow_pictures_take_no_form_in_int8() -> None:
-    """Whatever the processor does to them."""
+    """Regardless of the processor."""
     file = FILES["derain-fast-int8"]
     engine = OpenVino(file, threads=1)
     for height, width in ((64, 2), (2, 64), (14, 14)):
@@ -146,7 +146,7 @@ def test_narrow_pictures_take_no_form_in_int8() -> None:
 
 
 def test_an_openvino_result_of_another_shape_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
-    """OpenVINO goes on after a layer that cannot run, with nothing in its outputs."""
+    """OpenVINO continues after a layer that cannot run, with empty outputs."""
     engine = OpenVino(FILES["denoise-fast"], threads=1)
     requests = engine._idle("picture")
 

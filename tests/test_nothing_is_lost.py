@@ -15,7 +15,7 @@ from hyperguide.picture_files import read_picture
 
 
 def _on_full_disk(room: int) -> Cli:
-    """The command line where no file can grow beyond `room` bytes: its writes fail half-way."""
+    """Run the command line with files limited to `room` bytes, so that writes fail half-way."""
 
     def call(*arguments: object) -> Outcome:
         result = subprocess.run(
@@ -59,7 +59,7 @@ def test_a_link_is_written_through_and_counts_as_a_file(
     quick_cli: Cli, photo: Path, tmp_path: Path
 ) -> None:
     target, link = tmp_path / "target.png", tmp_path / "link.png"
-    link.symlink_to(target)  # which is not there yet
+    link.symlink_to(target)  # which does not exist yet
     words = ("enhance", "-i", photo, "-o", link, "-t", "denoise")
     fails(quick_cli(*words), "link.png exists")
     assert quick_cli(*words, "--force").code == 0

@@ -1,6 +1,6 @@
-"""Weights that the base networks' authors published: what is accepted, and what it computes.
+"""Weights published by the authors of the base networks: what is accepted, and their results.
 
-The tests on the published files run when HYPERGUIDE_DATA names the folder of the research data.
+Tests on the published files run if HYPERGUIDE_DATA names the folder of the research data.
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ def test_an_official_state_dict_is_recognised_by_its_names(
 
 
 def _worst_difference(file: Path, guided: nn.Module, size: tuple[int, int]) -> float:
-    """Between a guided network started from the file and the original, whatever the map."""
+    """The largest difference between a guided network started from the file and the original."""
     initialise(guided, file)
     original, worst = load_official(file).network, 0.0
     for seed in range(3):
@@ -101,7 +101,7 @@ def test_prenets_weights_start_networks_of_any_number_of_stages(file: Path) -> N
 
 
 class _Code:
-    """Unpickled without care, it leaves a file behind."""
+    """Creates a file when unpickled without protection."""
 
     def __init__(self, mark: Path) -> None:
         self.mark = mark
@@ -122,7 +122,7 @@ def test_code_in_a_file_is_never_run(writer: str, file: Path, tmp_path: Path) ->
     assert not (tmp_path / "ran").exists()
     if writer == "pickle":
         pickle.loads(file.read_bytes())
-        assert (tmp_path / "ran").exists()  # it would have
+        assert (tmp_path / "ran").exists()  # pickle runs it
 
 
 @pytest.mark.parametrize(
@@ -148,7 +148,7 @@ def test_missing_truncated_and_foreign_weights_are_refused(file: Path, tmp_path:
         load_official(file)
     own = {f"reconstruction.{name}": weights for name, weights in state.items()}
     save_file(own, tmp_path / "run.safetensors")
-    with pytest.raises(HyperguideError, match=r"run\.safetensors"):  # of a run
+    with pytest.raises(HyperguideError, match=r"run\.safetensors"):  # from a run
         load_official(tmp_path / "run.safetensors")
     foreign: list[object] = [[1, 2], {"step": 3}, PReNet(False, 1.0)]
     for content in foreign:
@@ -194,7 +194,7 @@ def test_a_start_from_other_weights_names_both_networks(
 
 
 def _luma(picture: np.ndarray) -> np.ndarray:
-    """Y of 8-bit RGB in parts of full scale, as MATLAB's rgb2ycbcr gives for a double picture."""
+    """Y of 8-bit RGB as a fraction of full scale, as MATLAB's rgb2ycbcr gives for doubles."""
     return (16 + picture @ np.array([65.481, 128.553, 24.966]) / 255) / 255
 
 
@@ -202,7 +202,7 @@ def _tensor(picture: np.ndarray) -> Tensor:
     return torch.from_numpy(picture.transpose(2, 0, 1).astype(np.float32))[None]
 
 
-# dB of the pictures on the way to 37.48 for all hundred.
+# dB of single pictures; the mean of all hundred is 37.48.
 @published
 @pytest.mark.parametrize(("number", "expected"), [(1, 38.007), (15, 42.281), (24, 25.550)])
 def test_prenets_published_weights_score_as_published(number: int, expected: float) -> None:

@@ -1,4 +1,4 @@
-"""Which folders are pairs: known by their names, or refused; and what is told of each."""
+"""Which folders are recognised as pairs by name or refused, and what is reported of each."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _CASES = Path(os.environ.get("HYPERGUIDE_DATA", "nowhere")).parent / "cases"
 
 
 def _found(folder: Path, task: str = "denoise") -> tuple[list[tuple[str, str]], str]:
-    """(degraded, clean) by their paths in the folder, and the sentence."""
+    """(degraded, clean) as paths in the folder, and the reported sentence."""
     told: list[str] = []
     scenes = find_scenes([folder], task, tell=told.append)
     assert len(told) == 1
@@ -65,7 +65,7 @@ def test_folders_are_pairs_by_names_that_people_give_them(
     task = {"rain": "derain", "haze": "dehaze", "hazy": "dehaze", "blur": "deblur"}.get(
         next((word for word in ("blur", "rain", "haze", "hazy") if word in degraded), ""), "denoise"
     )
-    if task == "deblur":  # of which every pair needs its kernel
+    if task == "deblur":  # where every pair needs a kernel
         with pytest.raises(HyperguideError, match="4 of 4 inputs"):
             find_scenes([tmp_path], "deblur")
         return

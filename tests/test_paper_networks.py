@@ -1,4 +1,4 @@
-"""The base networks against their papers' equations in NumPy, and the losses they learn by."""
+"""The base networks compared with their papers' equations in NumPy, and their losses."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def _arrays(network: nn.Module) -> dict[str, Array]:
 
 
 def _convolve(x: Array, weights: Array, bias: Array, stride: int = 1) -> Array:
-    """Convolution with zeros around, x: (C, H, W), weights: (outputs, C, k, k)."""
+    """Convolution with zero padding, x: (C, H, W), weights: (outputs, C, k, k)."""
     size = weights.shape[2]
     border = size // 2
     padded = np.pad(x, ((0, 0), (border, border), (border, border)))
@@ -100,10 +100,10 @@ def test_a_folded_prenet_computes_the_same(guided: bool, stages: int) -> None:
         torch.testing.assert_close(
             folded(image, guidance), network(image, guidance), atol=1e-12, rtol=0
         )
-        # Of the branches, of the gates, the tail, of image and restored picture, of the map.
+        # Of the branches, the gates, the tail, the image and the restored picture, and the map.
         convolutions = [m for m in folded.modules() if isinstance(m, nn.Conv2d)]
         assert len(convolutions) == 10 + 8 + 1 + 2 + guided
-        network.conv_f[0].weight.mul_(2)  # a copy does not notice
+        network.conv_f[0].weight.mul_(2)  # the copy does not change
         if stages > 1:
             assert not torch.allclose(folded(image, guidance), network(image, guidance))
 
@@ -113,7 +113,7 @@ def test_griddehazenet_follows_the_grid_of_its_paper() -> None:
     with torch.no_grad():
         network.coefficient.copy_(0.5 + _random(3, 6, 2, 64))
         assert network.conv_out.bias is not None
-        network.conv_out.bias.copy_(torch.tensor([0.3, 0.5, 0.7]))  # or its ReLU may hide all
+        network.conv_out.bias.copy_(torch.tensor([0.3, 0.5, 0.7]))  # its ReLU might hide all
     state = _arrays(network)
 
     def conv(name: str, x: Array, stride: int = 1) -> Array:
@@ -130,7 +130,7 @@ def test_griddehazenet_follows_the_grid_of_its_paper() -> None:
         return _relu(conv(f"{name}.conv2", _relu(conv(f"{name}.conv1", x, stride=2))))
 
     def up(name: str, x: Array) -> Array:
-        # A transposed convolution is a convolution of the zero-stuffed input, kernel turned.
+        # A transposed convolution is a convolution of the zero-stuffed input with a flipped kernel.
         stuffed = np.zeros((x.shape[0], 2 * x.shape[1], 2 * x.shape[2]))
         stuffed[:, ::2, ::2] = x
         turned = state[f"{name}.deconv.weight"].transpose(1, 0, 2, 3)[..., ::-1, ::-1]
@@ -141,7 +141,7 @@ def test_griddehazenet_follows_the_grid_of_its_paper() -> None:
 
     @cache
     def joint(i: int, j: int) -> Array:
-        """Row i, column j of the grid (Fig. 2 of the paper), from what leads to it."""
+        """Row i, column j of the grid (Fig. 2 of the paper), computed from its inputs."""
         if i == j == 0:
             y = (image.numpy() - 0.5) / 0.5
             return dense("rdb_in", conv("conv_in", np.concatenate([y, depth.numpy() / 2])))
@@ -235,7 +235,7 @@ def test_negative_ssim_equals_scikit_image_on_rgb(astronaut: np.ndarray) -> None
 
 @pytest.fixture
 def vgg_file(tmp_path: Path) -> Path:
-    """Random weights under the names and shapes of torchvision's VGG16, a deeper layer too."""
+    """Random weights with the names and shapes of torchvision's VGG16, and a deeper layer."""
     state = {}
     sizes = {0: (64, 3), 2: (64, 64), 5: (128, 64), 7: (128, 128)}
     sizes |= {10: (256, 128), 12: (256, 256), 14: (256, 256), 17: (512, 256)}
@@ -320,13 +320,13 @@ def test_learning_the_map_channel_alone_lowers_the_loss(build: Build) -> None:
     first = next(m for m in network.modules() if isinstance(m, nn.Conv2d))
     with torch.no_grad():
         first.weight[:, -1] = 0
-    # A veil over half of each picture, which only the map tells from the picture.
+    # A veil over half of each picture; only the map shows where it is.
     region = (torch.rand(4, 1, 16, 16, generator=_generator()) > 0.5).float()
     clean = torch.rand(4, 3, 16, 16, generator=_generator(1))
     degraded = clean + 0.3 * region
 
     def fall(guidance: Tensor) -> float:
-        """How much of the loss small steps on the weights of the map's channel take away."""
+        """The share of the loss removed by small steps on the weights of the map's channel."""
         losses = []
         with torch.no_grad():
             first.weight[:, -1] = 0

@@ -1,4 +1,4 @@
-"""Pictures of a folder that are not read are told of, once; other files are not."""
+"""Pictures in a folder that are skipped are reported, once; other files are not."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The noise of cameras, grain, varied photos and drawn pictures that denoising is trained on."""
+"""Camera noise, grain, varied photos and drawn pictures, on which denoising is trained."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ _PLAIN = Camera(
     demosaicking="bilinear",
     pattern=0,
 )
-# What a noise reduction leaves that takes all but coarse noise.
+# The shares that a noise reduction leaves that removes all but coarse noise.
 _COARSE = (0.05, 0.1, 0.3, 0.6, 1.0)
 
 
@@ -93,7 +93,7 @@ def test_the_map_of_camera_noise_is_its_deviation_over_many_takes() -> None:
 
 
 def test_raw_noise_has_the_variance_that_the_sensor_says() -> None:
-    # A sensor with as many pixels as the photo has values, and no processing: nothing but encoding.
+    # One sensor pixel for each value of the photo, and no processing except encoding.
     photo = _flat(0.5, 0.5, 0.5, 128)
     camera = replace(_PLAIN, shot=2e-4)
     raw = float(undevelop(photo, camera)[0, 0, 0])
@@ -102,7 +102,7 @@ def test_raw_noise_has_the_variance_that_the_sensor_says() -> None:
     slope = 1.055 / 2.4 * raw ** (1 / 2.4 - 1)  # of the sRGB encoding
     expected = (2e-4 * raw + 4e-4) * slope**2
     np.testing.assert_allclose(variance, expected, rtol=0.01)
-    # Pixels that the sensor saw itself keep this variance in bilinear demosaicking.
+    # Bilinear demosaicking keeps this variance at pixels that the sensor measured.
     green = (noisy - photo)[0::2, 1::2, 1]
     np.testing.assert_allclose(green.var(), expected, rtol=0.1)
 
@@ -174,7 +174,7 @@ def test_samples_of_cameras_are_files_and_say_how_far_they_are_from_the_photo() 
 
 
 def test_jpeg_noise_has_its_grid_of_blocks_anywhere() -> None:
-    # A ramp that JPEG turns into steps of eight pixels shows where the grid lies.
+    # A ramp, which JPEG turns into steps of eight pixels, shows where the grid is.
     ramp = torch.linspace(0.3, 0.7, 96).expand(3, 32, 96)
     starts = set()
     for seed in range(30):
@@ -222,7 +222,7 @@ def test_the_grain_of_photos_does_not_become_detail() -> None:
     left = [draw_photo(crop, 64, 64, 1.0, 0, rng, spotless=True).std() for _ in range(40)]
     assert np.median(left) < 0.6 * 0.02
     assert max(left) < 0.02
-    # Enlarged as it is, it would be as strong, and as coarse as that of cameras.
+    # Merely enlarged, it would be as strong, and as coarse as that of cameras.
     photos = [draw_photo(crop, 64, 64, 1.0, 0, rng) for _ in range(60)]
     coarse = [p for p in photos if np.abs(np.diff(p, axis=1)).mean() < 0.7 * p.std()]
     assert len(coarse) > 5
@@ -259,7 +259,7 @@ def test_the_guidance_loss_too_low_raises_uncertain_maps_and_keeps_certain_ones(
         values = [loss(c.expand(2), truths) for c in candidates]
         return float(candidates[int(torch.stack(values).argmin())])
 
-    # Between log(0.03) and log(0.07), weighed one to one and one to four.
+    # Between log(0.03) and log(0.07), weighted 1:1 and 1:4.
     ends = np.log([0.03, 0.07])
     assert best(1, true) == pytest.approx(np.exp(ends @ [1 / 2, 1 / 2]) - 0.01, abs=2e-5)
     assert best(4, true) == pytest.approx(np.exp(ends @ [1 / 5, 4 / 5]) - 0.01, abs=2e-5)

@@ -1,4 +1,4 @@
-"""How pixels are encoded: sampling of colours and quality of JPEG and WebP."""
+"""How pixels are encoded: chroma subsampling, and the quality of JPEG and WebP."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ SAMPLINGS["4:1:1"] = 0x411111
 
 @pytest.fixture(scope="module")
 def stripes() -> np.ndarray:
-    """Columns of red and blue, which colours of half the width make violet."""
+    """Red and blue columns, which chroma of half the width turns violet."""
     picture = np.zeros((32, 48, 3), np.uint8)
     picture[:, ::2, 0] = picture[:, 1::2, 2] = 255
     return picture
@@ -32,7 +32,7 @@ def save(path: Path, picture: np.ndarray, factors: int) -> None:
 
 
 def factors(path: Path) -> int:
-    """The sampling factors of a JPEG's planes, as OpenCV has them: two digits for each plane."""
+    """The sampling factors of a JPEG's planes as in OpenCV: two digits per plane."""
     content = path.read_bytes()
     frame = next(start for marker, (start, _) in jpeg_segments(content) if marker == 0xC0)
     return int.from_bytes(content[frame + 7 : frame + 15 : 3], "big")
@@ -45,7 +45,7 @@ def test_jpeg_keeps_its_sampling(name: str, stripes: np.ndarray, tmp_path: Path)
     write_picture(tmp_path / "out.jpeg", picture, metadata)
     assert factors(tmp_path / "out.jpeg") == SAMPLINGS[name]
     again = read_picture(tmp_path / "out.jpeg").astype(int)
-    assert np.abs(again - picture).max() <= 16  # of quality 95; violet is off by 120
+    assert np.abs(again - picture).max() <= 16  # for quality 95; violet is off by 120
 
 
 @pytest.mark.parametrize(
@@ -165,7 +165,7 @@ def test_a_run_is_not_resumed_with_another_quality(
     write_picture(tmp_path / "in" / "a.jpg", stripes)
     (tmp_path / "in" / "b.jpg").write_bytes(b"no picture")
     more = (tmp_path / "in", tmp_path / "out", "-s", 0, "--quality")
-    with pytest.MonkeyPatch.context() as patch:  # a run that ends before it is over
+    with pytest.MonkeyPatch.context() as patch:  # a run that is interrupted
         patch.setattr("hyperguide.batch.resume.Journal.end", lambda journal: None)
         enhance(quick_cli, *more, 40)
     record = (tmp_path / "out" / NAME).read_bytes()

@@ -1,4 +1,4 @@
-"""The first bytes decide what a file is; what is not read here is refused by its name."""
+"""The first bytes determine a file's format; unsupported formats are refused by name."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from hyperguide.picture_files import read_picture
 
 
 def _encoded(suffix: str, picture: np.ndarray, signature: bytes) -> bytes:
-    """A whole file as OpenCV writes it, or only its signature where OpenCV is built without."""
+    """A complete file written by OpenCV, or only the signature if OpenCV lacks the format."""
     try:
         written, data = cv2.imencode(suffix, picture)
     except cv2.error:
@@ -25,7 +25,7 @@ def _encoded(suffix: str, picture: np.ndarray, signature: bytes) -> bytes:
 
 
 def _box(brand: bytes, *others: bytes) -> bytes:
-    """The start of a file of ISO's base media format."""
+    """The start of a file in the ISO base media format."""
     names = brand + bytes(4) + b"".join(others)
     return (8 + len(names)).to_bytes(4, "big") + b"ftyp" + names + bytes(64)
 
@@ -115,6 +115,6 @@ def test_previews_and_maps_of_a_phones_jpeg_are_no_pictures(photo: Path, tmp_pat
     np.testing.assert_array_equal(read_picture(tmp_path / "preview.jpg"), expected)
     content = _mpo(picture, picture)
     second = content.index(b"\xff\xd8\xff", 2)
-    mark = b"\xff\xe1\x00\x20http://ns.adobe.com/hdrgm/1.0/"  # of a map of gains
+    mark = b"\xff\xe1\x00\x20http://ns.adobe.com/hdrgm/1.0/"  # of a gain map
     (tmp_path / "gains.jpg").write_bytes(content[: second + 2] + mark + content[second + 2 :])
     np.testing.assert_array_equal(read_picture(tmp_path / "gains.jpg"), expected)

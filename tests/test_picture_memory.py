@@ -1,4 +1,4 @@
-"""A few bytes may promise any number of pixels: how many are decoded follows from the memory."""
+"""A small file can promise any number of pixels; how many are decoded depends on memory."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def _chunk(name: bytes, data: bytes) -> bytes:
 
 
 def _flat_png(side: int) -> bytes:
-    """A whole PNG of 1 bit a pixel."""
+    """A complete PNG with 1 bit per pixel."""
     packer = zlib.compressobj()
     rows = b"".join(packer.compress(bytes(side // 8 + 2)) for _ in range(side)) + packer.flush()
     header = struct.pack(">2I5B", side, side, 1, 0, 0, 0, 0)
@@ -38,7 +38,7 @@ def _flat_png(side: int) -> bytes:
 
 
 def _flat(suffix: str, side: int, path: Path) -> Path:
-    """A whole flat picture, much smaller than its pixels."""
+    """A complete flat picture whose file is much smaller than its pixels."""
     if suffix == ".png":
         path.write_bytes(_flat_png(side))
     elif suffix == ".tif":
@@ -50,7 +50,7 @@ def _flat(suffix: str, side: int, path: Path) -> Path:
 
 @pytest.fixture
 def undecoded(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Decoding anything fails."""
+    """Make any decoding fail."""
 
     def refuse(*_: object) -> None:
         pytest.fail("it was decoded")
@@ -68,7 +68,7 @@ def test_a_picture_beyond_the_memory_allowed_is_not_decoded(suffix: str, tmp_pat
 
 @pytest.mark.parametrize("suffix", [".png", ".tif", ".jpg", ".webp", ".bmp"])
 def test_decoding_takes_no_more_memory_than_was_checked(suffix: str, tmp_path: Path) -> None:
-    """The least allowance under which a picture is read is what reading it takes at most."""
+    """The smallest allowance for which a picture is read covers the peak memory of reading."""
     path = _flat(suffix, 3000, tmp_path / f"flat{suffix}")
     script = (
         "import sys\n"
@@ -76,7 +76,7 @@ def test_decoding_takes_no_more_memory_than_was_checked(suffix: str, tmp_path: P
         "from hyperguide.memory import PeakMemory, used_bytes\n"
         "from hyperguide.picture_files import read_picture\n"
         "path = Path(sys.argv[1])\n"
-        "picture = read_picture(path, 1 << 40)\n"  # what is loaded at first is no picture's
+        "picture = read_picture(path, 1 << 40)\n"  # initial loading does not count
         "planes = 4 if sys.argv[1].endswith('.webp') else 1 if picture.ndim == 2 else 3\n"
         "del picture\n"
         "peak = PeakMemory()\n"
@@ -158,7 +158,7 @@ def test_progressive_scans_without_end_are_damage(tmp_path: Path) -> None:
 
 
 def _chain(length: int, big: bool) -> bytes:
-    """Directories of 4000 entries each that overlap, every one a step behind the one before."""
+    """Overlapping directories of 4000 entries, each starting one entry after the previous one."""
     entry, layout, link = (20, "<2sHQ", "<Q") if big else (12, "<2sHI", "<I")
     start = 16 if big else 8
     head = (b"II+\0\x08\0\0\0" if big else b"II*\0") + struct.pack(link, start)

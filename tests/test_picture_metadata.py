@@ -1,4 +1,4 @@
-"""What picture files carry beside their pixels comes out again, true of the result, or is named."""
+"""Metadata of picture files is kept and corrected for the result, or its loss is reported."""
 
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ from hyperguide.picture_files.metadata.metadata import Text
 FORMATS = (".png", ".jpg", ".webp", ".tif", ".bmp")
 XMP_HEAD = b"http://ns.adobe.com/xap/1.0/\0"
 IPTC = b"\x1c\x02\x05\x00\x05Title\x1c\x02\x74\x00\x0b(c) A.Pixel"  # title, copyright
-PATH = b"8BIM\x07\xd0\x01a\x00\x00\x00\x02ab"  # a resource of Photoshop with a path named "a"
+PATH = b"8BIM\x07\xd0\x01a\x00\x00\x00\x02ab"  # a Photoshop resource with a path named "a"
 ARTIST, COPYRIGHT, ORIENTATION = 315, 33432, 274
 PHOTO, GPS, MAKER_NOTE = 34665, 34853, 37500
 WIDE, HIGH = 48, 32
 
 
 def packet(orientation: int = 1, width: int = WIDE, height: int = HIGH, more: str = "") -> bytes:
-    """XMP with an author, an orientation, a size as attributes and a size as elements."""
+    """XMP with an author, an orientation, and a size both as attributes and as elements."""
     return (
         '<?xpacket begin="" id="W5M0MpCehiHzreSzNTczkc9d"?><x:xmpmeta xmlns:x="adobe:ns:meta/">'
         '<rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#"><rdf:Description '
@@ -49,7 +49,7 @@ def packet(orientation: int = 1, width: int = WIDE, height: int = HIGH, more: st
 
 
 def camera(orientation: int, width: int = WIDE, height: int = HIGH) -> Image.Exif:
-    """What a phone writes: maker, author, size, time, place."""
+    """EXIF as a phone writes it: maker, author, size, time, place."""
     exif = Image.Exif()
     exif[271], exif[ARTIST], exif[COPYRIGHT] = "Maker", "A. Pixel", "(c) A. Pixel"
     exif[ORIENTATION] = orientation
@@ -68,7 +68,7 @@ def pixels(astronaut: np.ndarray) -> np.ndarray:
 
 @pytest.fixture(scope="module")
 def rich() -> Metadata:
-    """Everything that some format holds."""
+    """Metadata with everything that any format can hold."""
     photo = {
         36867: Value(2, 20, b"2024:05:06 07:08:09\0"),
         33434: Value(5, 1, b"\1\0\0\0\x7d\0\0\0"),
@@ -97,7 +97,7 @@ def rich() -> Metadata:
 
 
 def turned(pixels: np.ndarray) -> np.ndarray:
-    """As orientation 6 says: a quarter to the right."""
+    """The pixels turned a quarter to the right, as orientation 6 says."""
     return np.rot90(pixels, -1)
 
 
@@ -139,7 +139,7 @@ def test_each_format_holds_every_kind_of_metadata_or_names_its_loss(
 
 
 def _saved(path: Path, pixels: np.ndarray, exif: Image.Exif, xmp: bytes) -> None:
-    """A file of Pillow's. Of TIFF files it makes fields; WebP without loss."""
+    """Save with Pillow: EXIF and XMP become TIFF fields; WebP is lossless."""
     picture = Image.fromarray(pixels)
     if path.suffix == ".png":
         info = PngInfo()
@@ -230,7 +230,7 @@ def _exif_segment(exif: Image.Exif) -> bytes:
 
 
 def _jpeg_read(*segments: bytes) -> Metadata:
-    """Metadata of a JPEG of such segments."""
+    """The metadata of a JPEG with these segments."""
     return read_metadata(b"\xff\xd8" + b"".join(segments) + b"\xff\xda\0\2\xff\xd9")
 
 
@@ -281,7 +281,7 @@ def _png(*chunks: tuple[bytes, bytes]) -> bytes:
 
 
 def _raw_profile(name: str, profile: bytes) -> bytes:
-    """As ImageMagick writes them: a newline, the name, the length in 8 places, 36 bytes a line."""
+    """A profile as in ImageMagick: newline, name, length in 8 columns, 36 bytes per line."""
     digits = profile.hex()
     lines = [digits[at : at + 72] for at in range(0, len(digits), 72)]
     return f"\n{name}\n{len(profile):8d}\n".encode() + "\n".join(lines).encode() + b"\n"
@@ -498,7 +498,7 @@ def test_the_makers_note_stays_at_its_offset_in_exif(
     output: str, pixels: np.ndarray, tmp_path: Path
 ) -> None:
     note = bytes(range(256)) * 3
-    photo = struct.pack("<HHHIII", 1, MAKER_NOTE, 7, len(note), 701, 0)  # of one field
+    photo = struct.pack("<HHHIII", 1, MAKER_NOTE, 7, len(note), 701, 0)  # with one field
     exif = _exif_of([struct.pack("<HHII", PHOTO, 4, 1, 26)], photo.ljust(701 - 26, b"\0") + note)
     Image.fromarray(pixels).save(tmp_path / "in.jpg", exif=b"Exif\0\0" + exif)
     write_picture(tmp_path / f"out{output}", *read_with_metadata(tmp_path / "in.jpg"))
@@ -572,13 +572,13 @@ def _exif_of(entries: list[bytes], tail: bytes = b"") -> bytes:
 
 
 def _loop() -> bytes:
-    """EXIF whose inner directories are the first one."""
+    """EXIF whose inner directories point to the first one."""
     entries = [struct.pack("<HHII", number, 4, 1, 8) for number in (GPS, PHOTO, 40965)]
     return _exif_of([*entries, struct.pack("<HHI4s", 65000, 2, 4, b"abc")])
 
 
 def _overlapping(fields: int = 4000) -> bytes:
-    """EXIF of fields that all have the same bytes, 100 kB."""
+    """EXIF whose fields all share the same 100 kB."""
     entries = [struct.pack("<HHII", n, 7, 100_000, 8 + 2 + 12 * fields + 4) for n in range(fields)]
     return _exif_of(entries, bytes(100_000))
 
@@ -642,7 +642,7 @@ def test_files_cut_behind_their_first_bytes_carry_no_metadata(head: bytes) -> No
 def test_damaged_metadata_is_read_or_left_out(
     seed: int, pixels: np.ndarray, rich: Metadata, tmp_path: Path
 ) -> None:
-    """Whatever is read of files with some bytes changed can be written, and is read again."""
+    """Metadata read from files with a few changed bytes can be written and read again."""
     rng = np.random.default_rng(seed)
     suffix = FORMATS[seed]
     write_picture(tmp_path / f"in{suffix}", pixels, rich)
@@ -698,10 +698,10 @@ def test_odd_exif_that_was_written_is_read_again(name: str, output: str, tmp_pat
 
 
 def test_the_profile_of_a_bmp_is_kept(pixels: np.ndarray, tmp_path: Path) -> None:
-    """A header of version 5: 124 bytes, with the profile behind the pixels."""
+    """A header of version 5: 124 bytes, with the profile after the pixels."""
     profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
     rows = b"".join(row.tobytes() for row in pixels[::-1, :, ::-1])
-    assert WIDE % 4 == 0  # rows need no filling
+    assert WIDE % 4 == 0  # rows need no padding
     head = struct.pack("<IiiHHIIiiII", 124, WIDE, HIGH, 1, 24, 0, len(rows), 11811, 11811, 0, 0)
     head += (
         bytes(16) + b"DEBM" + bytes(48) + struct.pack("<4I", 4, 124 + len(rows), len(profile), 0)

@@ -1,4 +1,4 @@
-"""Picture files of all kinds are read as Pillow reads them, or refused with the reason."""
+"""All kinds of picture files are read as Pillow reads them, or refused with the reason."""
 
 from __future__ import annotations
 
@@ -26,18 +26,18 @@ ARTIST, ORIENTATION = 315, 274
 
 @pytest.fixture(scope="module")
 def rgba(astronaut: np.ndarray) -> Image.Image:
-    """A photo of 64x48 pixels whose alpha rises from corner to corner."""
+    """A 64x48 photo whose alpha rises from corner to corner."""
     alpha = np.linspace(0, 255, 48 * 64).reshape(48, 64).astype(np.uint8)
     return Image.fromarray(np.dstack([astronaut[:48, 100:164], alpha]))
 
 
 def _sixteen(picture: Image.Image) -> np.ndarray:
-    """With values that 8 bits do not hold."""
+    """The picture with 16-bit values that do not fit into 8 bits."""
     return np.asarray(picture).astype(np.uint16) * 255 + 100
 
 
 def _png(path: Path, pixels: np.ndarray, color: int, *chunks: tuple[bytes, bytes]) -> None:
-    """A PNG of 16 bits, of kinds that Pillow does not write."""
+    """Write a 16-bit PNG of a kind that Pillow does not write."""
     height, width = pixels.shape[:2]
     rows = b"".join(b"\0" + row.astype(">u2").tobytes() for row in pixels)
     pieces = [
@@ -56,7 +56,7 @@ def _png(path: Path, pixels: np.ndarray, color: int, *chunks: tuple[bytes, bytes
 
 
 def _promise(path: Path, width: int, height: int, packed: int) -> None:
-    """A PNG of 1 bit whose header promises a size; of its pixels there are `packed` bytes."""
+    """Write a 1-bit PNG whose header promises a size, with only `packed` bytes of pixels."""
     _png(path, np.zeros((1, 1), np.uint16), 0)
     content = path.read_bytes()
     header = b"IHDR" + struct.pack(">2I5B", width, height, 1, 0, 0, 0, 0)
@@ -151,14 +151,14 @@ def test_a_transparent_level_of_sixteen_bits_becomes_alpha(
 def test_cmyk_jpeg_becomes_colour(adobe: bool, rgba: Image.Image, tmp_path: Path) -> None:
     path = tmp_path / "inks.jpg"
     rgba.convert("RGB").convert("CMYK").save(path, quality=95)
-    if not adobe:  # the inks are not inverted without the marker, of 16 bytes
+    if not adobe:  # without the marker of 16 bytes the inks are not inverted
         content = path.read_bytes()
         at = content.index(b"\xff\xee\x00\x0eAdobe")
         path.write_bytes(content[:at] + content[at + 16 :])
     expected = np.asarray(Image.open(path).convert("RGB")).astype(int)
     read = read_picture(path)
     assert read.shape == expected.shape
-    assert np.abs(read - expected).max() <= 1  # of rounding
+    assert np.abs(read - expected).max() <= 1  # rounding
 
 
 def test_cmyk_tiff_becomes_colour(rgba: Image.Image, tmp_path: Path) -> None:
@@ -375,12 +375,12 @@ def test_formats_that_hold_no_such_size_are_refused(
     assert Image.open(path).size == (longest, 1)
 
 
-# Made once, because the second of its making is in it.
+# Made only once, because it contains the second of its creation.
 _SRGB = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
 
 
 def _profile(space: bytes = b"RGB ", extra: int = 0) -> bytes:
-    """sRGB; its colour space renamed, and longer than one segment of a JPEG if so wanted."""
+    """sRGB with its colour space renamed; `extra` bytes make it longer than a JPEG segment."""
     return _SRGB[:16] + space + _SRGB[20:] + bytes(range(256)) * (extra // 256)
 
 
@@ -418,9 +418,9 @@ def test_metadata_goes_from_file_to_file(
     assert exif.get(ORIENTATION, 1) == 1
     if source != ".tif":
         assert exif[ARTIST] == "A. Pixel."
-    assert not exif.get_ifd(ExifTags.IFD.IFD1)  # that of the thumbnail
+    assert not exif.get_ifd(ExifTags.IFD.IFD1)  # the directory of the thumbnail
     assert b"thumbnail" not in written.read_bytes()
-    if source != ".webp" and output != ".webp":  # of which Pillow tells no resolution
+    if source != ".webp" and output != ".webp":  # for which Pillow reports no resolution
         assert result.info["dpi"] == pytest.approx((300, 300), abs=0.01)
     bare = tmp_path / f"bare{output}"
     write_picture(bare, picture, Metadata(sampling=metadata.sampling))
@@ -439,7 +439,7 @@ def test_metadata_does_not_touch_transparency(
     assert result.mode == "RGBA"
     if output == ".webp":  # the header's flags: profile, alpha, EXIF
         assert written.read_bytes()[20] == 0b111000
-    seen = np.asarray(rgba)[..., 3] > 0  # WebP keeps no colours of what is not seen
+    seen = np.asarray(rgba)[..., 3] > 0  # WebP drops the colours of invisible pixels
     np.testing.assert_array_equal(np.asarray(result)[seen], np.asarray(rgba)[seen])
     assert result.info["icc_profile"] == _profile()
 

@@ -13,7 +13,7 @@ pytestmark = pytest.mark.lowest
 @pytest.mark.parametrize("channels", [1, 3])
 @pytest.mark.parametrize("count", [1, 2])
 def test_bytes_are_rounded_as_numpy_rounds(channels: int, count: int) -> None:
-    """Also halves, which lie between two bytes, and their neighbours among the floats."""
+    """Includes halves between two bytes, and the floats next to them."""
     halves = np.arange(511, dtype=np.float32) / 510
     values = np.concatenate([halves, np.nextafter(halves, 0), np.nextafter(halves, 1)])
     values = np.concatenate([values, np.random.default_rng(0).random(97 * 211, np.float32)])
@@ -31,7 +31,7 @@ def test_every_byte_survives_the_way_to_a_tensor_and_back() -> None:
 @pytest.mark.parametrize("kind", ["uint8", "uint16", "float16", "float32", "float64"])
 @pytest.mark.parametrize("shape", [(5, 7, 3), (1, 9, 4), (2, 6, 1, 3), (3, 4, 5, 4), (2, 4, 5, 1)])
 def test_tensors_are_what_numpy_makes_of_pictures(kind: str, shape: tuple[int, ...]) -> None:
-    """Of any type, alone and in batches, with alpha, mirrored, and with gaps between pixels."""
+    """Any type, single and in batches, with alpha, mirrored, and with gaps between pixels."""
     values = np.random.default_rng(0).random(shape)
     full = np.iinfo(kind).max if kind.startswith("u") else 1
     stored = np.zeros((*shape[:-2], 2 * shape[-2], shape[-1]), kind)

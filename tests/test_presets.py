@@ -1,4 +1,4 @@
-"""Preset files: read within bounds, refused with key, value and range."""
+"""Preset files: read within bounds, or refused with key, value and range."""
 
 from __future__ import annotations
 

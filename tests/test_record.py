@@ -1,4 +1,4 @@
-"""`hyperguide eval --record`: measured figures go into the model file, and nothing else changes."""
+"""`hyperguide eval --record` writes the results into the model file, and changes nothing else."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def test_info_shows_the_figures_that_the_evaluation_printed(
     assert kept["all"]["pictures"] == 2
     assert kept["all"]["output_psnr"] == pytest.approx(level["output_psnr"], abs=1e-4)
     assert kept["all"]["output_ssim"] == pytest.approx(level["output_ssim"], abs=1e-4)
-    assert info["quality"]["validation"]  # what the export wrote stays
+    assert info["quality"]["validation"]  # what the export wrote is kept
     assert str(tmp_path) not in json.dumps(info)
 
 

@@ -1,6 +1,6 @@
-"""The bundled models on research photos that their training held out.
+"""The bundled models on research photos held out from their training.
 
-Runs when HYPERGUIDE_DATA names the folder of the research data.
+Runs if HYPERGUIDE_DATA names the folder of the research data.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ pytestmark = pytest.mark.skipif(
 )
 DATA = Path(_FOLDER or ".")
 
-# What the bundled models were trained on; the same split gives the photos they never saw.
+# The training data of the bundled models; the same split gives the photos they never saw.
 FOLDERS = {
     "denoise": ["bsds500/train", "bsds500/test"],
     "derain": ["bsds500/test", "nyu/rgb"],

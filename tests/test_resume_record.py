@@ -1,4 +1,4 @@
-"""`--resume` goes by what the record says of each source, not by what clocks say."""
+"""`--resume` relies on the record of each source, not on clocks."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from hyperguide.picture_files import write_picture
 
 @pytest.fixture
 def out(quick_cli: Cli, source: Path, tmp_path: Path) -> Path:
-    """The folder of its results."""
+    """The folder with the results of `source`."""
     assert enhance(quick_cli, source, tmp_path / "out").code == 0
     return tmp_path / "out"
 
 
 def _inodes(folder: Path) -> dict[str, int]:
-    """What changes when a file is written again."""
+    """The inodes, which change when a file is rewritten."""
     return {path.name: path.stat().st_ino for path in folder.glob("*.png")}
 
 
@@ -36,7 +36,7 @@ def test_results_whose_times_are_off_are_skipped(
     seconds: int, quick_cli: Cli, source: Path, out: Path
 ) -> None:
     before = _inodes(out)
-    _age(out, seconds)  # as if the clock had been set while they were made
+    _age(out, seconds)  # as if the clock had been changed during the run
     result = enhance(quick_cli, source, out, "--resume")
     assert "0 done, 3 skipped, 0 failed" in result.err
     assert _inodes(out) == before

@@ -1,4 +1,4 @@
-"""A run's folder: whose it is, and what happens where the disk or the data lets a run down."""
+"""A run's folder: who owns it, and what happens if the disk or the data fails."""
 
 from __future__ import annotations
 
@@ -93,7 +93,7 @@ def test_links_and_folders_in_a_run_are_not_written_through(name: str, tmp_path:
     elsewhere.mkdir()
     (out / "state.safetensors").write_bytes(b"")
     (out / name).unlink(missing_ok=True)
-    (out / name).symlink_to(elsewhere / "file")  # which need not be there
+    (out / name).symlink_to(elsewhere / "file")  # which need not exist
     for options in ({"force": True}, {"resume": True}):
         _refuses(out, f"{name} is a link", **options)
     (out / name).unlink()
@@ -156,7 +156,7 @@ def test_a_full_disk_of_the_log_stops_the_run_saved(
         run.train(fill_up, log_steps=2)
     assert load_tensors(run.folder / "state.safetensors")[1]["step"] == 4
     if of == "log":
-        (run.folder / "log.jsonl").unlink()  # leads to the full disk
+        (run.folder / "log.jsonl").unlink()  # links to the full disk
     again = make_run(photos, tmp_path / "run")
     again.resume()
     again.train(silent, log_steps=2)
@@ -169,7 +169,7 @@ def test_both_signals_that_ask_to_stop_save_the_run(
 ) -> None:
     run = make_run(photos, tmp_path / "run")
     usual = signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL
-    outside = signal.signal(number, usual)  # jobs in the background ignore Ctrl-C
+    outside = signal.signal(number, usual)  # background jobs ignore Ctrl-C
     before = signal.getsignal(number)
 
     def ask(progress: Progress) -> None:
@@ -214,7 +214,7 @@ def _ended(lines: bytes, told: str, tmp_path: Path) -> None:
 def test_a_damaged_log_is_refused_with_its_line(line: bytes, tmp_path: Path) -> None:
     good = b'{"step": 1, "f": NaN}\n'
     _ended(good + line + b"\n" + good, "Line 2 of .* is damaged", tmp_path)
-    (tmp_path / "log.jsonl").write_bytes(good + line)  # cut by a kill
+    (tmp_path / "log.jsonl").write_bytes(good + line)  # cut off by a kill
     assert [line["step"] for line in read_log(tmp_path)] == [1]
 
 

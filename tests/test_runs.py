@@ -63,7 +63,7 @@ def test_the_paper_tier_trains_from_the_command_line(
     tmp_path: Path,
 ) -> None:
     words = ["--preset", small_presets(task, tier), "--steps", 1, "--warmup", 0]
-    if task == "dehaze":  # random weights in the place of VGG16's, under its names
+    if task == "dehaze":  # random weights under VGG16's names
         torch.save(PerceptualDistance().state_dict(), tmp_path / "vgg16.pth")
         words += ["--vgg-weights", tmp_path / "vgg16.pth"]
     result = quick_cli("train", task, "--data", photos, "--out", tmp_path / "run", *words)
@@ -116,7 +116,7 @@ def test_two_runs_with_one_seed_are_bit_identical_with_and_without_workers(
 def test_two_processes_agree_with_one_at_the_same_global_batch(
     quick_cli: Cli, photos: Path, small_presets: Callable[[str, str], Path], tmp_path: Path
 ) -> None:
-    # Both steps; hyper-networks that are called several times, and f that reaches them.
+    # Both steps; hyper-networks that are called several times, and are reached by f.
     for task, tier, strategy in (
         ("denoise", "fast", "strict"),
         ("deblur", "paper-tiny", "response"),

@@ -1,4 +1,4 @@
-"""The dehazing network that looks at the whole scene in a small size."""
+"""The dehazing network that looks at the whole scene at a small size."""
 
 from __future__ import annotations
 
@@ -43,13 +43,13 @@ def _network() -> ScatteringUNet:
 
 
 def _said(tau: float) -> float:
-    """What the last layer must say for an optical depth."""
+    """The output of the last layer that stands for an optical depth."""
     return (math.log(tau / (3 - tau)) + 3) / 4
 
 
 @torch.no_grad()
 def _set(network: ScatteringUNet, tau: float, light: tuple[float, ...]) -> None:
-    """Make the network say the same of every picture."""
+    """Make the network predict the same values for every picture."""
     assert network.tail.bias is not None
     network.tail.bias[:4] = _said(tau)
     shares = (torch.tensor(light) - 0.5) / 0.5
@@ -68,7 +68,7 @@ def test_the_scattering_model_is_inverted(size: tuple[int, int]) -> None:
 
 
 def test_haze_may_end_within_a_cell_where_the_brightness_does() -> None:
-    """Bright pixels lie in haze, dark ones before it: of each cell, half and half."""
+    """Bright pixels are hazy and dark ones are not, half of each in every cell."""
     clean = torch.full((1, 3, 2 * SCENE[0], 2 * SCENE[1]), 0.2)
     hazy = clean.clone()
     light, tau = 1.0 - 1e-6, 1.0
@@ -87,7 +87,7 @@ def test_haze_may_end_within_a_cell_where_the_brightness_does() -> None:
 
 
 def _busy() -> ScatteringUNet:
-    """A network whose last layers say something."""
+    """A network whose last layers are not constant."""
     network = _network()
     nn.init.normal_(network.tail.weight, std=0.02)
     nn.init.normal_(network.light.weight, std=2.0)
@@ -101,7 +101,7 @@ def test_statistics_of_scene_cells_do_not_depend_on_the_resolution() -> None:
     with torch.no_grad():
         small, big = (network(picture, picture[:, :1]).picture for picture in (scene, large))
     assert (small - scene).abs().mean() > 0.03
-    # Around the middle of a cell its planes are interpolated.
+    # Planes are interpolated around the middle of a cell, where the pixels are compared.
     torch.testing.assert_close(big[..., 1::3, 1::3], small, atol=1e-4, rtol=0)
 
 
@@ -116,7 +116,7 @@ def test_statistics_of_scene_cells_follow_the_scattering_model() -> None:
         cells.amax((1, 3, 5))[:, None],
     ]
     torch.testing.assert_close(seen, torch.cat(expected, 1), atol=1e-5, rtol=0)
-    # Of contrast haze leaves the transmission; everything else it moves towards the light.
+    # Haze scales everything by the transmission, and adds light to everything but the contrast.
     light = torch.tensor([0.7, 0.7, 0.7, 0, 0.7, 0.7])[:, None, None]
     hazy = look_at(scene_parts(0.3 * clean + 0.7))
     torch.testing.assert_close(hazy, 0.3 * seen + light, atol=1e-5, rtol=0)
@@ -140,7 +140,7 @@ def test_texture_tells_patterns_apart_that_have_the_same_mean_contrast_and_ends(
 
 
 def test_half_of_the_first_texture_filters_see_detail_only() -> None:
-    """A uniform picture, whatever its brightness, is nothing to them but their bias."""
+    """For a uniform picture of any brightness they give only their bias."""
     texture = Texture(3, 8)
     with torch.no_grad():
         for brightness in (0.1, 0.9):
@@ -181,7 +181,7 @@ def test_blocks_that_the_scene_cannot_hold_are_refused() -> None:
 
 @pytest.mark.parametrize("least", [0.3, 0.8, 1.0])
 def test_crops_that_cover_a_share_of_the_scene_show_so_much_of_it(least: float) -> None:
-    """Of a picture whose values are its columns, and one whose values are its rows."""
+    """Measured on pictures whose values are their column and row numbers."""
     height, width = 150, 250
     columns = np.tile(np.arange(width, dtype=np.float32), (height, 1))
     rows = np.tile(np.arange(height, dtype=np.float32)[:, None], (1, width))
@@ -191,10 +191,10 @@ def test_crops_that_cover_a_share_of_the_scene_show_so_much_of_it(least: float) 
         window = draw_window(64, 80, 1, rng, least)
         tall, wide = (window.crop(picture) for picture in (rows, columns))
         assert tall.shape == wide.shape == (64, 80)
-        # Areas average: the first and the last value are those of the middle of a crop's pixel.
+        # Pixels are averages over areas: the first and the last value belong to the middle of one.
         shares.append((np.ptp(tall) * 64 / 63 / height, np.ptp(wide) * 80 / 79 / width))
     down, across = np.array(shares).T
-    # Crops are of whole pixels.
+    # Crops consist of whole pixels.
     assert min(down.min(), across.min()) > least - 0.015
     assert max(down.max(), across.max()) < 1.015
     if least < 1:

@@ -1,4 +1,4 @@
-"""The hyper-network that sees the whole scene: pictures of any size on a fixed grid and back."""
+"""The hyper-network that sees the whole scene: pictures of any size to a fixed grid and back."""
 
 from __future__ import annotations
 
@@ -100,4 +100,4 @@ def test_a_crop_is_a_scene_whose_farthest_point_is_1(tmp_path: Path) -> None:
     data = open_data(preset, [tmp_path])
     guidance = data.draw("train", 0, Stage(until=1, crop=32, batch=8), seed=0).sample.guidance
     assert torch.equal(guidance.amax((1, 2, 3)), torch.ones(8))
-    assert len(guidance.amin((1, 2, 3)).unique()) > 4  # crops at different places
+    assert len(guidance.amin((1, 2, 3)).unique()) > 4  # crops from different places

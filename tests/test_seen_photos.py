@@ -1,4 +1,4 @@
-"""Models know the photos that they were trained on, and evaluations look test pictures up."""
+"""Models record their training photos, and evaluations look up test pictures among them."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from hyperguide.training.checkpoint import load_run
 from hyperguide.training.seen_photos import MOST, NOTHING, UNKNOWN, SeenPhotos, hash_photo
 from made_runs import make_run, silent
 
-# What a photo may have gone through and still be the same one.
+# Changes after which a photo still counts as the same.
 _WAYS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
     "16 bits": lambda photo: photo.astype(np.uint16) * 257,
     "floats": lambda photo: photo.astype(np.float32) / 255,
@@ -61,7 +61,7 @@ def test_a_photo_is_found_in_every_kind_of_file(suffix: str, tmp_path: Path) -> 
 
 def test_a_photos_hash_is_the_order_of_neighbours_on_a_coarse_grid() -> None:
     cells = np.random.default_rng(0).permutation(17 * 8).reshape(8, 17).astype(np.uint8)
-    picture = np.kron(cells, np.ones((5, 3), np.uint8))  # each cell is many pixels
+    picture = np.kron(cells, np.ones((5, 3), np.uint8))  # each cell covers many pixels
     bits = "".join("01"[int(row[i + 1] > row[i])] for row in cells for i in range(16))
     assert hash_photo(picture) == int(bits, 2).to_bytes(16, "big")
     assert hash_photo(np.full((30, 30), 7, np.uint8)) is None
@@ -165,7 +165,7 @@ def test_a_contaminated_result_is_recorded_only_on_request(
     before = model_copy.read_bytes()
     result = quick_cli(*words)
     fails(result, "4 of 4 test pictures", "--accept-contamination")
-    assert "SSIM" in result.out  # nobody has to measure again to see it
+    assert "SSIM" in result.out  # shown without measuring again
     assert model_copy.read_bytes() == before
     result = quick_cli(*words, "--accept-contamination")
     assert result.code == 0, result.err

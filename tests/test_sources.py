@@ -172,7 +172,7 @@ def test_rain_pairs_by_number_with_their_regions(
     for i in range(1, 5):
         photo = noise_picture(i) // 2
         mask = np.zeros((24, 32), np.uint8)
-        mask[:, :16] = (1, 90, 255)[i % 3]  # masks are stored one way or another
+        mask[:, :16] = (1, 90, 255)[i % 3]  # masks are stored in different ways
         rain = photo + np.minimum(mask, 1)[..., None] * 100
         for name, picture in (
             (f"{rainy}rain-{i:03}.png", rain),

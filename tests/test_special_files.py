@@ -1,4 +1,4 @@
-"""What is opened is a regular file: no pipe, device or circle of links can hold the program up."""
+"""Only regular files are opened: no pipe, device or link loop can block the program."""
 
 from __future__ import annotations
 
@@ -49,8 +49,8 @@ SPECIAL = {
 def special(
     request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Callable[[str], tuple[str, str]]:
-    """What makes a file that is none, and tells its name and what errors are to call it."""
-    monkeypatch.chdir(tmp_path)  # names of sockets are short
+    """A function that makes a special file, and returns its name and what errors call it."""
+    monkeypatch.chdir(tmp_path)  # socket names must be short
 
     def make(name: str) -> tuple[str, str]:
         SPECIAL[request.param](Path(name))
@@ -70,7 +70,7 @@ def test_every_option_that_takes_a_picture_refuses_what_is_no_file(
     special: Callable[[str], tuple[str, str]], quick_cli: Cli, photo: Path
 ) -> None:
     name, kind = special("a.png")
-    if kind != "a folder":  # which is a folder of pictures
+    if kind != "a folder":  # which is valid input
         fails(enhance(quick_cli, Path(name), "out.png"), name, kind)
     for option in ("-g", "--mask", "--kernel"):
         fails(enhance(quick_cli, photo, "out.png", option, name), name, kind)
@@ -113,7 +113,7 @@ def test_a_file_is_read_as_long_as_it_was_when_it_was_opened(
 def test_files_beyond_the_bound_are_not_read(tmp_path: Path) -> None:
     path = tmp_path / "a.txt"
     with path.open("wb") as file:
-        file.truncate(1 << 40)  # which takes no room
+        file.truncate(1 << 40)  # takes no disk space
     with pytest.raises(HyperguideError, match="larger than 8 MiB"):
         read_kernel(path)
     with pytest.raises(HyperguideError, match="larger than 2048 MiB"):

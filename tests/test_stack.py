@@ -1,4 +1,4 @@
-"""The re-parameterised stack: one plain convolution computes what its branches compute."""
+"""The re-parameterised stack: one plain convolution replaces its branches."""
 
 from __future__ import annotations
 
@@ -107,7 +107,7 @@ def test_a_folded_stack_is_plain_convolutions_and_its_original_is_kept() -> None
     before = {name: weights.clone() for name, weights in stack.state_dict().items()}
     folded = fold_layers(stack)
     convs = [m for m in folded.modules() if isinstance(m, nn.Conv2d)]
-    # The head is two strided ones, of the image and of the map.
+    # The head becomes two strided convolutions, of the image and of the map.
     assert [conv.kernel_size for conv in convs] == [(6, 6)] * 2 + [(3, 3)] * (3 + 1)
     assert not any(isinstance(m, BranchedConvolution) for m in folded.modules())
     assert sum(isinstance(m, BranchedConvolution) for m in stack.modules()) == 3

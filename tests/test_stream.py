@@ -1,4 +1,4 @@
-"""Video: maps are calm in time, moving things stay sharp, cuts start afresh."""
+"""Video: maps are stable over time, moving things stay sharp, cuts start afresh."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def _psnr(one: np.ndarray, other: np.ndarray) -> float:
 def test_a_still_scene_flickers_less_the_more_it_is_smoothed(
     denoiser: hyperguide.Enhancer, astronaut: np.ndarray
 ) -> None:
-    """The map much less; the picture a little, for most of what it shows is what noise is left."""
+    """The map flickers much less; the picture a little, since most of that is remaining noise."""
     clean = astronaut[100:292, 100:420]
     flickers, trembles = [], []
     for smooth in (0.0, 0.5, 0.9):
@@ -189,7 +189,7 @@ def test_map_returns_results_in_the_order_of_the_pictures(
 
     results = denoiser.map(source(), ahead=2, strength=0.5)
     first = next(results)
-    assert len(taken) <= 3  # no more than was asked for
+    assert len(taken) <= 3  # no more than needed
     for result, picture in zip([first, *results], pictures, strict=True):
         np.testing.assert_array_equal(result.image, denoiser(picture, strength=0.5).image)
 

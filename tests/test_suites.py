@@ -1,4 +1,4 @@
-"""The test suites: each degraded picture against its recipe, made again by other means."""
+"""The test suites: each degraded picture is compared with an independent copy of its recipe."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def _cases(name: str, data: Path | None = None, **options: object) -> list[Case]
 
 @pytest.fixture
 def levin_folder(tmp_path: Path) -> Path:
-    """The authors' 32 files with small pictures; the kernels have 5 to 11 pixels a side."""
+    """The authors' 32 files with small pictures; the kernels have 5 to 11 pixels per side."""
     (tmp_path / "levin09").mkdir()
     for i in (5, 6, 7, 8):
         for k in range(1, 9):
@@ -80,7 +80,7 @@ def test_mat_files_read_as_scipy_reads_them(tmp_path: Path, compressed: bool) ->
 
 
 def test_mat_files_of_big_endian_machines_and_packed_doubles_are_read(tmp_path: Path) -> None:
-    # MATLAB stores doubles that are small whole numbers as bytes; scipy reads such a file too.
+    # MATLAB stores doubles that are small integers as bytes; scipy reads such files too.
     def element(kind: int, data: bytes) -> bytes:
         return struct.pack(">II", kind, len(data)) + data + bytes(-len(data) % 8)
 
@@ -130,10 +130,10 @@ def _matrix(shape: bytes, data: bytes = bytes(16), stored: int = 9, kind: int = 
 @pytest.mark.parametrize(
     "content",
     [
-        _mat(_element(15, zlib.compress(bytes(65 << 20)))),  # 65 MiB of 64 kB
+        _mat(_element(15, zlib.compress(bytes(65 << 20)))),  # 65 MiB in 64 kB
         _mat(*[_element(15, zlib.compress(_matrix(struct.pack("<ii", 1, 2)))[:-3])] * 2),
         _mat(_element(15, zlib.compress(_element(15, zlib.compress(b"x"))))),
-        _mat(bytes(1 << 20)),  # elements of nothing
+        _mat(bytes(1 << 20)),  # empty elements
         _mat(_matrix(struct.pack("<ii", -1, 2))),
         _mat(_matrix(struct.pack("<ii", 1 << 30, 1 << 30))),
         _mat(_matrix(b"")),
@@ -268,7 +268,7 @@ def test_levin_blurs_as_scipy_convolves(levin_folder: Path) -> None:
     for case in cases[::5]:
         arrays = scipy.io.loadmat(levin_folder / "levin09" / f"{case.name}.mat")
         x, f = arrays["x"], arrays["f"]
-        expected = scipy.signal.convolve2d(x, f, "same")  # zeros outside, kernel turned
+        expected = scipy.signal.convolve2d(x, f, "same")  # zeros outside, kernel flipped
         np.testing.assert_allclose(case.degraded, expected, atol=1e-6)
         assert case.kernel is not None
         assert np.array_equal(case.kernel, f)
@@ -292,7 +292,7 @@ def test_levin_noise_is_unclipped_seeded_and_of_its_level(levin_folder: Path) ->
     assert noise[:32].std() == pytest.approx(0.02, rel=0.02)
     assert noise[32:].std() == pytest.approx(0.05, rel=0.02)
     np.testing.assert_allclose(noise[32:] / 5, noise[:32] / 2, atol=1e-6)  # the same seeds
-    assert abs(np.corrcoef(noise[0].ravel(), noise[1].ravel())[0, 1]) < 0.1  # one each
+    assert abs(np.corrcoef(noise[0].ravel(), noise[1].ravel())[0, 1]) < 0.1  # a seed for each
     again = _cases("levin", levin_folder, noise=(5.0,))
     assert all(
         np.array_equal(a.degraded, b.degraded) for a, b in zip(again, cases[32:], strict=True)
@@ -328,7 +328,7 @@ def test_rain100l_is_composed_as_the_authors_pictures_are(tmp_path: Path) -> Non
     (ours,), (theirs,) = _cases("rain100l", composed), _cases("rain100l", published)
     assert np.array_equal(ours.degraded, (rainy / 255).astype(np.float32))
     assert np.array_equal(ours.clean, background / 255)
-    assert np.array_equal(_map(ours), layer > 5)  # streaks of 5 do not count, of 6 do
+    assert np.array_equal(_map(ours), layer > 5)  # streaks of 5 do not count, those of 6 do
     for part in ("degraded", "clean", "true_map"):
         assert np.array_equal(getattr(ours, part), getattr(theirs, part)), part
 
@@ -339,7 +339,7 @@ def test_haze_on_nyu_inverts_by_the_scattering_model(tmp_path: Path) -> None:
         photo, depth = _photo(480, 640), np.full((480, 640), 60, np.uint8)
         if i in (3, 50):  # the others are only counted
             depth[100:300, 50:400] = 180
-            depth[0, 0] = 200  # the farthest point lies outside of the crop
+            depth[0, 0] = 200  # the farthest point is outside the crop
             photos[i] = photo
             _write(tmp_path / "nyu" / "depth" / f"{i}.png", depth)
             _write(tmp_path / "nyu" / "rgb" / f"{i}.png", photo)
@@ -410,7 +410,7 @@ def test_pairs_bring_maps_over_the_range_of_the_task(pairs_folder: Path) -> None
     (pairs_folder / "guidance" / "a.png").unlink()
     with pytest.raises(HyperguideError, match=r"input/a\.tif has no partner in .*guidance"):
         _cases(f"pairs:{pairs_folder}", guidance=noise)
-    assert len(_cases(f"pairs:{pairs_folder}")) == 2  # without a task nobody asks for the map
+    assert len(_cases(f"pairs:{pairs_folder}")) == 2  # without a task no map is needed
 
 
 def test_pairs_that_do_not_match_are_refused_in_a_sentence(pairs_folder: Path) -> None:

@@ -1,4 +1,4 @@
-"""Engines of TensorRT on a GPU that a fake stands in for: the calls, their order, their errors."""
+"""TensorRT engines on a fake GPU: the calls, their order, their errors."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def own_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Monk
 
 @pytest.fixture(scope="module")
 def built(exported: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """A frozen and a steerable engine of one file."""
+    """A frozen and a steerable engine of the same file."""
     folder = tmp_path_factory.mktemp("engines")
     paths = {}
     with pytest.MonkeyPatch.context() as patch:
@@ -76,7 +76,7 @@ def gpu(monkeypatch: pytest.MonkeyPatch) -> FakeGpu:
 
 @pytest.fixture
 def fake_engine(gpu: FakeGpu, exported: Path, monkeypatch: pytest.MonkeyPatch) -> Open:
-    """Reads an engine that the fake will compute."""
+    """Read an engine file and let the fake GPU run it."""
 
     def prepare(path: Path, builder: str = "tensorrt_rtx") -> EngineFile:
         file = read_engine(path)
@@ -204,7 +204,7 @@ def test_frames_are_smoothed_by_engines_with_dials_only(
 def test_repeated_calls_are_recorded_once_and_launched_as_one(
     built: dict[str, Path], exported: Path, fake_engine: Open, gpu: FakeGpu
 ) -> None:
-    """TensorRT's own engines; TensorRT-RTX records by itself."""
+    """With TensorRT; TensorRT-RTX does its own recording."""
     fake_engine(built["frozen"], "tensorrt")
     enhancer, expected = hyperguide.load(built["frozen"]), hyperguide.load(exported, device="cpu")
     kinds = []
@@ -245,7 +245,7 @@ def test_the_steps_of_a_call_are_timed_by_events(
 def test_two_calls_at_once_have_a_cuda_stream_each(
     built: dict[str, Path], fake_engine: Open, gpu: FakeGpu, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Both wait within the engine until the other is there too."""
+    """Both calls wait inside the engine until the other has started too."""
     engine = TensorRtEngine(fake_engine(built["frozen"]))
     meeting = threading.Barrier(2, timeout=300)
     enqueue = gpu.enqueue
@@ -278,7 +278,7 @@ def test_no_more_than_two_calls_at_once_are_worth_making(
 
 
 class OnGpu:
-    """A picture in the fake's memory, as another library would offer it."""
+    """A picture in the fake's memory, offered as by another library."""
 
     def __init__(self, gpu: FakeGpu, values: np.ndarray, **told: Any) -> None:
         self.gpu, address = gpu, gpu.allocate(values.nbytes)
@@ -317,7 +317,7 @@ def test_pictures_in_the_memory_of_the_gpu_stay_there(
     assert "Context.synchronize" in gpu.calls
     before = len(gpu.memory)
     del result
-    assert len(gpu.memory) == before - 2  # results go back to the pool with their last user
+    assert len(gpu.memory) == before - 2  # unused results return to the pool
 
 
 def test_pictures_in_the_memory_of_the_gpu_that_do_not_fit_are_refused(
@@ -345,7 +345,7 @@ def test_pictures_in_the_memory_of_the_gpu_that_do_not_fit_are_refused(
 def test_any_failing_driver_call_is_reported_and_leaves_nothing_allocated(
     built: dict[str, Path], fake_engine: Open, gpu: FakeGpu
 ) -> None:
-    """An error at each call of the driver and of TensorRT in turn."""
+    """Make each call of the driver and of TensorRT fail in turn."""
     file = fake_engine(built["frozen"])
     image = np.zeros((1, 3, 32, 48), np.float32)
     for number in range(100):
@@ -405,7 +405,7 @@ def test_verify_proves_engines(
 def test_verify_catches_an_engine_that_computes_something_else(
     built: dict[str, Path], fake_engine: Open, quick_cli: Cli, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The colours exchanged, as a wrongly compiled engine might."""
+    """Red and blue are swapped, as a wrongly compiled engine might do."""
     fake_engine(built["frozen"])
     run = TensorRtEngine.run
 

@@ -1,4 +1,4 @@
-"""TIFF files of all kinds are read as Pillow and tifffile read them, or refused with the reason."""
+"""All kinds of TIFF files are read as by Pillow and tifffile, or refused with the reason."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def rgba(astronaut: np.ndarray) -> np.ndarray:
 
 
 def _tiff(path: Path, fields: dict[int, tuple[int, ...]], *strips: bytes) -> Path:
-    """A TIFF of fields that are all LONG, but for the color map."""
+    """Write a TIFF whose fields are all LONG, except the colour map."""
     offsets, data = [], b""
     for strip in strips:
         offsets.append(8 + len(data))
@@ -263,7 +263,7 @@ def test_a_palette_of_another_length_is_damage(color_map: tuple[int, ...], tmp_p
 
 
 def _lzw(data: bytes) -> bytes:
-    """An encoder of TIFF's LZW by its specification, section 13."""
+    """TIFF's LZW encoder, as in section 13 of the specification."""
     codes: list[tuple[int, int]] = [(256, 9)]
     table = {bytes([i]): i for i in range(256)}
     place, bits, text = 258, 9, b""
@@ -308,7 +308,7 @@ def test_lzw_of_noise_clears_its_table() -> None:
 def test_lzw_codes_that_stand_for_nothing_are_an_error() -> None:
     for code in (258, 300):
         packed = ((256 << 27 | ord("a") << 18 | code << 9 | 257) << 4).to_bytes(5, "big")
-        if code == 258:  # the text before and its own first byte
+        if code == 258:  # the previous text plus its own first byte
             assert decode_lzw(packed, 9) == b"aaa"
         else:
             with pytest.raises(ValueError, match="stands for nothing"):

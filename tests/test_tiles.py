@@ -1,4 +1,4 @@
-"""Large pictures in parts come out as if they were enhanced whole."""
+"""Large pictures enhanced in tiles give the same result as the whole."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def test_a_tile_that_wraps_sees_what_the_whole_sees_around_every_pixel(length: i
         places = np.arange(length)[span.places]
         assert len(places) == span.length
         if span.wrapped or len(places) == length:
-            assert (len(places) - length) % 8 == 0  # padded to a multiple as the whole is
+            assert (len(places) - length) % 8 == 0  # padded to a multiple, like the whole
         inside = np.arange(len(places))[span.inside(tile.rows)]
         np.testing.assert_array_equal(places[inside], np.arange(*tile.rows))
         near = span.near_seams(8)
@@ -79,7 +79,7 @@ def test_halved_tiles_cover_the_tile_until_nothing_is_left_to_split() -> None:
     assert (first.rows[0], second.rows[1]) == tile.rows
     assert Tile((0, 8), (8, 16)).split(8) == [Tile((0, 8), (8, 16))]
     assert (side_for(10_000, 16, 8) + 32) ** 2 <= 11_000
-    assert side_for(-5, 20, 8) == 24  # not less than is thrown away
+    assert side_for(-5, 20, 8) == 24  # at least the overlap
     assert side_for(0, 0, 8) == 8
 
 
@@ -141,7 +141,7 @@ def test_dials_that_are_maps_are_cut_with_the_picture(astronaut: np.ndarray) -> 
 def test_a_map_that_needs_the_whole_picture_is_predicted_from_all_of_it(
     astronaut: np.ndarray, scene_map_file: Path
 ) -> None:
-    """Without that, every part would be a scene of its own."""
+    """Otherwise every tile would be a scene of its own."""
     path = scene_map_file
     assert read_model_file(path).info.context == "global"
     picture = _photo(astronaut, 512, 512)
@@ -182,7 +182,7 @@ def test_out_of_memory_shrinks_the_parts_and_goes_on(astronaut: np.ndarray) -> N
     refused = sum(size > 90_000 for size in small.sizes)
     assert 1 <= refused <= 6  # halved each time
     enhancer(picture)
-    assert sum(size > 90_000 for size in small.sizes) == refused  # learnt
+    assert sum(size > 90_000 for size in small.sizes) == refused  # the limit is remembered
     with pytest.raises(HyperguideError, match="not enough memory for even"):
         Enhancer(file, SmallEngine(engine, 5))(picture)
 
@@ -207,7 +207,7 @@ def test_a_map_of_the_whole_is_predicted_smaller_until_it_fits(
     assert result.image.shape == (512, 1024, 3)
     whole, glance, smaller, *parts = small.sizes
     assert whole > glance > 200_000 >= smaller
-    assert smaller == pytest.approx(glance / 2, rel=0.1)  # of whole blocks
+    assert smaller == pytest.approx(glance / 2, rel=0.1)  # rounded to whole blocks
     assert len(parts) >= 2
 
 
@@ -267,7 +267,7 @@ print(int(open("/proc/self/status").read().split("VmHWM:")[1].split()[0]) * 1024
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads Linux's tables")
 def test_memory_of_tiled_enhancement_stays_under_the_limit() -> None:
-    """Six megapixels in 400 MB; the process itself and both pictures take half of that."""
+    """Six megapixels in 400 MB, half of which the process and both pictures need."""
     limit = 400 << 20
     assert int(printed_by(_PEAK.format(limit=limit))) < limit
 
@@ -285,7 +285,7 @@ print(used_bytes() - before)
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads Linux's tables")
 def test_pictures_in_parts_leave_no_memory_taken() -> None:
-    """ONNX Runtime would keep the most that it ever took, here 220 MB."""
+    """By default ONNX Runtime would keep its peak memory, here 220 MB."""
     assert int(printed_by(_LEFT)) < 110 << 20
 
 

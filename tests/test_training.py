@@ -28,7 +28,7 @@ def test_ssim_equals_scikit_image(astronaut: np.ndarray) -> None:
     expected = skimage.metrics.structural_similarity(
         a, b, data_range=1, gaussian_weights=True, sigma=1.5, use_sample_covariance=False
     )
-    # scikit-image leaves out the border that a window does not fill, as we do.
+    # Like ours, scikit-image's leaves out the border where the window does not fit.
     ours = ssim(*(torch.from_numpy(p.astype(np.float32))[None, None] for p in (a, b)))
     assert abs(float(ours) - expected) < 1e-4
 
@@ -46,7 +46,7 @@ def test_orthogonalize_approaches_the_polar_factor(shape: tuple[int, int]) -> No
     matrices = torch.randn(3, *shape, generator=_generator())
     u, _, vh = np.linalg.svd(matrices.numpy(), full_matrices=False)
     ours = orthogonalize(matrices).numpy()
-    # The author's coefficients stop at singular values of about 0.7..1.2, in the right directions.
+    # The author's coefficients only reach singular values of about 0.7..1.2, rightly oriented.
     values = np.linalg.svd(ours, compute_uv=False)
     assert values.min() > 0.3
     assert values.max() < 1.3
@@ -61,7 +61,7 @@ def test_an_untrained_pair_is_the_identity_and_its_map_is_in_range(task: str) ->
     one = torch.ones(1, 1, 1, 1)
     with torch.no_grad():
         enhanced, guidance = model(image, 0 * one, 0 * one, one, one)
-    if task == "dehaze":  # begins with a little haze everywhere: of none, little is learnt
+    if task == "dehaze":  # starts with a little haze everywhere, without which little is learnt
         assert 0.02 < (enhanced - image).abs().mean() < 0.1
     else:
         assert torch.equal(enhanced, image)
@@ -132,7 +132,7 @@ def test_presets_survive_json() -> None:
 
 def test_the_loss_counts_only_a_share_of_the_border() -> None:
     restored, clean = torch.zeros(2, 3, 10, 12), torch.zeros(2, 3, 10, 12)
-    restored[:, :, 0] = 0.5  # within the border
+    restored[:, :, 0] = 0.5  # inside the border
     restored[:, :, 4, 5] = 0.3
     loss = task_loss("mse", border=3, border_weight=0.25)
     expected = 0.3**2 / (4 * 6) + 0.25 * float(mse(restored, clean))

@@ -25,7 +25,7 @@ def _psnr(one: np.ndarray, other: np.ndarray) -> float:
 
 
 def _scene(astronaut: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """A photo of 1024x1024, its depth, a slope with an object before it, and it in haze."""
+    """A 1024x1024 photo, its depth (a slope with an object in front of it), and the hazy photo."""
     photo = cv2.resize(astronaut, (1024, 1024), interpolation=cv2.INTER_CUBIC) / np.float32(255)
     depth = np.tile(np.linspace(1, 0.3, 1024, dtype=np.float32)[:, None], (1, 1024))
     depth[400:, 300:700] = 0.2
@@ -47,7 +47,7 @@ def test_transfer_removes_haze_and_loses_no_detail_to_the_small_copy(astronaut: 
     restored = whole[0].transpose(1, 2, 0)
     copied = cv2.resize(_small(photo), (1024, 1024), interpolation=cv2.INTER_LINEAR)
     assert _psnr(restored, photo) > _psnr(copied, photo) + 3  # no detail is lost to the copy
-    assert _psnr(restored[:380], photo[:380]) > 38  # away from the edge of depth
+    assert _psnr(restored[:380], photo[:380]) > 38  # away from the depth edge
     assert np.abs(guidance[0] - depth)[:380].max() < 0.01
     rows, columns = (500, 612), (90, 345)
     part, of_map = transfer(planes[..., slice(*rows), slice(*columns)], rows, columns)
@@ -67,7 +67,7 @@ def test_transfer_finds_a_uniform_change_exactly(gain: float) -> None:
 
 @pytest.fixture(scope="module")
 def model(tmp_path_factory: pytest.TempPathFactory, photos: Path, small_presets: Any) -> Path:
-    """A dehazing run of a few steps that sees haze where it is bright, as a model file."""
+    """A briefly trained dehazing model file that sees haze where it is bright."""
     folder = tmp_path_factory.mktemp("dehaze")
     for words in (
         ("train", "dehaze", "--preset", small_presets("dehaze", "fast"), "--data", photos),
@@ -136,5 +136,5 @@ def test_out_of_memory_makes_the_dehazed_copy_smaller_until_it_fits(
     small = SmallEngine(engine, 300_000)
     result = Enhancer(file, small)(picture)
     assert small.sizes[-1] <= 300_000 < small.sizes[0] == 1024 * 1024
-    assert sum(size <= 300_000 for size in small.sizes) == 1  # the parts need no engine
+    assert sum(size <= 300_000 for size in small.sizes) == 1  # the tiles need no engine
     assert _psnr(result.image, expected.image) > 35

@@ -1,4 +1,4 @@
-"""The model repository is what Triton reads, by its own schema, and what it serves is the model."""
+"""The model repository is valid by Triton's own schema, and serves the model."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def _config(folder: Path) -> Any:
 
 
 def _agrees(listed: Any, real: list[Any]) -> bool:
-    """Whether the configuration lists what the file has: names, types, sides but the batch's."""
+    """Whether the configuration matches the file: names, types, and sizes without the batch."""
     shapes = {
         value.name: (
             _TYPES[value.type],
@@ -74,7 +74,7 @@ def test_a_triton_entry_is_read_by_triton_and_computes_what_the_model_does(
         planes = frames.transpose(0, 3, 1, 2).astype(np.float32) / 255
         (enhanced,) = session.run(["enhanced"], {"image": planes})
         enhanced = np.rint(enhanced * 255).astype(np.uint8).transpose(0, 2, 3, 1)
-    # What is constant may be computed in another order.
+    # Constants may be computed in another order.
     assert np.abs(enhanced.astype(int) - expected).max() <= 1
     assert (enhanced != expected).mean() < 0.001
 
@@ -124,7 +124,7 @@ def test_engines_go_to_triton_where_it_can_load_them(
     words = (*words, "--triton", tmp_path / "models", "--shapes", "64x64,128x128,256x256")
     fails(quick_cli(*words, "--builder", "tensorrt_rtx"), "not of TensorRT-RTX")
     assert not (tmp_path / "own.engine").exists()
-    # The only TensorRT that builds here stands in for the one that Triton loads.
+    # TensorRT-RTX, the only TensorRT that builds here, stands in for Triton's.
     rtx = open_tensorrt("tensorrt_rtx")
     stand_in = replace(rtx, name="tensorrt")
     monkeypatch.setattr(build_command, "open_tensorrt", lambda name: stand_in)

@@ -1,4 +1,4 @@
-"""What int8 is fitted to beside the defaults: the pair in floats with its dials turned."""
+"""What int8 is fitted to besides the defaults: the float pair with its dials turned."""
 
 from __future__ import annotations
 

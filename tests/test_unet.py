@@ -23,7 +23,7 @@ def test_each_block_of_a_unet_widens_its_view_by_two_convolutions_on_its_level()
     base = _reach((1,))
     assert _reach((1, 1)) == base
     assert _reach((2,)) == _reach((2, 2)) == base + 2 * 2 * (2 + 4)
-    # Two blocks more, each way one, of two 3x3 convolutions; a pixel is 2 (4) wide on the level.
+    # Two more blocks, one on each side, of two 3x3 convolutions; a pixel is 2 (4) wide there.
     assert _reach((2, 1)) == base + 2 * 2 * 2
     assert _reach((1, 2)) == base + 2 * 2 * 4
 

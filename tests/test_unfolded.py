@@ -27,7 +27,7 @@ def _seed() -> None:
 
 
 def _rough(model: GuidedModel) -> GuidedModel:
-    """Give every last layer weights, so that maps have an effect."""
+    """Give all last layers weights, so that maps have an effect."""
     for module in model.reconstruction.modules():
         for last in (getattr(module, "tail", None), *list(getattr(module, "convs", []))[-1:]):
             if last is not None:
@@ -67,7 +67,7 @@ def test_the_paper_tier_has_five_stages_with_denoisers_and_hyper_networks_of_the
 
 
 def test_an_untrained_stage_is_the_closed_form_of_the_stage_before() -> None:
-    """Five times the closed form by numpy's FFT, on a picture that wraps (a kernel of one row)."""
+    """Compared with the closed form for a 1x1 kernel (K = 1), computed with numpy."""
     network = UnfoldedDeconvolution(
         [DilatedDenoiser(False, [1, 1], 16, 1.0) for _ in range(3)], 0, False, False, 1.0
     )
@@ -95,7 +95,7 @@ def test_an_unfolded_network_without_a_kernel_equals_that_of_the_unit_impulse(
 
 
 def test_zeros_around_a_kernel_change_nothing() -> None:
-    """Training pads by half the largest kernel; a picture must not get less with a small one."""
+    """Training pads by half the largest kernel; a small kernel must not reduce that padding."""
     model = _rough(build_model(load_preset("deblur", "fast")))
     image, kernel = torch.rand(1, 1, 40, 48), _kernel(5)
     with torch.no_grad():
@@ -118,7 +118,7 @@ def test_each_hyper_network_reads_its_own_stages_iterate() -> None:
         result = model.restore(image, kernel, guide)
     assert len(read) == len(result.maps) == len(result.iterates) == 5
     assert all(z.shape == image.shape for z in read)
-    # z_2 is the closed form of x_1: their padded canvases agree with the network's own.
+    # z_2 is the closed form of x_1, and so closer to x_1 than to the image.
     assert not torch.equal(read[0], read[1])
     assert (read[1] - result.iterates[0]).abs().mean() < (read[1] - image).abs().mean()
 
@@ -171,7 +171,7 @@ def test_rho_follows_the_predicted_level() -> None:
         low, high = (
             network(image, torch.full((1, 1, 32, 32), level), kernel)[0] for level in (0.005, 0.08)
         )
-    # More noise, a larger rho, a result closer to the observation.
+    # More noise means a larger rho and a result closer to the observation.
     assert (high - image).abs().mean() < 0.5 * (low - image).abs().mean()
 
 

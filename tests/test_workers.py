@@ -1,4 +1,4 @@
-"""Processes that compute the items of a plan ahead, and what happens when one is killed."""
+"""Processes that compute the items of a plan ahead, and what happens if one is killed."""
 
 from __future__ import annotations
 
@@ -94,7 +94,7 @@ def test_a_worker_may_be_killed_at_any_moment(when: str) -> None:
     while began.recv() != victim:
         pass
     if when != "computing":
-        workers._pipes[0].poll(None)  # the first bytes of a result are there
+        workers._pipes[0].poll(None)  # the first bytes of a result have arrived
     os.kill(victim, signal.SIGKILL)
     with pytest.raises(WorkerError, match="SIGKILL"):
         list(workers)

@@ -1,1 +1,1 @@
-"""Fuzzing of all that reads bytes from outside: see docs/fuzzing.md."""
+"""Fuzzing of everything that reads untrusted bytes: see docs/fuzzing.md."""

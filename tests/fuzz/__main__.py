@@ -16,7 +16,7 @@ ROOT = Path(__file__).parents[2]
 
 @click.group()
 def main() -> None:
-    """Fuzz the readers of bytes from outside."""
+    """Fuzz the readers of untrusted bytes."""
 
 
 @main.command()
@@ -25,7 +25,7 @@ def main() -> None:
 @click.option("--jobs", type=click.IntRange(1), default=1, help="Targets at a time.")
 @click.option("--out", type=click.Path(path_type=Path), default=ROOT / "fuzz", help="Folder.")
 def run(targets: tuple[str, ...], seconds: float, jobs: int, out: Path) -> None:
-    """Fuzz TARGETS, or all; the beginning of names stands for all that begin so.
+    """Fuzz TARGETS, or all. A prefix stands for all targets that begin with it.
 
     Exit code 1 if there are findings or a target did not run.
     """
@@ -43,7 +43,7 @@ def run(targets: tuple[str, ...], seconds: float, jobs: int, out: Path) -> None:
 @click.argument("file", type=click.Path(path_type=Path, exists=True, dir_okay=False))
 @click.option("--raw", is_flag=True, help="Raise what the reader raises, with its traceback.")
 def replay(target: str, file: Path, raw: bool) -> None:
-    """Read FILE as TARGET does, and tell whether the rule was kept."""
+    """Read FILE as TARGET does, and report whether the rule was kept."""
     read = find_target(target).read
     if raw:
         read(file.read_bytes())
@@ -60,7 +60,7 @@ def replay(target: str, file: Path, raw: bool) -> None:
 @click.argument("target", type=click.Choice(NAMES))
 @click.argument("folder", type=click.Path(path_type=Path, file_okay=False))
 def seeds(target: str, folder: Path) -> None:
-    """Write the valid inputs that fuzzing of TARGET begins with into FOLDER."""
+    """Write the valid inputs from which fuzzing of TARGET starts into FOLDER."""
     folder.mkdir(parents=True, exist_ok=True)
     for name, data in find_target(target).seeds().items():
         (folder / name).write_bytes(data)

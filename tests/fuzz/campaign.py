@@ -1,4 +1,4 @@
-"""Several targets, one process each, some at a time, and the table of what came of them."""
+"""Fuzzes several targets, one process each, some at a time, and prints a table of the results."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ from .rule import Finding
 from .session import LATEST, TALLY
 from .target import SCRATCH, in_memory
 
-# A process that native code or the system ended is followed by another one, so many times.
+# How many processes a target gets; one that crashes or is killed is followed by another.
 _SESSIONS = 20
 _SETTINGS = {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(Path(__file__).parents[1])}
 
 
 @dataclass
 class Outcome:
-    """What came of a target.
+    """The result of fuzzing a target.
 
-    trouble: why it was not fuzzed, or not all the time; empty if it was.
+    trouble: why it was not fuzzed, or not for the whole time; otherwise empty.
     """
 
     name: str
@@ -38,7 +38,7 @@ class Outcome:
 
 
 def run(names: list[str], seconds: float, jobs: int, folder: Path) -> list[Outcome]:
-    """Fuzz targets for so many seconds each and tell of each when it is over."""
+    """Fuzz targets for the given seconds each, and print each result when it is ready."""
     outcomes = []
     with ThreadPoolExecutor(jobs) as pool:
         for outcome in pool.map(lambda name: _fuzzed(name, seconds, folder / name), names):
@@ -58,7 +58,7 @@ def _fuzzed(name: str, seconds: float, folder: Path) -> Outcome:
         with TemporaryDirectory(prefix="fuzz-", dir=in_memory()) as scratch:
             ended = subprocess.run(
                 [sys.executable, "-m", "fuzz.session", *words],
-                env=os.environ | _SETTINGS | {SCRATCH: scratch},  # goes even if it is killed
+                env=os.environ | _SETTINGS | {SCRATCH: scratch},  # removed even if killed
                 capture_output=True,
                 text=True,
                 errors="replace",
@@ -80,10 +80,10 @@ def _fuzzed(name: str, seconds: float, folder: Path) -> Outcome:
 
 
 def _note_the_end(folder: Path, code: int) -> None:
-    """Take up the input of an execution that the process did not survive."""
+    """Record the input of an execution that killed the process."""
     findings = Findings(folder)
     left = {path.name.partition("-")[0]: path for path in _artifacts(folder)}
-    kind = next(iter(left), f"code {code}")  # libFuzzer tells of crashes and timeouts, no more
+    kind = next(iter(left), f"code {code}")  # libFuzzer reports only crashes and timeouts
     data = left.get(kind, folder / LATEST).read_bytes()
     findings.note(Finding("ended", f"native:{kind}", f"exit code {code}"), data)
     findings.write()
@@ -105,7 +105,7 @@ def _line(outcome: Outcome) -> str:
 
 
 def table(outcomes: list[Outcome], module: str = "PYTHONPATH=tests python -m fuzz") -> str:
-    """What came of the targets: a line of each, and each finding with how it is replayed."""
+    """The results as text: a line per target, and each finding with the command to replay it."""
     width = shutil.get_terminal_size().columns
     lines = ["", *map(_line, outcomes), ""]
     for outcome in outcomes:

@@ -1,4 +1,4 @@
-"""Findings of a target: counted by their cause, the smallest bytes of each kept in a folder."""
+"""The findings of a target, counted by cause, with the smallest bytes of each in a folder."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from pathlib import Path
 from .rule import Finding, check
 
 _LINE = "findings.json"
-# Executions and seconds, at most, to make the bytes of a finding smaller.
+# The most executions and seconds spent on making the bytes of a finding smaller.
 _TRIES, _SECONDS = 400, 10
 
 
 @dataclass
 class Cause:
-    """What several findings have in common.
+    """A cause that several findings share.
 
     file: the smallest bytes that show it.
     """
@@ -31,7 +31,7 @@ class Cause:
 
 
 class Findings:
-    """The findings of a target in a folder; those of earlier sessions stay."""
+    """The findings of a target in a folder, including those of earlier sessions."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -62,7 +62,7 @@ class Findings:
         (self.folder / _LINE).write_text(json.dumps(told, indent=1), "utf-8")
 
     def shrink(self, read: Callable[[bytes], object]) -> None:
-        """Make the bytes of each finding smaller, those that take long or much left as they are."""
+        """Make the bytes of each finding smaller, unless it took too long or too much memory."""
         for key, cause in self.causes.items():
             path = self.folder / cause.file
             if cause.kind not in ("time", "memory", "ended") and path.exists():
@@ -71,7 +71,7 @@ class Findings:
 
 
 def smallest(read: Callable[[bytes], object], data: bytes, key: str, tries: int = _TRIES) -> bytes:
-    """Bytes with the same finding from which pieces were taken, larger ones first."""
+    """The same finding with pieces of its bytes removed, larger pieces first."""
     size, end = len(data) // 2, time.monotonic() + _SECONDS
     while size:
         at = 0

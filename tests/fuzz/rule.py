@@ -1,7 +1,7 @@
-"""The rule for bytes from outside: they are read rightly or refused, soon, and in little memory.
+"""The rule for untrusted bytes: read correctly or refused, quickly and in little memory.
 
-A refusal is a HyperguideError with one plain sentence or two. Reading takes at most 5 s of the
-processor and 512 MiB beside 20 times the file.
+A refusal is a HyperguideError with one or two plain sentences. Reading takes at most 5 s of CPU
+time, and 512 MiB plus 20 times the size of the file.
 """
 
 from __future__ import annotations
@@ -20,21 +20,21 @@ from types import FrameType, TracebackType
 import hyperguide
 from hyperguide.errors import HyperguideError
 
-SECONDS = 5.0  # of the processor, so that other work on the machine does not count
+SECONDS = 5.0  # CPU time, so that other work on the machine does not count
 BYTES, TIMES = 512 << 20, 20
-LONGEST = 400  # characters of a sentence, beside the paths in it
-_ABOUT = 40  # characters of what was asserted that tell causes apart
+LONGEST = 400  # characters of a sentence, not counting paths
+_ABOUT = 40  # characters of an assertion that distinguish causes
 
 _PACKAGE = str(Path(hyperguide.__file__).parent)
 _PAGE = os.sysconf("SC_PAGE_SIZE")
 
 
-class Finding(Exception):  # noqa: N818 - it is what is looked for
+class Finding(Exception):  # noqa: N818 - not an error, but what is searched for
     """Bytes that break the rule.
 
-    kind: what happened: the name of an exception, `wrong`, `message`, `time` or `memory`.
-    place: the function of the package in which it did, as file.py:function.
-    about: tells those apart that happen in one place for several causes.
+    kind: the name of an exception, or `wrong`, `message`, `time` or `memory`.
+    place: the function of the package where it happened, as file.py:function.
+    about: distinguishes findings in one place that have several causes.
     """
 
     def __init__(self, kind: str, place: str, detail: str, about: str = "") -> None:
@@ -43,19 +43,19 @@ class Finding(Exception):  # noqa: N818 - it is what is looked for
 
     @property
     def key(self) -> str:
-        """What findings with the same cause have in common."""
+        """The key that findings with the same cause share."""
         return " ".join(filter(None, (self.kind, self.place, self.about)))
 
 
 class _TooSlow(BaseException):
-    """The processor's time is up; no Exception, so that no reader catches it."""
+    """The CPU time is used up; not an Exception, so that no reader catches it."""
 
 
 def check(read: Callable[[bytes], object], data: bytes, seconds: float = SECONDS) -> str | None:
-    """Read bytes by the rule.
+    """Read bytes and check the rule.
 
-    read: raises AssertionError where what it read is wrong.
-    Returns the sentence of the refusal, None where the bytes were read. Raises Finding.
+    read: raises AssertionError if its result is wrong.
+    Returns the sentence of the refusal, or None if the bytes were read. Raises Finding.
     """
     memory, refusal = _Memory(), None
     try:
@@ -86,7 +86,7 @@ def check(read: Callable[[bytes], object], data: bytes, seconds: float = SECONDS
 
 
 def problem_of(sentence: str) -> str:
-    """Why a refusal is no plain sentence; empty if it is one."""
+    """Why a refusal is not a plain sentence; empty if it is one."""
     words = [word for word in sentence.split(" ") if "/" not in word]  # without paths
     if any(_obeyed(character) for character in sentence):
         return "characters that are not printable"
@@ -98,16 +98,16 @@ def problem_of(sentence: str) -> str:
 
 
 def _obeyed(character: str) -> bool:
-    """Whether a terminal does not show a character: controls, line breaks, turns of direction.
+    """Whether a character controls a terminal: control codes, line breaks, bidi marks.
 
-    Spaces of other scripts are shown, and the joiners that Persian and Indian words need are kept.
+    Spaces of other scripts are shown; the joiners that Persian and Indic scripts need are allowed.
     """
     category = unicodedata.category(character)
     return (category[0] == "C" or category in ("Zl", "Zp")) and character not in "\u200c\u200d"
 
 
 def _place(trace: TracebackType | None) -> str:
-    """The innermost function of the package, or the reader itself, that was running."""
+    """The innermost running function of the package, or else the reader itself."""
     inside = reader = "reader"
     while trace is not None:
         code = trace.tb_frame.f_code
@@ -122,7 +122,7 @@ def _place(trace: TracebackType | None) -> str:
 
 @contextlib.contextmanager
 def _time_limit(seconds: float) -> Iterator[None]:
-    """Raise _TooSlow in the main thread; native code is interrupted when it returns."""
+    """Raise _TooSlow in the main thread; native code is interrupted only when it returns."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
@@ -140,21 +140,21 @@ def _stop(number: int, frame: FrameType | None) -> None:
 
 
 class _Memory:
-    """The most memory that is taken from now on beyond what is held now.
+    """Measures the peak memory taken from now on, beyond what is held now.
 
-    Looks at the peak since the process began, which the system keeps anyway; only where that is too
-    high, whose fault it may be of an earlier reading, does it begin a new one.
+    Uses the system's peak since the process started. The peak is reset only if it is already too
+    high, which may be due to an earlier reading.
     """
 
     def __init__(self) -> None:
         self._held = int(Path("/proc/self/statm").read_bytes().split()[1]) * _PAGE
         if _peak() > self._held + BYTES:
             with contextlib.suppress(OSError):
-                Path("/proc/self/clear_refs").write_text("5")  # the peak begins anew
+                Path("/proc/self/clear_refs").write_text("5")  # reset the peak
         self._peak = _peak()
 
     def taken(self) -> int:
-        """Bytes; 0 where an earlier peak was not exceeded."""
+        """Bytes, or 0 if an earlier peak was not exceeded."""
         peak = _peak()
         return peak - self._held if peak > self._peak else 0
 

@@ -1,7 +1,7 @@
-"""One process that fuzzes one target with Atheris, for a time.
+"""A process that fuzzes one target with Atheris for a given time.
 
-Only Hyperguide's own Python code is instrumented: of NumPy, OpenCV, torch and the engines one sees
-what they raise, how long they take and how much memory, but not which of their branches are new.
+Only Hyperguide's own Python code is instrumented. NumPy, OpenCV, torch and the engines are
+observed by what they raise and by their time and memory, but not by new branches.
 """
 
 from __future__ import annotations
@@ -21,16 +21,16 @@ from .target import Target, clear
 
 TALLY = "session.json"
 LATEST = "latest.bin"
-# Modules that compare whole pictures: Atheris 3.0.0 keeps what an instrumented comparison gave.
+# Modules that compare whole pictures: Atheris 3.0.0 keeps the results of instrumented comparisons.
 _ARRAYS = ["hyperguide.picture_files.maps"]
-# Beyond what is mapped at the start no reader gets more, lest it takes the whole machine.
+# The most memory beyond what is mapped at the start, so that no reader takes the whole machine.
 _ROOM = 8 << 30
-# Native code is not interrupted by `rule.check`: libFuzzer ends the process after so many seconds.
+# `rule.check` cannot interrupt native code: libFuzzer ends the process after this many seconds.
 _HANGS = 120
 
 
 def fuzz(name: str, folder: Path, seconds: float, seed: int) -> NoReturn:
-    """Fuzz a target; leaves findings, corpus and a tally in the folder, and ends the process."""
+    """Fuzz a target, leave findings, corpus and a tally in the folder, and end the process."""
     import atheris
 
     atheris.enabled_hooks.add("str")
@@ -47,7 +47,7 @@ def fuzz(name: str, folder: Path, seconds: float, seed: int) -> NoReturn:
     corpus.mkdir(parents=True, exist_ok=True)
     for file, data in seeds.items():
         (corpus / f"seed-{file}").write_bytes(data)
-    for data in seeds.values():  # what is imported late belongs to no execution
+    for data in seeds.values():  # late imports should not count for any execution
         with contextlib.suppress(Finding):
             check(target.read, data)
     _limit_memory()
@@ -73,7 +73,7 @@ def fuzz(name: str, folder: Path, seconds: float, seed: int) -> NoReturn:
         _tally(folder, executions, time.monotonic() - began)
         findings.shrink(target.read)
         clear()
-        os._exit(0)  # libFuzzer would go on
+        os._exit(0)  # libFuzzer would continue
 
     words = [
         *(sys.argv[0], str(corpus), f"-max_len={target.longest}", f"-seed={seed}"),
@@ -95,7 +95,7 @@ def _mutator(target: Target) -> Callable[[bytes, int, int], bytes]:
                 for _ in range(rng.choice([1, 1, 2, 4])):
                     data = target.mutate(data, rng, lambda piece: inner(piece, rng))
                 return data[:longest]
-            except (ValueError, RecursionError):  # what this input was has been lost before
+            except (ValueError, RecursionError):  # an earlier mutation has broken the structure
                 pass
         return atheris.Mutate(data, longest)
 
@@ -117,5 +117,5 @@ def _tally(folder: Path, executions: int, seconds: float) -> None:
     (folder / TALLY).write_text(text, "utf-8")
 
 
-if __name__ == "__main__":  # nothing of the package may have been imported before
+if __name__ == "__main__":  # the package must not have been imported before
     fuzz(sys.argv[1], Path(sys.argv[2]), float(sys.argv[3]), int(sys.argv[4]))

@@ -1,4 +1,4 @@
-"""What a target is: a reader of bytes, and valid bytes to begin with."""
+"""A fuzzing target: a reader of bytes and valid inputs to start from."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ from random import Random
 
 SCRATCH = "FUZZ_SCRATCH"
 
-# Changes bytes so that they keep their structure; the last one changes a piece freely.
-# Raises ValueError where the bytes have not that structure.
+# Changes bytes while keeping their structure; the last argument changes a piece freely.
+# Raises ValueError if the bytes do not have that structure.
 Mutator = Callable[[bytes, Random, Callable[[bytes], bytes]], bytes]
 
 
 @dataclass(frozen=True)
 class Target:
-    """A reader of bytes from outside.
+    """A reader of untrusted bytes.
 
-    about: in words.
+    about: a description.
     seeds: small valid inputs by name, made here.
-    read: reads bytes, and raises AssertionError where the result is wrong; see `rule.check`.
-    mutate: changes inputs so that they keep what plain bytes would lose, checksums say.
-    longest: bytes of an input.
+    read: reads bytes, and raises AssertionError if the result is wrong; see `rule.check`.
+    mutate: changes inputs but keeps what random changes would break, such as checksums.
+    longest: the largest input in bytes.
     """
 
     about: str
@@ -38,26 +38,26 @@ class Target:
 
 
 def in_memory() -> Path | None:
-    """Where files are kept in memory; None where the system has no such place."""
+    """The folder for files in memory, or None if the system has none."""
     shared = Path("/dev/shm")
     return shared if os.access(shared, os.W_OK) else None
 
 
 @cache
 def scratch() -> Path:
-    """A folder of this process, within that of the variable FUZZ_SCRATCH if it is set."""
+    """A folder for this process, inside the one that FUZZ_SCRATCH names, if set."""
     folder = Path(tempfile.mkdtemp(prefix="fuzz-", dir=os.environ.get(SCRATCH) or in_memory()))
     atexit.register(clear)
     return folder
 
 
 def clear() -> None:
-    """Remove that folder."""
+    """Remove the folder of `scratch`."""
     shutil.rmtree(scratch(), ignore_errors=True)
 
 
 def as_file(data: bytes, name: str) -> Path:
-    """The bytes as a file in that folder, for readers of files."""
+    """The bytes as a file in the folder of `scratch`, for readers of files."""
     path = scratch() / name
     path.write_bytes(data)
     return path

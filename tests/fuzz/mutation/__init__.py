@@ -1,1 +1,1 @@
-"""Mutation that keeps a format's structure: see `target.Mutator`."""
+"""Mutations that keep a format's structure: see `target.Mutator`."""

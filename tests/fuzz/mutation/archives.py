@@ -1,4 +1,4 @@
-"""Files of arrays: zip archives, .npy, safetensors, .mat, with lengths and checksums kept right."""
+"""Files of arrays: zip archives, .npy, safetensors, .mat, with valid lengths and checksums."""
 
 from __future__ import annotations
 
@@ -48,14 +48,14 @@ def zipped(data: bytes, rng: Random, inner: Inner) -> bytes:
     packed = io.BytesIO()
     kind = zipfile.ZIP_DEFLATED if rng.random() < 0.3 else zipfile.ZIP_STORED
     with warnings.catch_warnings(), zipfile.ZipFile(packed, "w", kind) as archive:
-        warnings.simplefilter("ignore")  # about names that come twice
+        warnings.simplefilter("ignore")  # about duplicate names
         for name, content in entries:
             archive.writestr(zipfile.ZipInfo(name), content, kind)
     return packed.getvalue()
 
 
 def npy(data: bytes, rng: Random, inner: Inner) -> bytes:
-    """A .npy file with another header of the right length, or other values."""
+    """A .npy file with a different header of the right length, or different values."""
     if data[:8] != _NPY or len(data) < 10:
         raise ValueError("no .npy of version 1")
     size = int.from_bytes(data[8:10], "little")
@@ -78,7 +78,7 @@ def npy(data: bytes, rng: Random, inner: Inner) -> bytes:
 
 
 def safetensors(data: bytes, rng: Random, inner: Inner) -> bytes:
-    """A safetensors file with another header of the right length, or another record in it."""
+    """A safetensors file with a different header of the right length, or a different record."""
     size = int.from_bytes(data[:8], "little")
     header = json.loads(data[8 : 8 + size])
     metadata = header.get("__metadata__") if isinstance(header, dict) else None
@@ -94,7 +94,7 @@ def safetensors(data: bytes, rng: Random, inner: Inner) -> bytes:
 
 
 def mat(data: bytes, rng: Random, inner: Inner) -> bytes:
-    """A .mat file with a word or a piece of an element changed, compressed ones within."""
+    """A .mat file with a word or part of an element changed, also inside compressed elements."""
     kind, size = struct.unpack_from("<II", data.ljust(136, b"\0"), 128)
     if kind != 15:
         return data[:128] + _words(data[128:], rng, inner)

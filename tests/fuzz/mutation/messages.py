@@ -1,4 +1,4 @@
-"""Protocol buffers, with the lengths of what encloses a change kept right."""
+"""Protocol buffers, with the lengths around a change kept valid."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _DEEPEST = 7
 
 
 def message(data: bytes, rng: Random, inner: Callable[[bytes], bytes], depth: int = 0) -> bytes:
-    """A message with one field of it, or of one within, changed, removed, repeated or moved."""
+    """A message with one field, possibly nested, changed, removed, repeated or moved."""
     items = parsed(data)
     if not items:
         raise ValueError("no message")
@@ -56,7 +56,7 @@ def _changed(
 
 
 def parsed(data: bytes) -> list[_Item]:
-    """The fields of a message. Raises ValueError where the bytes are none."""
+    """The fields of a message. Raises ValueError if the bytes are not a message."""
     items: list[_Item] = []
     at = 0
     while at < len(data):
@@ -80,7 +80,7 @@ def parsed(data: bytes) -> list[_Item]:
 
 
 def joined(items: list[_Item]) -> bytes:
-    """A message of the fields."""
+    """A message made of the fields."""
     found = bytearray()
     for number, kind, value in items:
         if isinstance(value, int):

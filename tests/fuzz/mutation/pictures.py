@@ -1,4 +1,4 @@
-"""Picture files, with checksums, lengths and compression kept right."""
+"""Picture files, with valid checksums, lengths and compression."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Inner = Callable[[bytes], bytes]
 
 
 def any_picture(data: bytes, rng: Random, inner: Inner) -> bytes:
-    """A picture file of the format that its first bytes tell."""
+    """A mutated picture file, in the format that its first bytes indicate."""
     if data.startswith(_PNG):
         return png(data, rng, inner)
     if data.startswith(b"\xff\xd8"):
@@ -31,7 +31,7 @@ def any_picture(data: bytes, rng: Random, inner: Inner) -> bytes:
 
 
 def png(data: bytes, rng: Random, inner: Inner) -> bytes:
-    """PNG with one chunk changed, removed, repeated, moved or renamed; all checksums are right."""
+    """PNG with one chunk changed, removed, repeated, moved or renamed; all checksums are valid."""
     if not data.startswith(_PNG):
         raise ValueError("no PNG")
     chunks, at = [], len(_PNG)
@@ -86,7 +86,7 @@ def _png_piece(name: bytes, piece: bytes, rng: Random, inner: Inner) -> bytes:
 
 
 def jpeg(data: bytes, rng: Random, inner: Inner) -> bytes:
-    """JPEG with one segment changed, removed, repeated or moved, or its scan changed."""
+    """JPEG with one segment changed, removed, repeated or moved, or with its scan changed."""
     if not data.startswith(b"\xff\xd8"):
         raise ValueError("no JPEG")
     segments, at = [], 2
@@ -127,7 +127,7 @@ def _jpeg_piece(marker: int, piece: bytes, rng: Random, inner: Inner) -> bytes:
 
 
 def webp(data: bytes, rng: Random, inner: Inner) -> bytes:
-    """WebP with one chunk changed, removed, repeated or renamed; all lengths are right."""
+    """WebP with one chunk changed, removed, repeated or renamed; all lengths are valid."""
     if data[:4] != b"RIFF" or data[8:12] != b"WEBP":
         raise ValueError("no WebP")
     chunks, at = [], 12
@@ -155,7 +155,7 @@ def webp(data: bytes, rng: Random, inner: Inner) -> bytes:
 
 
 def tiff(data: bytes, rng: Random, inner: Inner) -> bytes:
-    """TIFF, or EXIF, with one entry of a directory changed, or a link, or a compressed strip."""
+    """TIFF or EXIF with a directory entry, a link or a compressed strip changed."""
     order = {b"II*\0": "<", b"MM\0*": ">"}.get(data[:4])
     if order is None or len(data) < 8:
         raise ValueError("no TIFF")
@@ -204,7 +204,7 @@ def tiff(data: bytes, rng: Random, inner: Inner) -> bytes:
 
 
 def _with_strip(data: bytes, rng: Random, inner: Inner) -> bytes:
-    """A strip that zlib packed, changed within; its room stays the same."""
+    """The file with the contents of a zlib strip changed; the space it takes stays the same."""
     at = data.find(b"\x78\x9c")
     if at < 0:
         return inner(data)
@@ -219,7 +219,7 @@ def _with_strip(data: bytes, rng: Random, inner: Inner) -> bytes:
 
 
 def bmp(data: bytes, rng: Random, inner: Inner) -> bytes:
-    """BMP with a field of its header changed."""
+    """BMP with one header field changed."""
     if data[:2] != b"BM" or len(data) < 54 or rng.random() < 0.3:
         raise ValueError("no BMP")
     places = (("I", 10), ("I", 14), ("i", 18), ("i", 22), ("H", 26), ("H", 28), ("I", 30),

@@ -1,4 +1,4 @@
-"""Nested values: JSON and YAML texts, and JSON in lines."""
+"""Nested values: JSON, JSON Lines and YAML."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def json_text(data: bytes, rng: Random, inner: Callable[[bytes], bytes]) -> byte
 
 
 def json_lines(data: bytes, rng: Random, inner: Callable[[bytes], bytes]) -> bytes:
-    """Lines of JSON, one of them changed, removed or repeated."""
+    """JSON Lines with one line changed, removed or repeated."""
     lines = data.splitlines() or [b"{}"]
     at = rng.randrange(len(lines))
     match rng.randrange(6):
@@ -38,7 +38,7 @@ def json_lines(data: bytes, rng: Random, inner: Callable[[bytes], bytes]) -> byt
 
 
 def yaml_text(data: bytes, rng: Random, inner: Callable[[bytes], bytes]) -> bytes:
-    """YAML with a value replaced, removed, repeated or moved; aliases that multiply are some."""
+    """YAML with a value replaced, removed, repeated or moved, sometimes by an alias bomb."""
     import yaml
 
     try:
@@ -49,7 +49,7 @@ def yaml_text(data: bytes, rng: Random, inner: Callable[[bytes], bytes]) -> byte
 
 
 def as_yaml(value: object) -> bytes:
-    """A value as YAML, with deep nesting, huge numbers and aliases that multiply put in."""
+    """A value as YAML, with placeholders replaced by deep nesting, huge numbers and alias bombs."""
     import yaml
 
     try:
@@ -68,7 +68,7 @@ def as_yaml(value: object) -> bytes:
 
 
 def as_json(value: object) -> bytes:
-    """A value as JSON, with what stands for deep nesting and huge numbers put in."""
+    """A value as JSON, with placeholders replaced by deep nesting and huge numbers."""
     text = json.dumps(value)
     text = text.replace(f'"{DEEP}"', "[" * 3000 + "]" * 3000)
     return text.replace(f'"{HUGE}"', "1" + "0" * 400).encode()

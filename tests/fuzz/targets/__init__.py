@@ -1,4 +1,4 @@
-"""The targets, one module for what is read together."""
+"""The targets, one module for each group of readers."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from importlib import import_module
 
 from ..target import Target
 
-# Name of a target -> its module and name there. Some import torch, which others do without.
+# Name of a target -> its module and its name there. Some modules import torch, others do not.
 _PLACES = {
     "model-file": ("models", "MODEL_FILE"),
     "model-run": ("models", "MODEL_RUN"),
@@ -36,7 +36,7 @@ NAMES = tuple(_PLACES)
 
 
 def find_target(name: str) -> Target:
-    """The target of a name. Raises KeyError if there is none."""
+    """The target with a name. Raises KeyError if there is none."""
     module, attribute = _PLACES[name]
     target: Target = getattr(import_module(f".{module}", __package__), attribute)
     return target

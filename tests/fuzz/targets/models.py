@@ -1,4 +1,4 @@
-"""Model files: what the runtime reads of them, the golden samples in them, and running them."""
+"""Model files: reading, golden samples, and running them."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def _read(data: bytes) -> None:
     for part in (_description, _seal, _weights, _forms):
         try:
             part(file)
-        except HyperguideError as error:  # the other parts are read for all that
+        except HyperguideError as error:  # the other parts are read anyway
             refusals.append(error)
     if refusals:
         raise max(refusals, key=lambda error: (bool(problem_of(str(error))), len(str(error))))
@@ -59,7 +59,7 @@ def _weights(file: ModelFile) -> None:
 
 
 def _forms(file: ModelFile) -> None:
-    """What engines are given that take no inputs with defaults, or bytes."""
+    """Derived files, for engines that cannot take inputs with defaults, or bytes."""
     file.frozen()
     file.with_inputs()
     of_bytes(file)
@@ -112,7 +112,7 @@ def _golden_seeds() -> dict[str, bytes]:
 
 
 def _retold(data: bytes, rng: Random, inner: Callable[[bytes], bytes]) -> bytes:
-    """A model file that says something else of itself: one of the metadata's entries, field 14."""
+    """A model file with one metadata entry (field 14) changed."""
     items = parsed(data)
     entries = [i for i, (number, _, value) in enumerate(items) if number == 14 and value]
     if not entries:
@@ -134,7 +134,7 @@ def _retold(data: bytes, rng: Random, inner: Callable[[bytes], bytes]) -> bytes:
 
 
 def resealed(data: bytes, rng: Random, inner: Callable[[bytes], bytes]) -> bytes:
-    """A model file with a field changed and, mostly, the seal of what it then holds."""
+    """A model file with one field changed and, mostly, a seal that matches the new content."""
     changed = _retold(data, rng, inner) if rng.random() < 0.4 else message(data, rng, inner)
     return sealed(changed) if rng.random() < 0.9 else changed
 

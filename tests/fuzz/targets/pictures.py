@@ -1,4 +1,4 @@
-"""Pictures: decoding, what else they carry, writing and reading again; maps and masks."""
+"""Pictures: decoding, metadata, writing and reading back; maps and masks."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ from ..target import Target, as_file, scratch
 _SUFFIXES = (".png", ".tif", ".webp", ".jpg", ".bmp")
 _LOSSLESS = {".png": ("uint8", "uint16"), ".tif": ("uint8", "uint16", "float32")}
 _EXIF = (".png", ".webp", ".jpg")
-# Values of pictures: those with more are written in one format only, or not at all.
+# Pictures with more values than this are written in only one format, or not at all.
 _FEW, _MANY = 1 << 10, 1 << 16
 
 
@@ -51,12 +51,12 @@ def _read(data: bytes, name: str) -> None:
 
 
 def _room(data: bytes) -> int:
-    """Memory that the process may use, so that reading keeps the rule: flat pictures pack well."""
+    """Memory that the process may use without breaking the rule: flat pictures compress well."""
     return (used_bytes() or 0) + BYTES + TIMES * len(data)
 
 
 def _write(picture: np.ndarray, metadata: Metadata, suffix: str) -> None:
-    """What a picture becomes that is written, and read again."""
+    """Write a picture, read it back and compare."""
     path = scratch() / f"again{suffix}"
     lost = write_picture(path, picture, metadata)
     for sentence in lost:
@@ -88,7 +88,7 @@ def _read_map(data: bytes) -> None:
 
 
 def _drawn(picture: np.ndarray) -> np.ndarray:
-    """The plane of a map with several: its alpha if that alone varies, or any of the others."""
+    """The plane that holds the map: the alpha plane if only it varies, otherwise any other."""
     colours, alpha = picture[..., 0], picture[..., -1]
     return alpha if picture.shape[2] in (2, 4) and np.ptp(alpha) > np.ptp(colours) == 0 else colours
 
@@ -111,7 +111,7 @@ def _saved(picture: Image.Image, format_: str, **options: Any) -> bytes:
 
 
 def _exif(orientation: int = 6) -> bytes:
-    """EXIF with an orientation, a resolution, a text, a directory of its own, and a thumbnail."""
+    """EXIF with an orientation, a resolution, a text, a sub-directory and a thumbnail."""
     exif = Image.Exif()
     exif[274], exif[282], exif[283], exif[296] = orientation, 300.0, 300.0, 2
     exif[271] = "maker"
@@ -178,7 +178,7 @@ def _tiffs() -> dict[str, bytes]:
 
 
 def _big_endian() -> bytes:
-    """A gray picture of 2x2 pixels, uncompressed, its bytes in Motorola's order."""
+    """An uncompressed gray picture of 2x2 pixels in big-endian byte order."""
     entries = {256: 2, 257: 2, 258: 8, 259: 1, 262: 1, 273: 122, 277: 1, 278: 2, 279: 4}
     body = b"".join(struct.pack(">HHIHH", tag, 3, 1, value, 0) for tag, value in entries.items())
     head = b"MM\0*" + struct.pack(">IH", 8, len(entries)) + body + bytes(4)
@@ -221,7 +221,7 @@ def _bmps() -> dict[str, bytes]:
 
 
 def _others() -> dict[str, bytes]:
-    """What OpenCV may decode though it is no format of ours: refused, or read rightly."""
+    """Formats that OpenCV may decode but we do not support: refused, or read correctly."""
     found = {}
     for suffix in (".jp2", ".pgm", ".ppm", ".pbm", ".pam", ".sr", ".ras", ".hdr", ".pfm", ".avif"):
         picture = _levels(9, 12, 3)

@@ -1,4 +1,4 @@
-"""What runs leave in their folders: the log, the state, and the record of enhancing a folder."""
+"""Files that runs leave in their folders: the log, the state, the record of enhancing a folder."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Model files of a few hundred bytes, made here: every input and output, sealed, with samples."""
+"""Tiny model files made here: every input and output, sealed, with samples."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from hyperguide.tasks import find_task
 
 
 def model_bytes(task: str = "denoise", color: str = "rgb", io: str = "float") -> bytes:
-    """A model file whose map is the mean of the planes, and which takes a tenth of it away."""
+    """A model file whose map is the mean of the planes, and which subtracts a tenth of it."""
     planes = 1 if color == "gray" else 3
     of_bytes = io == "uint8"
     kind = TensorProto.UINT8 if of_bytes else TensorProto.FLOAT
@@ -102,7 +102,7 @@ def _entries(model: onnx.ModelProto, task: str, color: str, io: str, planes: int
     levels = rng.integers(0, 256, (1, planes, 4, 6), np.uint8)
     image = levels.transpose(0, 2, 3, 1) if io == "uint8" else levels.astype(np.float32) / 255
     options = onnxruntime.SessionOptions()
-    options.log_severity_level = 3  # no warnings of inputs with defaults
+    options.log_severity_level = 3  # no warnings about inputs with defaults
     session = onnxruntime.InferenceSession(model.SerializeToString(), options)
     enhanced, guidance = session.run(["enhanced", "guidance"], {"image": image})
     sample = Golden(
@@ -121,7 +121,7 @@ def _metadata(entries: dict[str, str]) -> bytes:
 
 
 def sealed(content: bytes) -> bytes:
-    """The file with the seal of what it holds. Raises ValueError where it cannot be read."""
+    """The file with a seal that matches its content. Raises ValueError if it cannot be read."""
     from hyperguide.model_format.protobuf import MalformedError
 
     from ..mutation.messages import joined, parsed
@@ -140,7 +140,7 @@ def sealed(content: bytes) -> bytes:
 
 @cache
 def seeds() -> dict[str, bytes]:
-    """Model files of every kind that the readers tell apart."""
+    """Model files of every kind that the readers distinguish."""
     return {
         "rgb.onnx": model_bytes(),
         "gray.onnx": model_bytes(color="gray"),

@@ -1,4 +1,4 @@
-"""Presets, MATLAB's files, and the table of backgrounds."""
+"""Presets, MATLAB files, and the table of backgrounds."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def _presets() -> dict[str, bytes]:
     folder = resources.files("hyperguide.training.presets")
     names = ("denoise-fast", "denoise-live", "deblur-fast", "derain-paper", "dehaze-fast")
     files = ((name, folder / f"{name}.yaml") for name in names)
-    # Without the comments, which take most of a file.
+    # Without the comments, which make up most of a file.
     return {
         f"{name}.yaml": yaml.safe_dump(yaml.safe_load(file.read_text("utf-8"))).encode()
         for name, file in files
@@ -60,7 +60,7 @@ def _mats() -> dict[str, bytes]:
 
 
 def _matrix(name: str, class_: int, kind: int, values: np.ndarray) -> bytes:
-    """An array as an element of a file: flags, shape, name, numbers, as the format's chapter 1."""
+    """An array as a MAT-file element (chapter 1 of the format): flags, shape, name, numbers."""
     parts = [(6, struct.pack("<II", class_, 0)), (5, struct.pack("<2i", *values.shape)),
              (1, name.encode()), (kind, values.tobytes("F"))]  # fmt: skip
     body = b"".join(

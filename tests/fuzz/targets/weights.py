@@ -1,4 +1,4 @@
-"""Weights and checkpoints: files of torch, safetensors, and model files to start from."""
+"""Weights and checkpoints: torch files, safetensors, and model files to start from."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from .models import resealed
 
 @cache
 def small_preset() -> Preset:
-    """Denoising with networks of a few hundred weights."""
+    """A denoising preset with networks of a few hundred weights."""
     preset = load_preset("denoise", "fast")
     assert isinstance(preset.reconstruction, UNetSettings)
     network = replace(preset.reconstruction, widths=(4, 4), blocks=(1,))
@@ -35,12 +35,12 @@ def small_preset() -> Preset:
 
 
 def record() -> RunRecord:
-    """What a checkpoint says about its training."""
+    """The training record of a checkpoint."""
     return RunRecord(small_preset(), Settings(), "", step=0, seconds=0, data={}, validation={})
 
 
 def _trained() -> TrainedModel:
-    """An untrained pair of which all weights are in use."""
+    """An untrained pair with all weights in use."""
     model, rng = build_model(small_preset()).eval(), torch.Generator().manual_seed(0)
     with torch.no_grad():
         for weights in model.parameters():
