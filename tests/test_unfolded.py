@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from hyperguide.errors import HyperguideError
-from hyperguide.training.deconvolution import ClosedForm
+from hyperguide.training.deconvolution import ClosedForm, taper
 from hyperguide.training.model import GuidedModel, build_model
 from hyperguide.training.networks.hyper import StageHyperNetworks
 from hyperguide.training.networks.unfolded import (
@@ -66,18 +66,30 @@ def test_the_paper_tier_has_five_stages_with_denoisers_and_hyper_networks_of_the
         assert [c.out_channels for c in proxy.convs] == [64, 64, 64, 1]
 
 
-def test_an_untrained_stage_is_the_closed_form_of_the_stage_before() -> None:
-    """Compared with the closed form for a 1x1 kernel (K = 1), computed with numpy."""
+@pytest.mark.parametrize("shape", [(1, 1), (1, 5), (5, 3)])
+def test_an_untrained_stage_is_the_closed_form_of_the_stage_before(
+    shape: tuple[int, int],
+) -> None:
+    """x = F^-1((K* Y + rho X) / (|K|^2 + rho)) on the tapered canvas, computed with numpy."""
     network = UnfoldedDeconvolution(
         [DilatedDenoiser(False, [1, 1], 16, 1.0) for _ in range(3)], 0, False, False, 1.0
     )
-    image, kernel = torch.rand(1, 1, 32, 40), torch.tensor([[[[1.0]]]])
+    image, kernel = torch.rand(1, 1, 32, 40), torch.rand(1, 1, *shape)
+    kernel /= kernel.sum()
     iterates = network(image, None, kernel)
-    x = image.numpy()[0, 0]
+    x = y = taper(image, kernel).numpy()[0, 0].astype(np.float64)
+    rows, columns = (
+        slice(side // 2, side // 2 + n) for side, n in zip(shape, (32, 40), strict=True)
+    )
+    centred = np.zeros_like(x)
+    centred[: shape[0], : shape[1]] = kernel.numpy()[0, 0]
+    spectrum = np.fft.fft2(np.roll(centred, (-(shape[0] // 2), -(shape[1] // 2)), (0, 1)))
     for factor, actual in zip(rho_factors(3), iterates, strict=True):
         rho = 1e-4 * factor
-        x = (image.numpy()[0, 0] + rho * x) / (1 + rho)  # K = 1
-        np.testing.assert_allclose(actual[0, 0].detach().numpy(), x, atol=1e-5)
+        share = spectrum.conj() * np.fft.fft2(y) + rho * np.fft.fft2(x)
+        x = np.fft.ifft2(share / (np.abs(spectrum) ** 2 + rho)).real
+        found = actual[0, 0].detach().numpy()
+        np.testing.assert_allclose(found, x[rows, columns], atol=1e-3)
 
 
 @pytest.mark.parametrize("preset", [("denoise", "paper"), ("deblur", "fast")])
