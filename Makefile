@@ -1,5 +1,6 @@
 # make demo   train briefly on real photos, export, verify and enhance; leaves pictures to look at
 # make test   run the tests
+# make test-all   run those that take long, too
 # make test-lowest   run the runtime and export tests with the lowest declared dependency versions
 # make check  lint, types, import directions, and whether the model cards match the model files
 # make bench  ten minutes of benchmarks, with other programs: see bench/index.html
@@ -17,7 +18,7 @@ BIN := $(VENV)/bin
 FILES := $(shell find runtime training export -name '*.py' -o -name '*.yaml' -o -name '*.onnx' | sort)
 INSTALLED := $(VENV)/.installed
 
-.PHONY: setup demo test test-lowest check bench bench-gpu bench-check fuzz clean FORCE
+.PHONY: setup demo test test-all test-lowest check bench bench-gpu bench-check fuzz clean FORCE
 
 setup: $(INSTALLED)
 
@@ -43,7 +44,10 @@ PYTEST := $(BIN)/python -m pytest -n 2 --dist loadfile --max-worker-restart 0
 # The workers of training are not forked where OpenVINO was used, so what tests them runs first.
 test: setup
 	$(BIN)/python -m pytest -m forks
-	$(PYTEST) -m "not forks"
+	$(PYTEST) -m "not forks and not long"
+
+test-all: test
+	$(PYTEST) -m long
 
 # A separate environment. Training tests are left out, because torch is the same version there.
 test-lowest:

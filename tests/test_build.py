@@ -59,7 +59,13 @@ def _plan(multiple: int = 1, **more: object) -> BuildOptions:
 
 
 @pytest.mark.parametrize("steerable", [False, True])
-@pytest.mark.parametrize("path", bundled_models(), ids=lambda path: path.stem)
+@pytest.mark.parametrize(
+    "path",
+    [
+        pytest.param(path, id=path.stem, marks=pytest.mark.long if "deblur" in path.stem else ())
+        for path in bundled_models()
+    ],
+)
 def test_every_bundled_file_builds_for_all_targets_and_sizes_up_to_4k(
     path: Path, steerable: bool, tensorrt: TensorRt, tmp_path: Path
 ) -> None:

@@ -21,7 +21,7 @@ from hyperguide.model_format.model_file import read_model_file
 from hyperguide.picture_files import write_picture
 from hyperguide.training.checkpoint import load_run
 
-pytestmark = [pytest.mark.usefixtures("few_crops"), pytest.mark.openvino]
+pytestmark = pytest.mark.usefixtures("few_crops")
 
 every_engine = pytest.mark.parametrize("device", ["cpu", "openvino"])
 

@@ -29,8 +29,6 @@ from hyperguide.model_format.onnx_outline import read_outline
 from hyperguide.model_format.protobuf import submessage, varint_field
 from hyperguide.training.model_weights import load_model_weights
 
-pytestmark = pytest.mark.openvino
-
 DEVICES = ("cpu", "openvino")
 PICTURE = (np.arange(6 * 8).reshape(6, 8) * 5).astype(np.uint8)
 

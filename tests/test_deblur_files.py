@@ -29,9 +29,9 @@ from hyperguide.model_format.contract import OPSET
 from hyperguide.model_format.model_file import read_model_file
 from hyperguide.picture_files import read_picture, write_picture
 from hyperguide.training.checkpoint import TrainedModel, load_run
+from hyperguide.training.model import build_model
 from hyperguide.training.networks.unfolded import UnfoldedDeconvolution
-
-pytestmark = pytest.mark.openvino
+from hyperguide.training.starting_weights import start_from
 
 
 @pytest.fixture(scope="module")
@@ -62,6 +62,16 @@ def deblur_file(trained: TrainedModel, tmp_path_factory: pytest.TempPathFactory)
     path = tmp_path_factory.mktemp("file") / "deblur.onnx"
     export_model(trained, path)
     return path
+
+
+def test_a_deblurring_file_gives_the_very_weights_back(
+    trained: TrainedModel, deblur_file: Path
+) -> None:
+    started = build_model(trained.preset)
+    start_from(started, deblur_file)
+    own = trained.model.state_dict()
+    for name, weights in started.state_dict().items():
+        torch.testing.assert_close(weights, own[name], atol=1e-6, rtol=1e-6, msg=name)
 
 
 def _kernel(rows: int, columns: int, seed: int = 0) -> np.ndarray:
@@ -317,7 +327,7 @@ def test_the_deblurring_file_keeps_the_contract(deblur_file: Path, quick_cli: Cl
 
 
 @pytest.mark.usefixtures("few_crops")
-@pytest.mark.parametrize("precision", ["fp16", "int8"])
+@pytest.mark.parametrize("precision", ["fp16", pytest.param("int8", marks=pytest.mark.long)])
 def test_lower_precision_of_a_deblurring_pair(
     precision: Literal["fp16", "int8"],
     trained: TrainedModel,

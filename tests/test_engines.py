@@ -47,7 +47,6 @@ pytestmark = [
     pytest.mark.skipif(
         importlib.util.find_spec("openvino") is None, reason="OpenVINO is not installed"
     ),
-    pytest.mark.openvino,
     pytest.mark.lowest,
 ]
 

@@ -24,7 +24,7 @@ from hyperguide.training.model import GuidedModel
 from hyperguide.training.networks.folding import fold_layers
 from made_data import fill
 
-pytestmark = [pytest.mark.usefixtures("few_crops"), pytest.mark.openvino]
+pytestmark = pytest.mark.usefixtures("few_crops")
 
 
 @pytest.fixture(scope="module")

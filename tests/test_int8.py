@@ -36,7 +36,7 @@ from hyperguide.training.networks.unet import ResidualBlock
 from hyperguide.training.preset import UNetShape
 from made_runs import rough_pair
 
-pytestmark = [pytest.mark.usefixtures("few_crops"), pytest.mark.openvino]
+pytestmark = pytest.mark.usefixtures("few_crops")
 
 
 @pytest.fixture(scope="module")
@@ -242,6 +242,7 @@ def test_int8_files_are_smaller(int8_file: Path, exported: Path) -> None:
     assert weights[0] < 0.4 * weights[1]
 
 
+@pytest.mark.long
 def test_learning_with_rounded_weights_lowers_the_loss_of_int8(
     photos: Path, run_folder: Path, tmp_path: Path
 ) -> None:

@@ -25,7 +25,6 @@ pytestmark = [
     pytest.mark.skipif(
         importlib.util.find_spec("openvino") is None, reason="OpenVINO is not installed"
     ),
-    pytest.mark.openvino,
 ]
 
 FILES = {path.stem: read_model_file(path) for path in bundled_models()}

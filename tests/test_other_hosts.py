@@ -10,8 +10,6 @@ import pytest
 from conftest import TASKS
 from hyperguide.model_format.bundled import bundled_path
 
-pytestmark = pytest.mark.openvino
-
 
 @pytest.mark.parametrize("task", TASKS)
 @pytest.mark.parametrize("size", [(64, 96), (160, 32)])

@@ -71,6 +71,7 @@ def test_the_paper_tier_trains_from_the_command_line(
 
 
 @pytest.mark.usefixtures("few_crops")
+@pytest.mark.long
 def test_int8_of_a_run_with_the_perceptual_loss_takes_its_weights_too(
     quick_cli: Cli,
     photos: Path,

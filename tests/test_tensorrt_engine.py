@@ -29,8 +29,6 @@ from hyperguide.model_format.model_file import read_model_file
 
 pytest.importorskip("tensorrt_rtx", reason="TensorRT-RTX is not installed")
 
-pytestmark = pytest.mark.openvino
-
 SIZES = ((16, 16), (64, 64), (352, 512))
 
 

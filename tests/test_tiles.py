@@ -24,7 +24,7 @@ from hyperguide.picture_files import read_picture, write_picture
 from hyperguide.training.preset import CompactProxySettings, load_preset
 from made_runs import export_untrained
 
-pytestmark = [pytest.mark.openvino, pytest.mark.lowest]
+pytestmark = pytest.mark.lowest
 
 LOCAL = [
     task for task in TASKS if read_model_file(bundled_path(task, "fast")).info.context == "local"
