@@ -189,7 +189,10 @@ def test_every_multiple_of_the_networks_size_works(build: Build, multiple: int) 
         assert restored.shape == (2, 3, *size)
 
 
-@pytest.mark.parametrize(("build", "parameters"), [(PReNet, 168_963), (GridDehazeNet, 958_051)])
+@pytest.mark.parametrize(
+    ("build", "parameters"),
+    [(PReNet, 168_963), pytest.param(GridDehazeNet, 958_051, marks=pytest.mark.long)],
+)
 def test_the_exported_graph_takes_any_size_and_holds_the_weights_once(
     build: Build, parameters: int
 ) -> None:
