@@ -27,7 +27,7 @@ import skimage.data
 import hyperguide
 from hyperguide.batch.jobs import Job, plan_jobs
 from hyperguide.batch.pipeline import enhance_all
-from hyperguide.batch.work import Dials, Work
+from hyperguide.batch.work import EnhanceOptions, Work
 from hyperguide.picture_files import write_picture
 
 ROOM = 1 << 28
@@ -102,7 +102,7 @@ def measure(
 
 def _work(task: str, at_once: int) -> Work:
     enhancer = hyperguide.load(task, device="cpu", at_once=at_once)
-    return Work(enhancer, Dials(1.0, None, None, 1.0, None), lambda job: True)
+    return Work(enhancer, EnhanceOptions(1.0, None, None, 1.0, None), lambda job: True)
 
 
 def _in_order(work: Work, jobs: list[Job]) -> None:

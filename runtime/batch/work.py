@@ -30,8 +30,8 @@ from .resume import Journal, Stamp, stamp
 
 
 @dataclass(frozen=True)
-class Dials:
-    """The dials as the user set them.
+class EnhanceOptions:
+    """What the user set for all pictures: the dials, and how results are written.
 
     mask: shape (H, W), multiplies the strength; None leaves it unchanged.
     guidance: None lets the network predict it.
@@ -86,7 +86,7 @@ class Work:
     """
 
     enhancer: Enhancer
-    dials: Dials
+    dials: EnhanceOptions
     may_replace: Callable[[Job], bool]
     named: Path | None = None
     claims: tuple[Claim, ...] = ()

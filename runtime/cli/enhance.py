@@ -13,7 +13,7 @@ import numpy as np
 
 from hyperguide.batch.jobs import Job, passed_over, plan_jobs
 from hyperguide.batch.resume import in_place, is_newer_than_source
-from hyperguide.batch.work import Dials, Work
+from hyperguide.batch.work import EnhanceOptions, Work
 from hyperguide.engines import Device
 from hyperguide.enhancer import Enhancer, load
 from hyperguide.errors import HyperguideError
@@ -169,7 +169,7 @@ def enhance(
     if device.kind == "auto":
         say(f"Runs on {loaded.engine} ({loaded.why}).")
     with loaded as enhancer:
-        dials = Dials(
+        dials = EnhanceOptions(
             strength,
             None if mask is None else _read_mask(mask, max_memory),
             None if guidance is None else read_map(guidance, enhancer.info.guidance, max_memory),
@@ -191,7 +191,7 @@ def _silence_opencv() -> None:
 
 
 def _enhance_one(
-    enhancer: Enhancer, job: Job, dials: Dials, output: Path, force: bool, resume: bool
+    enhancer: Enhancer, job: Job, dials: EnhanceOptions, output: Path, force: bool, resume: bool
 ) -> None:
     if resume and is_newer_than_source(job):
         say(f"{job.output} is there already: skipped.")

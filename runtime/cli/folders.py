@@ -11,7 +11,7 @@ from types import FrameType
 from hyperguide.batch.jobs import Job
 from hyperguide.batch.pipeline import Outcome, enhance_all
 from hyperguide.batch.resume import in_place, keep_journal, settings_of
-from hyperguide.batch.work import Dials, Work
+from hyperguide.batch.work import EnhanceOptions, Work
 from hyperguide.enhancer import Enhancer
 from hyperguide.errors import DiskFullError, HyperguideError, StorageError
 from hyperguide.memory import free_bytes
@@ -31,7 +31,7 @@ _SHARE = 1 / 16
 def enhance_folder(
     enhancer: Enhancer,
     jobs: list[Job],
-    dials: Dials,
+    dials: EnhanceOptions,
     folder: Path,
     maps: Path | None,
     force: bool,
