@@ -1,4 +1,4 @@
-"""Checks that a run may write into a folder, and what it must not touch there.
+"""Checks that a run writes only its own files into a folder.
 
 RUN/best.safetensors, last.safetensors, state.safetensors   see `checkpoint`
 RUN/log.jsonl, curves.png, tensorboard/                     see `logbook`
