@@ -1,4 +1,4 @@
-"""The moving average of the weights, which is what is validated and exported."""
+"""The moving average of the weights, which is validated and exported."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from torch import Tensor, nn
 
 
 class Average:
-    """Exponential moving average of networks' parameters, what is validated and exported.
+    """Exponential moving average of the networks' parameters, used for validation and export.
 
-    The decay grows with the number of updates, (1 + n) / (10 + n), up to its end value, so that
+    The decay grows with the number of updates n as (1 + n) / (10 + n), up to `decay`, so that
     the first weights are forgotten early.
     """
 
@@ -30,7 +30,7 @@ class Average:
 
     @torch.no_grad()
     def update(self) -> None:
-        """Move the averages towards the present parameters."""
+        """Move the averages towards the current parameters."""
         self.updates += 1
         decay = min(self.decay, (1 + self.updates) / (10 + self.updates))
         current = self._parameters()

@@ -1,19 +1,19 @@
-"""Algorithm 1: the alternation of the inner (theta) and the outer (omega) problem, and its rivals.
+"""Algorithm 1, which alternates the inner (theta) and outer (omega) problem, and its alternatives.
 
     inner, Eq. (6):  min over theta of g(H_theta; omega, D_h), omega fixed
     outer, Eq. (5):  min over omega of f(A_omega(y; sigma+), x; D_tr), theta fixed,
                      where sigma+ = H_theta enters as a constant
 
-The strategies differ in what reaches what:
+The strategies differ in which loss updates which parameters:
 
-    strict     the paper's text: g moves theta, f moves omega, nothing else
-    response   the authors' code: f moves theta too, in the outer step
+    strict     the paper's text: g updates theta, f updates omega
+    response   the authors' code: f also updates theta, in the outer step
     naive      one step on f + lambda g for both, on D_h (Sec. 5.1.3)
-    unguided   f moves omega, there is no map
+    unguided   f updates omega, without a map
     oracle     strict, but omega is guided by the true map
-    manual     f moves omega, guided by one level that the user gives
+    manual     f updates omega, guided by a constant level that the user gives
 
-No gradient is taken for what does not move.
+Parameters that are not updated get no gradient.
 """
 
 from __future__ import annotations
@@ -45,11 +45,11 @@ class Step(Protocol):
     """The part of an optimizer that the algorithm uses."""
 
     def step(self) -> object:
-        """Move the parameters by their gradients."""
+        """Update the parameters from their gradients."""
         ...
 
     def zero_grad(self, set_to_none: bool = True) -> None:
-        """Forget the gradients."""
+        """Clear the gradients."""
         ...
 
 
@@ -58,15 +58,15 @@ class Bilevel:
     """The pair, its losses and its optimizers.
 
     model: its networks may be wrapped for distributed training.
-    guidance_loss: g(map, true map); the mean over the stages where each has a map.
+    guidance_loss: g(map, true map), averaged over the stages if each has a map.
     task_loss: f(restored, clean).
-    proxy_optimizer: None where there is no theta (unguided, manual).
-    stage_weight: of f on the iterates before the last, relative to the last.
-    haze_weight: of f on the light and the transmission that a scattering network found, beside the
-        picture, where the batch knows the true ones.
+    proxy_optimizer: None if there is no theta (unguided, manual).
+    stage_weight: weight in f of the iterates before the last, relative to the last.
+    haze_weight: weight in f of the airlight and transmission that a scattering network estimates,
+        for batches with the true ones.
     naive_weight: lambda in f + lambda g.
     autocast: context of the forward passes.
-    clip: bound on each network's gradient norm.
+    clip: maximum gradient norm of each network.
     """
 
     model: GuidedModel
@@ -95,8 +95,8 @@ class Bilevel:
     ) -> Bilevel:
         """Algorithm 1 with the losses of a preset.
 
-        vgg_weights: for the perceptual loss, see `perceptual.load_perceptual_distance` and for its
-            errors.
+        vgg_weights: for the perceptual loss; see `perceptual.load_perceptual_distance`, also for
+            its errors.
         """
         return cls(
             model,
@@ -118,7 +118,7 @@ class Bilevel:
 
     @property
     def has_inner_problem(self) -> bool:
-        """Whether theta takes steps of its own."""
+        """Whether theta has its own steps."""
         return self.strategy in ("strict", "response", "oracle")
 
     def inner_step(self, batch: Sample) -> Tensor:
@@ -129,7 +129,7 @@ class Bilevel:
         return loss.detach()
 
     def outer_step(self, batch: Sample) -> Tensor:
-        """One step on omega (line 4), by `response` on theta too. Returns f, detached."""
+        """One step on omega (line 4), and on theta with `response`. Returns f, detached."""
         loss = self.f(self._guided(batch), batch)
         loss.backward()
         if self.strategy == "response":
@@ -149,7 +149,7 @@ class Bilevel:
         return f.detach(), g.detach()
 
     def f(self, result: Restoration, batch: Sample) -> Tensor:
-        """The reconstruction loss, that of earlier stages and of haze's parts by their weights."""
+        """The reconstruction loss, plus the weighted losses of earlier stages and of the haze."""
         loss = self.task_loss(result.restored, batch.clean)
         early = result.iterates[:-1] if self.stage_weight else ()
         for iterate in early:
@@ -170,7 +170,7 @@ class Bilevel:
         return torch.stack(losses).mean()
 
     def _guided(self, batch: Sample) -> Restoration:
-        """Restore as the strategy guides omega."""
+        """Restore with the guidance of the strategy."""
         with self.autocast():
             match self.strategy:
                 case "oracle":
@@ -188,13 +188,13 @@ class Bilevel:
             return self.model.predict(read, stage)
 
     def move_theta(self) -> None:
-        """One step on theta by the gradients that it has."""
+        """One step on theta with its current gradients."""
         assert self.model.proxy is not None
         assert self.proxy_optimizer is not None
         self._descend(self.model.proxy, self.proxy_optimizer)
 
     def move_omega(self) -> None:
-        """One step on omega by the gradients that it has."""
+        """One step on omega with its current gradients."""
         self._descend(self.model.reconstruction, self.reconstruction_optimizer)
 
     def _descend(self, network: nn.Module, optimizer: Step) -> None:
@@ -202,4 +202,4 @@ class Bilevel:
         if not norm.isfinite():
             raise NotFiniteError
         optimizer.step()
-        optimizer.zero_grad()  # nothing of this step is left for the next one
+        optimizer.zero_grad()  # so that none carry over to the next step

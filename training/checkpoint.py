@@ -1,11 +1,11 @@
-"""Run folders: the averaged weights that export reads, and the state that a resume needs.
+"""Run folders: the averaged weights, which export reads, and the state, which `--resume` needs.
 
 RUN/best.safetensors    averaged weights with the best held-out PSNR so far
 RUN/last.safetensors    averaged weights of the last checkpoint
-RUN/state.safetensors   everything else that a resume needs
+RUN/state.safetensors   everything else that `--resume` needs
 RUN/log.jsonl, curves.png, tensorboard/   see `logbook`
 
-`run_state` says what goes into them, `trainer` when they are written.
+`run_state` defines their contents, and `trainer` decides when they are written.
 
 The metadata of each file holds preset, strategy, steps, data and validation.
 """
@@ -40,8 +40,8 @@ BEST = "best.safetensors"
 LAST = "last.safetensors"
 STATE = "state.safetensors"
 
-MOST_BYTES = 8 << 30  # of the largest networks that a preset builds, with their optimizers'
-# Rule of a parameter group -> what the optimizer keeps for each weight; torch's Adam has no rule.
+MOST_BYTES = 8 << 30  # enough for the largest networks of a preset and their optimizers
+# Rule of a parameter group -> the optimizer's state for each weight; torch's Adam has no rule.
 _KEPT = {
     "muon": {"momentum"},
     "adam": {"step", "mean", "square"},
@@ -51,29 +51,29 @@ _KEPT = {
 
 @dataclass(frozen=True)
 class TrainedModel:
-    """What a run folder holds for export and evaluation."""
+    """A trained pair and its record, for export and evaluation."""
 
     model: GuidedModel
     record: RunRecord
 
     @property
     def preset(self) -> Preset:
-        """What its networks are."""
+        """The preset that defines its networks."""
         return self.record.preset
 
     @property
     def strategy(self) -> Strategy:
-        """What moved its networks, see `bilevel`."""
+        """The strategy that trained its networks, see `bilevel`."""
         return self.record.settings.strategy
 
 
 def save_tensors(files: Mapping[Path, Mapping[str, Tensor]], record: Mapping[str, Any]) -> None:
-    """Write named tensors with a JSON record as safetensors files, all of them or none."""
+    """Write named tensors and a JSON record as safetensors files, all of them or none."""
     metadata = {"hyperguide": json.dumps(record)}
     writers = {}
     for path, tensors in files.items():
         contiguous = {name: t.detach().contiguous() for name, t in tensors.items()}
-        # Written from memory: then a full disk is an OSError like any other, and any path will do.
+        # Serialised in memory, so that a full disk raises an ordinary OSError, and any path works.
         writers[path] = partial(_write_bytes, data=save(contiguous, metadata))
     write_together(writers)
 
@@ -101,9 +101,9 @@ def load_tensors(path: Path) -> tuple[dict[str, Tensor], Any]:
 
 
 def weights_path(run: Path) -> Path:
-    """The weights that count: of a run folder the best, or the last before any validation.
+    """The best weights in a run folder, or the last ones before the first validation.
 
-    A file, or a name that is one's, is meant itself.
+    The path of a file, or one that ends in `.safetensors`, is returned unchanged.
     """
     if run.suffix == ".safetensors" or (exists(run) and not is_folder(run)):
         return run
@@ -111,7 +111,7 @@ def weights_path(run: Path) -> Path:
 
 
 def load_run(run: Path) -> TrainedModel:
-    """Load the averaged weights of a run folder, or of one of its files, into their pair."""
+    """Build a pair and load the averaged weights of a run folder, or of one of its files."""
     path = weights_path(run)
     if path.name == STATE:
         raise HyperguideError(f"{path} is the state for --resume: give {path.parent}, its folder.")
@@ -126,7 +126,7 @@ def load_run(run: Path) -> TrainedModel:
 def load_weights(model: torch.nn.Module, tensors: dict[str, Tensor], path: Path) -> None:
     """Load tensors into a model.
 
-    Raises HyperguideError where they are of another architecture, or not finite.
+    Raises HyperguideError if they belong to another architecture or are not finite.
     """
     own = model.state_dict()
     for name in sorted(own.keys() | tensors.keys()):
@@ -154,9 +154,10 @@ def optimizer_tensors(optimizer: Optimizer, prefix: str) -> dict[str, Tensor]:
 def restore_optimizer(
     optimizer: Optimizer, prefix: str, tensors: Mapping[str, Tensor], path: Path
 ) -> None:
-    """Put back what `optimizer_tensors` returned.
+    """Restore an optimizer from what `optimizer_tensors` returned.
 
-    Raises HyperguideError, naming the file that they are from, where they do not fit.
+    path: the file that the tensors come from, for errors.
+    Raises HyperguideError if they do not fit.
     """
     state: dict[int, dict[str, Tensor]] = {}
     weights = [(w, group.get("rule")) for group in optimizer.param_groups for w in group["params"]]

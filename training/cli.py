@@ -1,4 +1,4 @@
-"""`hyperguide train`: from photos to a run folder."""
+"""`hyperguide train`: trains a pair on photos and writes a run folder."""
 
 from __future__ import annotations
 
@@ -160,7 +160,7 @@ def train(**options: Any) -> None:
     refuse_run_folder(given.out, given.resume, given.force)
     with join(given.device) as world:
         run = _open_run(given, world)
-        # An old run in the folder stays until the first checkpoint replaces it.
+        # An older run in the folder is kept until the first checkpoint replaces it.
         with claim(given.out) if world.leads else nullcontext():
             if given.resume:
                 run.resume()
@@ -173,7 +173,7 @@ def train(**options: Any) -> None:
 
 @dataclass(frozen=True)
 class _Options:
-    """The command's options, by their names."""
+    """The command's options by name."""
 
     task: str
     data: tuple[Path, ...]
@@ -228,7 +228,7 @@ def _open_run(given: _Options, world: World) -> Run:
     start, origin, seen_before = None, "", None
     if given.init_from is not None:
         path = find_model_file(given.init_from) or given.init_from
-        # A resume has weights of its own; given ones are only compared with those of the start.
+        # A resume has its own weights; the given ones are only compared with the original start.
         start = None if given.resume else partial(start_from, path=path)
         origin, seen_before = describe_origin(path), seen_by(path)
     return Run(
@@ -251,7 +251,7 @@ def _with_changes(preset: Preset, given: _Options) -> Preset:
 
 
 def _level(given: _Options) -> float | None:
-    """The level of the strategy manual, checked against the task's range."""
+    """The level for the strategy manual, checked against the task's range."""
     if given.strategy != "manual":
         if given.level is not None:
             raise HyperguideError("--level belongs to --strategy manual: give both or neither.")
@@ -266,7 +266,7 @@ def _level(given: _Options) -> float | None:
 
 
 def _naive_weight(given: _Options) -> float:
-    """Lambda of the strategy naive."""
+    """Lambda for the strategy naive."""
     if given.naive_weight is None:
         return 1.0
     if given.strategy != "naive" or not math.isfinite(given.naive_weight):
@@ -276,14 +276,14 @@ def _naive_weight(given: _Options) -> float:
 
 @contextmanager
 def _stops(run: Run) -> Iterator[None]:
-    """Let Ctrl-C and SIGTERM end the run behind its present step, saved; a second one at once.
+    """Let Ctrl-C or SIGTERM save and end the run after the current step; a second one at once.
 
-    SIGTERM is what `kill`, schedulers and torchrun send.
+    `kill`, schedulers and torchrun send SIGTERM.
     """
 
     def stop(number: int, frame: FrameType | None) -> None:
-        # torchrun passes on a Ctrl-C that its processes have seen already, and ends them itself
-        # where they take too long.
+        # torchrun forwards a Ctrl-C that its processes have already received, and kills them
+        # itself if they take too long.
         if run.stop and run.world.size == 1:
             raise KeyboardInterrupt
         run.stop = True

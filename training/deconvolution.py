@@ -1,12 +1,12 @@
-"""Closed-form deconvolution in the Fourier domain, and the borders that it needs.
+"""Closed-form deconvolution in the Fourier domain, with the border handling that it needs.
 
 Blur is the circular convolution y = k * x. Restoring with an iterate x as prior solves
 
     z = argmin |k * z - y|^2 + rho |z - x|^2
       = F^-1((conj(K) F(y) + rho F(x)) / (|K|^2 + rho)),      K = F(k) centred at the origin.
 
-Real pictures do not wrap around. They are padded by half a kernel with their last row and column,
-and the border is blended with its own blur (edgetaper), so that the wrap leaves no ringing.
+Real pictures do not wrap around. They are padded by half a kernel with copies of the edge pixels,
+and the border is blended with its own blur (edgetaper) to prevent ringing from the wrap-around.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ def transfer_function(kernel: Tensor, height: int, width: int) -> Tensor:
 
 
 class ClosedForm:
-    """The solution z for one observation and kernel; what does not depend on x is kept.
+    """The solution z for one observation and kernel; terms that do not depend on x are cached.
 
     observed: y, shape (N, C, H, W).
     kernel: shape (N, 1, kh, kw), odd sides.
@@ -54,7 +54,7 @@ class ClosedForm:
 
 
 class DirectForm:
-    """The same solution where nothing is blurred (k is the unit impulse): no Fourier transform."""
+    """The same solution without blur (k is the unit impulse), which needs no Fourier transform."""
 
     def __init__(self, observed: Tensor) -> None:
         self._observed = observed
@@ -65,10 +65,10 @@ class DirectForm:
 
 
 def edgetaper(image: Tensor, kernel: Tensor, times: int = 3) -> Tensor:
-    """Blend the borders with their circular blur, as MATLAB's function of this name does.
+    """Blend the borders with their circular blur, like MATLAB's `edgetaper`.
 
-    The share of the picture itself is 1 minus the normalised autocorrelation of the kernel's
-    projection on each axis: 0 at the border, 1 from a kernel's size inwards.
+    The weight of the picture is 1 minus the normalised autocorrelation of the kernel's projection
+    on each axis: 0 at the border, 1 from a kernel's size inwards.
 
     image: shape (N, C, H, W); kernel: shape (N, 1, kh, kw); returns the image's shape.
     """
@@ -82,7 +82,7 @@ def edgetaper(image: Tensor, kernel: Tensor, times: int = 3) -> Tensor:
 
 
 def taper_share(kernel: Tensor, height: int, width: int) -> Tensor:
-    """The share of the picture itself in `edgetaper`, shape (N, 1, height, width)."""
+    """The weight of the picture in `edgetaper`, shape (N, 1, height, width)."""
     down = _share(kernel.sum(3), height)[..., :, None]
     across = _share(kernel.sum(2), width)[..., None, :]
     return down * across
@@ -107,12 +107,12 @@ def _share(projection: Tensor, size: int) -> Tensor:
 def pad_for(
     kernel: Tensor, height: int, width: int, multiple: int = 1, least: int = 0
 ) -> tuple[int, int, int, int]:
-    """How much to pad: half a kernel on each side, but at least `least` pixels.
+    """The margins to pad by: half a kernel on each side, but at least `least` pixels.
 
-    The far sides get what else makes the canvas a multiple of `multiple`.
+    The right and bottom margins grow until the canvas is a multiple of `multiple`.
     """
     rows, columns = (size // 2 for size in kernel.shape[2:])
-    if least:  # while a graph is recorded, sizes are symbols
+    if least:  # sizes are symbols while a graph is traced
         rows, columns = torch.sym_max(rows, least), torch.sym_max(columns, least)
     more_rows = -(height + 2 * rows) % multiple
     more_columns = -(width + 2 * columns) % multiple
@@ -120,7 +120,7 @@ def pad_for(
 
 
 def taper(image: Tensor, kernel: Tensor, multiple: int = 1) -> Tensor:
-    """Pad with the last rows and columns by `pad_for`, then edgetaper."""
+    """Pad with the edge pixels as `pad_for` says, then apply `edgetaper`."""
     margins = pad_for(kernel, image.shape[2], image.shape[3], multiple)
     return edgetaper(F.pad(image, margins, mode="replicate"), kernel)
 

@@ -1,7 +1,7 @@
-"""Several processes that train one pair: what torchrun starts, one rank for each device.
+"""Training one pair with several processes, started by torchrun, one rank for each device.
 
-Every rank draws its own share of each batch, and each network is wrapped on its own, because the
-inner and the outer step send gradients to one of them only.
+Every rank draws its own share of each batch. Each network is wrapped separately, because the
+inner and the outer step send gradients to only one of them.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ from .model import GuidedModel
 
 @dataclass(frozen=True)
 class World:
-    """Where this process stands.
+    """This process among those that train together.
 
-    rank: number of this process, 0 is the one that validates, saves and reports.
+    rank: number of this process; 0 validates, saves and reports.
     size: number of processes.
     device: where this process computes.
     """
@@ -63,21 +63,21 @@ class World:
         return value
 
     def any(self, flag: bool) -> bool:
-        """Whether a flag is set in any process: all of them get the same answer."""
+        """Whether a flag is set in any process; all processes get the same answer."""
         if self.size == 1:
-            return flag  # nothing to ask a GPU in every step
+            return flag  # avoids a GPU transfer in every step
         return float(self.mean(torch.tensor(float(flag), device=self.device))) > 0
 
     def wait(self) -> None:
-        """Wait until every process is here."""
+        """Wait until all processes have reached this point."""
         if self.size > 1:
             torch.distributed.barrier()
 
     def leave(self) -> None:
-        """End this process, successfully, if it is one of several.
+        """Exit this process with status 0 if it is one of several.
 
-        Gloo's threads outlive their group. One that lets go of a tensor while the interpreter shuts
-        down aborts the process, and torchrun then ends the others: so there is no shutting down.
+        Gloo's threads outlive their group. If one releases a tensor during interpreter shutdown,
+        the process aborts and torchrun kills the others, so shutdown is skipped.
         """
         if self.size > 1:
             sys.stdout.flush()
@@ -85,7 +85,7 @@ class World:
             os._exit(0)
 
     def gather(self, sentences: list[str]) -> list[str]:
-        """The sentences of all processes, in the order of their ranks."""
+        """The sentences of all processes, in order of rank."""
         if self.size == 1:
             return sentences
         gathered: list[list[str]] = [[] for _ in range(self.size)]
@@ -97,9 +97,9 @@ class World:
 def join(device: str) -> Iterator[World]:
     """Join the processes that torchrun started, or be the only one.
 
-    device: `auto` takes a GPU where there is one; `cpu`; `cuda`.
-    Raises HyperguideError if a GPU is asked for that is not there, or the start was not
-    torchrun's.
+    device: `auto` (a GPU if there is one), `cpu` or `cuda`.
+    Raises HyperguideError if `cuda` finds no GPU, the processes were not started by torchrun, or
+    they outnumber the GPUs.
     """
     size = int(os.environ.get("WORLD_SIZE", "1"))
     there = torch.cuda.device_count() if device != "cpu" else 0

@@ -1,7 +1,7 @@
-"""TensorBoard's event files, written as the steps go on.
+"""Writes TensorBoard event files synchronously.
 
-torch's SummaryWriter writes from a thread of its own, which a full disk ends with a traceback on
-the screen. Here every scalar is in the file, or its writing fails, when the call returns.
+torch's SummaryWriter writes from its own thread, which ends with a printed traceback when the disk
+is full. Here a call returns once every scalar is written, or raises.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ PATTERN = "events.out.tfevents.*"
 
 
 class EventFile:
-    """A new event file in a folder, which is made.
+    """A new event file in a folder, which is created if missing.
 
-    step: of the run that goes on; TensorBoard then forgets what older files say of later steps.
-    Raises OSError where the file system refuses, as `add` does.
+    step: where the run continues; TensorBoard drops what older files hold from this step on.
+    Raises OSError if writing fails, as `add` does.
     """
 
     def __init__(self, folder: Path, step: int) -> None:
@@ -28,7 +28,7 @@ class EventFile:
         from tensorboard.summary.writer.record_writer import RecordWriter
 
         folder.mkdir(exist_ok=True)
-        seconds, rest = divmod(time.time_ns(), 10**9)  # names sort by time, as TensorBoard's do
+        seconds, rest = divmod(time.time_ns(), 10**9)  # names sort by time, like TensorBoard's
         name = f"events.out.tfevents.{seconds:010d}.{rest:09d}.{socket.gethostname()}"
         self._file = (folder / name).open("xb")
         self._records = RecordWriter(self._file)
@@ -45,7 +45,7 @@ class EventFile:
         self._write(Event(wall_time=time.time(), step=step, summary=Summary(value=scalars)))
 
     def close(self) -> None:
-        """Close the file. What could not be written was an error of `add` already."""
+        """Close the file. Write errors were already raised by `add`."""
         with suppress(OSError):
             self._file.close()
 

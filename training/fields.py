@@ -1,4 +1,4 @@
-"""From parsed YAML or JSON to dataclasses: names, types and ranges are checked on the way.
+"""Builds dataclasses from parsed YAML or JSON, checking names, types and ranges.
 
 A number's range is part of its type: `width: Annotated[int, Range(1, 1024)]`.
 """
@@ -18,19 +18,19 @@ from hyperguide.printable import shown
 
 T = TypeVar("T")
 
-_MOST_ITEMS = 32  # of a list
+_MOST_ITEMS = 32  # in a list
 
 
 @dataclass(frozen=True)
 class Range:
-    """From `least` to `most`, both included; without `least` itself where `above`."""
+    """From `least` to `most`, both included; `above` excludes `least` itself."""
 
     least: float
     most: float
     above: bool = False
 
     def holds(self, value: float) -> bool:
-        """Whether a number is in the range; NaN is not."""
+        """Whether a number is in the range; NaN never is."""
         return self.least <= value <= self.most and not (self.above and value == self.least)
 
     def __str__(self) -> str:
@@ -40,7 +40,7 @@ class Range:
 
 
 Share = Annotated[float, Range(0, 1)]
-"""Of samples, of steps, of a picture's side, or a value with full scale = 1."""
+"""A fraction of samples, steps or a picture's side, or a value with full scale = 1."""
 
 
 @cache
@@ -50,7 +50,7 @@ def _hints(kind: Hashable) -> dict[str, Any]:
 
 
 class Checked:
-    """A dataclass that refuses numbers out of their ranges, whoever gives them."""
+    """Base of dataclasses that reject numbers out of range, however they are built."""
 
     def __post_init__(self) -> None:
         for name, hint in _hints(cast(Hashable, type(self))).items():
@@ -59,7 +59,7 @@ class Checked:
 
 
 def check_ascending(settings: object, *names: str) -> None:
-    """Raise HyperguideError for a pair of numbers, from and to, of which the second is less."""
+    """Raise HyperguideError if a (low, high) pair is in the wrong order."""
     for name in names:
         low, high = getattr(settings, name)
         if low > high:
@@ -69,7 +69,7 @@ def check_ascending(settings: object, *names: str) -> None:
 
 
 def _ranged(hint: Any, value: Any) -> Iterator[tuple[Range, Any]]:
-    """Each number of a value with its range, if it has one."""
+    """Yield each number of a value that has a range, with that range."""
     if get_origin(hint) is Annotated:
         yield get_args(hint)[1], value
     elif get_origin(hint) is tuple and isinstance(value, tuple):
@@ -86,7 +86,7 @@ def build(kind: type[T], fields: object, where: str) -> T:
     """Fill the dataclass `kind` from a mapping, checking names, types and ranges.
 
     where: names the source in errors.
-    Raises HyperguideError for what is unknown, missing, of another type or out of its range.
+    Raises HyperguideError for unknown or missing fields, wrong types and values out of range.
     """
     if not isinstance(fields, dict):
         raise HyperguideError(f"{where}: expected a mapping with the fields of a {kind.__name__}.")
@@ -111,7 +111,7 @@ def build(kind: type[T], fields: object, where: str) -> T:
 
 
 def _one_of(kinds: tuple[Any, ...], value: Any, where: str) -> Any:
-    """Build the dataclass whose `network` is that of the mapping; the first one without it."""
+    """Build the dataclass that matches the mapping's `network`; the first one by default."""
     by_name = {get_args(get_type_hints(cast(Hashable, kind))["network"])[0]: kind for kind in kinds}
     name = value.get("network", next(iter(by_name))) if isinstance(value, dict) else None
     if name is not None and (not isinstance(name, str) or name not in by_name):

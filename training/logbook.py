@@ -1,7 +1,7 @@
 """The record of a run: log.jsonl, TensorBoard events, and curves.png.
 
-A line of the log is one JSON object with `step` and `seconds`. Means of f and g since the line
-before and the step sizes stand in every line, the figures of held-out photos in some.
+Each line of the log is a JSON object with `step`, `seconds`, the step sizes and the means of f and
+g since the previous line. Some lines also hold the figures of held-out photos.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ LOG = "log.jsonl"
 CURVES = "curves.png"
 EVENTS = "tensorboard"
 
-_MOST_BYTES = 256 << 20  # of a log; a long run's has two million
-_MOST_STEPS = 1 << 53  # whole numbers that figures can be drawn over
+_MOST_BYTES = 256 << 20  # of a log; a long run writes about 2 MB
+_MOST_STEPS = 1 << 53  # steps below it can be drawn
 
 Line = dict[str, float | int]
 """The figures of a step."""
 
-# What curves.png shows: title of a panel -> (key of the log, label).
+# Panels of curves.png: title -> (key in the log, label).
 _PANELS: dict[str, tuple[tuple[str, str], ...]] = {
     "guidance loss g": (("g", "training"), ("held_out_g", "held-out")),
     "reconstruction loss f": (("f", "training"), ("held_out_f", "held-out")),
@@ -44,7 +44,7 @@ _LOGARITHMIC = ("guidance loss g", "RMSE of the map")
 
 
 class Logbook:
-    """Writes the record of one run. A resumed run goes on behind the step it resumes from."""
+    """Writes the log of one run. A resumed run continues after the step it resumes from."""
 
     def __init__(self, folder: Path, step: int) -> None:
         self.folder = folder
@@ -53,7 +53,7 @@ class Logbook:
         self._step = step
 
     def _forget_after(self, step: int) -> None:
-        """Drop lines of steps that a kill undid; of an older run whatever it wrote here."""
+        """Drop the lines after `step`, which a kill undid; at step 0, all logs of an older run."""
         path = self.folder / LOG
         if step == 0:
             for events in (self.folder / EVENTS).glob(PATTERN):
@@ -66,7 +66,7 @@ class Logbook:
         write_atomically(path, lambda temporary: temporary.write_text(text))
 
     def add(self, figures: Mapping[str, float | int]) -> None:
-        """Append the figures of a step. Raises OSError where the file system refuses."""
+        """Append the figures of a step. Raises OSError if writing fails."""
         with (self.folder / LOG).open("a") as log:
             log.write(json.dumps(figures) + "\n")
         if self._events is None:
@@ -75,7 +75,7 @@ class Logbook:
         self._events.add(values, int(figures["step"]))
 
     def close(self) -> None:
-        """Close the file of events."""
+        """Close the event file."""
         if self._events is not None:
             self._events.close()
             self._events = None
@@ -86,9 +86,9 @@ class Logbook:
 
 
 def read_log(folder: Path) -> list[Line]:
-    """The lines of a run's log; empty if there is none. A last line cut by a kill is left out.
+    """Read the lines of a run's log, or none without a log; skips a last line cut off by a kill.
 
-    Raises HyperguideError for any other line that does not hold the figures of a step.
+    Raises HyperguideError if any other line does not hold the figures of a step.
     """
     path = folder / LOG
     if not exists(path):
@@ -123,7 +123,7 @@ def _is_number(value: Any) -> bool:
 
 
 def draw_curves(lines: Sequence[Mapping[str, Any]], path: Path) -> None:
-    """Draw the training behaviour, as the paper's Fig. 4 does for g and f, and the diagnostics.
+    """Draw the training curves, f and g as in the paper's Fig. 4, and the diagnostics.
 
     Panels without figures are left out.
     """
@@ -134,7 +134,7 @@ def draw_curves(lines: Sequence[Mapping[str, Any]], path: Path) -> None:
         for title, curves in _PANELS.items()
         if any(key in line for line in lines for key, _ in curves)
     }
-    rows = max(-(-len(panels) // 2), 1)  # a picture has a height, though there is nothing to draw
+    rows = max(-(-len(panels) // 2), 1)  # an empty figure needs a height too
     figure = Figure(figsize=(11, 2.6 * rows), layout="constrained")
     for number, (title, curves) in enumerate(panels.items(), 1):
         axes = figure.add_subplot(rows, 2, number)

@@ -1,4 +1,4 @@
-"""The losses: g for the guidance map (Eq. 6) and the tasks' reconstruction losses f (Eq. 5)."""
+"""Losses: g for the guidance map (Eq. 6) and the reconstruction losses f of the tasks (Eq. 5)."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ def guidance_loss(maximum: float, floor: float = 0.0, too_low: float = 1.0) -> L
     """Make g = ||sigma - sigma_gt||^2, the mean over pixels, in units of the map's range.
 
     floor: in the map's unit. Above 0, g compares log(sigma + floor) instead, so that weak noise is
-        told as exactly, in proportion, as strong noise; what lies below the floor hardly counts.
-        (Errors divided by the true value would do so too, but there 0 is never far off.)
-    too_low: weight of pixels whose map is below the true one. Where noise could be texture, the
-        least squared error lies between the two, and noise that is told too weak stays: half of
-        the true level costs more than its double. The more this weighs, the higher is the map
-        where it is uncertain; where noise is plain, hardly anything changes.
+        estimated with the same relative accuracy as strong noise; values below the floor hardly
+        count. (Dividing errors by the true value would do the same, but predicting 0 stays cheap.)
+    too_low: weight of pixels whose map is below the true one. Where noise may be texture, the
+        squared error is least in between, and underestimated noise remains in the result: half
+        the true level costs more than twice the true level. A larger weight raises the map
+        where it is uncertain, and changes little where the noise is obvious.
     """
 
     def loss(predicted: Tensor, true: Tensor) -> Tensor:
@@ -40,10 +40,10 @@ def guidance_loss(maximum: float, floor: float = 0.0, too_low: float = 1.0) -> L
 
 
 def log_mse(restored: Tensor, clean: Tensor) -> Tensor:
-    """Mean over samples of log(MSE): proportional to the mean PSNR, negated.
+    """Mean over samples of log(MSE), proportional to the negated mean PSNR.
 
-    Every sample weighs the same, however strong its noise, but for those beyond 40 dB, whose weight
-    falls off: clean samples would else take all of the gradient, for decibels that nobody sees.
+    All samples weigh the same, however strong their noise, except beyond 40 dB, where the weight
+    falls off: clean samples would otherwise dominate the gradient for invisible differences.
     """
     error = (restored.float() - clean).square().mean((1, 2, 3))
     return (error + 1e-4).log().mean()
@@ -52,10 +52,10 @@ def log_mse(restored: Tensor, clean: Tensor) -> Tensor:
 def haze_loss(
     airlight: Tensor, transmission: Tensor, true_airlight: Tensor, true_transmission: Tensor
 ) -> Tensor:
-    """How far the light and the transmission are from the true ones, as `log_mse` counts.
+    """The `log_mse` of the transmission plus that of the airlight.
 
-    airlight: shape (N, C, 1, 1); transmission: shape (N, 1, H, W). Of the light counts what the
-    haze adds of it to the picture: of a picture without haze it cannot be told, and need not.
+    airlight: shape (N, C, 1, 1); transmission: shape (N, 1, H, W). The airlight is weighted by its
+    share in the picture: without haze it cannot be estimated, and need not be.
     """
     share = (1 - true_transmission).mean((2, 3), keepdim=True)
     of_light = log_mse(share * airlight, share * true_airlight)
@@ -74,7 +74,7 @@ def l1_ssim(restored: Tensor, clean: Tensor) -> Tensor:
 
 
 def luma(image: Tensor) -> Tensor:
-    """Luma of RGB with BT.601 weights, full range, shape (N, 1, H, W); gray stays as it is."""
+    """Luma of RGB with BT.601 weights, full range, shape (N, 1, H, W); gray stays unchanged."""
     if image.shape[1] == 1:
         return image
     weights = image.new_tensor([0.299, 0.587, 0.114]).view(1, 3, 1, 1)
@@ -86,7 +86,7 @@ def ssim(a: Tensor, b: Tensor) -> Tensor:
 
     a, b: shape (N, C, H, W), at least 11x11. Gaussian window 11x11, sigma 1.5, K1 = 0.01,
     K2 = 0.03, population moments, valid windows only. The window is applied as two banded
-    matrix products, which on a CPU are faster than the convolution for small crops.
+    matrix products, which are faster than a convolution on a CPU for small crops.
     """
     rows = _gaussian_band(a.shape[2], a.device)
     columns = _gaussian_band(a.shape[3], a.device).mT
@@ -106,7 +106,7 @@ def ssim(a: Tensor, b: Tensor) -> Tensor:
 
 @lru_cache(maxsize=16)
 def _gaussian_band(size: int, device: torch.device, window: int = 11, sigma: float = 1.5) -> Tensor:
-    """The matrix, shape (size - window + 1, size), whose product blurs the valid part."""
+    """The matrix of a valid Gaussian blur, shape (size - window + 1, size)."""
     offsets = torch.arange(window, dtype=torch.float32) - window // 2
     kernel = torch.exp(-(offsets**2) / (2 * sigma**2))
     kernel /= kernel.sum()
@@ -122,10 +122,10 @@ def mse(restored: Tensor, clean: Tensor) -> Tensor:
 
 
 def negative_ssim(restored: Tensor, clean: Tensor) -> Tensor:
-    """-SSIM, the mean over samples and over the channels, each a plane of its own.
+    """-SSIM, averaged over samples and channels, each channel as a separate plane.
 
-    PReNet's loss (csdwren/PReNet), but for the border: there windows reach into zeros beyond the
-    picture, here only those that lie within it count.
+    PReNet's loss (csdwren/PReNet), except at the border: PReNet's windows reach into zeros outside
+    the picture, here only windows inside it count.
     """
     return -ssim(restored.float(), clean).mean()
 
@@ -133,7 +133,7 @@ def negative_ssim(restored: Tensor, clean: Tensor) -> Tensor:
 def perceptual_loss(weights: Path | None = None) -> Loss:
     """Make GridDehazeNet's loss: smooth L1 + 0.04 times the perceptual distance.
 
-    weights: file of VGG16, see `perceptual.load_perceptual_distance`, and for its errors.
+    weights: VGG16 file; see `perceptual.load_perceptual_distance`, also for its errors.
     """
     distance = load_perceptual_distance(weights)
 
@@ -157,7 +157,7 @@ TASK_LOSSES: dict[str, Loss] = {
 def task_loss(
     name: str, vgg_weights: Path | None = None, border: int = 0, border_weight: float = 0.0
 ) -> Loss:
-    """The reconstruction loss f of a preset's name.
+    """The reconstruction loss f with a name from a preset.
 
     vgg_weights: for `smooth_l1_perceptual`, the only one that needs a file.
     border, border_weight: see `within`.
@@ -167,7 +167,7 @@ def task_loss(
 
 
 def within(loss: Loss, border: int, border_weight: float) -> Loss:
-    """Make the loss count what `border` pixels at each side leave, and the whole by its weight."""
+    """Make the loss ignore `border` pixels on each side, and add the whole by `border_weight`."""
 
     def inner(restored: Tensor, clean: Tensor) -> Tensor:
         value = loss(inside(restored, border), inside(clean, border))
@@ -179,6 +179,6 @@ def within(loss: Loss, border: int, border_weight: float) -> Loss:
 
 
 def inside(image: Tensor, border: int) -> Tensor:
-    """The image, shape (N, C, H, W), without `border` pixels at each side."""
+    """The image, shape (N, C, H, W), without `border` pixels on each side."""
     height, width = image.shape[2:]
     return image[:, :, border : height - border, border : width - border]

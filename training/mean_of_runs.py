@@ -1,11 +1,11 @@
-"""The mean of several runs' weights, validated anew: a model soup.
+"""Average the weights of several runs and validate the result: a model soup.
 
     python -m hyperguide.training.mean_of_runs RUN RUN ... --data photos/ --out runs/mean
 
-Runs that went on from one another lie in one valley of the loss, and what each gained adds up in
-their mean (M. Wortsman et al., Model soups, ICML 2022): pictures that should stay as they are from
-the one, pairs that are like the test set from the other. The folder that is written can be
-exported, measured and gone on from like a run; its preset and record are those of the last run.
+Runs that continue from one another lie in the same valley of the loss, and their mean combines
+their gains (M. Wortsman et al., Model soups, ICML 2022): say, one learned to leave clean pictures
+unchanged, another learned from pairs that resemble the test set. The result can be exported,
+evaluated and given to --init-from like a run; its preset and record are those of the last run.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from .validation import HeldOut
 
 
 def main() -> None:
-    """Run the command line above."""
+    """Run the command shown above."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -60,8 +60,8 @@ def write_mean(
 ) -> dict[str, float]:
     """Write a run folder with the mean of the runs' best weights; returns its validation.
 
-    data, streaks, kernels: of the last run, for the pictures that it held out.
-    Raises HyperguideError if the runs' networks differ, or other data is given.
+    data, streaks, kernels: those of the last run, for its held-out pictures.
+    Raises HyperguideError if the runs' networks differ, or the data is not the last run's.
     """
     path = out / BEST
     refuse_existing(path, force)
@@ -71,7 +71,7 @@ def write_mean(
     states = [part.model.state_dict() for part in parts]
     seen = [part.record.seen for part in parts]
     for run, state in zip(runs, states, strict=True):
-        load_weights(trained.model, state, run)  # of one architecture?
+        load_weights(trained.model, state, run)  # checks that the architecture is the same
     mean = {name: torch.stack([state[name] for state in states]).mean(0) for name in states[0]}
     trained.model.load_state_dict(mean)
     found = open_data(trained.preset, data, streaks, kernels=kernels)

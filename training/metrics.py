@@ -1,8 +1,8 @@
-"""How good a picture or a map is.
+"""Quality metrics for pictures and maps.
 
-`psnr` serves training, on batches of tensors. The others serve evaluation: one picture, a numpy
-array of shape (H, W) or (H, W, 3), computed in float64, nothing clipped; its PSNR is in
-`hyperguide.psnr`.
+`psnr` is for training, on batches of tensors. The others are for evaluation: one picture as a
+numpy array of shape (H, W) or (H, W, 3), computed in float64 without clipping. PSNR for evaluation
+is in `hyperguide.psnr`.
 """
 
 from __future__ import annotations
@@ -24,26 +24,26 @@ _SSIM_K1, _SSIM_K2 = 0.01, 0.03
 _Y_WEIGHTS = np.array([65.481, 128.553, 24.966])
 _Y_OFFSET = 16.0
 
-# In dB. Beyond it no difference is seen, so means over many pictures count a picture with at most
-# this: clean ones among them, which come back almost exactly, would else decide everything.
+# In dB. Differences beyond it are invisible, so means over pictures cap each picture here:
+# clean ones, which are restored almost exactly, would otherwise dominate.
 MOST_PSNR = 45.0
 
 
 def psnr(restored: Tensor, clean: Tensor) -> Tensor:
     """Peak signal-to-noise ratio in dB of each picture, shape (N,); peak 1.
 
-    restored, clean: shape (N, C, H, W). Restored values are clipped to [0, 1] as a file clips
-    them. Equal pictures give infinity.
+    restored, clean: shape (N, C, H, W). Restored values are clipped to [0, 1], as in a file.
+    Equal pictures give infinity.
     """
     error = (restored.float().clamp(0, 1) - clean).square().mean((1, 2, 3))
     return -10 * torch.log10(error)
 
 
 def picture_ssim(restored: np.ndarray, clean: np.ndarray, peak: float = 1.0) -> float:
-    """Structural similarity (Wang et al. 2004), the mean over the planes.
+    """Structural similarity (Wang et al. 2004), averaged over the planes.
 
-    Gaussian window, population moments, only windows that lie inside the picture. `peak` is the
-    range of the data. Raises HyperguideError for pictures smaller than a window.
+    Gaussian window, population moments, only windows inside the picture. `peak` is the range of
+    the data. Raises HyperguideError for pictures smaller than a window.
     """
     if min(clean.shape[:2]) < SSIM_WINDOW:
         raise HyperguideError(
@@ -55,9 +55,9 @@ def picture_ssim(restored: np.ndarray, clean: np.ndarray, peak: float = 1.0) -> 
 
 
 def matlab_y(picture: np.ndarray) -> np.ndarray:
-    """The Y plane of MATLAB's rgb2ycbcr, in steps of 8 bits but not rounded, 16..235, float64.
+    """The Y plane of MATLAB's rgb2ycbcr on the 8-bit scale, not rounded, 16..235, float64.
 
-    picture: RGB in [0, 255], shape (H, W, 3). A gray one, (H, W), is its own luma.
+    picture: RGB in [0, 255], shape (H, W, 3). A gray picture, (H, W), is returned as it is.
     """
     if picture.ndim == 2:
         return picture.astype(np.float64)
@@ -65,7 +65,7 @@ def matlab_y(picture: np.ndarray) -> np.ndarray:
 
 
 def root_mean_square(values: np.ndarray) -> float:
-    """The level of a map or of a change, computed in float64."""
+    """The root mean square of a map or a change, computed in float64."""
     return float(np.sqrt(np.mean(np.square(values, dtype=np.float64))))
 
 
@@ -86,7 +86,7 @@ def _plane_ssim(a: np.ndarray, b: np.ndarray, peak: float) -> float:
 
 
 def _blur(plane: np.ndarray) -> np.ndarray:
-    """The Gaussian-weighted means of all windows inside a plane of float64."""
+    """The Gaussian-weighted mean of each window inside a float64 plane."""
     window = cv2.getGaussianKernel(SSIM_WINDOW, _SSIM_DEVIATION, cv2.CV_64F)
     edge = SSIM_WINDOW // 2
     return cv2.sepFilter2D(plane, cv2.CV_64F, window, window)[edge:-edge, edge:-edge]

@@ -1,4 +1,4 @@
-"""The guided pair: hyper-network and reconstruction as one model with dials."""
+"""The guided pair: hyper-network and reconstruction network as one model with dials."""
 
 from __future__ import annotations
 
@@ -41,21 +41,21 @@ from .preset import (
     UnfoldedSettings,
 )
 
-# Of both networks. The largest here has a million; the largest of the field about seventy.
+# Of both networks. The largest here has a million; the largest published about 70 million.
 MOST_WEIGHTS = 100_000_000
 
-# What a reconstruction network asks for its map: (what H may read, stage) -> map. Both lie on the
-# grid of the image, (N, C, H, W) and (N, 1, H, W).
+# A reconstruction network calls it for its map: (input of H, stage) -> map. Both are on the grid
+# of the image, (N, C, H, W) and (N, 1, H, W).
 Guide = Callable[[Tensor, int], Tensor]
 
 
 @dataclass(frozen=True)
 class Restoration:
-    """What a pair computes.
+    """The output of a pair.
 
     iterates: each stage's picture, shape (N, C, H, W), not clipped; the last is the result.
-    maps: the map that each stage was guided by, shape (N, 1, H, W); none for the unguided twin.
-    haze: airlight and transmission, where the network inverts the scattering model.
+    maps: the maps that guided the stages, shape (N, 1, H, W); empty for the unguided twin.
+    haze: airlight and transmission, if the network inverts the scattering model.
     """
 
     iterates: tuple[Tensor, ...]
@@ -71,10 +71,10 @@ class Restoration:
 class GuidedModel(nn.Module):
     """image -> (enhanced, guidance), the network pair with the dials of the model file.
 
-    proxy: H_theta, called with what it reads (and the stage, if it has several). None in the
-        unguided twin.
+    proxy: H_theta, called with its input (and the stage, if it has several). None in the unguided
+        twin.
     reconstruction: A_omega, called with image, map and, for deblurring, kernel. An unfolded
-        network asks a `Guide` for the map of each stage instead.
+        network may take a `Guide` instead of the map, and calls it for each stage.
     """
 
     def __init__(self, proxy: nn.Module | None, reconstruction: nn.Module) -> None:
@@ -84,12 +84,12 @@ class GuidedModel(nn.Module):
 
     @property
     def has_theta(self) -> bool:
-        """Whether there is a hyper-network with something to train."""
+        """Whether there is a hyper-network with trainable parameters."""
         return self.proxy is not None and any(True for _ in self.proxy.parameters())
 
     @property
     def size_multiple(self) -> int:
-        """Height and width must be multiples of this."""
+        """Height and width must be multiples of this number."""
         own: int = bare(self.reconstruction).size_multiple  # type: ignore[assignment]
         if self.proxy is None:
             return own
@@ -97,10 +97,10 @@ class GuidedModel(nn.Module):
 
     @property
     def channels(self) -> int:
-        """Planes of the pictures that the pair is exported for: colour, unless it is gray only."""
+        """Number of channels that the pair is exported with: 3, unless it is gray only."""
         network = bare(self.reconstruction)
         if isinstance(network, UnfoldedDeconvolution):
-            return 3  # takes any number of planes
+            return 3  # accepts any number of channels
         return int(network.channels)  # type: ignore[arg-type]
 
     @property
@@ -109,9 +109,9 @@ class GuidedModel(nn.Module):
         return float(bare(self.reconstruction).maximum)  # type: ignore[arg-type]
 
     def predict(self, image: Tensor, stage: int = 0) -> Tensor:
-        """H_theta's map of an image or of a stage's iterate, shape (N, 1, H, W).
+        """H_theta's map for an image or a stage's iterate, shape (N, 1, H, W).
 
-        A hyper-network of one plane sees each colour plane by itself; they share the mean map.
+        A one-channel hyper-network reads each colour plane separately; the maps are averaged.
         """
         assert self.proxy is not None, "the unguided twin predicts nothing"
         planes = image.shape[1] if bare(self.proxy).channels == 1 else 1
@@ -122,10 +122,10 @@ class GuidedModel(nn.Module):
         return guidance.unflatten(0, (-1, planes)).mean(1) if planes > 1 else guidance
 
     def predictions(self, image: Tensor, kernel: Tensor | None = None) -> tuple[Tensor, ...]:
-        """Every map that H_theta predicts for an image, omega held fixed: what g measures.
+        """Every map that H_theta predicts for an image at fixed omega, for g.
 
-        Where the iterates of an unfolded network are read, their dependence on theta counts: g of
-        a stage reaches the hyper-networks of the stages before it.
+        If H_theta reads the iterates of an unfolded network, their dependence on theta is kept:
+        the gradient of a stage's g reaches the hyper-networks of earlier stages.
         """
         reconstruction = bare(self.reconstruction)
         if not reconstruction.asks_per_stage:
@@ -145,7 +145,7 @@ class GuidedModel(nn.Module):
     def restore(
         self, image: Tensor, kernel: Tensor | None = None, guide: Guide | None = None
     ) -> Restoration:
-        """Restore an image, guided by the predicted maps or by those of `guide`.
+        """Restore an image, guided by the predicted maps or by those from `guide`.
 
         image: shape (N, C, H, W) in [0, 1]; H and W multiples of `size_multiple`.
         kernel: shape (N, 1, kh, kw), for deblurring.
@@ -177,16 +177,16 @@ class GuidedModel(nn.Module):
         strength: Tensor,
         kernel: Tensor | None = None,
     ) -> tuple[Tensor, Tensor]:
-        """Enhance with dials; every dial broadcasts against (N, 1, H, W).
+        """Enhance an image with dials, each of which broadcasts against (N, 1, H, W).
 
         g = scale (mix guidance_in + (1 - mix) H(image))
         enhanced = clip(image + strength (A(image; g) - image))
 
-        Returns (enhanced, shape (N, C, H, W) in [0, 1]; the mixed map before the scale, that of
-        the last stage where there are several, shape (N, 1, H, W)).
+        Returns (enhanced, shape (N, C, H, W) in [0, 1]; the mixed map before scaling, of the last
+        stage if there are several, shape (N, 1, H, W)).
         """
         assert self.proxy is not None, "an unguided model has no dials"
-        # Where nothing of guidance_in is used it must not count, not even as NaN.
+        # An unused guidance_in must have no effect, not even if it is NaN.
         given = torch.where(guidance_mix > 0, guidance_in, torch.zeros_like(guidance_in))
         mixed: list[Tensor] = []
 
@@ -200,7 +200,7 @@ class GuidedModel(nn.Module):
 
 
 def bare(network: nn.Module) -> nn.Module:
-    """The network itself, without the wrapper of distributed training."""
+    """The network without the wrapper of distributed training."""
     return network.module if isinstance(network, DistributedDataParallel) else network
 
 
@@ -208,10 +208,10 @@ def build_model(preset: Preset, guided: bool = True, level: float | None = None)
     """Build the untrained pair of a preset.
 
     guided: False builds the unguided twin.
-    level: of a constant map in place of a hyper-network.
-    Raises HyperguideError for networks of more than MOST_WEIGHTS weights.
+    level: value of a constant map that replaces the hyper-network.
+    Raises HyperguideError for networks with more than MOST_WEIGHTS weights.
     """
-    with torch.device("meta"):  # takes no memory, and no random numbers
+    with torch.device("meta"):  # uses no memory and draws no random numbers
         weights = sum(p.numel() for p in _build(preset, guided, level).parameters())
     if weights > MOST_WEIGHTS:
         raise HyperguideError(

@@ -1,4 +1,4 @@
-"""A model file's weights under the names that training has for them."""
+"""Reads the weights of a model file under the names that training uses."""
 
 from __future__ import annotations
 
@@ -20,19 +20,19 @@ from .model import build_model
 from .preset import Preset
 from .run_record import RunRecord, are_settings
 
-# How many times the weights of a file those of the networks may be.
+# Most weights of the networks, as a multiple of the weights in the file.
 _MOST_FOLDED = 4
 
 
 def find_model_file(path: Path) -> Path | None:
-    """The model file that a path or a bundled model's name means; None if it means another kind."""
+    """The model file that a path or a bundled model's name refers to; None for other files."""
     if path.suffix == ".onnx":
         return path
     return None if exists(path) else named_path(str(path))
 
 
 def load_model(path: Path) -> TrainedModel:
-    """What a run folder would hold of a model file. Raises as `load_model_weights` does."""
+    """Load a model file as `load_run` loads a run folder. Raises as `load_model_weights` does."""
     tensors, record = load_model_weights(path)
     model = build_model(record.preset)
     load_weights(model, tensors, path)
@@ -40,10 +40,10 @@ def load_model(path: Path) -> TrainedModel:
 
 
 def load_model_weights(path: Path) -> tuple[dict[str, Tensor], RunRecord]:
-    """Read what an export in fp32 wrote: the pair's state and the record of its training.
+    """Read the pair's state and training record from a model file exported in fp32.
 
-    Raises HyperguideError if the file is none of ours, was changed, is of lower precision, or of a
-    network whose weights an export merges.
+    Raises HyperguideError if the file is not one of ours, was changed, has a lower precision, or
+    holds a network whose weights are merged by export.
     """
     file = read_model_file(path)
     info = file.info
@@ -70,13 +70,13 @@ def load_model_weights(path: Path) -> tuple[dict[str, Tensor], RunRecord]:
 def _refuse_lack(preset: Preset, weights: dict[str, Tensor], path: Path) -> None:
     """Raise HyperguideError if a preset's networks are far larger than the file.
 
-    So that no memory is taken for them. A branched convolution folds to nine tenths of its values.
+    This avoids allocating them. Folding a branched convolution keeps nine tenths of its values.
     """
     held = sum(tensor.numel() for tensor in weights.values())
     try:
         with torch.device("meta"):
             wanted = sum(tensor.numel() for tensor in build_model(preset).state_dict().values())
-    except RuntimeError:  # more than 64 bits count
+    except RuntimeError:  # the number of values exceeds 64 bits
         wanted = 1 << 63
     if wanted > _MOST_FOLDED * held:
         raise HyperguideError(
@@ -86,7 +86,7 @@ def _refuse_lack(preset: Preset, weights: dict[str, Tensor], path: Path) -> None
 
 
 def _record(info: ModelInfo, path: Path) -> RunRecord:
-    """What a checkpoint would say about the training."""
+    """The record that a checkpoint of this training would hold."""
     training = info.training
     if not isinstance(training.get("preset"), dict):
         raise HyperguideError(f"{path} does not say which networks it holds: export it again.")

@@ -1,7 +1,7 @@
-"""Muon for convolutions, with Adam for what is not a matrix.
+"""Muon for convolutions, with Adam for parameters that are not matrices.
 
-Muon (K. Jordan et al., 2024) replaces the momentum of a weight matrix by the nearest
-semi-orthogonal matrix, found by a few Newton-Schulz steps. A convolution counts as the matrix
+Muon (K. Jordan et al., 2024) replaces the momentum of a weight matrix with the nearest
+semi-orthogonal matrix, found in a few Newton-Schulz steps. A convolution is treated as a matrix
 of shape (out_channels, in_channels * k * k).
 """
 
@@ -21,7 +21,7 @@ _QUINTIC = (3.4445, -4.7750, 2.0315)
 def orthogonalize(matrices: Tensor, steps: int = 5) -> Tensor:
     """Approximate U V^T of each matrix's singular value decomposition.
 
-    matrices: shape (B, rows, columns). Singular values come out in about [0.7, 1.2].
+    matrices: shape (B, rows, columns). The resulting singular values are in about [0.7, 1.2].
     """
     a, b, c = _QUINTIC
     x = matrices / (matrices.norm(dim=(1, 2), keepdim=True) + 1e-7)
@@ -37,8 +37,8 @@ def orthogonalize(matrices: Tensor, steps: int = 5) -> Tensor:
 class MuonWithAdam(Optimizer):
     """One optimizer for a network: Muon on its inner convolutions, Adam on the rest.
 
-    muon, adam: the parameters of each part.
-    lr: Muon's step size; `adam_lr` Adam's. Each group keeps its own as `base_lr`, for schedules.
+    muon, adam: the parameters that each one updates.
+    lr, adam_lr: step sizes of Muon and Adam. Each group keeps its own as `base_lr` for schedules.
     """
 
     def __init__(
@@ -60,7 +60,7 @@ class MuonWithAdam(Optimizer):
 
     @classmethod
     def for_network(cls, network: nn.Module, lr: float, adam_lr: float) -> MuonWithAdam:
-        """Sort a network's parameters: all convolution weights but the last layers' to Muon."""
+        """Split a network's parameters: convolution weights, except in last layers, go to Muon."""
         last = {id(layer) for layer in _last_layers(network)}
         inner = [
             m.weight for m in network.modules() if isinstance(m, nn.Conv2d) and id(m) not in last
@@ -98,7 +98,7 @@ class MuonWithAdam(Optimizer):
             assert p.grad is not None
             state = self.state[p]
             if not state:
-                state["step"] = torch.zeros(())  # torch keeps this name on the CPU
+                state["step"] = torch.zeros(())  # torch keeps state of this name on the CPU
                 state["mean"] = torch.zeros_like(p)
                 state["square"] = torch.zeros_like(p)
             state["step"] += 1
@@ -111,7 +111,7 @@ class MuonWithAdam(Optimizer):
 
 
 def _last_layers(network: nn.Module) -> list[nn.Module]:
-    """The last convolutions of a network, or of each of its parts, where it is unfolded."""
+    """The last convolutions of a network, or of each part of an unfolded network."""
     layers: list[nn.Module] = []
     for module in network.modules():
         ends = (getattr(module, name, None) for name in ("tail", "light"))

@@ -1,7 +1,7 @@
-"""The arguments of the networks, as presets give them, each number with its range.
+"""Network arguments as they appear in presets, each number with its range.
 
-The ranges bound what a preset of a few lines can ask of a machine; the largest networks of the
-field are within them.
+The ranges limit the resources that a short preset can demand; the largest networks in the
+literature are within them.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ Output = Literal["residual", "affine"]
 
 Width = Annotated[int, Range(1, 1024)]  # feature channels
 Block = Annotated[int, Range(1, 16)]  # side of pixel blocks
-Depth = Annotated[int, Range(1, 32)]  # layers or blocks behind one another
+Depth = Annotated[int, Range(1, 32)]  # layers or blocks in sequence
 Stages = Annotated[int, Range(1, 12)]
 Dilation = Annotated[int, Range(1, 64)]
 Texture = Annotated[int, Range(0, 256)]
 
 _MOST_LEVELS = 8
-_MOST_BLOCKS = 96  # of a U-Net, both ways and in the middle
+_MOST_BLOCKS = 96  # of a U-Net, in both directions and in the middle
 
 
 @dataclass(frozen=True)
@@ -65,12 +65,13 @@ class PlainProxySettings(Checked):
 
 @dataclass(frozen=True)
 class UNetShape(Checked):
-    """What every U-Net is made of.
+    """The arguments that all U-Nets share.
 
     unshuffle: side of the pixel blocks folded into channels.
     widths: feature channels per level, finest first.
     middle: residual blocks at the coarsest level.
-    blocks: residual blocks each way at the other levels, finest first; one number serves all.
+    blocks: residual blocks in each direction at the other levels, finest first; one number applies
+        to all.
     """
 
     unshuffle: Block
@@ -101,7 +102,7 @@ class UNetShape(Checked):
 
 @dataclass(frozen=True, kw_only=True)
 class UNetSettings(UNetShape):
-    """`networks.unet.GuidedUNet`."""
+    """Arguments of `networks.unet.GuidedUNet`."""
 
     output: Output
     network: Literal["unet"] = "unet"
@@ -109,9 +110,9 @@ class UNetSettings(UNetShape):
 
 @dataclass(frozen=True, kw_only=True)
 class ScatteringSettings(UNetShape):
-    """`networks.scattering.ScatteringUNet`.
+    """Arguments of `networks.scattering.ScatteringUNet`.
 
-    texture: width of the learned features of what lies within a cell; 0 for none.
+    texture: width of the learned features of each cell's parts; 0 for none.
     """
 
     network: Literal["scattering"]
@@ -160,8 +161,8 @@ class UnfoldedSettings(Checked):
         predicted noise level with a learned factor for each stage.
     maps: `stage` gives each stage a hyper-network that reads its iterate, `image` has a single
         one that reads the observation.
-    padding: least padding on each side, in pixels. Training pads by half the canvas of its kernels,
-        the degradation's `size`; denoisers that never saw less spoil a border that gets less.
+    padding: minimum padding on each side, in pixels. Training pads by half the canvas of its
+        kernels, the degradation's `size`; with less, such denoisers spoil the border.
     """
 
     network: Literal["unfolded"]

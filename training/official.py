@@ -1,4 +1,4 @@
-"""Weights that the authors of the base networks published: recognised, loaded, started from."""
+"""Recognises and loads the published weights of the base networks."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _TYPES = (
     *(torch.float32, torch.float64, torch.float16, torch.bfloat16),
     *(torch.int64, torch.int32, torch.int16, torch.int8, torch.uint8, torch.bool),
 )
-# The same values may stand under several names, of layers that share them.
+# Layers that share values store them under several names.
 _MOST_NAMES_PER_VALUE = 8
 
 
@@ -29,10 +29,10 @@ _MOST_NAMES_PER_VALUE = 8
 class OfficialWeights:
     """A published network with its weights.
 
-    network: the unguided original, in evaluation mode: (N, 3, H, W) in [0, 1] -> the same shape,
+    network: the unguided original in evaluation mode: (N, 3, H, W) in [0, 1] -> the same shape,
         not clipped.
-    task: that it was trained for.
-    name: of the architecture.
+    task: the task that it was trained for.
+    name: name of the architecture.
     """
 
     network: nn.Module
@@ -48,15 +48,15 @@ _ARCHITECTURES: dict[str, tuple[str, Callable[[bool, float], nn.Module]]] = {
 
 
 def load_official(path: Path) -> OfficialWeights:
-    """Load the authors' weights of PReNet or GridDehazeNet, told apart by names and shapes.
+    """Load the authors' weights of PReNet or GridDehazeNet, recognised by names and shapes.
 
-    The names may begin with `module.`, as in files of networks wrapped in DataParallel. PReNet is
-    built with six stages; its weights are the same for any number of them. Its authors' variant
-    PReNet_LSTM, whose stages do not add the rainy image, has equal names and shapes: do not load
-    it as PReNet.
+    Names may start with `module.`, as saved from networks wrapped in DataParallel. PReNet is built
+    with six stages; its weights are the same for any number of stages. The authors' variant
+    PReNet_LSTM, whose stages do not add the rainy image, has the same names and shapes: do not
+    load it as PReNet.
 
-    Raises HyperguideError if the file is missing, is no state dict of plain tensors, or belongs to
-    another network.
+    Raises HyperguideError if the file is missing, is not a state dict of plain tensors, or belongs
+    to another network.
     """
     state = read_state_dict(path)
     shapes = {name: weights.shape for name, weights in state.items()}
@@ -72,13 +72,13 @@ def load_official(path: Path) -> OfficialWeights:
 
 
 def initialise(reconstruction: nn.Module, path: Path) -> None:
-    """Start a reconstruction network from the authors' weights.
+    """Initialise a reconstruction network with the authors' weights.
 
-    The weights of the map's channel become zero, so that a guided network starts at the result of
-    the original, whatever the map, and learns from there how far to follow the map.
+    The weights of the map's channel are set to zero, so that a guided network starts with the
+    original's result, whatever the map, and learns from there how far to follow the map.
 
-    Raises HyperguideError as `load_official` does, and if the network is of another kind than the
-    weights.
+    Raises HyperguideError as `load_official` does, and if the weights are for another kind of
+    network.
     """
     official = load_official(path)
     if type(reconstruction) is not type(official.network):
@@ -95,24 +95,24 @@ def initialise(reconstruction: nn.Module, path: Path) -> None:
 
 
 def append_zero_channels(weights: Tensor, shape: torch.Size) -> Tensor:
-    """Widen a convolution's weights to `shape`, which has more input channels, if any differ."""
+    """Pad a convolution's weights with zero input channels to `shape`, if it differs."""
     if weights.shape == shape:
         return weights
     return F.pad(weights, (0, 0, 0, 0, 0, shape[1] - weights.shape[1]))
 
 
 def read_state_dict(path: Path) -> dict[str, Tensor]:
-    """Read a file that torch saved, without running what it may contain.
+    """Read a file saved by torch, without executing any code in it.
 
-    Returns the tensors on the CPU, by name without the `module.` of a wrapped network. Raises
-    HyperguideError if the file is missing, or is anything but finite tensors by name, whose values
+    Returns the tensors on the CPU by name, without the `module.` of a wrapped network. Raises
+    HyperguideError if the file is missing, or is anything but a dict of finite tensors whose values
     are all in the file.
     """
     content: object = None
     try:
         size = _size(path)
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # about the format, where the file is refused anyway
+            warnings.simplefilter("ignore")  # about the format; such a file is refused anyway
             content = torch.load(path, map_location="cpu", weights_only=True)
     except HyperguideError:
         raise
@@ -120,7 +120,7 @@ def read_state_dict(path: Path) -> dict[str, Tensor]:
         raise HyperguideError(f"There is no weight file {path}: check the name.") from None
     except OSError as error:
         raise HyperguideError(f"Cannot read the weights {path}: {error.strerror}.") from None
-    except Exception:  # damaged files and files of other kinds raise nearly every type there is
+    except Exception:  # damaged and foreign files raise almost any type
         size = 0
     if not isinstance(content, dict) or not all(map(_is_entry, content.items())):
         raise HyperguideError(
@@ -140,7 +140,7 @@ def read_state_dict(path: Path) -> dict[str, Tensor]:
 
 
 def _size(path: Path) -> int:
-    """Bytes of a file. Raises HyperguideError for what may unpack to far more, or never ends."""
+    """Size of a file in bytes. Raises HyperguideError for devices, pipes and packed archives."""
     if path.exists() and not path.is_file() and not path.is_dir():
         raise HyperguideError(f"{path} is a device or pipe, not a weight file: give a file.")
     size = path.stat().st_size
@@ -154,12 +154,12 @@ def _size(path: Path) -> int:
 
 
 def _is_entry(item: tuple[object, object]) -> bool:
-    """Whether it is a name and plain numbers, each of which is in memory."""
+    """Whether the item is a name and a plain tensor whose values are all in memory."""
     name, weights = item
     if not isinstance(name, str) or not isinstance(weights, Tensor):
         return False
     plain = weights.layout == torch.strided and weights.device.type == "cpu"
     if not plain or weights.dtype not in _TYPES:
         return False
-    # A view may repeat a single number a thousand million times.
+    # A view may repeat a single number a billion times.
     return weights.nbytes <= weights.untyped_storage().nbytes()

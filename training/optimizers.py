@@ -1,4 +1,4 @@
-"""The optimizer of a network and its step sizes over a run."""
+"""The optimizer of a network and its step sizes during a run."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def set_lr_factor(optimizer: Optimizer, factor: float) -> None:
 
 
 def lr_factor(schedule: Schedule, outer: int) -> float:
-    """Share of the base step size at an outer step; 1 before the first (the warm-up)."""
+    """Factor on the base step size at an outer step; 1 before the first (the warm-up)."""
     share = max(outer, 0) / schedule.steps
     match schedule.shape:
         case "cosine":
@@ -42,5 +42,5 @@ def lr_factor(schedule: Schedule, outer: int) -> float:
 
 
 def step_size(optimizer: Optimizer) -> float:
-    """The present step size of the first group, for the log."""
+    """The current step size of the first group, for the log."""
     return float(optimizer.param_groups[0]["lr"])

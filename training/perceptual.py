@@ -1,7 +1,7 @@
-"""The perceptual distance: how far two pictures are apart in the eyes of a VGG16.
+"""The perceptual distance: how much the VGG16 features of two pictures differ.
 
-J. Johnson et al., Perceptual Losses for Real-Time Style Transfer, ECCV 2016, as GridDehazeNet
-(X. Liu et al., ICCV 2019) uses it.
+J. Johnson et al., Perceptual Losses for Real-Time Style Transfer, ECCV 2016, as used by
+GridDehazeNet (X. Liu et al., ICCV 2019).
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from .official import read_state_dict
 FILE = "vgg16-397923af.pth"  # torchvision's name of the ImageNet weights
 
 # Configuration D of VGG (K. Simonyan, A. Zisserman, ICLR 2015) up to relu3_3: the channels of each
-# convolution, `None` for a pooling.
+# convolution, `None` for pooling.
 _LAYERS = (64, 64, None, 128, 128, None, 256, 256, 256)
 _READ = (3, 8, 15)  # relu1_2, relu2_2, relu3_3
 
@@ -28,10 +28,10 @@ _READ = (3, 8, 15)  # relu1_2, relu2_2, relu3_3
 class PerceptualDistance(nn.Module):
     """Mean over relu1_2, relu2_2 and relu3_3 of the mean squared difference of VGG16's features.
 
-    As in GridDehazeNet's code, pictures enter as they are, in [0, 1]: they are not normalised with
-    the mean and deviation of ImageNet, on which VGG16 was trained.
+    As in GridDehazeNet's code, pictures are in [0, 1] and are not normalised with the mean and
+    deviation of ImageNet, on which VGG16 was trained.
 
-    Parameters are named as in torchvision and take no gradient.
+    Parameters are named as in torchvision and require no gradient.
     """
 
     def __init__(self) -> None:
@@ -50,8 +50,8 @@ class PerceptualDistance(nn.Module):
     def forward(self, restored: Tensor, clean: Tensor) -> Tensor:
         """The distance, a scalar.
 
-        restored, clean: shape (N, 1 or 3, H, W) in [0, 1], at least 4x4; gray counts as equal
-            channels. Gradients reach both.
+        restored, clean: shape (N, 1 or 3, H, W) in [0, 1], at least 4x4; gray is repeated
+            to three channels. Gradients flow to both.
         """
         pairs = zip(self._read(restored), self._read(clean), strict=True)
         return torch.stack([F.mse_loss(a, b) for a, b in pairs]).mean()
@@ -67,9 +67,9 @@ class PerceptualDistance(nn.Module):
 
 
 def load_perceptual_distance(weights: Path | None = None) -> PerceptualDistance:
-    """Build the distance with the weights of torchvision's VGG16, trained on ImageNet.
+    """Build the distance with torchvision's VGG16 weights, trained on ImageNet.
 
-    weights: the file; by default where torchvision keeps its downloads.
+    weights: the file; by default, the one in torchvision's download cache.
     Raises HyperguideError if it is missing or holds something else.
     """
     cached = Path(torch.hub.get_dir(), "checkpoints", FILE)

@@ -1,4 +1,4 @@
-"""In which precision the forward passes of training compute."""
+"""The precision of the forward passes in training."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ def autocast(
 
 
 def fastest_precision(device: torch.device) -> Precision:
-    """bfloat16 where the processor computes in it (1.7 times faster on CPUs); float32 elsewhere.
+    """bfloat16 if the processor supports it (1.7 times faster on CPUs), otherwise float32.
 
     Keep widths multiples of 16: torch 2.13 returns NaN as the bfloat16 weight gradient of a
-    dilated convolution of 24 channels. channels_last gained nothing on unshuffled networks.
+    dilated convolution with 24 channels. channels_last is no faster on unshuffled networks.
     """
     if device.type == "cuda":
         return "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "fp32"

@@ -1,8 +1,8 @@
-"""Presets: everything needed to train a model again, in one YAML file.
+"""Presets: everything needed to reproduce the training of a model, in one YAML file.
 
-A preset names the task, the two networks, the degradation and the schedule; what it leaves out,
-learning rates for example, has the defaults below. It is stored with every checkpoint and in every
-exported model.
+A preset defines the task, the two networks, the degradation and the schedule; omitted fields, such
+as learning rates, have the defaults below. It is stored in every checkpoint and every exported
+model.
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ Steps = Annotated[int, Range(1, 10**9)]
 StepSize = Annotated[float, Range(0, 1000, above=True)]
 Weight = Annotated[float, Range(0, 10**6)]
 
-# Pixels of a batch: 3 GB of planes, more than any machine trains on at once.
+# Pixels in a batch: 3 GB of planes, more than any machine trains on at once.
 _MOST_PIXELS = 1 << 28
 _MOST_BYTES = 64 << 10
 
@@ -77,10 +77,10 @@ class Stage(Checked):
     """A part of the schedule: crops of `crop` pixels from photos reduced by `reduce`.
 
     until: the stage ends at this share of the steps.
-    least_share: for networks that see the whole scene: crops cover a random share of the photo,
-        of each side at least this, and are squeezed to `crop`; `reduce` then counts for nothing.
-    aspect: width of the crops over their height, which is `crop`. Networks that see the whole
-        scene should be trained on scenes of the shape that they will see.
+    least_share: for networks that see the whole scene: crops cover a random share of the photo, at
+        least this much of each side, and are resized to `crop`; `reduce` is then ignored.
+    aspect: width of the crops divided by their height, which is `crop`. Train networks that see
+        the whole scene on the aspect ratio that they will be used with.
     """
 
     until: Annotated[float, Range(0, 1, above=True)]
@@ -106,20 +106,20 @@ class Stage(Checked):
 
 @dataclass(frozen=True)
 class Schedule(Checked):
-    """How long and how fast.
+    """Length, optimizers and step sizes of a training.
 
-    warmup: steps on theta alone before the alternation.
+    warmup: steps on theta only, before the alternation.
     steps: outer steps.
     inner: inner steps before each outer step, and in each step of the warm-up.
     optimizer: `muon` for the convolutions with Adam for the rest, or `adam` for everything.
     proxy_lr, reconstruction_lr: step sizes for the convolutions; with `adam`, for everything.
-    adam_lr: beside Muon, Adam's step size for biases and last layers.
+    adam_lr: with `muon`, Adam's step size for biases and last layers.
     shape: of the step sizes over the outer steps: `cosine` falls to zero, `constant` stays,
         `milestones` multiplies by `gamma` at each share of the steps in `milestones`.
-    clip: bound on the norm of each network's gradient.
-    decay: of the weights' moving average.
-    validations: how often the run is validated, evenly over its steps.
-    held_out: crops that it is validated on, in batches of up to eight.
+    clip: maximum gradient norm of each network.
+    decay: decay of the moving average of the weights.
+    validations: number of validations, evenly spaced over the steps.
+    held_out: number of crops to validate on, in batches of up to eight.
     """
 
     warmup: Annotated[int, Range(0, 10**9)]
@@ -147,16 +147,16 @@ class Schedule(Checked):
 
 @dataclass(frozen=True)
 class Preset(Checked):
-    """One model's recipe.
+    """The training recipe of one model.
 
     loss: name of the reconstruction loss f, see `losses.task_loss`.
-    stage_weight: of f on the iterates before the last, where the network is unfolded.
-    haze_weight: of f on airlight and transmission, where the network is `scattering`.
-    border: pixels at each side of a crop that f counts by `border_weight` only, and validation not
-        at all: within half a kernel of it, what was blurred into the crop is not to be seen.
-    border_weight: of f on whole crops, relative to that on what the border leaves.
-    guidance_floor: of g, see `losses.guidance_loss`; 0 counts every error alike.
-    guidance_too_low: weight in g of maps below the true one, see there.
+    stage_weight: weight in f of the iterates before the last, for unfolded networks.
+    haze_weight: weight in f of airlight and transmission, for the network `scattering`.
+    border: pixels on each side of a crop that f counts only by `border_weight` and validation
+        ignores: near the edge, within half a kernel, the blur mixed in content from outside.
+    border_weight: weight of f on whole crops, relative to f on crops without their border.
+    guidance_floor: floor in g, see `losses.guidance_loss`; 0 weighs all errors equally.
+    guidance_too_low: weight in g of maps below the true one, see `losses.guidance_loss`.
     degradation: fields of the task's class in `degradations` that differ from their defaults.
     channels: 3 for RGB, 1 for gray pictures.
     """
@@ -195,9 +195,9 @@ class Preset(Checked):
 
 
 def load_preset(task: str, tier: str, path: Path | None = None) -> Preset:
-    """Load the preset of a task and tier that comes with the package, or one from `path`.
+    """Load the bundled preset of a task and tier, or one from `path`.
 
-    Raises HyperguideError if there is none or a field of it is wrong.
+    Raises HyperguideError if there is none, or one of its fields is wrong.
     """
     find_task(task)
     if path is None:

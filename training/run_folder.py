@@ -1,4 +1,4 @@
-"""Whose a run folder is: what a run writes there, and what it must not touch.
+"""Checks that a run writes only its own files into a folder.
 
 RUN/best.safetensors, last.safetensors, state.safetensors   see `checkpoint`
 RUN/log.jsonl, curves.png, tensorboard/                     see `logbook`
@@ -23,9 +23,9 @@ _RECORD = (LOG, CURVES, EVENTS)
 def refuse_run_folder(out: Path, resume: bool, force: bool) -> None:
     """Raise HyperguideError if a run may not write into `out`.
 
-    Without `resume` or `force` it must hold nothing of the names that a run writes. With `force`
-    a run replaces files of these names, and event files in tensorboard/, nothing else. Links of
-    these names are never followed.
+    Without `resume` or `force`, it must not hold any of the names that a run writes. With `force`,
+    a run replaces only files of these names and the event files in tensorboard/. Links of these
+    names are never followed.
     """
     if exists(out) and not is_folder(out):
         raise HyperguideError(f"{out} is not a folder: choose another --out.")
@@ -47,7 +47,7 @@ def refuse_run_folder(out: Path, resume: bool, force: bool) -> None:
 
 
 def refuse_among_photos(out: Path, data: Sequence[Path]) -> None:
-    """Raise HyperguideError if a new run in `out` lay in a data folder."""
+    """Raise HyperguideError if a new run in `out` would be inside a data folder."""
     for folder in data:
         if Path(os.path.realpath(out)).is_relative_to(os.path.realpath(folder)):
             raise HyperguideError(
@@ -57,7 +57,7 @@ def refuse_among_photos(out: Path, data: Sequence[Path]) -> None:
 
 
 def refuse_strangers(out: Path) -> None:
-    """Raise HyperguideError where something else than a run's file has the name of one."""
+    """Raise HyperguideError if something other than a run's file has the name of one."""
     for name in (*_CHECKPOINTS, *_RECORD):
         path = out / name
         if path.is_symlink():

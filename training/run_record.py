@@ -1,4 +1,4 @@
-"""What the files of a run say about it: its preset, settings, data and progress.
+"""The record of a run in its files: preset, settings, data and progress.
 
 The record is the JSON in the metadata of each safetensors file, see `checkpoint`. A model file
 keeps most of it under `training`.
@@ -25,7 +25,7 @@ _Check = Callable[[Any], bool]
 
 @dataclass(frozen=True)
 class Settings:
-    """How a preset is trained. A resume needs the same ones.
+    """How a preset is trained. Resuming requires the same settings.
 
     level: of the map, for the strategy `manual`, in the task's unit.
     naive_weight: lambda in f + lambda g, for the strategy `naive`.
@@ -41,16 +41,16 @@ class Settings:
 
 @dataclass(frozen=True)
 class RunRecord:
-    """What is known of the training of some weights.
+    """What is known about how some weights were trained.
 
-    Files of older versions, and those of others, may lack what has a default.
+    Fields with a default may be missing in files of older versions or from other sources.
 
     origin: the weights that the run started from, "" for none.
-    step: number of steps that were taken, warm-up included.
-    seconds: of training.
+    step: number of steps taken, including warm-up.
+    seconds: training time.
     data: facts about the data, see `Data.record`.
     validation: figures of the last validation by name.
-    seen: the photos of the training, those of its origin included.
+    seen: the photos used in training, including those of the origin.
     """
 
     preset: Preset
@@ -64,9 +64,9 @@ class RunRecord:
 
     @classmethod
     def from_json(cls, values: Any, path: Path) -> RunRecord:
-        """Read what `to_json` returned, from the file at `path`.
+        """Read what `to_json` returned; `path` names the file in errors.
 
-        Raises HyperguideError unless it says which networks the weights are of.
+        Raises HyperguideError if it does not say which networks the weights belong to.
         """
         check_fields(values, path, _NEEDED)
         check_fields(values, path, {n: check for n, check in _OPTIONAL.items() if n in values})
@@ -79,7 +79,7 @@ class RunRecord:
         )
 
     def to_json(self) -> dict[str, Any]:
-        """As JSON has it, without what is not known."""
+        """The record as JSON values, without unknown fields."""
         values: dict[str, Any] = {"preset": asdict(self.preset), "settings": asdict(self.settings)}
         values |= {name: getattr(self, name) for name in _OPTIONAL}
         if self.seen != UNKNOWN:
@@ -88,9 +88,9 @@ class RunRecord:
 
 
 def refuse_changes(then: RunRecord, now: RunRecord, folder: Path) -> None:
-    """Raise HyperguideError, and say what changed, if a run cannot go on as another one.
+    """Raise HyperguideError, naming the changes, if a run must not continue another one.
 
-    then: of the run in `folder`, which must have every field. now: of the one that is to go on.
+    then: record of the run in `folder`, which must have every field. now: record of the new run.
     """
     assert then.data is not None
     assert now.data is not None
@@ -119,7 +119,7 @@ def refuse_changes(then: RunRecord, now: RunRecord, folder: Path) -> None:
 
 
 def _comparable(record: RunRecord, now: RunRecord) -> dict[str, Any]:
-    """What must not change; the origin only if it is given again."""
+    """The fields that must not change; the origin counts only if it is given again."""
     assert record.data is not None
     values = {
         "preset": asdict(record.preset),
@@ -131,7 +131,7 @@ def _comparable(record: RunRecord, now: RunRecord) -> dict[str, Any]:
 
 
 def _differences(then: dict[str, Any], now: dict[str, Any], prefix: str = "") -> list[str]:
-    """Which entries of nested records differ, in words."""
+    """Describe which entries of nested records differ."""
     found = []
     for name in sorted(then.keys() | now.keys()):
         old, new = then.get(name), now.get(name)
@@ -145,7 +145,7 @@ def _differences(then: dict[str, Any], now: dict[str, Any], prefix: str = "") ->
 
 
 def check_fields(values: Any, path: Path, checks: Mapping[str, _Check]) -> None:
-    """Raise HyperguideError unless `values` is a dict with fields that pass the checks."""
+    """Raise HyperguideError unless `values` is a dict whose fields pass the checks."""
     if not isinstance(values, dict):
         raise HyperguideError(f"{path} is damaged or not a checkpoint of ours: it has no record.")
     for name, check in checks.items():
@@ -156,37 +156,37 @@ def check_fields(values: Any, path: Path, checks: Mapping[str, _Check]) -> None:
 
 
 def is_number(value: Any) -> bool:
-    """Of JSON."""
+    """Whether a value is a JSON number."""
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def is_step(value: Any) -> bool:
-    """A count that no run exceeds."""
+    """Whether a value is a step number within the limit of any run."""
     return isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= 2 * 10**9
 
 
 def is_text(value: Any) -> bool:
-    """Any string."""
+    """Whether a value is a string."""
     return isinstance(value, str)
 
 
 def maps_to(check: _Check) -> _Check:
-    """A dict whose values pass a check."""
+    """Make a check for dicts whose values pass `check`."""
     return lambda value: isinstance(value, dict) and all(map(check, value.values()))
 
 
 def lists(check: _Check) -> _Check:
-    """A list whose items pass a check."""
+    """Make a check for lists whose items pass `check`."""
     return lambda value: isinstance(value, list) and all(map(check, value))
 
 
 def or_none(check: _Check) -> _Check:
-    """None, or what passes a check."""
+    """Make a check for None or a value that passes `check`."""
     return lambda value: value is None or check(value)
 
 
 def are_settings(value: Any) -> bool:
-    """Settings that say how a run's networks were trained."""
+    """Whether a value is settings that say how a run's networks were trained."""
     return (
         isinstance(value, dict)
         and value.get("strategy") in get_args(Strategy)
@@ -194,7 +194,7 @@ def are_settings(value: Any) -> bool:
     )
 
 
-# Which networks there are.
+# What determines the networks.
 _NEEDED: dict[str, _Check] = {
     "preset": lambda value: isinstance(value, dict),
     "settings": are_settings,

@@ -1,4 +1,4 @@
-"""What changes while a run goes on, and how a checkpoint keeps it."""
+"""The state of a run, and how a checkpoint stores it."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ from .run_record import (
     or_none,
 )
 
-# What a state's record holds besides that of its weights.
+# Fields in the record of a state, beyond those that the record of weights must have.
 _FIELDS = {
     "origin": is_text,
     "step": is_step,
@@ -55,15 +55,15 @@ _FIELDS = {
 
 @dataclass
 class RunState:
-    """All that changes in a run: networks, averages, optimizers and figures.
+    """Everything that changes during a run: networks, averages, optimizers and figures.
 
-    optimizers: by the paper's name of what they move, `omega` and `theta`.
-    step, seconds: taken so far.
-    running: means of f and g that forget slowly, to show.
-    window: values of f and g since the log's last line.
-    validation: figures of the last one.
-    best: held-out PSNR of the best weights so far; `improved` if they are the present ones.
-    saved_step: of the folder's checkpoint, None if that is not of this run.
+    optimizers: by the paper's name of what they update, `omega` and `theta`.
+    step, seconds: steps and training time so far.
+    running: slowly decaying means of f and g, for display.
+    window: values of f and g since the last line of the log.
+    validation: figures of the last validation.
+    best: held-out PSNR of the best weights so far; `improved` if they are the current ones.
+    saved_step: step of the folder's checkpoint, None if it is not from this run.
     """
 
     model: GuidedModel
@@ -79,7 +79,7 @@ class RunState:
     saved_step: int | None = None
 
     def save(self, folder: Path, record: RunRecord, skipped: Sequence[str]) -> None:
-        """Write the averaged weights, as the best ones too if they are, and the state.
+        """Write the averaged weights, also as the best ones if they improved, and the state.
 
         skipped: pictures that could not be read.
         Raises HyperguideError, and keeps the last checkpoint, if the weights are not finite.
@@ -102,17 +102,17 @@ class RunState:
         self.improved = False
         self.saved_step = self.step
         if self.best is None:
-            (folder / BEST).unlink(missing_ok=True)  # of an older run in this folder
+            (folder / BEST).unlink(missing_ok=True)  # from an older run in this folder
 
     def load(self, folder: Path, tensors: Mapping[str, Tensor], values: Mapping[str, Any]) -> None:
-        """Go on from a checkpoint.
+        """Continue from a checkpoint.
 
-        tensors, values: of its state, see `read_state`.
+        tensors, values: its state, see `read_state`.
         Raises HyperguideError if they do not fit the networks.
         """
         path = folder / STATE
         device = next(iter(self.average.values.values())).device
-        load_weights(self.model, _part(tensors, "average."), path)  # of the same shapes?
+        load_weights(self.model, _part(tensors, "average."), path)  # checks the shapes
         load_weights(self.model, _part(tensors, "model."), path)
         self.average.values = _part(tensors, "average.", device)
         self.average.updates = self.step = self.saved_step = values["step"]
@@ -123,9 +123,9 @@ class RunState:
 
 
 def read_state(folder: Path) -> tuple[dict[str, Tensor], dict[str, Any], RunRecord]:
-    """A run folder's state: tensors, plain values, and its record with every field.
+    """Read a run folder's state: tensors, plain values, and its record with every field.
 
-    Raises HyperguideError if it is missing, damaged, or lacks what a run goes on with.
+    Raises HyperguideError if it is missing, damaged, or lacks what a resume needs.
     """
     path = folder / STATE
     tensors, values = load_tensors(path)

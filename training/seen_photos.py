@@ -1,7 +1,7 @@
-"""Which photos a model was trained on, as short hashes that its file carries.
+"""The photos that a model was trained on, as short hashes stored in its file.
 
-A score on pictures that a model has seen says nothing. So a run keeps a hash of each of its photos,
-and an evaluation looks its test pictures up.
+A score on pictures that a model has seen means nothing. So a run keeps hashes of its photos, and an
+evaluation looks up its test pictures among them.
 """
 
 from __future__ import annotations
@@ -17,16 +17,16 @@ import numpy as np
 
 from hyperguide.pixels import full_scale
 
-# So many hashes are kept at most: 32 KiB.
+# Maximum number of hashes kept: 32 KiB.
 MOST = 2048
 
-# Columns and rows of the reduced picture; a hash has a bit for each two neighbours in a row.
+# Columns and rows of the reduced picture; a hash has a bit for each pair of neighbours in a row.
 _COLUMNS, _ROWS = 17, 8
 _BYTES = (_COLUMNS - 1) * _ROWS // 8
 
-# Hashes that differ in so many of 128 bits are of one photo. Of BSDS500's photos, the same one in
-# gray, at half the size or as a JPEG file of quality 50 is at most 11 bits away (one of 100 more
-# than 6), the closest other photo 21; of NYU Depth's, photos of one room, it is 23.
+# Hashes that differ in at most this many of 128 bits belong to the same photo. In BSDS500, the same
+# photo in gray, at half size or as JPEG of quality 50 differs in at most 11 bits (1 in 100 in more
+# than 6), the closest other photo in 21; in NYU Depth, with photos of the same room, in 23.
 _ALIKE = 10
 
 
@@ -34,9 +34,9 @@ _ALIKE = 10
 class SeenPhotos:
     """The photos that a model was trained on.
 
-    hashes: sorted; of at most MOST of them, spread evenly.
-    photos: how many there were.
-    complete: False if the training started from weights whose photos nobody knows.
+    hashes: sorted; at most MOST of them, evenly sampled.
+    photos: total number of photos.
+    complete: False if training started from weights whose photos are unknown.
     """
 
     hashes: tuple[bytes, ...]
@@ -45,17 +45,17 @@ class SeenPhotos:
 
     @property
     def on_record(self) -> bool:
-        """Whether every photo can be told."""
+        """Whether every photo is on record."""
         return self.complete and self.photos <= MOST
 
     @classmethod
     def of(cls, pictures: Iterable[np.ndarray], photos: int) -> SeenPhotos:
-        """Hash pictures, shape (H, W) or (H, W, 3); those without any detail have no hash."""
+        """Hash pictures, shape (H, W) or (H, W, 3); pictures without detail get no hash."""
         hashes = {found for found in map(hash_photo, pictures) if found is not None}
         return cls(_bounded(hashes), photos)
 
     def holds(self, picture: np.ndarray) -> bool:
-        """Whether a picture is one of the photos, or one of them mirrored."""
+        """Whether a picture is one of the photos, possibly mirrored."""
         if not self.hashes:
             return False
         known = np.frombuffer(b"".join(self.hashes), np.uint8).reshape(-1, _BYTES)
@@ -68,11 +68,11 @@ class SeenPhotos:
         return False
 
     def with_those_of(self, start: SeenPhotos) -> SeenPhotos:
-        """These and the photos that the weights at the start had seen."""
+        """These photos plus those that the starting weights had seen."""
         both = {*self.hashes, *start.hashes}
         return SeenPhotos(
             _bounded(both),
-            # Counted once where all are on record, so that a run over the same photos adds none.
+            # If all are on record, each counts once, so a second run on the same photos adds none.
             len(both)
             if len(both) <= MOST and _are_all(self, start)
             else self.photos + start.photos,
@@ -80,13 +80,13 @@ class SeenPhotos:
         )
 
     def to_record(self) -> dict[str, Any]:
-        """For checkpoints and model files."""
+        """The JSON record for checkpoints and model files."""
         text = base64.urlsafe_b64encode(b"".join(self.hashes)).decode()
         return {"hashes": text, "photos": self.photos, "complete": self.complete}
 
     @classmethod
     def from_record(cls, record: Any) -> SeenPhotos:
-        """Read a record back; what is no record is of a model whose photos nobody knows."""
+        """Read what `to_record` returned; anything else gives UNKNOWN."""
         if not isinstance(record, dict):
             return UNKNOWN
         text, photos, complete = (record.get(k) for k in ("hashes", "photos", "complete"))
@@ -107,10 +107,10 @@ UNKNOWN = SeenPhotos((), 0, complete=False)
 
 
 def hash_photo(picture: np.ndarray) -> bytes | None:
-    """Where the luma of a picture grows from left to right, on a coarse grid; None if it is even.
+    """Hash a photo by where its luma rises from left to right on a coarse grid; None if it is flat.
 
-    It is the same for a photo in every lossless file, and hardly another for a gray, reduced or
-    compressed one (dHash, N. Krawetz, Kind of Like That, 2013).
+    The hash is the same for every lossless file of a photo, and nearly the same for a gray, reduced
+    or compressed copy (dHash, N. Krawetz, Kind of Like That, 2013).
     picture: shape (H, W) or (H, W, 3), 8 or 16 bits or floats.
     """
     values = picture.astype(np.float32) * np.float32(255 / full_scale(picture.dtype))
@@ -122,7 +122,7 @@ def hash_photo(picture: np.ndarray) -> bytes | None:
 
 
 def spread(photos: Sequence[Any]) -> Sequence[Any]:
-    """At most MOST of the photos, evenly."""
+    """At most MOST of the photos, evenly sampled."""
     if len(photos) <= MOST:
         return photos
     return [photos[i * len(photos) // MOST] for i in range(MOST)]

@@ -1,4 +1,4 @@
-"""`--init-from`: start a pair from given weights."""
+"""`--init-from`: starts a pair from given weights."""
 
 from __future__ import annotations
 
@@ -21,19 +21,19 @@ from .preset import Preset, UnfoldedSettings
 from .run_record import RunRecord
 from .seen_photos import UNKNOWN, SeenPhotos
 
-# Files of our own; others hold weights of the authors.
+# Our own files; all others hold authors' weights.
 _OURS = (".onnx", ".safetensors")
 
 
 def start_from(model: GuidedModel, path: Path) -> None:
-    """Start a pair from a model file, a run folder or a file of it, or the authors' weights.
+    """Initialise a pair from a model file, a run folder, a file in one, or authors' weights.
 
-    Authors' weights are for the reconstruction network. The others are for both networks; if they
-    are an unguided twin's, the new map channel starts at zero. Where there is no hyper-network, or
-    one of another shape, that of the pair stays as it is.
-    A denoiser's start the denoiser of every stage of an unfolded network, and nothing else.
+    Authors' weights apply to the reconstruction network, all others to both networks. From an
+    unguided twin, the new map channel starts at zero. If the file has no hyper-network, or one of
+    another shape, the pair keeps its own. The weights of a denoiser initialise the denoiser of
+    every stage of an unfolded network, and nothing else.
 
-    Raises HyperguideError if the file cannot be read or is of another architecture.
+    Raises HyperguideError if the file cannot be read or has another architecture.
     """
     file = weights_path(path) if is_folder(path) else path
     if file.suffix not in _OURS:
@@ -55,7 +55,7 @@ def start_from(model: GuidedModel, path: Path) -> None:
 
 
 def _is_for_stages(model: GuidedModel, preset: Preset) -> bool:
-    """Whether the weights are of a plain denoiser and the model is an unfolded network of them."""
+    """Whether the weights are of a plain denoiser, and the model is an unfolded network."""
     unfolded = isinstance(model.reconstruction, UnfoldedDeconvolution)
     return unfolded and not isinstance(preset.reconstruction, UnfoldedSettings)
 
@@ -63,7 +63,7 @@ def _is_for_stages(model: GuidedModel, preset: Preset) -> bool:
 def _for_each_stage(
     model: GuidedModel, tensors: dict[str, Tensor], preset: Preset, guided: bool
 ) -> dict[str, Tensor]:
-    """A denoiser's weights under the names of every stage's."""
+    """A denoiser's weights under the names of every stage."""
     network = model.reconstruction
     assert isinstance(network, UnfoldedDeconvolution)
     of_denoiser = {
@@ -72,9 +72,9 @@ def _for_each_stage(
         if name.startswith("reconstruction.")
     }
     if guided:
-        # The map is the second half of what the first layer sees, over the range of its task.
+        # The map is the second half of the first layer's input, divided by the range of its task.
         scale = model.maximum / find_task(preset.task).guidance.maximum
-        first = next(network.denoisers[0].named_parameters())[0]  # files have another order
+        first = next(network.denoisers[0].named_parameters())[0]  # the order in files differs
         if first in of_denoiser:
             plane, guidance = of_denoiser[first].chunk(2, 1)
             of_denoiser[first] = torch.cat([plane, scale * guidance], 1)
@@ -86,7 +86,7 @@ def _for_each_stage(
 
 
 def _of_proxy(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Those of the hyper-network."""
+    """The tensors of the hyper-network."""
     return {name: weights for name, weights in tensors.items() if name.startswith("proxy.")}
 
 
@@ -95,23 +95,23 @@ def _shapes(tensors: dict[str, Tensor]) -> dict[str, torch.Size]:
 
 
 def _widened(weights: Tensor, own: Tensor | None) -> Tensor:
-    """Append zero input channels where the model has more of them; else unchanged."""
+    """Append zero input channels if the model has more; otherwise unchanged."""
     if own is None or weights.ndim != 4 or own.shape[1] <= weights.shape[1]:
         return weights
     return append_zero_channels(weights, own.shape)
 
 
 def describe_origin(path: Path) -> str:
-    """Name and digest of the weights that a run starts from, for its record; no path."""
+    """Name (not path) and digest of the weights that a run starts from, for its record."""
     file = weights_path(path)
     digest = hashlib.sha256(read_content(file, "file of --init-from", MOST_BYTES)).hexdigest()
     return f"{path.name}, sha256 {digest[:16]}"
 
 
 def seen_by(path: Path) -> SeenPhotos:
-    """The photos that the weights of `start_from` were trained on, if their file says so.
+    """The photos that the weights for `start_from` were trained on, or UNKNOWN.
 
-    Raises as `start_from` does where it is no file of weights.
+    Raises as `start_from` does if one of our own files cannot be read.
     """
     file = weights_path(path) if is_folder(path) else path
     if file.suffix not in _OURS:
@@ -120,7 +120,7 @@ def seen_by(path: Path) -> SeenPhotos:
 
 
 def _read(file: Path) -> tuple[dict[str, Tensor], RunRecord]:
-    """Weights and record of a file of our own."""
+    """Read the weights and record of one of our own files."""
     if file.suffix == ".onnx":
         return load_model_weights(file)
     tensors, values = load_tensors(file)

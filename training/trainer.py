@@ -1,4 +1,4 @@
-"""The training run, top to bottom: data, warm-up, alternation, validation, checkpoints."""
+"""The training run: data, warm-up, alternation, validation, checkpoints."""
 
 from __future__ import annotations
 
@@ -33,18 +33,18 @@ from .run_state import RunState, read_state
 from .seen_photos import SeenPhotos
 from .validation import HeldOut, to_device
 
-# At least so many steps lie between two validations.
+# Minimum number of steps between two validations.
 _LEAST_STEPS = 50
 
 
 @dataclass(frozen=True)
 class Progress:
-    """What a run reports while it goes on.
+    """The progress that a run reports.
 
-    step, total: of all steps, warm-up included.
-    f, g: running means of the reconstruction and the guidance loss; None before the first.
+    step, total: steps taken and in total, including warm-up.
+    f, g: running means of the reconstruction and the guidance loss; None before the first value.
     phase: `warm-up` while only theta is trained, then the strategy.
-    notes: a sentence for each picture that was found unreadable.
+    notes: a sentence for each picture newly found to be unreadable.
     """
 
     step: int
@@ -58,11 +58,11 @@ class Progress:
 class Run:
     """One training run and its folder.
 
-    Algorithm 1 with theta-only warm-up: the guidance pays where the hyper-network is good, so it
-    is fitted first. Each batch of D_h and D_tr is a function of the seed and its number alone.
+    Algorithm 1 with a theta-only warm-up: guidance only helps once the hyper-network is good, so it
+    is trained first. Each batch of D_h and D_tr depends only on the seed and its number.
 
-    initialise: called with the fresh pair, to start from given weights; `origin` says which, and
-        `seen_before` what they were trained on.
+    initialise: called with the new pair, to start from given weights; `origin` names them, and
+        `seen_before` holds the photos that they were trained on.
     """
 
     def __init__(
@@ -112,13 +112,13 @@ class Run:
         self.warmup = schedule.warmup if self.algorithm.has_inner_problem else 0
         self.total = self.warmup + schedule.steps
         self.validate_every = max(_LEAST_STEPS, -(-self.total // schedule.validations))
-        self.told = 0  # how many of the pictures that cannot be read were reported
+        self.told = 0  # number of unreadable pictures already reported
         self.held_out = HeldOut(data, preset, self.model.size_multiple, self.world.device)
-        self.stop = False  # set it to end the run, saved, behind the present step
+        self.stop = False  # set it to save and end the run after the current step
 
     @cached_property
     def seen(self) -> SeenPhotos:
-        """The photos that the weights have been trained on, those of the start included."""
+        """The photos that the weights were trained on, including those of the starting weights."""
         own = self.data.seen
         return own if self._seen_before is None else own.with_those_of(self._seen_before)
 
@@ -128,10 +128,11 @@ class Run:
         checkpoint_seconds: float = 120,
         log_steps: int = 20,
     ) -> None:
-        """Train to the end of the schedule, reporting every step and saving now and then.
+        """Train to the end of the schedule, with a report every step and regular checkpoints.
 
+        checkpoint_seconds: longest time between two checkpoints.
         log_steps: steps between two lines of the log.
-        Raises KeyboardInterrupt, behind a checkpoint, when `stop` was set meanwhile.
+        Raises KeyboardInterrupt, after saving a checkpoint, if `stop` was set meanwhile.
         """
         state = self.state
         if state.step == self.total:
@@ -166,7 +167,7 @@ class Run:
                 if log is None:
                     resumed_at = state.saved_step or 0
                     if first:
-                        self.save()  # from here on the folder is this run's
+                        self.save()  # from here on the folder belongs to this run
                     log = stack.enter_context(closing(Logbook(self.folder, resumed_at)))
                 now = perf_counter()
                 if logs:
@@ -179,7 +180,7 @@ class Run:
                 if validates:
                     log.draw()
         if stopping:
-            world.wait()  # torchrun ends the others as soon as one process has ended
+            world.wait()  # torchrun ends the others as soon as one process ends
             raise KeyboardInterrupt
 
     def _step(self, batches: Iterator[Batch], outer: int) -> None:
@@ -197,7 +198,7 @@ class Run:
             self._note("f", f)
 
     def _news(self) -> tuple[str, ...]:
-        """Pictures that could not be read, those not reported yet."""
+        """Unreadable pictures that have not been reported yet."""
         skipped = self.data.photos.skipped
         news = tuple(skipped[self.told :])
         self.told = len(skipped)
@@ -226,7 +227,7 @@ class Run:
         return values
 
     def _plan(self) -> Iterator[Draw]:
-        """Every batch from the present step on, in the order in which it is used."""
+        """Yield every batch from the current step on, in order of use."""
         inner = self.preset.schedule.inner
         for step in range(self.state.step, self.total):
             outer = step - self.warmup
@@ -238,7 +239,7 @@ class Run:
                 for i in range(inner):
                     yield ("hyper", step * inner + i, stage)
             if outer >= 0 and self.settings.strategy == "oracle":
-                # Needs maps: batches of D_h that the inner steps, counting upwards, never see.
+                # Needs maps: batches of D_h that the inner steps, which count upwards, never use.
                 yield ("hyper", -1 - outer, stage)
             elif outer >= 0:
                 yield ("train", outer, stage)
@@ -249,7 +250,7 @@ class Run:
         return next((s for s in stages if share < s.until), stages[-1])
 
     def _set_learning_rates(self, outer: int) -> None:
-        """A short linear start of each network, then the schedule's shape."""
+        """Ramp up each network's step size linearly for 100 steps, then follow the schedule."""
         factor = lr_factor(self.preset.schedule, outer)
         set_lr_factor(self.reconstruction_optimizer, min(factor, max(outer + 1, 0) / 100))
         if self.proxy_optimizer is not None:
@@ -306,9 +307,9 @@ class Run:
         self.state.save(self.folder, self._record(), self.data.photos.skipped)
 
     def resume(self) -> None:
-        """Go on from the folder's last checkpoint.
+        """Continue from the folder's last checkpoint.
 
-        Raises HyperguideError if anything that shapes the result was changed, and says what.
+        Raises HyperguideError, naming the changes, if anything that affects the result changed.
         """
         tensors, values, record = read_state(self.folder)
         refuse_changes(record, self._record(), self.folder)

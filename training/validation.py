@@ -1,4 +1,4 @@
-"""How good a pair is on held-out photos, and how its two problems stand to each other."""
+"""Validates a pair on held-out photos, and diagnoses its inner and outer problem."""
 
 from __future__ import annotations
 
@@ -21,17 +21,17 @@ from .model import GuidedModel, Restoration
 from .optimizers import build_optimizer
 from .preset import Preset, Schedule
 
-# Inner steps on a copy of theta that measure the inner gap.
+# Inner steps on a copy of theta, to measure the inner gap.
 _GAP_STEPS = 10
-# Held-out crops are at least so wide: borders count less, and each shows more of the scene.
+# Minimum size of held-out crops: borders count less, and each shows more of the scene.
 _LEAST_CROP = 128
 
 Mapped = tuple[Sample, tuple[bool, ...]]
-"""A batch, with each sample's answer to whether its map is known."""
+"""A batch, and for each sample whether its map is known."""
 
 
 class HeldOut:
-    """The crops that a run is measured on, drawn when first needed and kept."""
+    """The held-out crops of a run, drawn on first use and kept."""
 
     def __init__(self, data: Data, preset: Preset, multiple: int, device: torch.device) -> None:
         self._data, self._preset, self._device = data, preset, device
@@ -42,7 +42,7 @@ class HeldOut:
 
     @property
     def batches(self) -> list[Mapped]:
-        """The batches, the same ones for every seed of a run."""
+        """The batches, which are the same for every seed of a run."""
         if not self._batches:
             count = -(-self._preset.schedule.held_out // self._stage.batch)
             drawn = [self._data.draw("held_out", n, self._stage, seed=0) for n in range(count)]
@@ -54,7 +54,7 @@ class HeldOut:
         return validate(model, self.batches, self._preset.border)
 
     def diagnose(self, algorithm: Bilevel, step: int) -> dict[str, float]:
-        """See the function `diagnose`; on a quarter of the crops, those whose map is known."""
+        """See the function `diagnose`; on those of a quarter of the crops whose map is known."""
         few = self.batches[: -(-len(self.batches) // 4)]
         known = [mapped_part(*batch) for batch in few if any(batch[1])]
         if not known:
@@ -67,9 +67,9 @@ class HeldOut:
 
 @torch.no_grad()
 def validate(model: GuidedModel, batches: Iterable[Mapped], border: int) -> dict[str, float]:
-    """Mean PSNR in dB of input and output, each picture at most 45, and the RMSE of the map.
+    """Mean PSNR in dB of input and output, capped at 45 per picture, and the RMSE of the map.
 
-    border: pixels at each side that PSNR leaves out.
+    border: pixels on each side that PSNR ignores.
     """
     inputs: list[Tensor] = []
     outputs: list[Tensor] = []
@@ -93,7 +93,7 @@ def validate(model: GuidedModel, batches: Iterable[Mapped], border: int) -> dict
 
 
 def to_device(sample: Sample, device: torch.device) -> Sample:
-    """The sample where a network computes."""
+    """Move a sample to a device."""
     return Sample(*(None if t is None else t.to(device) for t in sample))  # type: ignore[arg-type]
 
 
@@ -106,17 +106,17 @@ def mapped_part(batch: Sample, mapped: tuple[bool, ...]) -> Sample:
 def diagnose(
     algorithm: Bilevel, held_out: Sequence[Sample], more: Sequence[Sample], schedule: Schedule
 ) -> dict[str, float]:
-    """How far the two problems are solved and whether they pull together, on held-out photos.
+    """Measure how well both problems are solved and whether they agree, on held-out photos.
 
     Returns
     held_out_f, held_out_g: both losses.
     regret: f guided by the predicted map minus f guided by the true one.
-    cosine: between the gradients of f and of g for theta; below 0 they contradict each other.
-    inner_gap: held_out_g minus what it is after further inner steps on a copy, one for each batch
-        of `more`: near 0 where theta solves the inner problem.
+    cosine: between the gradients of f and g for theta; below 0 they conflict.
+    inner_gap: held_out_g minus its value after further inner steps on a copy, one for each batch
+        of `more`; near 0 if theta solves the inner problem.
 
     held_out: batches with maps.
-    algorithm: its model is unwrapped; nothing of it is changed.
+    algorithm: its model is not wrapped for distributed training; it is left unchanged.
     """
     f = _mean(algorithm.f(_restored(algorithm, b), b) for b in held_out)
     figures = {"held_out_f": f}
@@ -125,7 +125,7 @@ def diagnose(
     g = _mean(algorithm.g(b) for b in held_out)
     told = _mean(algorithm.f(_restored(algorithm, b, told=True), b) for b in held_out)
     figures |= {"held_out_g": g, "regret": f - told, "cosine": _cosine(algorithm, held_out[0])}
-    with suppress(NotFiniteError):  # the run itself will say so, if it meets one
+    with suppress(NotFiniteError):  # training itself reports it if it occurs
         figures["inner_gap"] = g - _after_inner_steps(algorithm, held_out, more, schedule)
     return figures
 
@@ -162,7 +162,7 @@ def _after_inner_steps(
 ) -> float:
     model = copy.deepcopy(algorithm.model)
     assert model.proxy is not None
-    # Adam with small steps, so that the copy cannot get worse by a large one.
+    # Adam with small steps, because a large step could make the copy worse.
     optimizer = build_optimizer(model.proxy, replace(schedule, optimizer="adam"), 1e-4)
     twin = replace(algorithm, model=model, proxy_optimizer=optimizer)
     for batch in more:

@@ -1,18 +1,18 @@
-"""YAML from files that anybody may have written: plain lists, mappings, texts and numbers."""
+"""Parses YAML from untrusted files: plain lists, mappings, strings and numbers."""
 
 from __future__ import annotations
 
 from typing import Any
 
-_LONGEST = 16 << 10  # characters; the presets that come with the package have 2000 at most
+_LONGEST = 16 << 10  # characters; bundled presets have at most 2000
 _DEEPEST = 16
 
 
 def parse_yaml(text: str) -> Any:
-    """The value of a YAML text.
+    """Parse a YAML text.
 
-    Aliases, anchors and tags are refused: they make a short text stand for one without end, or for
-    objects. Raises ValueError, and nothing else, with what is wrong.
+    Aliases, anchors and tags are refused: they let a short text expand without limit, or create
+    objects. Raises only ValueError, which says what is wrong.
     """
     import yaml
 
@@ -23,7 +23,7 @@ def parse_yaml(text: str) -> Any:
         value = yaml.safe_load(text)
     except yaml.YAMLError as error:
         raise ValueError(f"no YAML {_line(error)}".strip()) from None
-    except ValueError as error:  # also of what looks like a date or a number, but is none
+    except ValueError as error:  # also for text that only looks like a date or a number
         raise ValueError(str(error)[:100]) from None
     _refuse_huge(value)
     return value
@@ -58,6 +58,6 @@ def _check(text: str) -> None:
 
 
 def _line(place: Any) -> str:
-    """Where an event of the parser, or an error, stands."""
+    """The line of a parser event or an error, as text."""
     mark = getattr(place, "start_mark", None) or getattr(place, "problem_mark", None)
     return "" if mark is None else f"in line {mark.line + 1}"
