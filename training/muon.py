@@ -3,6 +3,7 @@
 Muon (K. Jordan et al., 2024) replaces the momentum of a weight matrix with the nearest
 semi-orthogonal matrix, found in a few Newton-Schulz steps. A convolution is treated as a matrix
 of shape (out_channels, in_channels * k * k).
+PyTorch's own `torch.optim.Muon` only takes matrices, and refuses convolutions.
 """
 
 from __future__ import annotations
