@@ -186,7 +186,7 @@ def evaluate(
         boundary=boundary,
         color=color,
         limit=limit,
-        # Only deblurring targets get blurred pictures.
+        # Only deblurring targets and references get blurred pictures.
         blur=opened.task in (None, "deblur"),
         guidance=None if opened.task is None else TASKS[opened.task].guidance,
     )

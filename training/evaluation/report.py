@@ -28,7 +28,7 @@ _PACKAGES = ("numpy", "opencv-python", "torch", "onnxruntime", "openvino")
 
 @dataclass(frozen=True)
 class Row:
-    """Means over the pictures of a level; seconds are the median, so a slow first call is ignored."""
+    """Means over the pictures of a level; seconds are the median, to ignore the first call."""
 
     level: str
     pictures: int
