@@ -1,11 +1,11 @@
-"""Ratios of speed that must hold: a few minutes, exit code 1 if one does not.
+"""Checks speed ratios that must hold. Takes a few minutes; exit code 1 if one fails.
 
     python benchmarks/check.py
     python benchmarks/check.py --only "enhancer / engine, cpu" --handicap 0.1   # must fail
 
-Both sides of a ratio run in turns from one process, and their lower quartiles are compared: other
-work on the machine only ever adds time, to both. `--handicap` lets the runtime sleep for a share of
-the engine's time in each call, which the check must notice.
+Both sides of a ratio run in turns in one process, and their lower quartiles are compared, because
+other work on the machine only adds time. `--handicap` makes the runtime sleep for a share of the
+engine's time in each call, which the check must detect.
 """
 
 from __future__ import annotations
@@ -78,7 +78,7 @@ def main() -> int:
 
 
 def checks(frame: np.ndarray) -> dict[str, Callable[[], Check]]:
-    """What sets each check up, by its name."""
+    """Functions that set up the checks, by name."""
     named: dict[str, Callable[[], Check]] = {
         f"enhancer / engine, {device}": partial(_overhead, device, frame)
         for device in ("cpu", "openvino")
@@ -97,7 +97,7 @@ def _overhead(device: str, frame: np.ndarray) -> Check:
     enhancer = hyperguide.load("denoise", device=device)
     tensor, _ = to_tensor(frame, 3)
     bare = {"cpu": onnx_runtime, "openvino": openvino}[device]("denoise-fast", tensor)
-    most = {"cpu": 1.06, "openvino": 1.01}[device]  # which converts bytes while it reads them
+    most = {"cpu": 1.06, "openvino": 1.01}[device]  # OpenVINO converts bytes as it reads them
     return Check(most, lambda: enhancer(frame), bare)
 
 
@@ -127,7 +127,7 @@ def _peer(frame: np.ndarray) -> Check:
 
 
 def _imports() -> Check:
-    """What the package adds to the start of a program that handles pictures anyway."""
+    """Import time of the package, against that of numpy and OpenCV."""
     return Check(2.5, partial(_python, "import hyperguide"), partial(_python, "import numpy, cv2"))
 
 
@@ -136,13 +136,13 @@ def _python(script: str) -> None:
 
 
 def measured(check: Check, seconds: float) -> float:
-    """The ratio of the lower quartiles."""
+    """The ratio of the lower quartiles of both times."""
     one, other = in_turns((check.one, check.other), seconds)
     return percentile(one, 25) / percentile(other, 25)
 
 
 def _slow_down(seconds: float) -> None:
-    """Let every call of the runtime sleep from now on."""
+    """Make every call of the runtime sleep from now on."""
     run = getattr(Runner.run, "undisturbed", Runner.run)
 
     def slow(self: Runner, *arguments: Any) -> object:

@@ -1,11 +1,11 @@
-"""How the suites measure: in turns with a reference, percentiles beside the mean.
+"""Fixtures of the suites, which time subjects in turns with a reference.
 
     python -m pytest benchmarks --benchmark-enable -m "not long"
 
 Each benchmark's `extra_info` holds p50, p90 and p99 in milliseconds and, where it has a reference,
-the ratio of what both take undisturbed. With HYPERGUIDE_BENCH_SITTINGS=2 all of them run twice, one
-time after the other: other work on the machine comes and goes within minutes, and slows some down
-more than others. `report.py` puts the sittings together.
+the ratio of both undisturbed times. With HYPERGUIDE_BENCH_SITTINGS=2 the whole suite runs twice in
+sequence, because other work on the machine comes and goes within minutes and slows some benchmarks
+more than others. `report.py` merges the sittings.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from pytest_benchmark.fixture import BenchmarkFixture
 from hyperguide.bench.clock import timed
 from hyperguide.bench.subject import synthetic_frame
 
-# For each benchmark in each sitting, of its subject's work and its reference's.
+# Per benchmark and sitting, for subject and reference together.
 _SECONDS = float(os.environ.get("HYPERGUIDE_BENCH_SECONDS", "5"))
 _SITTINGS = int(os.environ.get("HYPERGUIDE_BENCH_SITTINGS", "1"))
 _MOST_ROUNDS = 200
@@ -38,7 +38,7 @@ def pytest_configure(config: pytest.Config) -> None:
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if _SITTINGS > 1 and "sitting" in metafunc.fixturenames:
         names = [f"sitting{number + 1}" for number in range(_SITTINGS)]
-        metafunc.parametrize("sitting", names, scope="session")  # all of one, then the next
+        metafunc.parametrize("sitting", names, scope="session")  # one sitting after the other
 
 
 @pytest.fixture(scope="session")
@@ -47,7 +47,7 @@ def sitting() -> str:
 
 
 class InTurns:
-    """Times a subject, and a reference in turns with it."""
+    """Times a subject in turns with a reference."""
 
     def __init__(self, benchmark: BenchmarkFixture) -> None:
         self._benchmark = benchmark
@@ -65,10 +65,10 @@ class InTurns:
     ) -> Any:
         """Time `subject` and return its result.
 
-        group: of benchmarks that a page shows together. against: what the reference is.
-        warm: whether a call right before the timed one is needed: idle threads of the reference
-            hold the cores for a moment after its call.
-        fewest: rounds at least, however long they take.
+        group: benchmarks that a page shows together. against: what the reference is.
+        warm: whether an untimed call is made right before each timed one: idle threads of the
+            other side hold the cores for a moment after its call.
+        fewest: minimum rounds, however long they take.
         facts: for `extra_info`.
         """
         benchmark = self._benchmark
@@ -103,7 +103,7 @@ def in_turns(benchmark: BenchmarkFixture, sitting: str) -> InTurns:
 
 @pytest.fixture(scope="session")
 def photo() -> np.ndarray:
-    """A frame of 1920x1080 with a little of everything, RGB bytes."""
+    """A synthetic frame of 1920x1080, RGB bytes."""
     return synthetic_frame()
 
 

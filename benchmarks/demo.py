@@ -1,7 +1,7 @@
-"""The main job from end to end: train on real photos, export, verify, enhance, look.
+"""The main job end to end: train on real photos, export, verify, enhance, draw a sheet.
 
-Every step is a command of `hyperguide`, printed before it runs. With `--bundled` the models of
-the package enhance the same pictures and nothing is trained.
+Every step is a `hyperguide` command, printed before it runs. With `--bundled` the models of the
+package enhance the same pictures and nothing is trained.
 """
 
 from __future__ import annotations
@@ -27,11 +27,11 @@ from hyperguide.training.data.degradations import Blur, Haze, Noise, Rain
 from hyperguide.training.preset import Stage, UnfoldedSettings, load_preset
 from sheet import Row, write_sheet
 
-# Photos that scikit-image ships. Each task trains on all but the one that it is shown on; the last,
-# the most ordinary one, chooses the weights. The motorcycle has true depth, but is not free to be
-# shown anywhere; for the bundled models, whose sheet is published, the cat gets drawn depth.
+# Photos from scikit-image. Each task trains on all but its test photo; the last, the most ordinary
+# one, selects the weights. The motorcycle has true depth, but may not be published; for the bundled
+# models, whose sheet is published, the cat gets synthetic depth.
 PHOTOS = ("astronaut.png", "brick.png", "coffee.png", "gravel.png", "rocket.jpg", "chelsea.png")
-# Gray ones more, for rain: it is gray itself, and few photos teach that whatever is white is rain.
+# More gray ones for rain, which is gray: with few photos a model learns that all white is rain.
 GRAY_PHOTOS = ("camera.png", "coins.png", "moon.png", "page.png")
 DENOISE_PHOTO, DERAIN_PHOTO, DEBLUR_PHOTO = "astronaut.png", "coffee.png", "rocket.jpg"
 MOTORCYCLE, CAT = "motorcycle_left.png", "chelsea.png"
@@ -40,10 +40,10 @@ KERNEL = "kernel.npy"
 
 @dataclass(frozen=True)
 class DemoTraining:
-    """How a task trains: all together about two minutes.
+    """Training settings of a task; all tasks take about two minutes.
 
-    stage: instead of the preset's.
-    held_out: crops that choose the weights; there is one photo.
+    stage: replaces the preset's.
+    held_out: crops that select the weights, all from one photo.
     """
 
     steps: int
@@ -52,7 +52,7 @@ class DemoTraining:
     held_out: int = 16
 
 
-# Dehazing works on a grid of its own, whatever the crop: few in a batch.
+# Dehazing works on a fixed grid, whatever the crop: small batches.
 PLANS = {
     "denoise": DemoTraining(400, 120, Stage(1.0, 64, 16)),
     "derain": DemoTraining(200, 100, Stage(1.0, 64, 16)),
@@ -105,7 +105,7 @@ def main() -> None:
 
 
 def copy_photos(photos: Path, folder: Path, names: list[str]) -> None:
-    """Number the copies, because the trainer holds out the last ones by name."""
+    """Copy photos under numbered names, because the trainer holds out the last ones by name."""
     folder.mkdir(parents=True, exist_ok=True)
     for number, name in enumerate(names):
         (folder / f"{number:02d}{Path(name).suffix}").write_bytes((photos / name).read_bytes())
@@ -114,7 +114,7 @@ def copy_photos(photos: Path, folder: Path, names: list[str]) -> None:
 def make_pictures(
     photos: Path, shown: dict[str, str], data: Path | None, degraded: Path, clean: Path
 ) -> None:
-    """Degrade the held-out photos by the trainer's own models."""
+    """Degrade the test photos with the trainer's degradation models."""
     rng = torch.Generator().manual_seed(7)
     strong, weak = (
         Noise(minimum=sigma / 255, maximum=sigma / 255, clean=0, varying=0, gray=0, clipped=1)
@@ -122,7 +122,7 @@ def make_pictures(
     )
     rain = Rain(synthetic=0 if data else 1, veil=0, clean=0)
     if data is not None:
-        # The last layers are those that the trainer holds out.
+        # The trainer holds out the last layers.
         layers = list(read_streaks(data / "rain100l" / "train").values())
         rain = replace(rain, bank=tuple(layers[-5:]))
     haze = Haze(beta=(1.4, 1.4), airlight=(0.9, 0.9), tint=0, clean=0, invented=0)
@@ -131,12 +131,12 @@ def make_pictures(
         photo = torch.from_numpy(read_picture(photos / name)[:, :, :3].copy())
         x = photo.permute(2, 0, 1)[None] / 255
         if task == "denoise":
-            # Two halves of different noise: the map shows them.
+            # Two halves with different noise, which the map shows.
             middle = x.shape[3] // 2
             left, right = (noise.degrade(x, None, rng).degraded for noise in (weak, strong))
             y = torch.cat([left[..., :middle], right[..., middle:]], 3)
         elif task == "derain":
-            # Rain that can be seen: the heaviest of a few.
+            # The heaviest of four draws, so that the rain is visible.
             draws = [rain.degrade(x, None, rng) for _ in range(4)]
             y = max((sample.degraded for sample in draws), key=torch.mean)
         elif task == "deblur":
@@ -175,7 +175,7 @@ def train(plan: DemoTraining, task: str, out: Path, data: Path | None) -> Path:
             sources += ["--streaks", data / "rain100l" / "train"]
     preset = load_preset(task, "fast")
     if isinstance(preset.reconstruction, UnfoldedSettings):
-        # Two stages of five: training, and export above all, take half the time.
+        # Two of five stages: training and especially export take half the time.
         preset = replace(preset, reconstruction=replace(preset.reconstruction, stages=2))
     schedule = replace(preset.schedule, validations=1, held_out=plan.held_out, stages=(plan.stage,))
     file = out / f"{task}.yaml"
@@ -207,7 +207,7 @@ def enhance(task: str, folder: Path, degraded: Path, *model: object) -> None:
 
 
 def look(task: str, out: Path, own: Path | None) -> Row:
-    """The pictures of a task; its map is that of the trained model, if there is one."""
+    """The pictures of a task; the map is the trained model's, if there is one."""
     names = {"enhanced": "bundled"} if own is None else {"trained": "trained", "bundled": "bundled"}
     folder = out / next(iter(names.values()))
     return Row(

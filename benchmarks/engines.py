@@ -1,10 +1,10 @@
-"""Builds engines of every task, tier and precision with TensorRT-RTX, which needs no GPU.
+"""Builds engines for every task, tier and precision with TensorRT-RTX, which needs no GPU.
 
     python benchmarks/engines.py
     python benchmarks/engines.py --only derain-paper --precision fp16
 
-The pairs are not trained and the pictures for calibration are few: what is shown is that every
-graph parses, is typed as asked for, and builds for all the targets and for 64 to 2160 rows.
+The pairs are untrained and calibrated on few pictures: this only shows that every graph parses,
+gets the requested precision, and builds for the targets and for 64 to 2160 rows.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ def main() -> None:
     print(f"TensorRT-RTX {rtx.version} for {', '.join(TARGETS)}; {SIZES[0]} to {SIZES[-1]}")
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        os.environ["XDG_CACHE_HOME"] = name  # these engines are nobody's
+        os.environ["XDG_CACHE_HOME"] = name  # keeps these engines out of the user's cache
         photos = folder / "photos"
         photos.mkdir()
         for number, picture in enumerate((skimage.data.astronaut(), skimage.data.coffee())):
@@ -73,7 +73,7 @@ def main() -> None:
 
 
 def _build(path: Path, targets: tuple[str, ...], rtx: TensorRt) -> str:
-    """Build an engine and say what it is."""
+    """Build an engine and return a line about it."""
     file = read_model_file(path)
     least, best, most = (round_up(size, file.info.size_multiple) for size in SIZES)
     options = BuildOptions((least, best, most), precision=file.info.precision, targets=targets)
@@ -87,7 +87,7 @@ def _build(path: Path, targets: tuple[str, ...], rtx: TensorRt) -> str:
 
 
 def _untrained(preset: Preset) -> TrainedModel:
-    """A pair as it starts, roughened, because the identity has nothing to calibrate."""
+    """An untrained pair with noise on its weights, because the identity cannot be calibrated."""
     stage = Stage(until=1.0, crop=_CROP, batch=1)
     preset = replace(preset, schedule=replace(preset.schedule, stages=(stage,), held_out=2))
     return untrained(preset, 0.002)

@@ -1,10 +1,9 @@
-"""Which family of networks for the `fast` tier? The same processor time to train, the same data.
+"""Compares families of networks for the `fast` tier, trained on equal CPU time and data.
 
     python benchmarks/families.py --data photos/ --seconds 240
 
-Prints for each family the work per pixel, the steps that the time allowed, the PSNR on held-out
-photos, and how fast the exported file runs beside the others (ONNX Runtime, one thread, medians
-of alternating runs).
+Prints for each family the work per pixel, the steps that fit the time, the PSNR on held-out photos,
+and the speed of the exported file (fastest engine, one thread, medians, in turns).
 """
 
 from __future__ import annotations
@@ -76,9 +75,9 @@ def main() -> None:
 
 
 def _train(preset: Preset, arguments: argparse.Namespace, folder: Path) -> Run:
-    """Train for the seconds given; the rate is measured first, so that the schedule fits them.
+    """Train for the given seconds; the speed is measured first, so that the schedule fits.
 
-    Seconds of the processor, so that other jobs on the machine do not decide.
+    Seconds are CPU time, so that other jobs on the machine have no influence.
     """
     rate = _run(preset, arguments, folder / "timing", _TIMED_STEPS)
     began = time.process_time()
@@ -99,7 +98,7 @@ def _run(preset: Preset, arguments: argparse.Namespace, folder: Path, steps: int
 
 
 def _milliseconds(enhancers: list[hyperguide.Enhancer]) -> list[float]:
-    """Median time of each for a megapixel, in milliseconds."""
+    """Median time of each enhancer for a megapixel, in milliseconds."""
     image = np.random.default_rng(0).integers(0, 256, (1000, 1000, 3), np.uint8)
     taken = in_turns([partial(enhancer, image) for enhancer in enhancers], 0, fewest=8)
     return [1000 * median(times) for times in taken]

@@ -1,4 +1,4 @@
-"""What the suites tell of the calls that they timed."""
+"""The figures that the suites report about timed calls."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from hyperguide.bench.turns import undisturbed
 
 
 def figures_of(taken: Sequence[float], others: Sequence[float], against: str) -> dict[str, Any]:
-    """What is told of calls in seconds, and of a reference's if there is one."""
+    """The figures of calls that took `taken` seconds, and of a reference's if given."""
     told = {f"{name}_ms": value for name, value in summary(taken).items() if name != "count"}
     if not others:
         return told

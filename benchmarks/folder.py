@@ -1,13 +1,13 @@
-"""What several calls at once are worth: pictures per second of a folder, on this CPU.
+"""Gain of several calls at once: pictures per second for a folder, on this CPU.
 
     python benchmarks/folder.py
     python benchmarks/folder.py --side 1000 --count 4 --suffix .jpg
 
 The peer is the plain loop, which reads, computes and writes one picture after the other. Between it
-and what `hyperguide enhance` does is one call on all cores at a time, which only overlaps with
-reading and writing. Every plan runs in every round, back and forth, and is compared with the loop
-of the same round, because other programs may want the machine at any time. Given are medians over
-the rounds. The rate depends on what the other programs leave; the CPU time per picture hardly does.
+and what `hyperguide enhance` does is one call at a time on all cores, overlapped only with reading
+and writing. Every plan runs in every round, in alternating order, and is compared with the loop of
+the same round, because other programs may use the machine at any time. Prints medians over the
+rounds. The rate depends on the load of other programs; the CPU time per picture hardly does.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ def main() -> None:
         make_pictures(source, given.count, given.side, given.suffix)
         jobs = plan_jobs([source], f"{name}/out", None)
         plans = make_plans(given.task)
-        for run in plans.values():  # engines, files and folders are there from then on
+        for run in plans.values():  # warms up engines, files and folders
             run(jobs[:1])
         times = measure(plans, jobs, given.rounds)
     print(
@@ -66,7 +66,7 @@ def main() -> None:
 
 
 def make_pictures(folder: Path, count: int, side: int, suffix: str) -> None:
-    """Noisy photos, as they compress as badly as those that people want denoised."""
+    """Write noisy photos, which compress as badly as those that people want denoised."""
     folder.mkdir()
     photos = (skimage.data.astronaut(), skimage.data.coffee(), skimage.data.chelsea())
     rng = np.random.default_rng(0)
@@ -77,7 +77,7 @@ def make_pictures(folder: Path, count: int, side: int, suffix: str) -> None:
 
 
 def make_plans(task: str) -> dict[str, Callable[[list[Job]], None]]:
-    """How the pictures of a folder can be enhanced."""
+    """The ways to enhance the pictures of a folder."""
     cores = os.cpu_count() or 1
     whole, shared = _work(task, 1), _work(task, cores)
     return {
@@ -90,7 +90,7 @@ def make_plans(task: str) -> dict[str, Callable[[list[Job]], None]]:
 def measure(
     plans: dict[str, Callable[[list[Job]], None]], jobs: list[Job], rounds: int
 ) -> dict[str, list[tuple[float, float]]]:
-    """Seconds of each plan in each round, by the clock and of the CPU."""
+    """(wall, CPU) seconds of each plan in each round."""
     times: dict[str, list[tuple[float, float]]] = {name: [] for name in plans}
     for number in range(rounds):
         for name in list(plans)[:: 1 if number % 2 == 0 else -1]:

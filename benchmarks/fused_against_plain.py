@@ -1,11 +1,11 @@
-"""What does fusing gain? Both forms of every preset's pair, alternating in one process.
+"""Measures what fusing gains: both forms of each preset's pair, in turns in one process.
 
     python benchmarks/fused_against_plain.py
     python benchmarks/fused_against_plain.py --only derain-paper --size 320x480
 
-The pairs are not trained, which changes nothing in speed. Those of deblurring split their Fourier
-transforms where they are fused. ONNX Runtime on the CPU, medians; the worst difference of both
-outputs; the fused graph's bytes beside those of its parameters.
+The pairs are untrained, which does not affect speed. Fused deblurring pairs have split Fourier
+transforms. Prints medians for ONNX Runtime on the CPU, the largest difference of the outputs, and
+the fused graph's bytes in excess of its parameters' bytes.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ def main() -> None:
     size = tuple(map(int, arguments.size.split("x")))
     columns = ("plain ms", "fused ms", "gain", "nodes", "difference", "bytes over parameters")
     print(f"{'':<20}" + "".join(f"{column:>12}" for column in columns))
-    for name in arguments.only or PRESETS[:-1]:  # the last takes minutes a picture
+    for name in arguments.only or PRESETS[:-1]:  # the last takes minutes per picture
         task, _, tier = name.partition("-")
         model = roughened(load_preset(task, tier), 0.01)
         plain = export_graph(model, task == "deblur", plain=True)
@@ -66,7 +66,7 @@ def main() -> None:
 def runner(
     graph: onnx.ModelProto, feeds: dict[str, np.ndarray], threads: int
 ) -> Callable[[], list[np.ndarray]]:
-    """A graph's call on ONNX Runtime."""
+    """A call that runs a graph on ONNX Runtime."""
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     options.log_severity_level = 4

@@ -1,12 +1,12 @@
-"""Time and memory of enhancing a picture of 100 megapixels, as a user would.
+"""Time and memory to enhance a picture of 100 megapixels, as a user would.
 
     python benchmarks/giant_picture.py
     python benchmarks/giant_picture.py --side 20000 --max-memory 8G   # input, result and map: 4 GB
     python benchmarks/giant_picture.py --task dehaze --device openvino --maps
 
-Makes a square PNG in a temporary folder, enhances it in a process of its own, and prints the
-seconds and the most memory that the process held. Exit code 1 if that is more than `--max-memory`
-or the result has another size.
+Makes a square PNG in a temporary folder, enhances it in a separate process, and prints the seconds
+and the process's peak memory. Exit code 1 if the peak exceeds `--max-memory` or the result has
+another size.
 """
 
 from __future__ import annotations
@@ -65,9 +65,9 @@ def main() -> None:
 
 
 def _write_noisy(path: Path, side: int) -> None:
-    """A photo again and again under fresh noise, row by row.
+    """Write a photo, repeated under fresh noise, row by row.
 
-    A process counts what its parent held.
+    Row by row because the peak memory of a child process includes what its parent held.
     """
     photo = skimage.data.astronaut().astype(np.float32)
     rng = np.random.default_rng(0)
@@ -78,14 +78,14 @@ def _write_noisy(path: Path, side: int) -> None:
             line = np.resize(photo[row % len(photo)], (side, 3))
             noise = 15 * rng.standard_normal(line.shape, np.float32)
             line = np.rint((line + noise).clip(0, 255)).astype(np.uint8)
-            data = packer.compress(b"\0" + line.tobytes())  # filtered by none
+            data = packer.compress(b"\0" + line.tobytes())  # no filter
             if data:
                 file.write(_chunk(b"IDAT", data))
         file.write(_chunk(b"IDAT", packer.flush()) + _chunk(b"IEND", b""))
 
 
 def _chunk(name: bytes, data: bytes) -> bytes:
-    """A chunk of a PNG."""
+    """A PNG chunk."""
     return struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
 
 

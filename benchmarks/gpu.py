@@ -1,12 +1,12 @@
-"""Everything for a machine with an NVIDIA GPU: check, build, verify, benchmark.
+"""Checks, builds, verifies and benchmarks everything on a machine with an NVIDIA GPU.
 
     make bench-gpu                                 # installs first, in .venv-gpu
     python benchmarks/gpu.py --out gpu [--list]
     python benchmarks/gpu.py --device cuda:0 --seconds 1   # without TensorRT, in two minutes
 
-Goes on behind a step that fails, tells at the end which did, and exits with 1 if one did. OUT holds
-what each step printed, the engines, and the pages: `index.html` one call after the other, with
-compute time apart from copies, `rate.html` frames at 60 per second, `offline.html` batches.
+Continues after a failed step, lists the failed ones at the end, and exits with 1 if there were any.
+OUT holds the output of each step, the engines, and the pages: `index.html` (single calls, compute
+time separate from copies), `rate.html` (60 frames per second) and `offline.html` (batches).
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _DEVICES = ("tensorrt:0", "ort-tensorrt:0", "cuda:0")
 
 @dataclass(frozen=True)
 class Step:
-    """A command of `hyperguide` and the name of what it prints."""
+    """A `hyperguide` command and the name of the file for its output."""
 
     name: str
     words: tuple[str, ...]
@@ -57,7 +57,7 @@ def main() -> int:
 
 
 def steps(out: Path, models: Sequence[Path], devices: Sequence[str], seconds: float) -> list[Step]:
-    """All commands in their order; engines are built if `tensorrt` is among the devices."""
+    """All commands in order; engines are built if `tensorrt` is among the devices."""
     files = tuple(map(str, models))
     found = [Step("doctor", ("doctor",))]
     found += [Step(f"verify-{Path(file).stem}", ("verify", file)) for file in files]
@@ -80,7 +80,7 @@ def steps(out: Path, models: Sequence[Path], devices: Sequence[str], seconds: fl
 
 
 def _engines(out: Path, models: Sequence[Path]) -> Iterator[Step]:
-    """Build and verify TensorRT's engine of each file."""
+    """Steps that build and verify the TensorRT engine of each file."""
     for model in models:
         engine = str(out / f"{model.stem}.engine")
         build = ("build", str(model), "-o", engine, "--shapes", "64x64,720x1280,1080x1920")
@@ -89,7 +89,7 @@ def _engines(out: Path, models: Sequence[Path]) -> Iterator[Step]:
 
 
 def run(step: Step, out: Path) -> bool:
-    """Run a step, keep what it prints, and say whether it passed."""
+    """Run a step and save its output; returns whether it passed."""
     print(shlex.join(("hyperguide", *step.words)), flush=True)
     began = time.perf_counter()
     done = subprocess.run(

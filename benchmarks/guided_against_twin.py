@@ -1,13 +1,12 @@
-"""Does guidance pay at equal cost? Guided networks against unguided twins of the same MACs.
+"""Does guidance pay at equal cost? Guided networks against unguided twins of equal MACs.
 
     python benchmarks/guided_against_twin.py denoise --data photos/ --out runs/twins --steps 8000
 
-The twin is the reconstruction network alone, wider or deeper by at least what the hyper-network
-costs. Both are trained on the same photos, once for each seed, the twin for more steps: as many as
-the work of the guided pair's inner steps and warm-up is worth. They are compared on held-out crops
-of the training's own degradation. Beside the predicted map the guided pair is given the true one
-and a constant, the mean of all true ones: what would a better map be worth, and what does any map
-say? Runs that are there go on or are kept.
+The twin is the reconstruction network alone, made wider or deeper to cost at least as much as the
+guided pair. Both are trained on the same photos, once per seed; the twin gets extra steps for the
+work of the pair's inner steps and warm-up. They are compared on held-out crops with the training
+degradation. The guided pair also runs with the true map and with a constant one, the mean of all
+true maps: this shows what a better map, or any map, is worth. Existing runs are resumed or kept.
 """
 
 from __future__ import annotations
@@ -115,7 +114,7 @@ def main() -> None:
 
 
 def twin_of(preset: Preset) -> Preset:
-    """The preset with the least larger reconstruction that alone costs what the pair costs."""
+    """The preset with the cheapest enlarged reconstruction that alone costs at least the pair."""
     cost = kilo_macs(build_model(preset))
     candidates = [
         (kilo_macs(build_model(twin, guided=False)), number, twin)
@@ -149,7 +148,7 @@ def train(*words: object) -> None:
 def measure(
     samples: list[Sample], guided: GuidedModel, twin: GuidedModel, constant: Tensor
 ) -> dict[str, float]:
-    """Mean PSNR of each column over the samples, dB; a picture counts with at most MOST_PSNR."""
+    """Mean PSNR of each column over the samples, dB, capped at MOST_PSNR per picture."""
     scores: dict[str, list[Tensor]] = {column: [] for column in _COLUMNS}
     for sample in samples:
         true = sample.guidance

@@ -1,13 +1,13 @@
-"""Model cards of the bundled models: `runtime/models/NAME.md` and its pictures.
+"""Writes the model cards of the bundled models: `runtime/models/NAME.md` and its pictures.
 
     python benchmarks/model_cards.py [--runs RUNS] [--check]
 
-The figures are those that `hyperguide eval --record` wrote into the files, the words those of
-`cards/NAME.yaml`; they are put into the files too, for `hyperguide info`. What the words say of the
-training comes from the files as well: they have fields, as `{data[photos]}`, see `Words`. RUNS
-holds run folders NAME, whose logs are drawn; the plots of others stay as they are.
+The figures are those that `hyperguide eval --record` wrote into the files, the text is that of
+`cards/NAME.yaml`. The text is also stored in the files, for `hyperguide info`. Its facts about the
+training come from the files, through fields such as `{data[photos]}`, see `Words`. RUNS holds run
+folders NAME, whose logs are plotted; other plots are left unchanged.
 
-With --check nothing is written: cards are compared with the files that they describe.
+With --check nothing is written: the cards are compared with the files that they describe.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ WORDS = Path(__file__).parent / "cards"
 MODELS = Path(__file__).parents[1] / "runtime" / "models"
 PICTURES = MODELS / "cards"
 
-_SIDE = 240  # of a failure's crop, shown at 100 %
+_SIDE = 240  # of the crop that shows a failure, at 100 %
 _GAP, _LINE = 8, 24
 _CURVES = (("output_psnr", "held-out PSNR [dB]"), ("f", "loss f"), ("guidance_rmse", "map RMSE"))
 
@@ -51,10 +51,10 @@ _CURVES = (("output_psnr", "held-out PSNR [dB]"), ("f", "loss f"), ("guidance_rm
 class Failure:
     """A limit of a model, with a picture that shows it.
 
-    says: the limit.
-    photo: of scikit-image.
+    says: text of the limit.
+    photo: file name of a scikit-image photo.
     corner: upper left corner of the crop, (row, column).
-    degradation: arguments of the task's degradation; None leaves the photo as it is.
+    degradation: settings of the task's degradation; None leaves the photo unchanged.
     """
 
     says: str
@@ -65,11 +65,12 @@ class Failure:
 
 @dataclass(frozen=True)
 class Words:
-    """What a person has to say about a model.
+    """The hand-written text about a model.
 
-    data: with fields of the file's record of its training: `data`, whose photos that are no pairs
-        are `alone`; `degradation`, its settings as attributes; `levels`, those in parts of 255.
-    machine: that its last run took its hours on.
+    data: about the training data, with fields from the file's training record: `data`, where
+        `alone` counts the photos without a partner; `degradation`, its settings as attributes;
+        `levels`, those in parts of 255.
+    machine: the hardware of its last run.
     """
 
     title: str
@@ -81,12 +82,12 @@ class Words:
     machine: str = "one core"
 
     def card(self, info: ModelInfo) -> dict[str, Any]:
-        """For a model file of this description."""
+        """The card to store in a model file with this info."""
         limits = [*self.limits, *(failure.says for failure in self.failures)]
         return {"purpose": self.purpose, "data": self.filled(info), "limits": limits}
 
     def filled(self, info: ModelInfo) -> str:
-        """What the model was trained on, with the numbers of the file."""
+        """The text about the training data, with the numbers of the file."""
         training = info.training
         data, preset = training["data"], training["preset"]
         degradation = build(DEGRADATIONS[info.task], preset.get("degradation", {}), info.task)
@@ -131,7 +132,7 @@ def main() -> None:
 
 
 def check() -> int:
-    """Print what of the cards contradicts the files; returns the number of such things."""
+    """Print where the cards contradict the files; returns the number of contradictions."""
     wrong = []
     for path in sorted(WORDS.glob("*.yaml")):
         name = path.stem
@@ -149,7 +150,7 @@ def check() -> int:
 
 
 def faults(info: ModelInfo, words: Words) -> list[str]:
-    """What the record of a file does not bear out."""
+    """What is wrong with the card and the recorded results of a file."""
     found = []
     if info.card != words.card(info):
         found.append("its card is not that of its training")
@@ -177,7 +178,7 @@ def _with_card(path: Path, words: Words) -> ModelFile:
 
 
 def write_card(name: str, words: Words, models: list[ModelFile]) -> str:
-    """The card's text."""
+    """The card as Markdown."""
     lines = [f"# {words.title}", "", words.purpose, ""]
     lines += ["| file | bytes | precision | color | map | looks |", "|---|---|---|---|---|---|"]
     for model in models:
@@ -223,7 +224,7 @@ def write_card(name: str, words: Words, models: list[ModelFile]) -> str:
 
 
 def quality_table(models: list[ModelFile]) -> list[str]:
-    """A row for each suite and level that the first file holds, a column for each file."""
+    """A row for each suite and level in the first file, a column for each file."""
     names = [model.info.precision for model in models]
     rows = [
         "| suite | pictures | input | " + " | ".join(names) + " | SSIM | map RMSE |",
@@ -232,7 +233,7 @@ def quality_table(models: list[ModelFile]) -> list[str]:
     for suite, levels in models[0].info.quality.items():
         for level, figures in _scored(levels).items():
             if not math.isfinite(figures["input_psnr"]):
-                continue  # of pictures with nothing to remove
+                continue  # pictures with nothing to remove
             error = figures.get("map_rmse")
             cells = [
                 suite if level == "all" else f"{suite}, {level}",
@@ -247,12 +248,12 @@ def quality_table(models: list[ModelFile]) -> list[str]:
 
 
 def _scored(levels: dict[str, Any]) -> dict[str, dict[str, Any]]:
-    """The rows of a suite's result; none of what is no suite."""
+    """The rows of a suite's result; empty for entries that are not suites."""
     return {k: v for k, v in levels.items() if isinstance(v, dict)} if "protocol" in levels else {}
 
 
 def _findings(models: list[ModelFile]) -> list[str]:
-    """What was found on real noise, where only the level of the map is known."""
+    """Findings on real noise, where only the level of the true map is known."""
     lines = []
     for model in models:
         for suite, levels in model.info.quality.items():
@@ -268,7 +269,7 @@ def _findings(models: list[ModelFile]) -> list[str]:
 
 
 def harm_table(models: list[ModelFile]) -> list[str]:
-    """A row for each suite of pictures with nothing to remove; nothing if there is none."""
+    """A row for each suite with nothing to remove; empty without such suites."""
     rows = []
     for suite, levels in models[0].info.quality.items():
         for level, row in _scored(levels).items():
@@ -294,7 +295,7 @@ def harm_table(models: list[ModelFile]) -> list[str]:
 
 
 def _seen(info: ModelInfo) -> list[str]:
-    """How many test pictures were among the training photos."""
+    """A line on how many test pictures were among the training photos."""
     counts = [
         f"{suite} {levels['seen_in_training']} of {max(r['pictures'] for r in rows.values())}"
         for suite, levels in info.quality.items()
@@ -311,7 +312,7 @@ def _psnr(info: ModelInfo, suite: str, level: str) -> str:
 
 
 def show(failure: Failure, enhancer: hyperguide.Enhancer) -> np.ndarray:
-    """Input, map, result and truth of a failure, side by side at 100 %."""
+    """Input, map, result and truth of a failure side by side at 100 %."""
     info = enhancer.info
     photo = read_picture(Path(skimage.__file__).parent / "data" / failure.photo)
     photo = photo if photo.ndim == 2 else photo[:, :, :3]
@@ -363,7 +364,7 @@ def _bytes(planes: torch.Tensor) -> np.ndarray:
 
 
 def draw_run(run: Path, path: Path) -> None:
-    """A small plot of a run's log."""
+    """Draw a small plot of a run's log."""
     from matplotlib.figure import Figure
 
     lines = read_log(run)
@@ -372,7 +373,7 @@ def draw_run(run: Path, path: Path) -> None:
     figure = Figure(figsize=(9, 2.2), layout="constrained")
     for axes, (key, title) in zip(figure.subplots(1, len(_CURVES)), _CURVES, strict=True):
         points = np.array([(line["step"], line[key]) for line in lines if key in line])
-        if len(points) > 400:  # means of neighbours
+        if len(points) > 400:  # average neighbours
             share = len(points) // 200
             points = points[: len(points) // share * share].reshape(-1, share, 2).mean(1)
         axes.plot(*points.T, linewidth=1)

@@ -1,4 +1,4 @@
-"""Files that a tool writes: those that are there stay, unless it is told otherwise."""
+"""Output files of the tools: existing files are kept unless --force is given."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def add_force(parser: argparse.ArgumentParser) -> None:
 def check_outputs(
     parser: argparse.ArgumentParser, paths: Sequence[Path | None], force: bool
 ) -> None:
-    """End the program, before its work, where a file of that name is there."""
+    """Exit before any work if one of the files exists and `force` is not set."""
     try:
         for path in paths:
             if path is not None:

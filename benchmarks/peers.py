@@ -1,7 +1,7 @@
-"""Who else does a task: the same file on other engines, the published networks, classical filters.
+"""Peers for each task: the same file on other engines, published networks, classical filters.
 
-Every one is a `Target` as `hyperguide eval` has them: called alike, scored alike. Those that need
-what is not installed or not there raise `AbsentError`, which says what that is.
+Each is a `Target` like those of `hyperguide eval`, called and scored the same way. Peers that need
+something that is not installed or missing raise `AbsentError`, which names it.
 """
 
 from __future__ import annotations
@@ -34,16 +34,16 @@ from hyperguide.training.preset import preset_from_dict
 
 
 class AbsentError(Exception):
-    """What a peer needs is not here; the text says what."""
+    """Something that a peer needs is missing; the text says what."""
 
 
 @dataclass(frozen=True)
 class Peer:
-    """A way to do a task.
+    """An alternative that does a task.
 
-    kind: `ours` is the bundled file through `hyperguide`, `engine` the same file or network by
-        another one, `network` a published one, `filter` a classical one.
-    told: what it must be told and others find out.
+    kind: `ours` is the bundled file in `hyperguide`, `engine` the same file or network on another
+        engine, `network` a published network, `filter` a classical filter.
+    told: what it must be given and others estimate.
     """
 
     name: str
@@ -53,7 +53,7 @@ class Peer:
 
 
 def peers(task: str, data: Path | None) -> list[Peer]:
-    """All of a task, the bundled fp32 file first. data: where published weights are."""
+    """All peers of a task, the bundled fp32 file first. data: folder of the published weights."""
     found = [
         Peer(f"{task} fast, fp32, {device}", "ours", partial(_ours, task, "fp32", device))
         for device in ("ONNX Runtime", "OpenVINO")
@@ -113,7 +113,7 @@ def _bundled(task: str, suffix: str = "") -> Path:
 
 
 def torch_twin(path: Path) -> GuidedModel:
-    """The pair of a bundled fp32 file in torch, with the file's weights."""
+    """The networks of a bundled fp32 file in torch, with its weights."""
     info = read_model_file(path).info
     model = fold_layers(build_model(preset_from_dict(info.training["preset"], path.name))).eval()
     initializers = onnx.load(path).graph.initializer
@@ -128,7 +128,7 @@ def _in_torch(task: str, compiled: bool) -> Target:
         raise AbsentError("torch.compile leaves Fourier transforms to eager torch")
     try:
         model = torch_twin(path)
-    except (KeyError, HyperguideError) as error:  # a file older than the present networks
+    except (KeyError, HyperguideError) as error:  # the file is older than the current networks
         raise AbsentError(f"the weights of {path.name} do not fit: {error}") from None
     multiple = model.size_multiple
     restored = partial(_restored, model)
@@ -157,7 +157,7 @@ def _restored(
 
 
 def _in_ncnn(task: str) -> Target:
-    """The fp32 file, converted by pnnx for each size of picture, in fp32 on all cores."""
+    """The fp32 file, converted by pnnx for each picture size, in fp32 on all cores."""
     try:
         import ncnn
         import pnnx
@@ -195,14 +195,14 @@ def _in_ncnn(task: str) -> Target:
         planes = _planes(degraded, file.info.size_multiple)
         found = {}
         with network(planes.shape).create_extractor() as extractor:
-            image = ncnn.Mat(planes[0]).clone()  # in ncnn's own, aligned memory
+            image = ncnn.Mat(planes[0]).clone()  # in ncnn's aligned memory
             extractor.input("in0", image)
             for number, name in enumerate((ENHANCED, GUIDANCE)):
                 _, output = extractor.extract(f"out{number}")
                 found[name] = np.array(output)[None]
         return _picture(found[ENHANCED], degraded.shape), _map(found[GUIDANCE], degraded)
 
-    restore.folder = folder  # type: ignore[attr-defined]  # lives as long
+    restore.folder = folder  # type: ignore[attr-defined]  # same lifetime
     return Target(restore, "ncnn", "model file", task, None, "ncnn")
 
 
@@ -219,7 +219,7 @@ def _published(name: str, file: str, data: Path | None) -> Peer:
 def _filter(
     name: str, function: Callable[[np.ndarray, float], np.ndarray], informed: bool = False
 ) -> Target:
-    """A filter of (picture, noise level), float32; noise may leave [0, 1]."""
+    """Wrap a filter of (picture, noise level), float32; noise may exceed [0, 1]."""
 
     def restore(
         degraded: np.ndarray,
@@ -234,7 +234,7 @@ def _filter(
 
 
 def _non_local_means() -> Target:
-    """OpenCV's, as strong as is best for noise of 25/255 on photos of BSDS500's training part."""
+    """OpenCV's filter, tuned for noise of 25/255 on photos of BSDS500's training set."""
 
     def apply(picture: np.ndarray, level: float) -> np.ndarray:
         strength = 0.55 * 255 * level
@@ -256,7 +256,7 @@ def _bm3d() -> Target:
 def _dark_channel(hazy: np.ndarray, level: float) -> np.ndarray:
     """K. He, J. Sun, X. Tang, "Single image haze removal using dark channel prior", CVPR 2009.
 
-    With the guided filter of their paper of 2010 in place of matting, omega 0.95, t >= 0.1.
+    Uses the guided filter of their 2010 paper instead of matting; omega 0.95, t >= 0.1.
     """
     omega, least = 0.95, 0.1
     patch = np.ones((15, 15), np.uint8)

@@ -1,12 +1,12 @@
-"""Quality against speed: our files, the same network elsewhere, published networks and filters.
+"""Quality against speed: our files, the same network on other engines, published networks, filters.
 
     python benchmarks/quality_against_speed.py --data data/ --out compared
     python benchmarks/quality_against_speed.py --task derain --pictures 4
 
-Everyone restores the same degraded pictures, in turns: BSD68 in colour with noise of 25/255,
-Rain100L, NYU with the haze of SOTS, Levin's pictures with noise of 1 %. Without --data they are
-photos that scikit-image ships. Milliseconds are for a megapixel, floats in, floats out, the lower
-quartile over the pictures; PSNR is scored as the field does. Writes OUT.json and the chart OUT.png.
+All restore the same degraded pictures, in turns: BSD68 in colour with noise of 25/255, Rain100L,
+NYU with the haze of SOTS, Levin's pictures with noise of 1 %; without --data, scikit-image photos.
+Milliseconds are per megapixel, floats in and out, the lower quartile over the pictures; PSNR
+follows the suite's usual protocol. Writes OUT.json and the chart OUT.png.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ _SUITES: dict[str, tuple[str, Options]] = {
     "dehaze": ("sots", Options()),
 }
 _PHOTOS = ("astronaut.png", "coffee.png", "chelsea.png", "rocket.jpg")
-# Of the photos' degradations, so that each has what its task is about.
+# Settings of the photos' degradations, so that each photo shows its task's degradation.
 _SETTINGS: dict[str, dict[str, Any]] = {
     "denoise": {"minimum": 25 / 255, "maximum": 25 / 255, "varying": 0, "gray": 0},
     "derain": {"synthetic": 1, "veil": 0},
@@ -56,14 +56,14 @@ _SETTINGS: dict[str, dict[str, Any]] = {
 }
 _COLORS = {"ours": "#0072b2", "engine": "#009e73", "network": "#d55e00", "filter": "#7f7f7f"}
 _MARKERS = "osD^vP*X<>"
-_SAME = 0.05  # dB, by which engines may differ on one network
-_QUICK = 1.0  # seconds, below which a call is repeated before it is timed
-_PATIENCE = 60.0  # seconds of repeating until two calls in a row take alike
+_SAME = 0.05  # dB, by which engines may differ on the same network
+_QUICK = 1.0  # seconds; shorter calls are repeated before they are timed
+_PATIENCE = 60.0  # seconds of repeating until two calls in a row take about the same time
 
 
 @dataclass(frozen=True)
 class Found:
-    """A peer's figures: milliseconds for a megapixel and mean PSNR in dB; or why there are none."""
+    """A peer's milliseconds per megapixel and mean PSNR in dB, or why it has no figures."""
 
     name: str
     kind: str
@@ -104,7 +104,7 @@ def main() -> None:
 
 
 def open_material(task: str, data: Path | None, pictures: int) -> Suite:
-    """The pictures of a task, from the research data if there is any."""
+    """The pictures of a task, from the research data if given."""
     if data is not None:
         name, options = _SUITES[task]
         return open_suite(name, replace(options, data=data, limit=pictures))
@@ -126,7 +126,7 @@ def _degraded(task: str, name: str) -> Case:
 
 
 def compare(task: str, suite: Suite, data: Path | None) -> list[Found]:
-    """All peers on all pictures, every time another one first."""
+    """Run all peers on all pictures; each picture starts with another peer."""
     rows: list[Found] = []
     opened: dict[Peer, Target] = {}
     for peer in peers(task, data):
@@ -164,24 +164,24 @@ def compare(task: str, suite: Suite, data: Path | None) -> list[Found]:
 
 
 def differs(peer: Peer, psnr: float, ours: float) -> str:
-    """Why an engine does not compute the network that it is said to; empty if it does."""
+    """Why an engine's results differ from those of its network; empty if they do not."""
     if peer.kind != "engine" or abs(psnr - ours) <= _SAME:
         return ""
     return f"wrong, {psnr:.2f} dB where the network has {ours:.2f}"
 
 
 def call_of(target: Target, case: Case) -> Callable[[], np.ndarray]:
-    """What restores a case; the target is told the true map if it must be."""
+    """A call that restores a case; the target gets the true map if it needs it."""
     told = case.true_map if target.informed else None
     map_ = None if told is None else told.astype(np.float32)
     return lambda: target.restorer(case.degraded, case.kernel, map_)[0]
 
 
 def timed_warm(call: Callable[[], np.ndarray], plans: bool) -> tuple[np.ndarray, float]:
-    """The result and the seconds of a warm call.
+    """Result and seconds of a warm call.
 
-    plans: whether the first call of a size plans or compiles. Quick calls are repeated anyway,
-        because other engines' threads hold the cores for a moment after theirs.
+    plans: whether the first call of a size plans or compiles. Short calls are always repeated,
+        because other engines' threads hold the cores for a moment after their calls.
     """
     result, seconds = timed(call)
     if not plans and seconds > _QUICK:
@@ -207,7 +207,7 @@ def table(found: list[Found]) -> str:
 
 
 def draw(tasks: dict[str, Any], path: Path) -> None:
-    """A panel for each task, two in a row, with the names beside it."""
+    """Draw a panel per task, two per row, with a legend beside each."""
     from matplotlib.figure import Figure
 
     rows = -(-len(tasks) // 2)
@@ -226,7 +226,7 @@ def draw(tasks: dict[str, Any], path: Path) -> None:
         axes.set_ylabel("PSNR [dB]")
         axes.grid(alpha=0.25)
         axes.legend(loc="center left", bbox_to_anchor=(1.02, 0.5), frameon=False, fontsize=9)
-    for axes in panels:  # one is left over for odd numbers of tasks
+    for axes in panels:  # hides the panel left over for an odd number of tasks
         axes.set_axis_off()
     figure.savefig(path, dpi=110)
 

@@ -1,9 +1,9 @@
-"""The suites' figures as one page, and the ratios of two runs compared.
+"""Writes the suites' figures as an HTML page and compares the ratios of two runs.
 
     python benchmarks/report.py bench/suites.json --html bench/index.html
     python benchmarks/report.py bench/suites.json --compare other/suites.json
 
-The page needs nothing else. Two runs on one machine should agree on each ratio within 10 %: exit
+The page is self-contained. Two runs on one machine should agree on each ratio within 10 %: exit
 code 1 if they do not.
 """
 
@@ -28,7 +28,7 @@ from hyperguide.bench.plots import Curve, plot
 from hyperguide.storage.atomic import write_atomically
 
 _AGREE = 0.1
-# What the suites' ids say of the sitting, wherever it stands among them.
+# The sitting in the ids of the benchmarks, at any position.
 _SITTING = re.compile(r"\[sitting\d+\]|-sitting\d+|sitting\d+-?")
 _HEAD = ("", "against", "ratio", "p50 ms", "p90 ms", "p99 ms", "rounds", "PSNR", "told")
 
@@ -53,7 +53,7 @@ def main() -> int:
 
 
 def joined(told: dict[str, Any]) -> dict[str, Any]:
-    """The same with one member for all sittings of a benchmark, its figures those of all calls."""
+    """Merge the sittings of each benchmark into one, with the figures of all their calls."""
     found: dict[str, dict[str, Any]] = {}
     for member in told["benchmarks"]:
         member |= {
@@ -75,7 +75,7 @@ def joined(told: dict[str, Any]) -> dict[str, Any]:
 
 
 def page(told: dict[str, Any]) -> str:
-    """All groups, each with a table and its latencies, as an HTML page."""
+    """An HTML page of all groups, each with a table and a plot of latencies."""
     machine = describe()
     where = f"{told['datetime'][:16]} on {place(machine)}"
     about = (
@@ -95,7 +95,7 @@ def page(told: dict[str, Any]) -> str:
 
 
 def groups(told: dict[str, Any]) -> dict[str, list[dict[str, Any]]]:
-    """The benchmarks of each group, in the order in which they ran."""
+    """The benchmarks of each group, in the order they ran."""
     found: dict[str, list[dict[str, Any]]] = {}
     for member in told["benchmarks"]:
         found.setdefault(member["group"], []).append(member)
@@ -103,7 +103,7 @@ def groups(told: dict[str, Any]) -> dict[str, list[dict[str, Any]]]:
 
 
 def title(member: dict[str, Any]) -> str:
-    """What is measured, without the group's words."""
+    """Name of a benchmark within its group."""
     info = member["extra_info"]
     if "engine" in info:
         return f"{info['precision']}, {info['engine']}"
@@ -147,7 +147,7 @@ def _quality(members: Sequence[dict[str, Any]]) -> str:
 
 
 def compare(one: dict[str, Any], other: dict[str, Any]) -> int:
-    """Print the ratios of both runs; 1 if one differs by more than a tenth."""
+    """Print the ratios of both runs; returns 1 if one differs by more than 10 %."""
     first, second = _ratios(one), _ratios(other)
     shared = [name for name in first if name in second]
     apart = []

@@ -1,10 +1,10 @@
-"""What the runtime adds to the engine: `enhancer(frame)` against the engine's own call.
+"""Overhead of the runtime: `enhancer(frame)` against the engine's own call.
 
 python benchmarks/runtime_against_engine.py [--model denoise-fast ...] [--size 1280x720]
 
-Bytes of a picture go through the enhancer, and the same picture as a float tensor through ONNX
-Runtime's session or OpenVINO's request with nothing around it, in turns within one process. Exit
-code 1 if a ratio, the median over the turns, is above 1.05.
+The enhancer gets a picture as bytes; the bare ONNX Runtime session or OpenVINO request gets it as a
+float tensor. Both run in turns in one process. Exit code 1 if a ratio, the median over the turns,
+is above 1.05.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ def main() -> int:
 
 
 def measure(name: str, device: str, photo: np.ndarray, seconds: float) -> float:
-    """Print medians and return their ratio for a model on a device."""
+    """Print the medians for a model on a device; returns the ratio, the median over the turns."""
     enhancer = hyperguide.load(name, device=device)
     frame = photo if enhancer.info.channels == 3 else cv2.cvtColor(photo, cv2.COLOR_RGB2GRAY)
     tensor, _ = to_tensor(frame, enhancer.info.channels)

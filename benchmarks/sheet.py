@@ -1,4 +1,4 @@
-"""Contact sheets: degraded, guidance, enhanced and true picture side by side, PSNR below."""
+"""Contact sheets: degraded, guidance, enhanced and true picture side by side, with PSNR."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _GAP = 10
 class Row:
     """The pictures of one task, uint8 RGB.
 
-    guidance: 16-bit gray over the range of `meaning`. results: captions and pictures.
+    guidance: 16-bit gray over the range of `meaning`. results: (caption, picture) pairs.
     """
 
     task: str

@@ -1,4 +1,4 @@
-"""How long deployment takes: the export of each fast pair, and an engine of each file."""
+"""Deployment time: the export of each fast pair and the engine build of each file."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def test_export(task: str, tmp_path: Path, in_turns: InTurns) -> None:
 def test_build(
     task: str, tmp_path: Path, in_turns: InTurns, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """TensorRT-RTX builds for a GPU that is not here."""
+    """TensorRT-RTX builds for a GPU that need not be present."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     try:
         rtx = open_tensorrt("tensorrt_rtx")

@@ -1,4 +1,4 @@
-"""What a frame costs: every bundled file, engine and size; the paper's networks; batches."""
+"""Time per frame: every bundled file, engine and size; the paper's networks; batches."""
 
 from __future__ import annotations
 
@@ -33,14 +33,14 @@ def _enhancer(model: str | Path, device: str) -> hyperguide.Enhancer:
 
 
 def _dials(enhancer: hyperguide.Enhancer) -> dict[str, Any]:
-    """A kernel where one belongs: without it there would be less to do."""
+    """A kernel for deblurring: without one there is less work."""
     if enhancer.info.task != "deblur":
         return {}
     return {"kernel": np.full((15, 15), 1 / 225, np.float32)}
 
 
 def _frames() -> list[object]:
-    """Every file in every size; in ten minutes one size of each, where deblurring takes seconds."""
+    """Every file in every size; one size per file is quick, the smaller one for deblurring."""
     return [
         pytest.param(name, size, marks=() if size == quick else pytest.mark.long)
         for name in FILES
@@ -85,7 +85,7 @@ def test_batch(device: str, batch: int, photo: np.ndarray, in_turns: InTurns) ->
 
 @pytest.mark.parametrize("device", DEVICES)
 def test_stream(device: str, photo: np.ndarray, in_turns: InTurns) -> None:
-    """A frame of a video, whose map is mixed with that of the frame before."""
+    """A video frame, whose map is blended with that of the previous frame."""
     enhancer = _enhancer("denoise", device)
     frame = resized(photo, 480, 640, 3)
     stream = enhancer.stream()
@@ -106,7 +106,7 @@ def test_stream(device: str, photo: np.ndarray, in_turns: InTurns) -> None:
 def test_paper_tier(
     name: str, device: str, photo: np.ndarray, in_turns: InTurns, tmp_path_factory: Any
 ) -> None:
-    """Not trained, which changes nothing in speed."""
+    """The networks are untrained, which does not affect speed."""
     file = tmp_path_factory.getbasetemp() / f"{name}.onnx"
     if not file.exists():
         task, _, tier = name.partition("-")

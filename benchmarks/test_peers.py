@@ -1,4 +1,4 @@
-"""The peers beside the bundled files: speed on one picture, quality on the same few."""
+"""The peers against the bundled files: speed on one picture, quality on a few."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from hyperguide.training.evaluation.suites import Case, Suite
 _DATA = os.environ.get("HYPERGUIDE_DATA")
 DATA = Path(_DATA) if _DATA else None
 PICTURES = 3
-# What takes minutes for a picture, or compiles for one.
+# Peers that take minutes per picture or compile for it.
 _LONG = ("BM3D", "torch.compile, same network")
 
 

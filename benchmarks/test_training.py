@@ -1,4 +1,4 @@
-"""What a step of training costs: Algorithm 1's alternation against the unguided twin's step."""
+"""Time per training step: Algorithm 1's alternation against the unguided twin's step."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def test_step(
 def _step(
     preset: Preset, data: Data, folder: Path, strategy: Strategy
 ) -> Callable[[], torch.Tensor]:
-    """An inner step and an outer one, each with the drawing of its batch."""
+    """A step of Algorithm 1: inner (if any) and outer, including the drawing of batches."""
     folder.mkdir()
     settings = Settings(strategy, 0, precision=fastest_precision(torch.device("cpu")))
     run = Run(preset, data, folder, settings)

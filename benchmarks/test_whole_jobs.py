@@ -1,4 +1,4 @@
-"""Whole jobs: a picture and a folder from file to file, and the first frame of a new process."""
+"""Whole jobs: a picture and a folder from file to file; the first frame of a new process."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def test_folder(plan: str, tmp_path: Path, in_turns: InTurns) -> None:
 
 @pytest.mark.parametrize("device", ["cpu", "openvino"])
 def test_first_frame(device: str, in_turns: InTurns) -> None:
-    """From the start of a process to the first result."""
+    """From process start to the first result."""
     missing = why_absent(device)
     if missing is not None:
         pytest.skip(missing)

@@ -1,11 +1,11 @@
-"""Large pictures in parts against the same pictures whole, for every bundled file of floats.
+"""Compares large pictures computed in tiles and as a whole, for every bundled float file.
 
     python benchmarks/tiled_against_whole.py
     python benchmarks/tiled_against_whole.py --model deblur-fast --size 1080x1920 --tile 512
 
-Files that look no farther than their receptive field must give the same to 1e-5, those that deblur,
-whose Fourier transforms see everything, 60 dB; of those that look at the whole picture the PSNR is
-told. Exit code 1 if one does not.
+Files that see only their receptive field must agree within 1e-5; deblurring files, whose Fourier
+transforms see everything, must reach 60 dB; for files that see the whole picture the PSNR is only
+printed. Exit code 1 if one fails.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ def main() -> int:
 
 
 def _compare(name: str, device: str, size: str, tile: int) -> bool:
-    """Print how far parts are from the whole; whether that is near enough."""
+    """Print how far tiles are from the whole; returns whether that is close enough."""
     whole, parts = (hyperguide.load(name, device=device, tile=side) for side in (None, tile))
     picture, dials = _picture(size, parts.info)
     count: list[float] = []
@@ -68,7 +68,7 @@ def _compare(name: str, device: str, size: str, tile: int) -> bool:
 
 
 def _picture(size: str, info: ModelInfo) -> tuple[np.ndarray, dict[str, Any]]:
-    """A noisy photo in [0, 1], blurred and with its kernel for those that deblur."""
+    """A noisy photo in [0, 1] and the dials; for deblurring blurred, with its kernel."""
     height, width = map(int, size.split("x"))
     photo = cv2.resize(skimage.data.coffee(), (width, height), interpolation=cv2.INTER_CUBIC)
     if info.channels == 1:

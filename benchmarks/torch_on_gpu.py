@@ -1,10 +1,10 @@
-"""Our files on a GPU against torch on the same one, pictures in the GPU's memory.
+"""Compares our files on a GPU with torch on the same GPU, with pictures in GPU memory.
 
     python benchmarks/torch_on_gpu.py --size 720x1280 --json torch.json
     python benchmarks/torch_on_gpu.py --task denoise --device tensorrt
 
-Both compute the bundled fp32 file's network in fp32, without TF32 and without copies from or to the
-host, in turns; their pictures are compared first: exit code 1 if they differ.
+Both run the network of the bundled fp32 file in turns, in fp32, without TF32 and without copies
+between host and GPU. The results are compared first: exit code 1 if they differ.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from hyperguide.pixels import to_tensor
 from hyperguide.storage.atomic import write_atomically
 from hyperguide.tasks import TASKS
 
-_AGREE = 1e-3  # of full scale; engines add in other orders
+_AGREE = 1e-3  # of full scale; engines sum in different orders
 
 Call = Callable[[], torch.Tensor]
 
@@ -80,16 +80,16 @@ def main() -> int:
 
 
 def subjects(task: str, device: str, height: int, width: int) -> dict[str, Call]:
-    """What computes a frame, ours first; each call waits until its result is there."""
+    """The calls that compute a frame, ours first; each waits for its result."""
     enhancer = hyperguide.load(model_path(task), device=device)
     model = torch_twin(model_path(task)).cuda()
     multiple = enhancer.info.size_multiple
     size = (width // multiple * multiple, height // multiple * multiple)
     frame = cv2.resize(synthetic_frame(), size, interpolation=cv2.INTER_AREA)
     if enhancer.info.task == "dehaze":
-        frame = frame // 2 + 110  # a clear one comes back as it is
+        frame = frame // 2 + 110  # a clear frame comes back unchanged
     image = torch.from_numpy(to_tensor(frame, enhancer.info.channels)[0]).cuda()
-    ramp = torch.arange(15.0 * 15).reshape(15, 15)  # no kernel that is the same turned around
+    ramp = torch.arange(15.0 * 15).reshape(15, 15)  # not point-symmetric
     kernel = ramp / ramp.sum() if enhancer.info.task == "deblur" else None
     dials = {} if kernel is None else {"kernel": kernel.numpy()}
     blur = None if kernel is None else kernel.cuda()[None, None]

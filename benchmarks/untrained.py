@@ -1,4 +1,4 @@
-"""Pairs that nobody has trained, for what does not depend on weights: speed, memory, building."""
+"""Untrained pairs, for what does not depend on weights: speed, memory, builds."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ PRESETS = (
 
 
 def roughened(preset: Preset, roughness: float) -> GuidedModel:
-    """A pair of a preset with noise on its weights: networks start at the identity."""
+    """A preset's pair with noise added to its weights, because networks start as the identity."""
     torch.manual_seed(0)
     model = build_model(preset)
     with torch.no_grad():
@@ -26,6 +26,6 @@ def roughened(preset: Preset, roughness: float) -> GuidedModel:
 
 
 def untrained(preset: Preset, roughness: float) -> TrainedModel:
-    """Such a pair as a run folder would hold it, for an export."""
+    """Such a pair in the form in which a run folder is loaded, for export."""
     record = RunRecord(preset, Settings(), origin="", step=0, seconds=0, data={}, validation={})
     return TrainedModel(roughened(preset, roughness), record)

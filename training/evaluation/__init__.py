@@ -1,1 +1,1 @@
-"""Evaluation: restorers measured on published test suites by published protocols."""
+"""Evaluation of restorers on published test suites by published protocols."""

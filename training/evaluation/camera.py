@@ -1,4 +1,4 @@
-"""Real noise of cameras: PolyU, whose truth is the mean of many pictures of a still scene."""
+"""Real camera noise: PolyU, whose truth is the mean of many shots of a static scene."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ _NOISY, _MEAN = "_real", "_mean"
 def polyu(options: Options) -> Suite:
     """The 100 crops of PolyU (J. Xu et al., arXiv 1804.02603), DATA/polyu/*_real.JPG, *_mean.JPG.
 
-    Nobody knows the map; its level is that of what the two pictures differ by.
-    Raises HyperguideError if one of a pair is missing.
+    The true map is unknown; its level is the RMS difference of the two pictures.
+    Raises HyperguideError if there are no noisy pictures or a mean picture is missing.
     """
     folder = data_folder(options, "polyu")
     by_stem = {path.stem: path for path in list_pictures(folder)}

@@ -1,4 +1,4 @@
-"""The suites by name, and which of the user's choices each one knows."""
+"""The suites by name, and the options that each one accepts."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from .weather import rain100l, sots
 
 @dataclass(frozen=True)
 class _Entry:
-    """A suite's constructor and the fields of `Options` that mean something to it."""
+    """A suite's constructor and the fields of `Options` that it accepts."""
 
     build: Callable[[Options], Suite]
     knows: frozenset[str]
@@ -34,7 +34,7 @@ _SUITES = {
     "sots": _Entry(sots, frozenset()),
     "polyu": _Entry(polyu, frozenset()),
 }
-# Suites of a folder that the user names behind the colon.
+# Suites of a folder that the user names after the colon.
 _OF_FOLDERS: dict[str, Callable[[Path, Options], Suite]] = {
     "pairs": pairs,
     "harmless": harmless,
@@ -43,10 +43,10 @@ _OF_FOLDERS: dict[str, Callable[[Path, Options], Suite]] = {
 
 
 def open_suite(name: str, options: Options) -> Suite:
-    """Open a suite by its name, or `pairs:DIR` or `harmless:DIR`.
+    """Open a suite by name, or as `pairs:DIR` or `harmless:DIR`.
 
-    Raises HyperguideError if there is none, its data is not there, or it does not know one of the
-    options.
+    Raises HyperguideError if there is no such suite, its data is missing, or it does not accept one
+    of the options.
     """
     kind, colon, folder = name.partition(":")
     if colon and kind in _OF_FOLDERS:
@@ -54,7 +54,7 @@ def open_suite(name: str, options: Options) -> Suite:
     elif name in _SUITES:
         entry = _SUITES[name]
     else:
-        # `sheet` has no figures, and so is no suite here.
+        # `sheet` has no scores, so it is not a suite here.
         known = ", ".join([*_SUITES, *(f"{kind}:DIR" for kind in (*_OF_FOLDERS, "sheet"))])
         raise HyperguideError(f"There is no suite '{name}': choose one of {known}.")
     for option in ("noise", "quadrants", "boundary", "color"):

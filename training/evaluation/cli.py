@@ -1,4 +1,4 @@
-"""`hyperguide eval`: a target on a test suite."""
+"""`hyperguide eval`: measure a target on a test suite."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from .suites import Boundary, Options, Suite
 
 
 class _Numbers(click.ParamType):
-    """Numbers of at least 0, separated by commas."""
+    """Comma-separated numbers of at least 0."""
 
     name = "NUMBERS"
 
@@ -38,7 +38,7 @@ class _Numbers(click.ParamType):
     def convert(
         self, value: Any, param: click.Parameter | None, ctx: click.Context | None
     ) -> tuple[float, ...]:
-        """The numbers of the text. Usage errors are click's to show."""
+        """Parse the text. Usage errors are shown by click."""
         try:
             numbers = tuple(float(part) for part in value.split(","))
         except ValueError:
@@ -164,7 +164,7 @@ def evaluate(
             "leave out --quadrants, --told-noise, --scale and --limit."
         )
     if into_file:
-        open_record(target)  # refuses before the work, not after it
+        open_record(target)  # fails before the work, not after it
     if threads is not None:
         torch.set_num_threads(threads)
     opened = open_target(target, tier, threads or 0)
@@ -186,7 +186,7 @@ def evaluate(
         boundary=boundary,
         color=color,
         limit=limit,
-        # Only what removes blur gets blurred pictures.
+        # Only deblurring targets and references get blurred pictures.
         blur=opened.task in (None, "deblur"),
         guidance=None if opened.task is None else TASKS[opened.task].guidance,
     )
@@ -225,7 +225,7 @@ def _show(
     limit: int | None,
     sheet_file: Path | None,
 ) -> str:
-    """Look at photos under a progress bar; returns the table."""
+    """Run photos through the target under a progress bar; returns the table."""
     photos = find_photos(folder, limit)
     with progress_bar("photo") as bar:
         row = bar.add_task("eval", total=len(photos))
@@ -255,7 +255,7 @@ def _same(a: Path, b: Path) -> bool:
 
 
 def _told_level(told_noise: float | None, suite: Suite, target: Target) -> float | None:
-    """The level with full scale = 1."""
+    """The level of `--told-noise`, full scale = 1."""
     if told_noise is None:
         return None
     if suite.unit is None:
@@ -269,7 +269,7 @@ def _told_level(told_noise: float | None, suite: Suite, target: Target) -> float
 def _run(
     suite: Suite, target: Target, protocol: str, told: float | None, scale: float, keep: bool
 ) -> tuple[list[Measurement], list[Example]]:
-    """Measure all pictures under a progress bar; `keep` a few for the sheet."""
+    """Measure all pictures under a progress bar. keep: keep a few for the sheet."""
     measurements: list[Measurement] = []
     examples: list[Example] = []
     shown = pick(len(suite.cases)) if keep else set()

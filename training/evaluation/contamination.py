@@ -1,4 +1,4 @@
-"""Test pictures that a target has seen while it was trained: their score says nothing."""
+"""Finds test pictures that a target was trained on: their scores mean nothing."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from .restorers import Target
 class Contamination:
     """How many of a suite's pictures a target was trained on.
 
-    pictures: of the suite, each counted once, however many levels it has.
-    seen: of these, among the photos that the target's file has on record; None if it has none.
-    complete: whether the record has all photos of the training.
+    pictures: number in the suite, each counted once, at however many levels.
+    seen: how many are among the photos recorded in the target's file; None without a record.
+    complete: whether the record has all training photos.
     """
 
     pictures: int
@@ -39,7 +39,7 @@ def contamination(measurements: Sequence[Measurement], target: Target) -> Contam
 
 
 def refuse_contaminated(found: Contamination, accepted: bool) -> None:
-    """Raise HyperguideError where a result must not be kept without a word of consent."""
+    """Raise HyperguideError for a contaminated result, unless the user accepted that."""
     if found.seen and not accepted:
         raise HyperguideError(
             f"The result was not recorded: {found}. Choose another suite, or give "

@@ -1,4 +1,4 @@
-"""What means hide: the picture that loses most, the ones that are harmed, how true the maps are."""
+"""What means hide: the worst picture, the share of harmed ones, the accuracy of the maps."""
 
 from __future__ import annotations
 
@@ -9,24 +9,24 @@ import numpy as np
 
 from .measure import Measurement
 
-# A picture is harmed that comes out so much worse than it was, dB.
+# A picture is harmed if its PSNR drops by more than this, dB.
 HARM = 0.2
-# Where nothing is to be removed: at so many dB nobody sees a change.
+# For pictures with nothing to remove: at this PSNR, dB, no change is visible.
 UNHARMED = 38.0
-# A map is true whose level is at most so many times too high or too low.
+# A map is true if its level is at most this factor too high or too low.
 TRUE_WITHIN = 1.5
 
 
 @dataclass(frozen=True)
 class Findings:
-    """Of the pictures of a level; None where they do not say it.
+    """Findings on the pictures of a level; None where not applicable.
 
-    least_gain: output less input, dB, of the picture where that is least.
+    least_gain: lowest gain of a picture, output minus input PSNR, dB.
     harmed: share of the pictures that lose more than HARM.
-    unharmed, lowest: of pictures with nothing to remove, the share that comes back at UNHARMED dB
-        and more, and the lowest PSNR.
-    map_ratio: median of the level of the predicted map by that of the true one.
-    map_true: share of the pictures where that is at most a factor of TRUE_WITHIN.
+    unharmed, lowest: for pictures with nothing to remove, the share with an output PSNR of at least
+        UNHARMED dB, and the lowest PSNR.
+    map_ratio: median ratio of the predicted map's level to the true one's.
+    map_true: share of the pictures where that ratio is within a factor of TRUE_WITHIN.
     """
 
     least_gain: float | None = None
@@ -38,7 +38,7 @@ class Findings:
 
 
 def find(measurements: Sequence[Measurement]) -> Findings:
-    """The findings of some pictures."""
+    """Compute the findings on some pictures."""
     outputs = np.array([m.output.psnr for m in measurements])
     inputs = np.array([m.input.psnr for m in measurements])
     degraded = np.isfinite(inputs)

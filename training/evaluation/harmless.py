@@ -1,4 +1,4 @@
-"""Do no harm: pictures with nothing to remove, which should come back as they are."""
+"""Do no harm: a suite of clean pictures, which should come back unchanged."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from .suites import Case, Options, Suite, list_pictures, read_float
 
 
 def harmless(where: Path, options: Options) -> Suite:
-    """Pictures that are degraded by nothing: the score is how little a target changes them.
+    """Clean pictures, undegraded: the score is how little a target changes them.
 
-    where: a folder, or a pattern of files in one, as `polyu/*_mean.JPG`.
-    Raises HyperguideError if the folder is missing or holds no such pictures.
+    where: a folder, or a file pattern such as `polyu/*_mean.JPG`.
+    Raises HyperguideError if the folder is missing or holds no matching pictures.
     """
     folder, pattern = (where, None) if is_folder(where) else (where.parent, where.name)
     if pattern is not None and not (any(sign in pattern for sign in "*?[") and is_folder(folder)):
@@ -35,7 +35,7 @@ def harmless(where: Path, options: Options) -> Suite:
         about=f"clean pictures of {where}",
         protocol="rgb",
         guidance=None,
-        # What removes blur is told that there is none.
+        # Targets that remove blur get the unit impulse as kernel.
         cases=tuple(partial(_picture, path, options.blur) for path in paths),
     )
 

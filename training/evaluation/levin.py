@@ -4,10 +4,10 @@ A. Levin et al., Understanding and evaluating blind deconvolution algorithms, CV
 observation is synthetic, as in the paper's code: convolve(x, f, 'same') + sigma N(0, 1), not
 clipped; the captured blurs `y` of the files are not used.
 
-A 'same' convolution sees zeros outside the picture, and its result reaches half a kernel beyond the
-pixels that are scored. Both make the problem easier than a camera's: with the boundary `valid`,
-which blurs from the real surroundings and hands over nothing else, the same pixels of the truth
-score 0.8 dB less at 1 % noise and 0.2 dB less at 7 % (Wiener filter).
+A 'same' convolution sees zeros outside the picture, and its result extends half a kernel beyond the
+scored pixels. Both make the problem easier than a real photo: with the boundary `valid`, which
+blurs from the real surroundings and returns only the inner pixels, the same pixels score 0.8 dB
+less at 1 % noise and 0.2 dB less at 7 % (Wiener filter).
 """
 
 from __future__ import annotations
@@ -32,8 +32,8 @@ _KERNELS = range(1, 9)
 def levin(options: Options) -> Suite:
     """The 32 files DATA/levin09/imNN_flitMM.mat with `x` sharp and `f` kernel.
 
-    Without blur, for denoisers, the four pictures of the first kernel: the others are the same
-    ones shifted. The seed of a picture's noise is its position among the 32 files.
+    Denoisers get no blur and only the four pictures of the first kernel: the others are shifted
+    copies. The seed of a picture's noise is its position among the 32 files.
     """
     folder = data_folder(options, "levin09")
     names = [f"im{i:02d}_flit{k:02d}" for i in _PICTURES for k in _KERNELS]
@@ -90,7 +90,7 @@ def _case(path: Path, level: NoiseLevel, seed: int, blur: bool, boundary: Bounda
 
 
 def convolve_same(picture: np.ndarray, kernel: np.ndarray) -> np.ndarray:
-    """The convolution with zeros outside the picture, of the picture's size, float64.
+    """Convolve with zeros outside the picture; returns the picture's size, float64.
 
     kernel: odd sides.
     """

@@ -1,10 +1,10 @@
-"""Reads the numeric arrays of MATLAB's .mat files, level 5 (v5 to v7).
+"""Reads the numeric arrays of MATLAB .mat files, level 5 (v5 to v7).
 
 The format: MathWorks, "MAT-File Format", chapter 1. Cells, structures, text and sparse or complex
-arrays are passed over; v7.3 files are HDF5, another format, and refused.
+arrays are skipped. v7.3 files, which are HDF5, are rejected.
 
-`scipy.io.loadmat` cannot take its place: its compiled code does not check the type of an array's
-numbers, so that one wrong byte in a file crashes the process (scipy 1.17).
+`scipy.io.loadmat` is no substitute: its compiled code does not check the data type of an array, so
+one wrong byte in a file crashes the process (scipy 1.17).
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ from hyperguide.errors import HyperguideError
 from hyperguide.storage.file_content import read_content
 
 _HEADER = 128
-_MOST_BYTES = 64 << 20  # of a file, and of what it holds compressed; Levin's have 1 MB
+_MOST_BYTES = 64 << 20  # of a file, and of its decompressed content; Levin's have 1 MB
 _MOST_ARRAYS = 1000
 _MATRIX, _COMPRESSED = 14, 15
 _COMPLEX = 0x0800
 
-# Number of a data type, and of an array class, -> numpy's type. MATLAB stores an array of doubles
-# in a smaller type where its values allow, so that the two may differ.
+# Code of a data type, and of an array class, -> numpy type. MATLAB stores an array of doubles in a
+# smaller type if its values allow, so the two may differ.
 _STORED = {
     1: "i1", 2: "u1", 3: "i2", 4: "u2", 5: "i4", 6: "u4", 7: "f4", 9: "f8", 12: "i8", 13: "u8",
 }  # fmt: skip
@@ -36,9 +36,9 @@ _CLASSES = {
 
 
 def read_mat(path: Path) -> dict[str, np.ndarray]:
-    """Read the real numeric arrays of a file by name, in their MATLAB class and shape.
+    """Read the real numeric arrays of a file, by name, with the type and shape they have in MATLAB.
 
-    Raises HyperguideError if the file is missing, damaged, too large or of another format.
+    Raises HyperguideError if the file is missing, damaged, too large or in another format.
     """
     content = read_content(path, "MATLAB file", _MOST_BYTES)
     order = {b"IM": "<", b"MI": ">"}.get(content[126:128])
@@ -71,11 +71,11 @@ def _decompress(data: bytes, most_bytes: int) -> bytes:
 
 
 def _elements(content: bytes, order: str) -> Iterator[tuple[int, bytes]]:
-    """The (data type, data) of a sequence of elements."""
+    """Yield (data type, data) for each of a sequence of elements."""
     position = 0
     while position < len(content):
         kind, size = struct.unpack_from(order + "II", content, position)
-        if kind >> 16:  # small: the size shares a word with the type, four bytes of data follow
+        if kind >> 16:  # small element: size and type share a word, four bytes of data follow
             kind, size, start, end = kind & 0xFFFF, kind >> 16, position + 4, position + 8
         else:
             start = position + 8
@@ -89,7 +89,7 @@ def _elements(content: bytes, order: str) -> Iterator[tuple[int, bytes]]:
 
 
 def _array(matrix: bytes, order: str) -> dict[str, np.ndarray]:
-    """The array of a matrix element by its name; empty for what is passed over."""
+    """{name: array} of a matrix element; empty if its kind is skipped."""
     parts = _elements(matrix, order)
     flags = struct.unpack_from(order + "I", next(parts)[1])[0]
     type_of_class = _CLASSES.get(flags & 0xFF)
@@ -103,5 +103,5 @@ def _array(matrix: bytes, order: str) -> dict[str, np.ndarray]:
     if stored not in _STORED:
         raise ValueError("numbers of an unknown type")
     values = np.frombuffer(data, order + _STORED[stored])
-    with np.errstate(all="ignore"):  # NaN among whole numbers: zero or so
+    with np.errstate(all="ignore"):  # NaN cast to an integer type gives an arbitrary value
         return {name: values.reshape(shape, order="F").astype(type_of_class)}

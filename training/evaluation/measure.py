@@ -1,4 +1,4 @@
-"""One case through one restorer: scores, the map's error, seconds."""
+"""Runs the cases of a suite through a target: scores, map errors, seconds."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ from .protocols import Score, ScoringProtocol
 from .restorers import Target
 from .suites import Case, Suite
 
-# Near the lines between the quadrants a window of the hyper-network sees two levels. The reach of
-# the compact ones is about 16 pixels.
+# Near the borders of the quadrants the hyper-network sees two levels in one window. The compact
+# networks see about 16 pixels far.
 QUADRANT_MARGIN = 16
 
 
 @dataclass(frozen=True)
 class QuadrantError:
-    """How well the map was predicted in a quadrant, full scale = 1.
+    """The error of the predicted map in a quadrant, full scale = 1.
 
-    inside_rmse: without the pixels closer than QUADRANT_MARGIN to another quadrant.
+    inside_rmse: without pixels closer than QUADRANT_MARGIN to another quadrant.
     """
 
     true: float
@@ -39,13 +39,13 @@ class QuadrantError:
 class Measurement:
     """The figures of one picture.
 
-    input, output: scores of the degraded and of the restored picture.
+    input, output: scores of the degraded and the restored picture.
     map_rmse: in the unit of the suite's guidance; None without a true or a comparable map.
-    map_ratio: root mean square of the predicted map by that of the true one; None likewise, and
-        where there is nothing to remove.
-    quadrants: upper left, upper right, lower left, lower right; empty unless levels differ.
+    map_ratio: root mean square of the predicted map divided by that of the true one; None under the
+        same conditions, and if there is nothing to remove.
+    quadrants: upper left, upper right, lower left, lower right; empty unless the suite has them.
     seed: of the noise.
-    seen: whether the target was trained on the picture; None if its file says nothing of that.
+    seen: whether the target was trained on the picture; None if unknown.
     """
 
     name: str
@@ -62,9 +62,9 @@ class Measurement:
 
 @dataclass(frozen=True)
 class Example:
-    """A measured picture, with what a contact sheet shows of it.
+    """A measured picture with the data for a contact sheet.
 
-    predicted: the map that the target used, where it can be compared with true ones.
+    predicted: the map that the target used, if it is comparable with true ones.
     """
 
     case: Case
@@ -82,12 +82,12 @@ def measure(
 ) -> Iterator[Example]:
     """Run a suite through a target, picture by picture.
 
-    told: a level, full scale = 1, that the target is told as its map instead of its own.
-    scale: of its map, as the dial `guidance_scale`.
+    told: a level, full scale = 1, given to the target instead of the map that it predicts.
+    scale: factor for its map, like the dial `guidance_scale`.
     Raises HyperguideError for pictures that the target cannot restore.
     """
     own = TASKS[target.task].guidance if target.task is not None else None
-    # Maps are compared where both mean the same: noise levels are, of denoising and deblurring.
+    # Maps are compared if both mean the same, as the noise levels of denoising and deblurring do.
     comparable = own is not None and suite.guidance is not None and own.name == suite.guidance.name
     for make in suite.cases:
         case = make()

@@ -1,7 +1,7 @@
-"""Pictures with white Gaussian noise: BSD68, Set12, and the noise that other suites add.
+"""White Gaussian noise: the suites BSD68 and Set12, and the noise that other suites add.
 
-The noise is not clipped. It comes from `numpy.random.RandomState(seed)`, seed 0 for each picture:
-that is what the public test code of FFDNet and DRUNet does (cszn/KAIR), so scores compare.
+The noise is not clipped. It comes from `numpy.random.RandomState(seed)`, seed 0 for each picture,
+as in the public test code of FFDNet and DRUNet (cszn/KAIR), so that scores are comparable.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from .suites import Case, Options, Suite, data_folder, list_pictures, read_float
 
 GUIDANCE = TASKS["denoise"].guidance
 
-_MOST_BYTES = 1 << 20  # of a list
+_MOST_BYTES = 1 << 20  # of the list file
 
 QUADRANTS = ("upper left", "upper right", "lower left", "lower right")
 
@@ -46,7 +46,7 @@ class NoiseLevel:
 
 
 def quadrants(height: int, width: int, margin: int = 0) -> Iterator[tuple[slice, slice]]:
-    """The four quarters in the order of QUADRANTS, `margin` pixels away from the lines between."""
+    """The four quadrants in the order of QUADRANTS, `margin` pixels away from their borders."""
     middle, centre = height // 2, width // 2
     for rows in (slice(0, middle - margin), slice(middle + margin, height)):
         for columns in (slice(0, centre - margin), slice(centre + margin, width)):
@@ -54,7 +54,7 @@ def quadrants(height: int, width: int, margin: int = 0) -> Iterator[tuple[slice,
 
 
 def noise_levels(options: Options, default: tuple[float, ...], parts: int) -> list[NoiseLevel]:
-    """The levels that the user chose; `parts` is how many units full scale has, 255 or 100."""
+    """The levels the user chose, or `default`; `parts` is the units in full scale, 255 or 100."""
     if options.quadrants is not None:
         percent = " ".join(f"{value:g}" for value in options.quadrants)
         return [NoiseLevel(f"{percent} %", tuple(value / 100 for value in options.quadrants))]
@@ -63,7 +63,7 @@ def noise_levels(options: Options, default: tuple[float, ...], parts: int) -> li
 
 
 def add_noise(clean: np.ndarray, level: np.ndarray, seed: int) -> np.ndarray:
-    """A picture (H, W) or (H, W, 3) with noise of the map's level, float32, not clipped."""
+    """Add noise of the map's level to a picture (H, W) or (H, W, 3); float32, not clipped."""
     white = np.random.RandomState(seed).normal(size=clean.shape)
     return (clean + white * (level if clean.ndim == 2 else level[..., None])).astype(np.float32)
 
@@ -71,7 +71,7 @@ def add_noise(clean: np.ndarray, level: np.ndarray, seed: int) -> np.ndarray:
 def bsd68(options: Options) -> Suite:
     """BSD68: 68 gray photos of BSDS500's `val`, DATA/denoise_test/bsd68/*.png.
 
-    In colour (CBSD68) the originals, DATA/bsds500/val/NAME.jpg, whose names are the lines of
+    In colour (CBSD68), the originals DATA/bsds500/val/NAME.jpg, with the names listed in
     DATA/denoise_test/cbsd68.txt.
     """
     if not options.color:

@@ -1,4 +1,4 @@
-"""Anybody's own pairs, with DIR/guidance where maps are known."""
+"""The suite of the user's own pairs, with maps in DIR/guidance if known."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ from .suites import Case, Options, Suite, read_float
 
 
 def pairs(folder: Path, options: Options) -> Suite:
-    """The pairs of a folder in a layout that `data.pairs.find_pairs` knows.
+    """Pairs from a folder in a layout that `data.pairs.find_pairs` knows.
 
-    Pictures of the map in `guidance`, if that exists, are as `hyperguide enhance --save-guidance`
-    writes numbers: 16 bits over the range of the target's task. They are read only for targets with
-    a task.
-    Raises HyperguideError where there are no pairs or a partner is missing.
+    Maps in the folder `guidance`, if it exists, are pictures as `hyperguide enhance
+    --save-guidance` writes them: 16 bits over the range of the target's task. They are read only
+    for targets with a task.
+    Raises HyperguideError if there are no pairs or a partner is missing.
     """
     if not is_folder(folder):
         raise HyperguideError(f"The folder {folder} of pairs does not exist: give another one.")
@@ -69,7 +69,7 @@ def pairs(folder: Path, options: Options) -> Suite:
 
 
 def _named(scenes: Sequence[Scene]) -> dict[str, Scene]:
-    """The scenes, sorted, by their inputs' paths below the folder that all of these are in."""
+    """The scenes, sorted, keyed by their inputs' paths relative to the common folder."""
     inputs = [scene.degraded or scene.photo for scene in scenes]
     top = Path(os.path.commonpath([path.parent for path in inputs]))
     named = {
@@ -102,7 +102,7 @@ def _pair(
 def read_pair(degraded: Path, target: Path) -> tuple[np.ndarray, np.ndarray]:
     """A degraded and a clean picture in [0, 1], float64, each of shape (H, W) or (H, W, 3).
 
-    Raises HyperguideError if they are not of one size and kind.
+    Raises HyperguideError if they differ in size or kind.
     """
     picture, clean = read_float(degraded), read_float(target)
     if picture.shape != clean.shape:

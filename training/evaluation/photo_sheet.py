@@ -1,4 +1,4 @@
-"""Photos without any truth: before, map, after, and what the target says of them."""
+"""A sheet of photos without ground truth: before, map, after, and the target's figures."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ from .restorers import Target
 from .sheet import SIDE, as_pixels, cell, stack, titled, visible_range
 from .suites import list_pictures, read_float
 
-# A sheet of more is not looked at.
+# Nobody looks at a larger sheet.
 MOST_PHOTOS = 60
 
 
 @dataclass(frozen=True)
 class LookedAt:
-    """A photo as a target leaves it.
+    """A photo and what a target made of it.
 
-    level: root mean square of its map, in the task's unit; None of targets without one.
-    upper: what 95 % of the map stay below.
-    changes: for each scale, root mean square of result less photo, full scale = 1.
-    row: its part of the sheet, uint8 RGB.
+    level: root mean square of its map, in the task's unit; None for targets without a map.
+    upper: 95 % quantile of the map.
+    changes: for each scale, root mean square of result minus photo, full scale = 1.
+    row: its row of the sheet, uint8 RGB.
     """
 
     name: str
@@ -40,7 +40,7 @@ class LookedAt:
 
 
 def find_photos(folder: Path, limit: int | None) -> list[Path]:
-    """The photos of `sheet:DIR`. Raises HyperguideError for a missing folder and too many."""
+    """The photos of `sheet:DIR`. Raises HyperguideError if the folder is missing or too large."""
     if not is_folder(folder):
         raise HyperguideError(f"The folder {folder} of photos does not exist: give another one.")
     photos = list_pictures(folder)[:limit]
@@ -60,7 +60,7 @@ def look_at(
     """Run photos through a target, once for each scale of its map.
 
     done: called after each photo.
-    Raises HyperguideError for targets that need more than the photo.
+    Raises HyperguideError for targets that need a kernel or a noise level.
     """
     if target.task == "deblur" or target.informed:
         raise HyperguideError(
@@ -98,7 +98,7 @@ def _look_at(
 
 
 def _part(picture: np.ndarray) -> np.ndarray:
-    """The middle at full size: reduced, noise would not be seen."""
+    """The centre at full size: downscaling would hide noise."""
     top, left = (max(0, (side - SIDE) // 2) for side in picture.shape[:2])
     return picture[top : top + SIDE, left : left + SIDE]
 
@@ -108,12 +108,12 @@ def _window(picture: np.ndarray) -> np.ndarray:
 
 
 def draw_photos(looked: Sequence[LookedAt]) -> np.ndarray:
-    """The sheet of some photos, uint8 RGB."""
+    """The sheet of all photos, uint8 RGB."""
     return stack([one.row for one in looked])
 
 
 def photo_lines(looked: Sequence[LookedAt], target: Target, scales: Sequence[float]) -> str:
-    """What is known of the photos, as a table."""
+    """The figures of the photos as a table."""
     meaning = None if target.task is None else TASKS[target.task].guidance
     width = max(len("photo"), *(len(one.name) for one in looked))
     lines = [f"target  {target.name}: {target.kind}, {target.about}"]

@@ -1,4 +1,4 @@
-"""How a restored picture is scored: the published protocols, which differ by up to 2 dB.
+"""Scoring of restored pictures by the published protocols, which differ by up to 2 dB.
 
 All take the restored and the clean picture, shape (H, W) or (H, W, 3) in [0, 1], and compute in
 float64.
@@ -25,11 +25,11 @@ class Score:
 
 @dataclass(frozen=True)
 class ScoringProtocol:
-    """A way to score.
+    """A scoring method.
 
-    about: what it does with the output, in a line.
-    score: (restored, clean, border) -> Score; `border` is the spoilt width of each side, which
-        only `levin` cuts.
+    about: what it does with the output, in one line.
+    score: (restored, clean, border) -> Score; `border` is the spoilt width on each side, which
+        only `levin` cuts off.
     """
 
     about: str
@@ -37,15 +37,15 @@ class ScoringProtocol:
 
 
 def _y_matlab(restored: np.ndarray, clean: np.ndarray, border: int) -> Score:
-    # Truncation in float32, as the authors' `np.uint8(255 * out)` does it: in float64, 8-bit
-    # values divided by 255 would not all come back.
+    # Truncate in float32, as the authors' `np.uint8(255 * out)` does: in float64, not all 8-bit
+    # values divided by 255 would round-trip.
     full = np.float32(255)
     files = (
         (restored.astype(np.float32).clip(0, 1) * full).astype(np.uint8),
         np.rint(clean * 255).astype(np.uint8),
     )
-    # The authors' script converts files to double before rgb2ycbcr (statistic_rain100L.m), so that
-    # Y is not rounded. Rounding it would cost 0.06 dB at 37 dB.
+    # The authors' script converts files to double before rgb2ycbcr (statistic_rain100L.m), so Y
+    # is not rounded. Rounding would cost 0.06 dB at 37 dB.
     y, true = (matlab_y(file) for file in files)
     return Score(psnr(y, true, 255), picture_ssim(y, true, 255))
 

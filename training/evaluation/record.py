@@ -1,4 +1,4 @@
-"""The result of an evaluation inside the model file that it is about."""
+"""Stores the result of an evaluation in the model file that was measured."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from .suites import Boundary
 
 
 def open_record(target: str) -> ModelFile:
-    """The model file that a result is to be written into.
+    """Open the model file that a result will be written into.
 
-    Raises HyperguideError if the target is no model file, or one that was changed since its export.
+    Raises HyperguideError if the target is not a model file or was changed since its export.
     """
     path = Path(target)
     if path.suffix != ".onnx":
@@ -33,7 +33,7 @@ def open_record(target: str) -> ModelFile:
 
 
 def suite_title(name: str, color: bool, boundary: Boundary | None) -> str:
-    """The key of a suite's result: its name and what was chosen; of a folder only the last part."""
+    """The key of a suite's result: its name, the last part of its folder, and its options."""
     kind, colon, folder = name.partition(":")
     chosen = ["color"] if color else []
     if boundary == "valid":
@@ -42,5 +42,5 @@ def suite_title(name: str, color: bool, boundary: Boundary | None) -> str:
 
 
 def record(file: ModelFile, title: str, result: dict[str, Any]) -> None:
-    """Replace the file by one whose metadata holds a result, and the seal to it."""
+    """Replace the file by one whose metadata holds the result, sealed again."""
     replace_info(file, replace(file.info, quality=file.info.quality | {title: result}))

@@ -1,4 +1,4 @@
-"""What an evaluation says: a table for people, JSON for programs."""
+"""The result of an evaluation: a table for people, JSON for programs."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ from .protocols import PROTOCOLS
 from .restorers import Target
 from .suites import Suite
 
-# Whose versions can change a score.
+# Packages whose versions can change a score.
 _PACKAGES = ("numpy", "opencv-python", "torch", "onnxruntime", "openvino")
 
 
 @dataclass(frozen=True)
 class Row:
-    """Means over the pictures of a level; seconds are the median, blind to the first call."""
+    """Means over the pictures of a level; seconds are the median, to ignore the first call."""
 
     level: str
     pictures: int
@@ -65,7 +65,7 @@ def _row(level: str, members: list[Measurement]) -> Row:
 
 
 def table(suite: Suite, target: Target, protocol: str, measurements: Sequence[Measurement]) -> str:
-    """The result as text."""
+    """The result as a text table."""
     facts = [target.kind, *([target.task] if target.task else []), target.about]
     lines = [
         f"target    {target.name}: {', '.join(facts)}",
@@ -94,7 +94,7 @@ def table(suite: Suite, target: Target, protocol: str, measurements: Sequence[Me
 
 
 def _finding_lines(summary: Sequence[Row]) -> list[str]:
-    """What the means hide, level by level."""
+    """One line per level with what the means hide."""
     lines = [""]
     for row in summary:
         found, said = row.findings, []
@@ -118,7 +118,7 @@ def _finding_lines(summary: Sequence[Row]) -> list[str]:
 
 
 def _quadrant_lines(measurements: Sequence[Measurement]) -> list[str]:
-    """The map's error in each quadrant, root mean square over the pictures, in percent."""
+    """The map's RMS error in each quadrant over all pictures, in percent."""
     measured = [m.quadrants for m in measurements if m.quadrants]
     if not measured:
         return []
@@ -147,10 +147,10 @@ def to_json(
     measurements: Sequence[Measurement],
     settings: dict[str, Any],
 ) -> str:
-    """The result as JSON: every picture, and what is needed to repeat the run.
+    """The result as JSON: all pictures, and what is needed to repeat the run.
 
-    PSNR of equal pictures, which is infinite, and maps that nobody knows are null.
-    settings: what the user chose.
+    Infinite PSNR (identical pictures) and unknown maps are null.
+    settings: the options the user chose.
     """
     values = {
         "target": {
@@ -174,9 +174,9 @@ def to_json(
 def summary(
     protocol: str, measurements: Sequence[Measurement], found: Contamination
 ) -> dict[str, Any]:
-    """What a model file keeps of an evaluation: the means of each level, rounded.
+    """The summary of an evaluation for a model file: the means of each level, rounded.
 
-    Also how many of the pictures the model was trained on, if that is known.
+    Includes how many of the pictures the model was trained on, if known.
     """
     kept = ("pictures", "input_psnr", "output_psnr", "output_ssim", "map_rmse")
     levels = {}

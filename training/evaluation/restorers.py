@@ -1,4 +1,4 @@
-"""What is evaluated: runs, model files, official weights, and two references, all called alike."""
+"""Targets of an evaluation with one interface: runs, model files, official weights, references."""
 
 from __future__ import annotations
 
@@ -40,25 +40,25 @@ class Restorer(Protocol):
 
         degraded: float32, shape (H, W) or (H, W, 3), any size; full scale = 1.
         kernel: the blur, shape (kh, kw), for deblurring.
-        guidance: a map to use instead of the own one, shape (H, W).
-        scale: of the map, as the dial `guidance_scale`.
-        Returns (restored, of the same shape; the map before the scale, shape (H, W), or None).
-        Raises HyperguideError for colour where gray is needed, and for a map or a scale that
-        nothing reads.
+        guidance: a map to use instead of the predicted one, shape (H, W).
+        scale: factor for the map, like the dial `guidance_scale`.
+        Returns (restored, of the same shape; the map before scaling, shape (H, W), or None).
+        Raises HyperguideError for colour where gray is needed, and for a map or a scale that the
+        restorer does not use.
         """
         ...
 
 
 @dataclass(frozen=True)
 class Target:
-    """A restorer and what a record says of it.
+    """A restorer and its description.
 
     name: what the user called it.
     kind: `run`, `model file`, `official weights` or `reference`.
     task: what it was trained for; None for references.
     sha256: of the file with its weights; None for references.
-    about: in words.
-    informed: whether it must be told the true map, as the Wiener filter must.
+    about: free text.
+    informed: whether it must be given the true map, like the Wiener filter.
     seen: the photos that it was trained on.
     """
 
@@ -73,12 +73,12 @@ class Target:
 
 
 def open_target(name: str, tier: str = "fast", threads: int = 0) -> Target:
-    """Open what the user named.
+    """Open a target by name.
 
-    name: `input`, `wiener`, the task of a bundled model (that for colour) or the name of its
-        file, a run folder (or the .safetensors file of one), or a file .onnx or .pth.
-    threads: of the engine of model files; 0 takes one per core.
-    Raises HyperguideError if there is no such thing or it cannot be used.
+    name: `input`, `wiener`, the task of a bundled model (the one for colour) or the name of its
+        file, a run folder (or its .safetensors file), or an .onnx or .pth file.
+    threads: of the engine that runs model files; 0 means one per core.
+    Raises HyperguideError if it does not exist or cannot be used.
     """
     if name in _REFERENCES:
         return _REFERENCES[name]
@@ -209,7 +209,7 @@ _REFERENCES = {
 
 
 def _to_tensor(picture: np.ndarray, channels: int, multiple: int) -> Tensor:
-    """(H, W) or (H, W, 3) -> (1, channels, H', W') float32, padded to multiples by its edge."""
+    """(H, W) or (H, W, 3) -> (1, channels, H', W') float32, edge-padded to the size multiple."""
     if picture.ndim == 3 and channels == 1:
         raise HyperguideError("This target takes gray pictures, but the suite's are in colour.")
     planes = np.atleast_3d(picture).transpose(2, 0, 1)[None].astype(np.float32)
@@ -219,7 +219,7 @@ def _to_tensor(picture: np.ndarray, channels: int, multiple: int) -> Tensor:
 
 
 def _to_picture(tensor: Tensor, shape: tuple[int, ...]) -> np.ndarray:
-    """(1, C, H', W') -> `shape`, cropped; the planes are averaged for a gray picture."""
+    """(1, C, H', W') -> `shape`, cropped; for a gray picture the channels are averaged."""
     planes = tensor[0, :, : shape[0], : shape[1]].float()
     if len(shape) == 2:
         return planes.mean(0).numpy()

@@ -1,4 +1,4 @@
-"""A contact sheet: input, true map, predicted map, result and truth of a few pictures."""
+"""A contact sheet of a few pictures: input, true map, predicted map, result and truth."""
 
 from __future__ import annotations
 
@@ -22,21 +22,21 @@ _TITLE, _CAPTION = 28, 22  # heights of the lines of text above a row and above 
 
 
 def pick(count: int) -> set[int]:
-    """The positions of the pictures that a sheet of `count` cases shows, spread evenly."""
+    """Indices of the pictures to show out of `count` cases, evenly spaced."""
     return {round(i) for i in np.linspace(0, count - 1, min(count, EXAMPLES))}
 
 
 def draw_sheet(examples: Sequence[Example], guidance: Guidance | None) -> np.ndarray:
-    """A row for each example, uint8 RGB; columns without any map are left out.
+    """Draw one row per example, uint8 RGB; missing maps are left out.
 
-    guidance: what the maps mean; their colours span the same range in both columns of a row.
+    guidance: what the maps mean; both maps of a row share one colour range.
     A known blur kernel is drawn into the corner of its input.
     """
     return stack([_row(example, guidance) for example in examples])
 
 
 def stack(rows: Sequence[np.ndarray]) -> np.ndarray:
-    """Rows, uint8 RGB, below each other."""
+    """Stack rows, uint8 RGB, vertically."""
     width = max(row.shape[1] for row in rows)
     return np.vstack([_extend(row, width + _GAP, row.shape[0] + _GAP) for row in rows])
 
@@ -57,7 +57,7 @@ def _row(example: Example, guidance: Guidance | None) -> np.ndarray:
 
 
 def titled(text: str, cells: Sequence[np.ndarray]) -> np.ndarray:
-    """A row of cells below a title."""
+    """A row of cells with a title above."""
     height = max(one.shape[0] for one in cells)
     body = np.hstack([_extend(one, one.shape[1], height) for one in cells])
     title = np.full((_TITLE, body.shape[1], 3), 255, np.uint8)
@@ -70,9 +70,9 @@ def _figures(score: Score) -> str:
 
 
 def visible_range(meaning: Guidance, values: np.ndarray) -> Guidance:
-    """The range from 0 to half above the largest value, so that small levels differ in colour.
+    """Limit the range to 1.5 times the largest value, so that small levels differ in colour.
 
-    Maps that nearly use their whole range keep it.
+    Maps that use most of their range keep it.
     """
     top = 1.5 * float(values.max())
     return replace(meaning, maximum=top) if 0 < top < meaning.maximum else meaning
@@ -108,7 +108,7 @@ def _resize(picture: np.ndarray) -> np.ndarray:
 
 
 def cell(body: np.ndarray, caption: str) -> np.ndarray:
-    """A picture, uint8 RGB, at most SIDE wide, below its caption."""
+    """A picture, uint8 RGB, at most SIDE wide, with its caption above."""
     framed = np.full((_CAPTION + body.shape[0], _GAP + SIDE, 3), 255, np.uint8)
     draw_text(framed, caption, _GAP, _CAPTION - 7, size=0.42)
     framed[_CAPTION:, _GAP : _GAP + body.shape[1]] = body
@@ -116,7 +116,7 @@ def cell(body: np.ndarray, caption: str) -> np.ndarray:
 
 
 def _extend(picture: np.ndarray, width: int, height: int) -> np.ndarray:
-    """White below and to the right, up to a size."""
+    """Pad with white at the bottom and right, up to a size."""
     down, right = height - picture.shape[0], width - picture.shape[1]
     white = (255, 255, 255)
     return cv2.copyMakeBorder(picture, 0, down, 0, right, cv2.BORDER_CONSTANT, value=white)

@@ -1,4 +1,4 @@
-"""Test suites: degraded pictures with their truth, made the same way every time."""
+"""Test suites: degraded pictures with their truth, reproducible."""
 
 from __future__ import annotations
 
@@ -22,16 +22,16 @@ Boundary = Literal["same", "valid"]
 class Case:
     """One degraded picture of a suite.
 
-    degraded: what a restorer gets, float32, shape (H, W) or (H, W, 3); noise may leave [0, 1].
+    degraded: the input, float32, shape (H, W) or (H, W, 3); noise may exceed [0, 1].
     clean: the truth, float64 in [0, 1], of the same shape.
     true_map: the true guidance, float64, shape (H, W), in the unit of the suite's guidance; None
-        where nobody knows it.
-    kernel: the blur, float64, shape (kh, kw), odd sides, sum 1.
-    level: heads the row of the table that the picture counts for; empty in suites of one row.
-    border: width of each side that the blur spoilt.
-    seed: of the noise, for `numpy.random.RandomState`, whose numbers never change.
-    true_level: root mean square of the true map, where only that is known.
-    photo: of which `clean` is a part, where it is not the whole of a file, any values.
+        if unknown.
+    kernel: the blur kernel, float64, shape (kh, kw), odd sides, sum 1.
+    level: label of the table row that the picture belongs to; empty in suites with one row.
+    border: width of the margin that the blur spoilt.
+    seed: of the noise, for `numpy.random.RandomState`, whose stream never changes.
+    true_level: root mean square of the true map, if only that is known.
+    photo: the whole picture, in any range, if `clean` is only a part of it.
     """
 
     name: str
@@ -48,17 +48,17 @@ class Case:
 
 @dataclass(frozen=True)
 class Options:
-    """What the user chose. None: the suite's own.
+    """The user's choices; None means the suite's default.
 
     data: folder of the test data.
     noise: levels, in the suite's unit.
-    quadrants: levels of the upper left, upper right, lower left and lower right quarter, in
+    quadrants: levels of the upper left, upper right, lower left and lower right quadrant, in
         percent of full scale; instead of `noise`.
     boundary: what the blur does at the picture's edge; see `levin`.
-    color: the colour originals instead of gray pictures.
-    limit: only the first so many pictures (of each level).
+    color: use the colour originals instead of gray pictures.
+    limit: maximum number of pictures (per level).
     blur: whether a deblurring suite blurs.
-    guidance: what the target's maps mean, for suites that hold maps as pictures.
+    guidance: what the target's maps mean, for suites that store maps as pictures.
     """
 
     data: Path | None = None
@@ -73,15 +73,15 @@ class Options:
 
 @dataclass(frozen=True)
 class Suite:
-    """A suite, ready to be run through.
+    """A suite, ready to run.
 
-    about: what it is, in a sentence without a full stop.
-    protocol: name of the usual protocol, in `protocols.PROTOCOLS`.
+    about: a one-line description without a full stop.
+    protocol: name of its default protocol in `protocols.PROTOCOLS`.
     guidance: what the true maps mean; None if there are none.
-    cases: make the pictures, level by level.
-    unit: full scale = 1, what the number 1 means in `--noise`; None in suites without noise.
-    in_quadrants: whether each picture has four noise levels, one a quarter.
-    settings: what was chosen, for a record from which the run can be repeated.
+    cases: functions that make the pictures, level by level.
+    unit: what the number 1 means in `--noise`, full scale = 1; None for suites without noise.
+    in_quadrants: whether each picture has four noise levels, one per quadrant.
+    settings: the settings used, recorded so that the run can be repeated.
     """
 
     about: str
@@ -94,7 +94,7 @@ class Suite:
 
 
 def data_folder(options: Options, *parts: str) -> Path:
-    """A folder of the test data. Raises HyperguideError if it is not given or not there."""
+    """A folder of the test data. Raises HyperguideError if it is not given or missing."""
     if options.data is None:
         raise HyperguideError(
             "This suite needs the folder of the test data: "
@@ -107,7 +107,7 @@ def data_folder(options: Options, *parts: str) -> Path:
 
 
 def list_pictures(folder: Path) -> list[Path]:
-    """The pictures of a folder, numbers in their names in order. Raises if there is none."""
+    """The pictures of a folder in natural order. Raises HyperguideError if there are none."""
     found = sorted(find_pictures(folder), key=lambda path: natural_order(path.stem))
     if not found:
         raise HyperguideError(f"The folder {folder} holds no pictures: give another --data.")
@@ -115,12 +115,12 @@ def list_pictures(folder: Path) -> list[Path]:
 
 
 def natural_order(name: str) -> tuple[int, str]:
-    """Sorts names of one pattern by the number in them."""
+    """Sort key that orders names of one pattern by their number."""
     return len(name), name
 
 
 def read_float(path: Path) -> np.ndarray:
-    """A picture in [0, 1], float64, shape (H, W) or (H, W, 3); transparency is dropped."""
+    """Read a picture in [0, 1], float64, shape (H, W) or (H, W, 3); transparency is dropped."""
     picture = read_picture(path)
     if picture.ndim == 3:
         picture = picture[..., :3]
@@ -128,5 +128,5 @@ def read_float(path: Path) -> np.ndarray:
 
 
 def as_stored(picture: np.ndarray) -> np.ndarray:
-    """A picture in [0, 1] as an 8-bit file gives it back, float32."""
+    """A picture in [0, 1], rounded as by an 8-bit file, float32."""
     return (np.rint(picture.clip(0, 1) * 255) / 255).astype(np.float32)

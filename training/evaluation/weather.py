@@ -1,4 +1,4 @@
-"""Rain and haze: Rain100L, and RESIDE's SOTS indoor or its recipe on NYU Depth."""
+"""Rain and haze suites: Rain100L, and RESIDE's SOTS indoor or its recipe on NYU Depth."""
 
 from __future__ import annotations
 
@@ -15,21 +15,21 @@ from hyperguide.training.data.rain_layers import LISTING, read_backgrounds
 
 from .suites import Case, Options, Suite, as_stored, data_folder, list_pictures, read_float
 
-# Streaks darker than this, of 255, cannot be seen; the map marks 21 % of Rain100L's pixels.
+# Streaks darker than this, of 255, are invisible; the map marks 21 % of Rain100L's pixels.
 _RAIN_THRESHOLD = 5
 
 _SOTS_PICTURES = 100
 _SOTS_LEVELS = 10
-# ITS and SOTS mirror NYU's frames and cut their white frame off.
+# ITS and SOTS mirror NYU's pictures and cut off their white frame.
 _NYU_FRAME = slice(10, 470), slice(10, 630)
 
 
 def rain100l(options: Options) -> Suite:
     """Rain100L (Yang et al. 2017), 100 pictures.
 
-    Either the authors' folder DATA/rain100l with norain-N.png and rainy/rain-N.png; or composed,
-    bit for bit the same pictures: the streak layers DATA/rain100l/test/streak-N.png on the
-    backgrounds DATA/bsds500/PATH that DATA/rain100l/backgrounds.json names.
+    Read from the authors' folder DATA/rain100l with norain-N.png and rainy/rain-N.png, or composed
+    to bit-identical pictures: the streak layers DATA/rain100l/test/streak-N.png on the backgrounds
+    DATA/bsds500/PATH that DATA/rain100l/backgrounds.json names.
     """
     folder = data_folder(options, "rain100l")
     if is_folder(folder / "rainy"):
@@ -53,7 +53,7 @@ def _rainy(rainy: Path, clean: Path) -> Case:
     degraded, truth = read_picture(rainy), read_picture(clean)
     if degraded.shape != truth.shape:
         raise HyperguideError(f"{rainy} and {clean} differ in size: download them again.")
-    # Where some plane is not saturated the difference is the layer; elsewhere nobody can tell.
+    # The difference is the layer where at least one channel is not saturated.
     streaks = np.atleast_3d(degraded.astype(int) - truth).max(2)
     return _rain_case(rainy.stem, degraded, truth, streaks)
 
@@ -81,10 +81,10 @@ def _rain_case(name: str, degraded: np.ndarray, clean: np.ndarray, streaks: np.n
 def sots(options: Options) -> Suite:
     """SOTS indoor (Li et al., RESIDE, 2019).
 
-    The authors' folders DATA/sots/indoor/hazy (ID_LEVEL.png) and clear or gt (ID.png), if they
-    are there. Otherwise the recipe of SOTS on the last 100 pictures of NYU Depth, DATA/nyu/rgb and
+    Read from the authors' folders DATA/sots/indoor/hazy (ID_LEVEL.png) and clear or gt (ID.png) if
+    they exist. Otherwise the SOTS recipe on the last 100 pictures of NYU Depth, DATA/nyu/rgb and
     depth: mirrored, frame cut off, I = J t + 1 - t, t = exp(-(0.5 + 0.1 level) d / d_max), levels
-    1 to 10 in turn, 8 bits. True maps, d / d_max, exist in the second case only.
+    1 to 10 in turn, 8 bits. Only the second case has true maps, d / d_max.
     """
     if options.data is not None and is_folder(options.data / "sots" / "indoor"):
         return _published_sots(options)
@@ -122,7 +122,7 @@ def _published_hazy(path: Path, truth: Path) -> Case:
     if not exists(clear):
         raise HyperguideError(f"{path} has no clear picture {clear}: add it.")
     hazy, clean = read_float(path), read_float(clear)
-    # The published clear pictures still have the frame of ten pixels.
+    # The published clear pictures still have the ten-pixel frame.
     if clean.shape[0] == hazy.shape[0] + 20 and clean.shape[1] == hazy.shape[1] + 20:
         clean = clean[10:-10, 10:-10]
     if clean.shape != hazy.shape:

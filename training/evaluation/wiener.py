@@ -1,4 +1,4 @@
-"""A classical peer: the Wiener filter of a picture whose kernel and noise level are known."""
+"""A classical baseline: the Wiener filter, for a known kernel and noise level."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ STRENGTH = 100.0
 
 _LAPLACIAN = np.array([[0.0, -1.0, 0.0], [-1.0, 4.0, -1.0], [0.0, -1.0, 0.0]])
 
-# Without noise the zeros of the blur's spectrum must still not be divided by.
+# Without noise, still avoids division by the zeros of the blur's spectrum.
 _LEAST_VARIANCE = 1e-10
 
 
 def wiener(observed: np.ndarray, kernel: np.ndarray | None, variance: float) -> np.ndarray:
-    """Restore with a quadratic regulariser, in closed form and float64.
+    """Restore a picture in closed form with a quadratic regulariser, in float64.
 
         x = F^-1(conj(K) F(y) / (|K|^2 + STRENGTH variance |L|^2)),      L the Laplacian
 
     The borders are padded by half a kernel and edgetapered three times first.
 
-    observed: y, shape (H, W) or (H, W, 3); planes are restored one by one.
-    kernel: shape (kh, kw), odd sides, sum 1; None where nothing is blurred.
-    variance: of the noise, full scale = 1.
+    observed: y, shape (H, W) or (H, W, 3); channels are restored separately.
+    kernel: shape (kh, kw), odd sides, sum 1; None for no blur.
+    variance: noise variance, full scale = 1.
     """
     blur = np.ones((1, 1)) if kernel is None else kernel
     k, laplacian = (torch.from_numpy(a.astype(np.float64))[None, None] for a in (blur, _LAPLACIAN))
