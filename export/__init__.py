@@ -1,1 +1,1 @@
-"""Export: a trained pair becomes one self-describing ONNX file (needs torch and onnx)."""
+"""Export of a trained pair to one self-describing ONNX file (needs torch and onnx)."""

@@ -1,4 +1,4 @@
-"""A graph whose pictures are bytes, as cameras and screens have them."""
+"""Graphs whose pictures are bytes, the format of cameras and screens."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _FULL_SCALE = 255
 
 
 def take_bytes(proto: onnx.ModelProto, channels: int) -> onnx.ModelProto:
-    """A copy that takes and gives pictures of bytes, uint8 of shape (N, H, W, C)."""
+    """A copy of a graph whose input and output pictures are uint8, shape (N, H, W, C)."""
     content = with_byte_pictures(proto.SerializeToString(), channels)
     converted = onnx.load_from_string(content)
     number_nodes(converted.graph)
@@ -29,9 +29,9 @@ def take_bytes(proto: onnx.ModelProto, channels: int) -> onnx.ModelProto:
 
 
 def sample_of_bytes(sample: Golden) -> Golden:
-    """A golden sample as the graph of bytes takes it; its outputs stay what they are."""
+    """Convert the input of a golden sample for a graph of bytes; its outputs are unchanged."""
     pixels = planes_to_pixels(sample.feeds[IMAGE])
-    accepted = max(sample.tolerance[ENHANCED], 1 / _FULL_SCALE)  # a value near a half
+    accepted = max(sample.tolerance[ENHANCED], 1 / _FULL_SCALE)  # .5 may round either way
     return replace(
         sample,
         feeds={**sample.feeds, IMAGE: pixels},
@@ -40,7 +40,7 @@ def sample_of_bytes(sample: Golden) -> Golden:
 
 
 def prove_bytes(planes: Engine, pixels: Engine, sample: Golden) -> None:
-    """Raise HyperguideError unless both graphs give the same bytes for a picture of bytes."""
+    """Raise HyperguideError unless both graphs give the same bytes for an 8-bit picture."""
     picture = sample_of_bytes(sample).feeds[IMAGE]
     tensor, layout = to_tensor(picture, picture.shape[3])
     dials = {name: value for name, value in sample.feeds.items() if name != IMAGE}

@@ -1,4 +1,4 @@
-"""Pictures that a lower precision is fitted to, and what it costs on others of them."""
+"""Pictures for calibrating a lower precision, and its loss on held-out pictures."""
 
 from __future__ import annotations
 
@@ -22,20 +22,20 @@ from hyperguide.training.model import GuidedModel
 from hyperguide.training.preset import Preset
 from hyperguide.training.validation import HeldOut
 
-# From a graph's inputs to its outputs.
+# Maps a graph's inputs to its outputs.
 Runner = Callable[[Mapping[str, np.ndarray]], dict[str, np.ndarray]]
 
-# Pictures that ranges are found on.
+# Number of crops on which ranges are measured.
 _CROPS = 32
 
 
 @dataclass(frozen=True)
 class Calibration:
-    """Pictures as a model will see them, with their truth.
+    """Calibration pictures like those the model will see, with their ground truth.
 
-    data: photos degraded as the preset says, or pairs; the last of them are held out.
-    strategy: that the run was trained by.
-    multiple, channels: of the model's sizes, and the planes that it is exported for.
+    data: photos degraded according to the preset, or pairs; the last of them are held out.
+    strategy: strategy that the run was trained with.
+    multiple, channels: size multiple of the model, and the planes that it is exported for.
     """
 
     preset: Preset
@@ -46,7 +46,7 @@ class Calibration:
 
     @cached_property
     def crops(self) -> list[Sample]:
-        """Crops to find ranges on, each a batch of one."""
+        """Crops on which ranges are measured, each a batch of one."""
         stage = replace(self.preset.schedule.stages[-1], batch=1)
         return [self.data.draw("train", n, stage, seed=0).sample for n in range(_CROPS)]
 
@@ -57,7 +57,7 @@ class Calibration:
         return [sample for sample, _ in held_out.batches]
 
     def feeds(self, sample: Sample) -> dict[str, np.ndarray]:
-        """A sample for the inputs of the graph; a gray one in as many planes as that takes."""
+        """A sample as inputs of the graph; a gray picture is repeated to the graph's planes."""
         image = sample.degraded.expand(-1, self.channels, -1, -1).contiguous()
         feeds = {IMAGE: image.numpy()}
         return feeds if sample.kernel is None else feeds | {KERNEL: sample.kernel.numpy()}
@@ -65,13 +65,13 @@ class Calibration:
 
 @dataclass(frozen=True)
 class Loss:
-    """What a lower precision costs on held-out pictures.
+    """The loss of a lower precision on held-out pictures.
 
-    enhanced: mean PSNR in fp32 less that in the lower precision, dB; a picture counts with at most
-        MOST_PSNR.
-    guidance: root of the mean squared difference of the maps, in the task's unit.
-    dial: how much twice the map changes the pictures, as a share of how much it does in fp32.
-    tint: how far apart the planes of gray pictures come out, in levels of 255, at most.
+    enhanced: mean PSNR in fp32 minus that in the lower precision, dB, capped at MOST_PSNR per
+        picture.
+    guidance: root mean squared difference of the maps, in the task's unit.
+    dial: change of the pictures when the map is doubled, relative to that in fp32.
+    tint: largest difference between the planes of an enhanced gray picture, in levels of 255.
     """
 
     enhanced: float
@@ -80,7 +80,7 @@ class Loss:
     tint: float
 
     def to_quality(self) -> dict[str, float]:
-        """What a model file says of it."""
+        """The figures for the model file."""
         return {
             "loss_db": self.enhanced,
             "guidance_rmse": self.guidance,
@@ -95,7 +95,7 @@ def open_calibration(
     model: GuidedModel,
     tell: Callable[[str], object] = silent,
 ) -> Calibration:
-    """Photos or pairs of --calib, see `sources.find_scenes`, and for `tell` and the errors."""
+    """Open the photos or pairs of --calib; see `sources.find_scenes` for `tell` and the errors."""
     preset = trained.preset
     return Calibration(
         preset,
@@ -107,7 +107,7 @@ def open_calibration(
 
 
 def measure_loss(full: Runner, lower: Runner, calibration: Calibration) -> Loss:
-    """Compare what the pair computes in fp32 and in a lower precision on held-out crops."""
+    """Compare the outputs of a pair in fp32 and in a lower precision on held-out crops."""
     losses, squares, changes, spreads = [], [], [], []
     for sample in calibration.held_out:
         feeds = calibration.feeds(sample)

@@ -92,10 +92,11 @@ def export(
 ) -> None:
     """Fuse the trained pair of a RUN folder into one ONNX file.
 
-    RUN may also be a model file in fp32 or the name of a bundled one, for another precision. The
-    file is compared with torch before it appears: image and guidance, three sizes. Lower
-    precisions are fitted to pictures of --calib, and what they lose against fp32 is measured on the
-    last of these. An int8 pair goes on learning for some minutes with rounded weights and values.
+    RUN may also be a model file in fp32 or the name of a bundled one, to export another precision.
+    The image and guidance of the file are compared with torch at three sizes before it is written.
+    Lower precisions are calibrated on the pictures of --calib, and their loss against fp32 is
+    measured on the last of these. An int8 pair is fine-tuned for some minutes with rounded weights
+    and activations.
     """
     if threads is not None:
         torch.set_num_threads(threads)
@@ -151,7 +152,7 @@ def _lower(
     accept_loss: bool,
     vgg_weights: Path | None,
 ) -> Lower | None:
-    """What the options say of a lower precision."""
+    """The settings for a lower precision from the options; None for fp32."""
     if steps is not None and precision != "int8":
         raise HyperguideError("--steps belong to --precision int8: leave them out.")
     if vgg_weights is not None and precision != "int8":

@@ -1,4 +1,4 @@
-"""What a pair costs to run: work for a pixel, and operators by precision."""
+"""The cost of running a pair: work and memory per pixel, and operators by precision."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from hyperguide.training.model import GuidedModel
 
 from .tensors import Tensors
 
-# Height and width of the picture that work is told for, 720p.
+# Height and width of the picture for which work is reported, 720p.
 _FRAME = (720, 1280)
 
-# Of the pictures that memory is measured on, and of the one that it is told for.
+# Sides of the pictures on which memory is measured; pixels of the one for which it is reported.
 _SIDES = (128, 256)
 _MEGAPIXEL = 1 << 20
 
@@ -28,11 +28,11 @@ _PRECISIONS = {TensorProto.FLOAT: "fp32", TensorProto.FLOAT16: "fp16"}
 
 
 def kilo_macs(model: GuidedModel) -> float:
-    """Multiply-accumulates per pixel in thousands: convolutions and matrix products, both networks.
+    """Thousands of multiply-accumulates per pixel in convolutions and matrix products of the pair.
 
-    For a picture of 1280x720, from small ones: part of the work grows with the pixels, part with
-    the border that deblurring pads, and part is the same for all, where a network sees the scene in
-    a fixed size. Fourier transforms are not counted.
+    For a picture of 1280x720, extrapolated from small ones: part of the work grows with the number
+    of pixels, part with the border padded for deblurring, and part is constant, where a network
+    sees the scene at a fixed size. Fourier transforms are not counted.
     """
     sides = [next_multiple(least, model.size_multiple) for least in (64, 96, 128)]
     equations = [[side * side, 2 * side, 1] for side in sides]
@@ -50,9 +50,9 @@ def _macs(model: GuidedModel, side: int) -> float:
 
 
 def operators(proto: onnx.ModelProto) -> dict[str, dict[str, int]]:
-    """How often each operator with numbers in it occurs, by the precision that it computes in.
+    """The number of occurrences of each floating-point operator, by its precision.
 
-    Convolutions behind a DequantizeLinear count as int8: engines merge the two.
+    Convolutions after a DequantizeLinear count as int8, because engines fuse the two.
     """
     graph = onnx.shape_inference.infer_shapes(proto).graph
     types = {
@@ -72,11 +72,11 @@ def operators(proto: onnx.ModelProto) -> dict[str, dict[str, int]]:
 
 
 def bytes_per_pixel(proto: onnx.ModelProto) -> float:
-    """The most memory that tensors take at once, for a pixel of a picture of a megapixel.
+    """Peak memory of the tensors in bytes per pixel, for a picture of one megapixel.
 
-    Nodes run in the file's order and every tensor lives until it was last read. What an engine
-    takes beyond that, and what it saves, is not counted. Sizes are measured on two small pictures:
-    not every one follows from the graph alone, but all grow with the pixels.
+    Nodes run in the file's order, and each tensor lives until its last use. Additional memory of an
+    engine, or its savings, are not counted. Sizes are measured on two small pictures: not all can
+    be inferred from the graph, but all grow with the number of pixels.
     """
     graph = proto.graph
     made = [name for node in graph.node for name in node.output if name]
@@ -100,7 +100,7 @@ def bytes_per_pixel(proto: onnx.ModelProto) -> float:
 
 
 def _feeds(graph: onnx.GraphProto, side: int) -> dict[str, np.ndarray]:
-    """A picture, and a kernel where there is one; dials have defaults."""
+    """Inputs for a graph: a picture and, if needed, a kernel; dials have defaults."""
     feeds = {}
     for value in graph.input:
         if value.name == IMAGE:
@@ -112,7 +112,7 @@ def _feeds(graph: onnx.GraphProto, side: int) -> dict[str, np.ndarray]:
 
 
 def cost(model: GuidedModel, proto: onnx.ModelProto) -> dict[str, Any]:
-    """What a model file says of its cost."""
+    """The cost entry of a model file."""
     return {
         "kilo_macs_per_pixel": round(kilo_macs(model), 2),
         "bytes_per_pixel": round(bytes_per_pixel(proto)),

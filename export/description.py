@@ -1,4 +1,4 @@
-"""What a model file says of the pair in it."""
+"""The description of a pair in its model file."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ from .probe import receptive_field
 
 
 def describe(trained: TrainedModel) -> ModelInfo:
-    """The description of a run's guided pair, in fp32.
+    """Describe a run's guided pair, in fp32.
 
-    Raises HyperguideError if a reconstruction network that works at the picture's own resolution
-    looks at all of it.
+    Raises HyperguideError if the record lacks a field, or if a reconstruction network that works at
+    the picture's own resolution has an unbounded receptive field.
     """
     model, preset, record = trained.model, trained.preset, trained.record.to_json()
     needed = ("origin", "step", "seconds", "data", "validation")
@@ -47,11 +47,11 @@ def describe(trained: TrainedModel) -> ModelInfo:
 
 
 def _reach(model: GuidedModel, blurs: bool) -> tuple[int, bool]:
-    """How far the pair looks, with the map given if the hyper-network sees the whole picture.
+    """The pair's receptive field, without the hyper-network if that sees the whole picture.
 
-    Of deblurring it is what the denoisers look at together.
+    For deblurring, it is that of all denoisers together.
 
-    Returns (pixels, whether the hyper-network does).
+    Returns (pixels, whether the context is global).
     """
     assert model.proxy is not None
     network = model.reconstruction
@@ -78,7 +78,7 @@ def _reach(model: GuidedModel, blurs: bool) -> tuple[int, bool]:
 
 
 class _Function(nn.Module):
-    """A function of tensors in the place of a network."""
+    """A function of tensors, wrapped as a network."""
 
     def __init__(self, function: Callable[..., Tensor], size_multiple: int) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""The golden samples of a pair: two small synthetic pictures and what torch makes of them."""
+"""The golden samples of a pair: two small synthetic pictures and torch's outputs for them."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from hyperguide.training.model import GuidedModel
 
 
 def golden_samples(model: GuidedModel, takes_kernel: bool, tolerance: float) -> list[Golden]:
-    """One picture as it is, and one with every dial turned (and blurred).
+    """Make two samples: one with default dials, one with every dial (and the kernel) set.
 
-    tolerance: accepted of each output.
+    tolerance: accepted difference of each output.
     """
     multiple = model.size_multiple
     height, width = (next_multiple(least, multiple) for least in (24, 40))
@@ -39,7 +39,7 @@ def golden_samples(model: GuidedModel, takes_kernel: bool, tolerance: float) -> 
 
 
 def run_torch(model: GuidedModel, feeds: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """Run the pair in torch on the feeds of a graph; dials that are absent take their default."""
+    """Run the pair in torch on the inputs of a graph; missing dials take their defaults."""
     values = default_feeds(DIALS) | dict(feeds)
     tensors = {name: torch.from_numpy(value) for name, value in values.items()}
     with torch.no_grad():

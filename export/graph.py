@@ -1,4 +1,4 @@
-"""The trained pair as one ONNX graph: dynamic sizes, optional dials, nothing local in it."""
+"""Exports a trained pair as one ONNX graph: dynamic sizes, optional dials, no local information."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ def export_graph(
 ) -> onnx.ModelProto:
     """Export both networks and the dials as one graph.
 
-    The dials are inputs that have their default as initializer: engines that know optional
-    inputs offer them, all others see the single input `image`.
+    The dials are inputs with their defaults as initializers: engines that support optional inputs
+    offer them, all others see the single input `image`.
 
-    takes_kernel: whether there is the input `kernel`, of deblurring; without it nothing is blurred.
-    plain: leave the graph as the exporter writes it and Fourier transforms whole.
+    takes_kernel: whether the graph has the input `kernel`, for deblurring.
+    plain: leave the graph as the exporter writes it, and do not split Fourier transforms.
     """
     optional = [*DIALS, KERNEL] if takes_kernel else [*DIALS]
     channels = model.channels
@@ -40,7 +40,7 @@ def export_graph(
     multiple = model.size_multiple
     height, width = (next_multiple(least, multiple) for least in (48, 64))
     image = torch.rand(2, channels, height, width, generator=torch.Generator().manual_seed(0))
-    # One value a dial: what broadcasts in the trace broadcasts in the graph.
+    # One value per dial: whatever broadcasts in the trace broadcasts in the graph.
     dials = [torch.full((1, 1, 1, 1), value) for value in DIALS.values()]
     kernels = [torch.full((1, 1, 5, 7), 1 / 35)] if takes_kernel else []
     sides = {2: torch.export.Dim("kh", min=1), 3: torch.export.Dim("kw", min=1)}
@@ -76,7 +76,7 @@ def export_graph(
 
 
 def _rename_weights(graph: onnx.GraphProto, prefix: str, other: str) -> None:
-    """Call weights as they are called in the pair that was wrapped for export."""
+    """Give weights the names that they have in the pair before it was wrapped for export."""
     names = {t.name: other + t.name.removeprefix(prefix) for t in graph.initializer}
     names = {name: new for name, new in names.items() if name.startswith(prefix)}
     for tensor in graph.initializer:
@@ -89,7 +89,7 @@ def _rename_weights(graph: onnx.GraphProto, prefix: str, other: str) -> None:
 def cancel_differences(graph: onnx.GraphProto) -> None:
     """Replace (a + b) - a by b.
 
-    The networks add their correction to the image, the dial of strength wants it alone.
+    The networks add their correction to the image, but the strength dial needs it alone.
     """
     sums = {node.output[0]: node for node in graph.node if node.op_type == "Add"}
     aliases: dict[str, str] = {}
@@ -117,7 +117,7 @@ def _drop_unused(graph: onnx.GraphProto) -> None:
 
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
-    """The exporter prints its steps and warns of internals."""
+    """Silence the exporter, which prints its steps and warns about internals."""
     logger = logging.getLogger("torch.onnx")
     level = logger.level
     logger.setLevel(logging.ERROR)
@@ -147,7 +147,7 @@ def _name_dimensions(graph: onnx.GraphProto, channels: int, optional: Sequence[s
                 dim.dim_value = size
             else:
                 dim.dim_param = size
-    # Inferred shapes of the trace would contradict dials of full size.
+    # Shapes inferred from the trace would contradict dials of full size.
     del graph.value_info[:]
 
 
@@ -157,7 +157,7 @@ def _add_defaults(graph: onnx.GraphProto, optional: Sequence[str]) -> None:
 
 
 def _strip(proto: onnx.ModelProto) -> None:
-    """Remove what the exporter says about its source code and this machine."""
+    """Remove the exporter's information about its source code and this machine."""
     graph = proto.graph
     del graph.metadata_props[:]
     graph.doc_string = proto.doc_string = ""
@@ -172,6 +172,6 @@ def _strip(proto: onnx.ModelProto) -> None:
 
 
 def number_nodes(graph: onnx.GraphProto) -> None:
-    """Name each node after its operator and its place."""
+    """Name each node after its operator and position."""
     for number, node in enumerate(graph.node):
         node.name = f"{node.op_type}_{number}"

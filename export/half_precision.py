@@ -1,11 +1,11 @@
-"""fp16 inside the networks, fp32 where the numbers demand it.
+"""fp16 inside the networks, fp32 where the values require it.
 
-The types stand in the file, because TensorRT 11 knows no other way: casts lead into fp16 and back.
-What computes in fp16 follows from the graph and from the values on real pictures. A convolution
-does, unless a value it reads, writes or holds comes near the end of fp16's range. So does what lies
-behind convolutions only, up to the next one. Everything that touches an input of the graph, the
-picture among them, stays in fp32: so the path from `image` to `enhanced` and the dials do, and the
-Fourier transforms of deblurring with them, whose sums do not fit into fp16.
+The types are in the file, with casts to fp16 and back, because TensorRT 11 supports no other way.
+The graph and its values on real pictures decide what computes in fp16. A convolution does, unless a
+value it reads, writes or holds comes near the limit of fp16. So do elementwise nodes that depend
+only on such nodes and lead to a convolution. Every other node that reads an input of the graph,
+such as the picture, stays in fp32. So do the path from `image` to `enhanced`, the dials and the
+Fourier transforms of deblurring, whose sums do not fit into fp16.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ from onnx import TensorProto
 
 from .tensors import Tensors
 
-# Largest finite value of fp16, and the share of it that calibration may reach: other pictures will
-# reach further.
+# Largest finite value of fp16, and the share of it that calibration may reach: other pictures may
+# go further.
 _LARGEST = 65504.0
 _SHARE = 1 / 8
 
-# What has an fp16 kernel everywhere and loses nothing but digits.
+# Operators that have an fp16 kernel in every engine and lose nothing but precision.
 _ELEMENTWISE = frozenset(
     {"Relu", "Sigmoid", "Tanh", "Add", "Sub", "Mul", "Concat", "DepthToSpace", "Reshape"}
     | {"Transpose", "Split", "Slice", "Pad", "Squeeze", "Unsqueeze", "Identity"}
@@ -34,9 +34,9 @@ _ELEMENTWISE = frozenset(
 
 @dataclass(frozen=True)
 class Halves:
-    """Which nodes compute in fp16, and why convolutions do not.
+    """The nodes that compute in fp16, and the convolutions that cannot.
 
-    nodes: names. islands: name of a convolution in fp32 -> the largest size of its values.
+    nodes: names. islands: name of a convolution in fp32 -> its largest absolute value.
     """
 
     nodes: frozenset[str]
@@ -46,7 +46,7 @@ class Halves:
 def largest_values(
     proto: onnx.ModelProto, feeds: Sequence[Mapping[str, np.ndarray]]
 ) -> dict[str, float]:
-    """The largest size of each float tensor's values on pictures, by its name."""
+    """The largest absolute value of each float tensor on some pictures, by name."""
     names = sorted(_floats(proto) - {value.name for value in proto.graph.input})
     between = Tensors(proto, names)
     largest: dict[str, float] = {}
@@ -57,7 +57,7 @@ def largest_values(
 
 
 def _floats(proto: onnx.ModelProto) -> set[str]:
-    """The names of the float tensors that are no constants."""
+    """The names of the float tensors that are not constants."""
     graph = onnx.shape_inference.infer_shapes(proto).graph
     return {
         value.name
@@ -67,7 +67,7 @@ def _floats(proto: onnx.ModelProto) -> set[str]:
 
 
 def choose(proto: onnx.ModelProto, largest: Mapping[str, float]) -> Halves:
-    """Find what can compute in fp16.
+    """Choose the nodes that compute in fp16.
 
     largest: see `largest_values`.
     """
@@ -101,7 +101,7 @@ def choose(proto: onnx.ModelProto, largest: Mapping[str, float]) -> Halves:
 
 
 def _before_convolutions(proto: onnx.ModelProto, nodes: set[str]) -> set[str]:
-    """Those of the nodes that are convolutions or lead to one through others of them."""
+    """The nodes that are convolutions, or lead to one through other nodes of the set."""
     wanted: set[str] = set()
     kept: set[str] = set()
     for node in reversed(proto.graph.node):

@@ -1,4 +1,4 @@
-"""Closed-form deconvolution in operations that every engine knows."""
+"""Closed-form deconvolution with operations that every engine supports."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from .matrix_fourier import RADIX, MatrixFourier
 
 
 class MatrixDeconvolution(nn.Module):
-    """What `UnfoldedDeconvolution` computes with a kernel, any kernel and size, in real numbers.
+    """The same function as `UnfoldedDeconvolution` with a kernel of any size, in real numbers.
 
     Equations and borders are those of `hyperguide.training.deconvolution`.
 
-    split: whether transforms are split where RADIX divides the network's multiple.
+    split: whether transforms are split if RADIX divides the network's multiple.
     """
 
     asks_per_stage: bool
@@ -46,8 +46,8 @@ class MatrixDeconvolution(nn.Module):
         multiple = self.network.multiple
         margins = pad_for(kernel, height, width, multiple, self.network.padding)
         left, _, top, _ = margins
-        # The padded size. Not by `next_multiple`: the exporter rounds quotients below 0, as it has
-        # them, towards 0. And so the exporter sees that RADIX divides the size.
+        # The padded size. Not by `next_multiple`, which has negative quotients: the exporter rounds
+        # them towards 0. This form also shows the exporter that RADIX divides the size.
         rows, columns = (
             (size + 2 * before + multiple - 1) // multiple * multiple
             for size, before in ((height, top), (width, left))
@@ -69,7 +69,7 @@ class MatrixDeconvolution(nn.Module):
         iterates: list[Tensor] = []
         for stage, denoise in enumerate(self.network.denoisers):
             rho = self.network._rho(stage, guidance, 1)
-            rho = rho[..., None] if isinstance(rho, Tensor) else rho  # as spectra, of rank 5
+            rho = rho[..., None] if isinstance(rho, Tensor) else rho  # rank 5, like spectra
             z = fourier.inverse((data + rho * spectrum) / (power + rho))
             used = guidance(crop(z, margins), stage) if callable(guidance) else guidance
             planes = z.flatten(0, 1)[:, None]

@@ -1,16 +1,16 @@
-"""Fourier transforms in operations that every engine knows: matrix products.
+"""Fourier transforms with operations that every engine supports: matrix products.
 
-No engine but torch takes complex numbers, few know a DFT, and none of them is fast. A picture's
-transform is two matrix products, and matrix products are what engines are good at.
+No engine except torch supports complex numbers, few have a DFT, and none of these is fast. A
+picture's transform is two matrix products, at which engines are good.
 
-Where the radix R = 4 divides both sides, transforms are split once as fast ones are again and again
+If the radix R = 4 divides both sides, transforms are split once, as an FFT is split recursively
 (decimation in frequency; W. Gentleman, G. Sande, 1966): with N = R M samples in R blocks of M,
 
     X[R k + s] = sum_m w_N^(m (R k + s)) sum_q w_R^(q s) x[M q + m],      w_N = exp(-2 pi i / N).
 
-The inner sums, the butterfly, add blocks; the outer ones are R products of an R-th of the size
-each. Frequencies come out in classes s rather than in their order, which is all the same to what is
-done to each.
+The inner sums, the butterfly, add blocks; the outer sums are R products, each 1/R of the size.
+Frequencies come out grouped by class s rather than in order, which does not matter for elementwise
+operations.
 """
 
 from __future__ import annotations
@@ -23,14 +23,14 @@ from torch import Tensor
 Waves = tuple[Tensor, Tensor]
 """Cosines and sines."""
 
-# Number of blocks and classes where transforms are split.
+# Number of blocks and classes if transforms are split.
 RADIX = 4
 
 
 def waves(positions: Tensor, frequencies: Tensor, period: int) -> Waves:
     """Cosine and sine of 2 pi p f / period, shape (P, F).
 
-    The product is reduced by the period in whole numbers: in float32 the phases of large pictures
+    The product is reduced modulo the period in integers: in float32, the phases of large pictures
     would lose three digits.
     """
     whole = torch.full((1, 1), period, dtype=torch.int64)
@@ -42,13 +42,13 @@ def waves(positions: Tensor, frequencies: Tensor, period: int) -> Waves:
 class MatrixFourier:
     """Fourier transforms of real planes of one size.
 
-    A spectrum has the shape (N, C, R, 2 M, F) for planes of R M rows: the classes of the vertical
-    frequencies; of each its M real parts above its M imaginary ones; and one half of the horizontal
-    frequencies, the other repeating it.
+    A spectrum has shape (N, C, R, 2 M, F) for planes of R M rows: R classes of vertical
+    frequencies; in each class M real parts above M imaginary parts; and one half of the horizontal
+    frequencies, since the other half is redundant.
 
-    height, width: of the planes; multiples of RADIX if transforms are split.
-    split: whether they are; else R is 1.
-    frequencies: which ones a spectrum holds, vertical ones of shape (R, M) and horizontal ones of
+    height, width: size of the planes; multiples of RADIX if transforms are split.
+    split: whether transforms are split; else R is 1.
+    frequencies: the frequencies in a spectrum, vertical ones of shape (R, M) and horizontal ones of
         shape (F,).
     """
 
@@ -60,7 +60,7 @@ class MatrixFourier:
         real = radix * torch.arange(self._columns // 2 + 1)
         across = [real]
         if split:
-            # Classes 0 and 2 are their own mirror image, as is the whole; class 3 is that of 1.
+            # Classes 0 and 2 are their own mirror images; class 3 is the mirror image of class 1.
             half = radix * torch.arange((self._columns + 1) // 2) + 2
             across += [half, radix * torch.arange(self._columns) + 1]
         self.frequencies = down, torch.cat(across)
@@ -120,12 +120,12 @@ class MatrixFourier:
         return spectrum[..., : self._rows, :], spectrum[..., self._rows :, :]
 
     def multiply(self, factor: tuple[Tensor, Tensor], spectrum: Tensor) -> Tensor:
-        """The product with a spectrum that is given by its parts, see `split`."""
+        """The product of a spectrum with one given by its parts, see `split`."""
         (c, d), (a, b) = factor, self.split(spectrum)
         return torch.cat([a * c - b * d, a * d + b * c], 3)
 
     def _add_blocks(self, x: Tensor, butterfly: Tensor) -> Tensor:
-        """Add blocks of rows, shape (N, C, 2 H, F), real ones above imaginary ones or by class."""
+        """Apply a butterfly to blocks of rows, shape (N, C, 2 H, F), in either direction."""
         if self.radix == 1:
             return x
         blocks = x.unflatten(2, (2 * self.radix, self._rows)).flatten(3, 4)
@@ -133,20 +133,20 @@ class MatrixFourier:
 
 
 def _down_matrices(frequencies: Tensor, length: int, period: int) -> Tensor:
-    """What makes vertical frequencies of each class out of blocks, shape (R, 2 M, 2 M)."""
+    """Matrices from blocks to the vertical frequencies of each class, shape (R, 2 M, 2 M)."""
     cosines, sines = _class_waves(frequencies, torch.arange(length), period)
     return torch.cat([torch.cat([cosines, sines], 2), torch.cat([-sines, cosines], 2)], 1)
 
 
 def _class_waves(frequencies: Tensor, positions: Tensor, period: int) -> Waves:
-    """`waves` of each class, shape (R, M, P)."""
+    """The `waves` of each class, shape (R, M, P)."""
     cosines, sines = waves(frequencies.flatten(), positions, period)
     shape = frequencies.shape
     return cosines.unflatten(0, shape), sines.unflatten(0, shape)
 
 
 def _across_matrix(frequencies: Tensor, length: int, period: int, is_complex: bool) -> Tensor:
-    """What makes horizontal frequencies of a class, real and imaginary, shape (2, M or 2 M, F).
+    """Matrix to a class's horizontal frequencies, real and imaginary, shape (2, M or 2 M, F).
 
     is_complex: whether the blocks are a - i b, side by side, rather than real.
     """
@@ -158,16 +158,16 @@ def _across_matrix(frequencies: Tensor, length: int, period: int, is_complex: bo
 
 
 def _weights(frequencies: Tensor, height: int, width: int) -> Tensor:
-    """What each frequency counts on the way back: the half that is left out repeats this one."""
+    """Weights in the inverse: 2 / (H W) for frequencies with an omitted mirror, else 1 / (H W)."""
     ends = (frequencies == 0) | (2 * frequencies == width)
     return torch.where(ends, 1.0, 2.0) / (height * width)
 
 
 def _butterfly(radix: int) -> Tensor:
-    """The sums over blocks, all of whose factors are 0, 1 or -1, shape (2 R, 2 R).
+    """The matrix of the sums over blocks, with entries 0, 1 or -1, shape (2 R, 2 R).
 
-    From the real parts of all blocks, then their imaginary ones, to each class's real and
-    imaginary part.
+    Its input is the real parts of all blocks, then their imaginary parts; its output is the real
+    and imaginary part of each class in turn.
     """
     turns = torch.arange(radix)
     cosines, sines = waves(turns, turns, radix)

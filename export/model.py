@@ -1,4 +1,4 @@
-"""`export_model`: from a run folder's pair to a sealed, proven model file."""
+"""`export_model`: exports a trained pair as a sealed, verified model file."""
 
 from __future__ import annotations
 
@@ -32,13 +32,13 @@ from .graph import export_graph
 from .half_precision import choose, largest_values, to_half
 from .quantization import insert_pairs, quantize
 
-# Two engines sum in different orders; measured differences stay under 1e-6 on these networks.
+# Engines sum in different orders; measured differences stay under 1e-6 on these networks.
 TOLERANCE = 1e-4
-# Of lower precisions, in parts of the range. Engines round differently before they quantise, and a
-# value that falls on the other side moves everything behind it by a step.
+# For lower precisions, relative to the range. Engines round differently before quantising, and a
+# value that falls on the other side shifts everything after it by a step.
 LOWER_TOLERANCES = {"fp16": 0.01, "int8": 0.05}
 
-# A file of lower precision that loses more dB is refused unless the user accepts it.
+# A file in lower precision that loses more dB is refused unless the user accepts it.
 MOST_LOSS = 0.3
 
 
@@ -53,11 +53,11 @@ class Difference:
 
 @dataclass(frozen=True)
 class Exported:
-    """What an export found out.
+    """The results of an export.
 
-    differences: of the graph in fp32 from torch.
-    loss: what a lower precision costs; None for a file in fp32.
-    islands: convolutions that fp16 leaves in fp32, with the largest size of their values.
+    differences: between the graph in fp32 and torch.
+    loss: loss of a lower precision; None for a file in fp32.
+    islands: convolutions left in fp32 by fp16, with their largest absolute values.
     """
 
     differences: list[Difference]
@@ -67,12 +67,12 @@ class Exported:
 
 @dataclass(frozen=True)
 class Lower:
-    """How to make a file of lower precision.
+    """The settings for a file in lower precision.
 
-    calibration: folders of photos or pairs as training takes them, see `sources.find_scenes`.
-    steps: for which an int8 pair goes on learning; see `quantization.quantize`.
-    accept_loss: write a file that loses more than MOST_LOSS dB.
-    vgg_weights: for int8 of runs whose loss is perceptual, see `bilevel.Bilevel.from_preset`.
+    calibration: folders of photos or pairs as for training, see `sources.find_scenes`.
+    steps: fine-tuning steps of an int8 pair, see `quantization.quantize`.
+    accept_loss: write the file even if it loses more than MOST_LOSS dB.
+    vgg_weights: for int8 of runs with a perceptual loss, see `bilevel.Bilevel.from_preset`.
     """
 
     precision: Literal["fp16", "int8"]
@@ -97,10 +97,10 @@ def export_model(
     The graph in fp32 is compared with torch at three sizes, with and without dials, before the
     file appears under its name.
 
-    report: called with the number of steps done for int8.
-    tell: called with a sentence for each folder of calibration: what was found there.
-    plain: fuse and split nothing, to compare with; fp32 only.
-    io: of the pictures, see `ModelInfo`.
+    report: called with the number of fine-tuning steps done for int8.
+    tell: called with a sentence for each calibration folder, saying what was found there.
+    plain: fuse and split nothing, for comparisons; fp32 only.
+    io: type of the pictures, see `ModelInfo`.
     Raises HyperguideError if the pair is unguided, the output exists, a difference exceeds the
     tolerance, or the loss is too high.
     """
@@ -150,7 +150,7 @@ def _refuse_loss(loss: Loss, lower: Lower) -> None:
 def _of_bytes(
     proto: onnx.ModelProto, channels: int, samples: Sequence[Golden], path: Path
 ) -> tuple[onnx.ModelProto, list[Golden]]:
-    """The graph that takes bytes, proven against the one of floats, and its golden samples."""
+    """The graph for bytes, verified against the float graph, and its golden samples."""
     converted = take_bytes(proto, channels)
     planes, pixels = (OnnxRuntimeCpu(_as_file(graph, path)) for graph in (proto, converted))
     for sample in samples:
@@ -180,14 +180,14 @@ def _lower(
 def _proven_graph(
     model: GuidedModel, path: Path, takes_kernel: bool, plain: bool = False
 ) -> tuple[onnx.ModelProto, list[Difference]]:
-    """The graph of a pair, and how far it is from torch."""
+    """Export the graph of a pair and compare it with torch."""
     proto = export_graph(model, takes_kernel, plain)
     engine = OnnxRuntimeCpu(_as_file(proto, path))
     return proto, compare_with_torch(model, engine, takes_kernel)
 
 
 def _sealed(proto: onnx.ModelProto, info: ModelInfo, samples: Sequence[Golden]) -> bytes:
-    """The file's bytes."""
+    """The bytes of the model file, with metadata and digests."""
     metadata = info.to_metadata()
     for sample in samples:
         metadata |= sample.to_metadata()
@@ -197,7 +197,7 @@ def _sealed(proto: onnx.ModelProto, info: ModelInfo, samples: Sequence[Golden]) 
 
 
 def _write_proven(path: Path, content: bytes) -> None:
-    """Write a file and read it back, as `hyperguide verify` does."""
+    """Write a file, read it back and check it like `hyperguide verify`."""
     path.write_bytes(content)
     file = read_model_file(path)
     refuse_changed(file)
@@ -207,7 +207,7 @@ def _write_proven(path: Path, content: bytes) -> None:
 
 
 def _as_file(proto: onnx.ModelProto, path: Path) -> ModelFile:
-    """A graph as the runtime sees it, before there is a file."""
+    """A graph as the runtime sees it, without a file on disk."""
     inputs, outputs = (
         [v.name for v in values] for values in (proto.graph.input, proto.graph.output)
     )
@@ -215,7 +215,7 @@ def _as_file(proto: onnx.ModelProto, path: Path) -> ModelFile:
 
 
 def seal(proto: onnx.ModelProto) -> None:
-    """Store the digests of weights, graph and metadata, which `hyperguide verify` compares."""
+    """Store the digests of weights, graph and metadata, which `hyperguide verify` checks."""
     metadata = {entry.key: entry.value for entry in proto.metadata_props}
     metadata |= digest_entries(proto.SerializeToString())
     onnx.helper.set_model_props(proto, metadata)
@@ -249,7 +249,7 @@ def compare_with_torch(
 def _feed_variants(
     model: GuidedModel, shape: tuple[int, int, int], rng: np.random.Generator, takes_kernel: bool
 ) -> list[dict[str, np.ndarray]]:
-    """The picture alone; a map of its own; everything partly, per pixel; each with its kernel."""
+    """Inputs with the picture only, a given map, or all dials, per pixel; with kernels if taken."""
     count, height, width = shape
     maximum = model.maximum
 
@@ -276,5 +276,5 @@ def _feed_variants(
 
 
 def _computed_by(engine: Engine, sample: Golden) -> Golden:
-    """A golden sample with what an engine computes instead of torch."""
+    """A golden sample with the outputs of an engine instead of torch's."""
     return replace(sample, outputs=engine.run(sample.feeds))

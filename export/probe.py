@@ -1,4 +1,4 @@
-"""How far a network looks, found by letting one NaN spread through it."""
+"""Measures the receptive field of a network by propagating a NaN through it."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from hyperguide.padding import next_multiple
 
-# Least length of the strips; a network that reaches their ends counts as global.
+# Least length of the strips; a network that reaches their ends counts as having global context.
 _STRIP = 2048
 
 
@@ -15,12 +15,12 @@ def receptive_field(network: nn.Module, channels: list[int], probed: int) -> int
     """Distance in pixels over which an input pixel reaches output pixels.
 
     NaN passes through every operation that uses it, whatever the weights, so the extent of NaN
-    in the output is the exact reach. It is looked for in narrow strips, lying and standing, with
-    one strip for each phase of a pixel in the network's blocks.
+    in the output is the exact reach. It is measured on narrow horizontal and vertical strips, one
+    strip per position of a pixel in the network's blocks.
 
     channels: planes of each of the network's inputs.
     probed: index of the input that gets the NaN.
-    Returns the reach, or None if it spans the whole strip: global context.
+    Returns the reach, or None (global context) if it extends to an end of the strip.
     """
     lying = _reach(network, channels, probed, along=3)
     standing = _reach(network, channels, probed, along=2)

@@ -1,4 +1,4 @@
-"""int8 by explicit quantisation: calibrated, then fine-tuned with rounded weights and values."""
+"""Explicit int8 quantisation: calibration, then fine-tuning with rounded values and weights."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ from .calibration import Calibration
 from .quantized_layers import Steps, quantize_layers, to_floats
 from .turned_dials import turn_dials
 
-# Share of the values' sizes that the first ranges reach.
+# Share of the absolute values that the initial ranges cover.
 _COVERED = 0.9999
-# What OpenVINO sees a Concat through.
+# Operators through which OpenVINO moves pairs to a Concat.
 _TRANSPARENT = {"Add", "AveragePool", "Clip", "Div", "Mul", "Relu", "Sub"}
-# Step size of the weights; the ranges' logarithms move ten times as fast.
+# Step size of the weights; that of the ranges' logarithms is ten times as large.
 _LR = 1e-3
-# Pictures or maps that differ by less than this are as good as equal, mean square.
+# Mean squared difference below which pictures or maps count as equal.
 _EQUAL = (0.25 / 255) ** 2
 
 
@@ -37,8 +37,8 @@ _EQUAL = (0.25 / 255) ** 2
 class Quantized:
     """A pair that computes in int8.
 
-    model: with the rounded weights, in floats.
-    steps: of every convolution, by the name of its weights.
+    model: the pair with rounded weights, stored as floats.
+    steps: the steps of every convolution, by the name of its weights.
     """
 
     model: GuidedModel
@@ -52,12 +52,12 @@ def quantize(
     report: Callable[[int], None],
     vgg_weights: Path | None = None,
 ) -> Quantized:
-    """Quantise every convolution of a folded pair and let it get used to that.
+    """Quantise every convolution of a folded pair and fine-tune it.
 
-    steps: of Algorithm 1 on rounded weights and activations, each with one towards what the pair
-        does in floats when its dials are turned. None leaves what rounding gives.
+    steps: steps of Algorithm 1 with rounded weights and activations, each followed by one towards
+        the float pair's outputs with turned dials. With 0, the pair is not fine-tuned.
     report: called with the number of steps done.
-    vgg_weights: see `bilevel.Bilevel.from_preset`, and for its errors.
+    vgg_weights: see `bilevel.Bilevel.from_preset`, also for the errors raised.
     """
     quantized = quantize_layers(
         model, lambda pair, s: pair.restore(s.degraded, s.kernel), calibration.crops, _COVERED
@@ -84,7 +84,7 @@ def _fine_tune(
         preset,
         model,
         *optimizers,
-        # f goes on moving theta where it did in training; else the map stays what g says.
+        # f updates theta only if it did so in training; else only g determines the map.
         "response" if calibration.strategy == "response" else "strict",
         autocast=autocast(fastest_precision(device), device),
         vgg_weights=vgg_weights,
@@ -109,7 +109,7 @@ def _fine_tune(
 
 
 def _differ(found: Restoration, wanted: Restoration, maximum: float) -> Tensor:
-    """How far pictures and maps are apart, each in parts of what it is."""
+    """Log of the mean squared difference of pictures and maps, each relative to its range."""
     pairs = [
         (found.restored, wanted.restored, 1.0),
         *((mine, other, maximum) for mine, other in zip(found.maps, wanted.maps, strict=True)),
@@ -130,12 +130,12 @@ def _optimizer(network: torch.nn.Module) -> torch.optim.Adam:
 def insert_pairs(proto: onnx.ModelProto, steps: dict[str, Steps]) -> onnx.ModelProto:
     """A copy of a graph with Q/DQ pairs at the convolutions.
 
-    Explicit and symmetric, as TensorRT wants it: int8 weights with a scale for each output channel,
-    one scale for each input, biases in floats. What lies between the convolutions, the path from
-    `image` to `enhanced` and the dials among it, stays in floats.
+    Explicit and symmetric, as TensorRT requires: int8 weights with one scale per output channel,
+    one scale per input, biases in floats. Everything between the convolutions, including the path
+    from `image` to `enhanced` and the dials, stays in floats.
 
-    OpenVINO (2026.4) moves pairs to the front of a Concat and computes the convolution behind it
-    wrong. It does not see through a Max: one with the least of all numbers keeps the two apart.
+    OpenVINO (2026.4) moves pairs in front of a Concat and then computes the convolution after it
+    wrongly. A Max with the lowest float prevents this, because OpenVINO moves no pairs through it.
 
     Raises ValueError if weights are not found: their convolutions would silently stay in floats.
     """
@@ -148,14 +148,14 @@ def insert_pairs(proto: onnx.ModelProto, steps: dict[str, Steps]) -> onnx.ModelP
     del graph.node[:]
     done: set[str] = set()
     uses: Counter[str] = Counter()
-    rounded: dict[str, str] = {}  # tensor -> what all that read it get instead
+    rounded: dict[str, str] = {}  # tensor -> its rounded form, which replaces it for all readers
 
     def constant(name: str, value: np.ndarray | np.generic) -> str:
         graph.initializer.append(onnx.numpy_helper.from_array(np.asarray(value), name))
         return name
 
     def add(kind: str, inputs: list[str], output: str) -> str:
-        # Of the weights' scales it is the axis; of a single one it is ignored.
+        # The axis applies to the weights' scales; it is ignored for a single scale.
         graph.node.append(onnx.helper.make_node(kind, inputs, [output], output, axis=0))
         return output
 
@@ -178,7 +178,7 @@ def insert_pairs(proto: onnx.ModelProto, steps: dict[str, Steps]) -> onnx.ModelP
         return add("DequantizeLinear", [units, scale, zero], name)
 
     def round_weight(name: str, steps: np.ndarray) -> str:
-        if name in done:  # recurrent networks use their weights again
+        if name in done:  # recurrent networks reuse their weights
             return f"{name}.floats"
         done.add(name)
         floats = onnx.numpy_helper.to_array(weights[name])

@@ -1,8 +1,8 @@
-"""Convolutions that compute in int8, imitated in torch so that they can be trained.
+"""Convolutions in int8, simulated in torch for training.
 
-Rounding has no gradient: it is passed through (Y. Bengio et al., arXiv 1308.3432), and the range of
-the activations learns beside the weights (S. Esser et al., Learned Step Size Quantization, ICLR
-2020).
+Rounding has no useful gradient, so gradients pass straight through (Y. Bengio et al., arXiv
+1308.3432), and the range of the activations is learned along with the weights (S. Esser et al.,
+Learned Step Size Quantization, ICLR 2020).
 """
 
 from __future__ import annotations
@@ -21,20 +21,20 @@ Module = TypeVar("Module", bound=nn.Module)
 Crop = TypeVar("Crop")
 
 _LOWEST, _HIGHEST = -128, 127
-# Weights use half of their range. Processors without instructions for int8 (VNNI) add two
-# products in 16 bits and cut the sum there: 2 * 255 * 63 still fits. With the whole range OpenVINO
-# loses half a decibel on them.
+# Weights use half of their range. Processors without int8 instructions (VNNI) add two products in
+# 16 bits and saturate the sum: 2 * 255 * 63 still fits. With the full range, OpenVINO loses half a
+# decibel on them.
 _LARGEST_WEIGHT = 63
-_LEAST_STEP = 1e-8  # of channels without weights
+_LEAST_STEP = 1e-8  # for channels whose weights are zero
 
 
 @dataclass(frozen=True)
 class Steps:
-    """What one unit of int8 is worth in a convolution.
+    """The step sizes (value of one int8 unit) of a convolution.
 
-    activation: of its input.
-    weights: of each output channel's weights, shape (O,).
-    shared: whether whatever else reads that input gets it rounded too.
+    activation: step of its input.
+    weights: steps of each output channel's weights, shape (O,).
+    shared: whether all other readers of the input get it rounded too.
     """
 
     activation: float
@@ -45,7 +45,7 @@ class Steps:
 class Rounding(nn.Module):
     """Rounds activations to int8.
 
-    step: what one unit is worth at first.
+    step: initial step size.
     """
 
     def __init__(self, step: float) -> None:
@@ -58,10 +58,11 @@ class Rounding(nn.Module):
 
 
 class QuantizedConvolution(nn.Module):
-    """A convolution of rounded values by rounded weights.
+    """A convolution of rounded activations with rounded weights.
 
-    convolution: the one in floats, whose weights go on learning.
-    rounding: of its input; where that comes rounded, the one that did it, which changes nothing.
+    convolution: the convolution in floats, whose weights are trained further.
+    rounding: rounding of its input; if that is already rounded, the same layer, which then has no
+        effect.
     """
 
     def __init__(self, convolution: nn.Conv2d, rounding: Rounding) -> None:
@@ -75,12 +76,12 @@ class QuantizedConvolution(nn.Module):
         return conv._conv_forward(self.rounding(x), self.rounded_weight(), conv.bias)
 
     def rounded_weight(self) -> Tensor:
-        """The weights that it computes with."""
+        """The rounded weights."""
         steps = self.weight_steps().view(-1, 1, 1, 1)
         return _round(self.convolution.weight, steps, -_LARGEST_WEIGHT, _LARGEST_WEIGHT)
 
     def weight_steps(self) -> Tensor:
-        """What one unit is worth in each output channel, shape (O,)."""
+        """The step size of each output channel, shape (O,)."""
         largest = self.convolution.weight.detach().abs().amax((1, 2, 3))
         return (largest / _LARGEST_WEIGHT).clamp(min=_LEAST_STEP)
 
@@ -92,9 +93,9 @@ def _round(x: Tensor, step: Tensor, low: int, high: int) -> Tensor:
 
 @dataclass
 class _Seen:
-    """What a layer read in calibration.
+    """The inputs of a layer during calibration.
 
-    reaches: the size that the covered share of the values stays below, crop by crop.
+    reaches: for each crop, the absolute value that the covered share of the values does not exceed.
     source: the identity layer whose output it read, if any.
     """
 
@@ -103,20 +104,20 @@ class _Seen:
 
     @property
     def step(self) -> float:
-        # Dehazing says by values far beyond all others that there is nothing to remove. Few such
-        # crops must not decide: cut off, their values say the same.
+        # Dehazing signals that there is nothing to remove by extreme values. The few such crops
+        # must not set the range: clipped values have the same meaning.
         return max(statistics.median(self.reaches) / _HIGHEST, _LEAST_STEP)
 
 
 def quantize_layers(
     module: Module, run: Callable[[Module, Crop], object], crops: Sequence[Crop], covered: float
 ) -> Module:
-    """A copy whose convolutions are quantised, and whose identity layers round.
+    """A copy whose convolutions are quantised and whose identity layers round.
 
-    Layers that a module names in `in_floats` stay as they are.
+    Layers that a module names in `in_floats` are unchanged.
 
-    run: runs a module on a crop, so that every layer sees what it will see.
-    covered: share of the values' sizes that the first ranges reach, in [0, 1].
+    run: runs a module on a crop, so that every layer sees typical input.
+    covered: share of the absolute values that the initial ranges cover, in [0, 1].
     """
     module = copy.deepcopy(module)
     seen = _watch(module, run, crops, covered)
@@ -138,9 +139,9 @@ def quantize_layers(
 def _watch(
     module: Module, run: Callable[[Module, Crop], object], crops: Sequence[Crop], covered: float
 ) -> dict[nn.Module, _Seen]:
-    """What the convolutions and identity layers read on the crops."""
+    """Record the inputs of the convolutions and identity layers on the crops."""
     seen: dict[nn.Module, _Seen] = {}
-    sources: dict[int, tuple[nn.Module, Tensor]] = {}  # the tensor too, so that its id stays
+    sources: dict[int, tuple[nn.Module, Tensor]] = {}  # keeps the tensor, and so its id
 
     def watch(layer: nn.Module, inputs: tuple[Tensor, ...]) -> None:
         sizes = inputs[0].abs().flatten()
@@ -148,7 +149,7 @@ def _watch(
         source, _ = sources.get(id(inputs[0]), (None, None))
         of = seen.setdefault(layer, _Seen([], source))
         of.reaches.append(float(sizes.kthvalue(kept).values))
-        if isinstance(layer, nn.Identity):  # hands on the very tensor
+        if isinstance(layer, nn.Identity):  # returns the same tensor
             sources[id(inputs[0])] = layer, inputs[0]
 
     exact = {getattr(m, name) for m in module.modules() for name in getattr(m, "in_floats", ())}
@@ -166,7 +167,7 @@ def _watch(
 
 @torch.no_grad()
 def to_floats(module: Module) -> tuple[Module, dict[str, Steps]]:
-    """A copy with plain layers and the rounded weights; steps by the weights' names."""
+    """A copy with plain layers and rounded weights, and the steps by the weights' names."""
     module = copy.deepcopy(module)
     parents = [m for m in module.modules() if not isinstance(m, QuantizedConvolution)]
     shared = {child for m in parents for child in m.children() if isinstance(child, Rounding)}

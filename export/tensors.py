@@ -1,4 +1,4 @@
-"""Every tensor of a graph, as ONNX Runtime computes it."""
+"""Reads intermediate tensors of a graph, as computed by ONNX Runtime."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ import onnxruntime
 
 
 class Tensors:
-    """Runs a graph node by node as it is written and shows what lies between the nodes.
+    """Runs a graph unoptimised and returns its intermediate tensors.
 
-    names: of the tensors to show.
+    names: names of the tensors to return.
     """
 
     def __init__(self, proto: onnx.ModelProto, names: Sequence[str]) -> None:
@@ -23,13 +23,13 @@ class Tensors:
         wide.graph.output.extend(onnx.ValueInfoProto(name=name) for name in self._names)
         options = onnxruntime.SessionOptions()
         options.log_severity_level = 4
-        # Fused steps would hide what lies between them.
+        # Fused nodes would hide intermediate tensors.
         options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
         self._session = onnxruntime.InferenceSession(
             wide.SerializeToString(), options, providers=["CPUExecutionProvider"]
         )
 
     def __call__(self, feeds: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-        """The tensors for some inputs."""
+        """The tensors for the given inputs, by name."""
         values = self._session.run(self._names, dict(feeds))
         return dict(zip(self._names, values, strict=True))

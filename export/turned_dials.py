@@ -1,7 +1,7 @@
-"""Pictures with their dials turned: what a lower precision is fitted to beside the defaults.
+"""Pictures with turned dials, to which a lower precision is fitted in addition to the defaults.
 
-Ranges that were found on training samples alone cut off what lies beyond: larger maps, stronger
-degradations. The pair in floats goes on there, and says what is right.
+Ranges found on training samples alone clip everything beyond, such as larger maps and stronger
+degradations. The float pair still works there and provides the targets.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ from hyperguide.training.data.draws import happens, uniform
 from hyperguide.training.data.sample import Sample
 from hyperguide.training.model import GuidedModel, Restoration
 
-# The map's scale is drawn from the inverse of this up to it.
+# The map's scale is drawn between the inverse of this and this.
 _LARGEST_SCALE = 4.0
-# What the pictures differ from clean ones by is drawn from a share of itself up to its double.
+# The degradation (difference from the clean picture) is scaled by a factor drawn from this range.
 _LEAST_DEGRADED, _MOST_DEGRADED = 0.25, 2.0
-# Shares of samples that are gray, of these without any detail, and with a given map.
+# Shares of samples that are gray, of gray ones that are uniform, and of samples with a given map.
 _GRAY, _EVEN, _GIVEN = 0.25, 0.25, 0.4
 # Given maps reach down to this share of the range.
 _LEAST_GIVEN = 0.01
@@ -27,7 +27,7 @@ _LEAST_GIVEN = 0.01
 
 @dataclass(frozen=True)
 class Turned:
-    """A batch for `GuidedModel.restore`, with its map turned by the dials.
+    """A batch for `GuidedModel.restore`, with dials that change its map.
 
     image: shape (N, C, H, W). kernel: shape (N, 1, kh, kw) or None.
     given, mix, scale: shape (N, 1, 1, 1), see `GuidedModel.forward`.
@@ -42,7 +42,7 @@ class Turned:
     gray: Tensor
 
     def restore(self, model: GuidedModel) -> Restoration:
-        """The pictures as a pair restores them, and its own maps."""
+        """Restore the pictures with a pair; returns its own maps, before the dials."""
         maps: list[Tensor] = []
 
         def turn(read: Tensor, stage: int) -> Tensor:
@@ -54,14 +54,14 @@ class Turned:
 
     @torch.no_grad()
     def wanted(self, in_floats: GuidedModel) -> Restoration:
-        """What a lower precision should do: as the pair in floats, and gray stays gray."""
+        """The target for a lower precision: the float pair's result, with gray kept gray."""
         found = self.restore(in_floats)
         restored = torch.where(self.gray, found.restored.mean(1, keepdim=True), found.restored)
         return replace(found, iterates=(*found.iterates[:-1], restored))
 
 
 def turn_dials(sample: Sample, channels: int, maximum: float, rng: Generator) -> Turned:
-    """Draw dials for the degraded pictures of a sample, more or less degraded than they were.
+    """Draw dials for the pictures of a sample, and make these more or less degraded.
 
     channels: planes that the pair takes; gray samples are repeated.
     maximum: upper end of the map's range.
@@ -76,7 +76,7 @@ def turn_dials(sample: Sample, channels: int, maximum: float, rng: Generator) ->
     even = gray & happens(_EVEN, count, rng)
     image = torch.where(even, uniform(0.0, 1.0, one, rng), image)
     mix = uniform(0.0, 1.0, one, rng)
-    # Half of the given maps count alone.
+    # Half of the given maps replace the predicted map completely.
     mix = torch.where(happens(0.5, count, rng), torch.ones(()), mix)
     return Turned(
         image,

@@ -1,4 +1,4 @@
-"""Networks in the form to run: the same functions in fewer and larger steps."""
+"""Folds networks for inference: the same functions in fewer and larger operations."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ _LAYERS = (BranchedConvolution, LearnedFactors, PReNet, UnshuffledConvolution, U
 
 
 def fold_layers(module: Module) -> Module:
-    """A deep copy in which every layer that can be folded is.
+    """A deep copy in which every foldable layer is folded.
 
-    Branched convolutions become one convolution each, those over pixel blocks strided ones,
-    enlargements convolutions, learned factors numbers, and the recurrence of PReNet loses what
-    repeats itself in it.
-    A module without such layers comes back as it is, as a copy.
+    Branched convolutions become single convolutions, convolutions over pixel blocks become strided
+    ones, upsampling becomes a convolution, learned factors become constants, and PReNet's
+    recurrence no longer repeats the same work.
+    A module without such layers is only copied.
     """
     if isinstance(module, _LAYERS):
         return module.fold()  # type: ignore[return-value]
@@ -38,9 +38,9 @@ def fold_layers(module: Module) -> Module:
 
 
 def unfold_weights(module: nn.Module, folded: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """A module's state from the tensors of its folded form; those not folded may be its own.
+    """A module's state dict from the tensors of its folded form; layers may also be unfolded.
 
-    Raises KeyError with a name that `folded` lacks, or has in another shape.
+    Raises KeyError with the name of a tensor that `folded` lacks or has in another shape.
     """
     own = module.state_dict()
     state: dict[str, Tensor] = {}
@@ -53,7 +53,7 @@ def unfold_weights(module: nn.Module, folded: Mapping[str, Tensor]) -> dict[str,
             within = {n.removeprefix(prefix): t for n, t in folded.items() if n.startswith(prefix)}
             try:
                 unfolded = layer.unfold(within)
-            except (RuntimeError, IndexError, TypeError):  # tensors of shapes that do not fit
+            except (RuntimeError, IndexError, TypeError):  # tensors with wrong shapes
                 raise KeyError(names[0]) from None
             state |= {prefix + name: tensor for name, tensor in unfolded.items()}
     return {name: state[name] if name in state else folded[name] for name in own}

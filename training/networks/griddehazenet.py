@@ -1,4 +1,4 @@
-"""GridDehazeNet, the attention-based grid for haze removal, with a map of the scene's depth.
+"""GridDehazeNet, the attention-based grid network for haze removal, guided by a depth map.
 
 X. Liu et al., GridDehazeNet: Attention-Based Multi-Scale Network for Image Dehazing, ICCV 2019.
 Parameters are named as in the authors' repository (proteus1991/GridDehazeNet), so that their
@@ -46,7 +46,7 @@ class ResidualDenseBlock(nn.Module):
 
 
 class Downsampling(nn.Module):
-    """From one row to the coarser one below: half the size, twice the channels."""
+    """From one row to the coarser row below: half the size, twice the channels."""
 
     def __init__(self, fine: int, coarse: int) -> None:
         super().__init__()
@@ -59,12 +59,12 @@ class Downsampling(nn.Module):
 
 
 class Upsampling(nn.Module):
-    """From one row to the finer one above: twice the size, half the channels."""
+    """From one row to the finer row above: twice the size, half the channels."""
 
     def __init__(self, coarse: int, fine: int) -> None:
         super().__init__()
-        # The original passes the wanted size at every call; where height and width are multiples
-        # of four it is always the double, which this padding gives without asking.
+        # The original passes the output size at every call. If height and width are multiples of
+        # four, it is always twice the input size, which this padding gives.
         self.deconv = nn.ConvTranspose2d(coarse, coarse, 3, stride=2, padding=1, output_padding=1)
         self.conv = nn.Conv2d(coarse, fine, 3, padding=1)
 
@@ -74,10 +74,10 @@ class Upsampling(nn.Module):
 
 
 class GridDehazeNet(nn.Module):
-    """A_omega of haze removal: a grid of three scales and six columns, joined by attention.
+    """A_omega for haze removal: a grid of three scales and six columns, joined by attention.
 
-    guided: whether there is a depth map, one more channel behind the three of the first
-        convolution of the original; without it the original.
+    guided: whether there is a depth map, appended to the three input channels of the first
+        convolution; without it this is the original.
     maximum: the map is divided by it, so that the network sees it in [0, 1].
     """
 
@@ -89,7 +89,7 @@ class GridDehazeNet(nn.Module):
         super().__init__()
         self.guided = guided
         self.maximum = maximum
-        # The attention of a joint: weights of what comes along the row and along the column.
+        # The attention weights at each joint, for the inputs along the row and along the column.
         self.coefficient = nn.Parameter(torch.ones(_ROWS, _COLUMNS, 2, _WIDTHS[-1]))
         self.conv_in = nn.Conv2d(3 + guided, _WIDTHS[0], 3, padding=1)
         self.rdb_in = ResidualDenseBlock(_WIDTHS[0])
@@ -110,8 +110,8 @@ class GridDehazeNet(nn.Module):
     def forward(self, image: Tensor, guidance: Tensor | None = None) -> Tensor:
         """Remove the haze.
 
-        image: shape (N, 3, H, W) in [0, 1]; H and W multiples of four. The original's input is
-            normalised by its caller with mean and deviation 0.5; here the network does it.
+        image: shape (N, 3, H, W) in [0, 1]; H and W multiples of four. The original expects input
+            normalised with mean and deviation 0.5; here the network normalises it.
         guidance: shape (N, 1, H, W), relative depth; absent for the unguided twin.
         Returns shape (N, 3, H, W), at least 0, not clipped at 1.
         """

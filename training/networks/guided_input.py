@@ -1,4 +1,4 @@
-"""First layers of the compact networks: picture and map, pixel blocks folded into channels."""
+"""First layers of the compact networks, which fold blocks of pixels into channels."""
 
 from __future__ import annotations
 
@@ -8,17 +8,17 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-# What the networks take off a picture. Near the middle, so that values are around 0, and a value of
-# 8 bits, so that pictures of bytes are k / 255 with whole k and lose nothing as int8.
+# The networks subtract this from a picture. It is near the middle, so that values are around 0, and
+# an 8-bit value, so that 8-bit pictures become k / 255 with integer k and are exact in int8.
 MIDDLE = 128 / 255
 
-DETAIL_GAIN = 5.0  # brings noise and grain to the size of a picture's values
+DETAIL_GAIN = 5.0  # scales noise and grain to the magnitude of a picture's values
 
 
 class UnshuffledConvolution(nn.Conv2d):
     """A 3x3 convolution over blocks of pixels.
 
-    planes: of the input.
+    planes: channels of the input.
     width: channels of the output.
     unshuffle: side of the blocks.
     """
@@ -29,7 +29,7 @@ class UnshuffledConvolution(nn.Conv2d):
 
     @torch.no_grad()
     def look_at_detail(self) -> None:
-        """Make half of the filters high-pass: from the picture alone, noise is learnt late."""
+        """Make half of the filters high-pass; otherwise the network learns to see noise late."""
         planes = self.in_channels // self.unshuffle**2
         filters = self.weight[: len(self.weight) // 2].unflatten(1, (planes, -1))
         filters -= filters.mean((2, 3, 4), keepdim=True)  # of each plane
@@ -40,11 +40,11 @@ class UnshuffledConvolution(nn.Conv2d):
         return super().forward(F.pixel_unshuffle(x, self.unshuffle))
 
     def fold(self) -> nn.Conv2d:
-        """The same as one strided convolution of pixels: no block has to be gathered first."""
+        """The equivalent strided convolution of pixels, which needs no pixel unshuffle."""
         return _strided(self.weight, self.bias, self.unshuffle)
 
     def unfold(self, folded: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """This layer's state from that of what `fold` returns. Raises KeyError if it lacks one."""
+        """This layer's state from that of its folded form. Raises KeyError if it lacks a tensor."""
         weight = _over_blocks(folded["weight"], self.unshuffle)
         return {"weight": weight, "bias": folded["bias"]}
 
@@ -52,7 +52,7 @@ class UnshuffledConvolution(nn.Conv2d):
 class GuidedHead(UnshuffledConvolution):
     """The first layer of a reconstruction network, over the image and, if guided, its map.
 
-    channels: of the image.
+    channels: channels of the image.
     guided: whether there is a map.
     maximum: the map is divided by it, so that the network sees it in [0, 1].
     """
@@ -65,12 +65,12 @@ class GuidedHead(UnshuffledConvolution):
         self.maximum = maximum
 
     def forward(self, image: Tensor, guidance: Tensor | None = None) -> Tensor:
-        """Look at an image in [0, 1], shape (N, C, H, W), and a map of shape (N, 1, H, W)."""
+        """Convolve an image in [0, 1], shape (N, C, H, W), and a map of shape (N, 1, H, W)."""
         planes = [image - MIDDLE] if guidance is None else [image - MIDDLE, guidance / self.maximum]
         return super().forward(torch.cat(planes, 1))
 
     def fold(self) -> SplitHead:  # type: ignore[override]  # has two inputs itself
-        """The same as strided convolutions, one of the image and one of the map."""
+        """The equivalent strided convolutions, one of the image and one of the map."""
         return SplitHead(self)
 
     def unfold(self, folded: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -85,7 +85,7 @@ class GuidedHead(UnshuffledConvolution):
 class DetailHead(UnshuffledConvolution):
     """The first layer of a hyper-network that sees the image and its detail.
 
-    channels: of each of the two.
+    channels: channels of each of the two.
     """
 
     def __init__(self, channels: int, width: int, unshuffle: int) -> None:
@@ -93,15 +93,15 @@ class DetailHead(UnshuffledConvolution):
         self.channels = channels
 
     def forward(self, image: Tensor, detail: Tensor) -> Tensor:  # type: ignore[override]
-        """Look at two pictures, shape (N, C, H, W)."""
+        """Convolve two pictures of shape (N, C, H, W)."""
         return super().forward(torch.cat([image, detail], 1))
 
     def fold(self) -> SplitConvolution:  # type: ignore[override]  # has two inputs itself
-        """The same as strided convolutions, one of each picture."""
+        """The equivalent strided convolutions, one of each picture."""
         return SplitConvolution(self, self.channels)
 
     def unfold(self, folded: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """See `UnshuffledConvolution.unfold`; files of old have both pictures together."""
+        """See `UnshuffledConvolution.unfold`; old files have a single weight for both pictures."""
         if "weight" in folded:
             return super().unfold(folded)
         weights = [folded["image.weight"], folded["other.weight"]]
@@ -110,11 +110,11 @@ class DetailHead(UnshuffledConvolution):
 
 
 class SplitConvolution(nn.Module):
-    """A convolution over the blocks of two pictures, without putting them together.
+    """A convolution over the blocks of two pictures, without concatenating them.
 
-    In int8 each of them has a range of its own.
+    In int8 each picture has its own range.
 
-    channels: of the first picture.
+    channels: channels of the first picture.
     """
 
     def __init__(self, layer: UnshuffledConvolution, channels: int) -> None:
@@ -124,16 +124,16 @@ class SplitConvolution(nn.Module):
         self.other = _strided(layer.weight[:, of_first:], None, layer.unshuffle)
 
     def forward(self, image: Tensor, other: Tensor) -> Tensor:
-        """Pictures of shape (N, C, H, W)."""
+        """Convolve two pictures of shape (N, C, H, W)."""
         x: Tensor = self.image(image)
         return x + self.other(other)
 
 
 class SplitHead(nn.Module):
-    """What `GuidedHead` computes, without putting image and map together.
+    """The same function as `GuidedHead`, without concatenating image and map.
 
-    The map's part is small, and stays in floats where the rest computes in int8: 255 steps from
-    nothing to four times the largest map would leave weak noise three of them.
+    The map's part is small and stays in floats when the rest is int8: with 255 steps from zero to
+    four times the largest map, weak noise would get only three of them.
     """
 
     in_floats = ("guidance",)
@@ -155,9 +155,9 @@ class SplitHead(nn.Module):
 
 @torch.no_grad()
 def _strided(weight: Tensor, bias: Tensor | None, unshuffle: int) -> nn.Conv2d:
-    """The convolution of pixels that equals a 3x3 one over their blocks.
+    """The strided convolution of pixels that is equivalent to a 3x3 one over their blocks.
 
-    weight: shape (O, planes u^2, 3, 3), a block's pixels row by row as `pixel_unshuffle` has them.
+    weight: shape (O, planes u^2, 3, 3), a block's pixels row by row as in `pixel_unshuffle`.
     """
     blocks = weight.unflatten(1, (-1, unshuffle, unshuffle))
     pixels = blocks.permute(0, 1, 4, 2, 5, 3).flatten(4, 5).flatten(2, 3)

@@ -20,24 +20,24 @@ from .upsampling import Upsampling
 class HyperNetwork(nn.Module):
     """H_theta, the proxy: four convolutions that predict the guidance map from the image.
 
-    The paper (Sec. 4.1) asks for a four-layer fully convolutional network. The output passes a
+    The paper (Sec. 4.1) uses a four-layer fully convolutional network. The output passes through a
     sigmoid scaled to [0, maximum], because the paper assumes a bounded proxy (Sec. 3.2).
 
-    channels: of the image.
+    channels: channels of the image.
     width: feature channels.
     unshuffle: side of the pixel blocks folded into channels.
-    dilations: of the four convolutions; the first is 1 but for `scene`.
-    view: what the first layer sees. `image` is the image, and half of the first layer's filters
-        start with zero mean, blind to all but detail; `detail` is the image minus its 5x5 mean, in
-        which noise stands out; `image+detail` is both. `scene` is the whole picture, whatever its
-        size, averaged down to SCENE cells, with its channels' mean and deviation and its mean
-        darkest channel: the map is as coarse, and every part of it knows everything.
-    smooth: whether the map has one value for each pixel block, interpolated, rather than one for
-        each pixel; that of `scene` always is.
+    dilations: of the four convolutions; the first must be 1 except for `scene`.
+    view: input of the first layer. `image` is the image, with half of the first layer's filters
+        initialised with zero mean, so that they see only detail; `detail` is the image minus its
+        5x5 mean, in which noise stands out; `image+detail` is both. `scene` is the whole picture of
+        any size, averaged down to SCENE cells, with its channels' mean and deviation and its mean
+        darkest channel: the map is equally coarse, and each part depends on the whole picture.
+    smooth: whether the map has one value per pixel block, interpolated, rather than one per pixel;
+        always true for `scene`.
     maximum: upper end of the map's range.
     texture: for `scene`, width of the learned features of each cell's parts; 0 for none.
-    coarse: for the others, whether to look at half the resolution as well: noise that was
-        demosaicked, reduced or enlarged lives there, and so do the larger parts of texture.
+    coarse: for the other views, whether to also use half the resolution, which shows noise that was
+        demosaicked, downscaled or enlarged, and larger structures of texture.
     """
 
     def __init__(
@@ -117,7 +117,7 @@ class HyperNetwork(nn.Module):
         return enlarged
 
     def _map(self, *seen: Tensor) -> Tensor:
-        """The map at the resolution of the convolutions, from what the first of them reads."""
+        """The map at the resolution of the convolutions, from the inputs of the first one."""
         x: Tensor = self.convs[0](*seen)
         x = self.convs[1](F.relu(x))
         if self.coarse is not None:
@@ -135,7 +135,7 @@ class HyperNetwork(nn.Module):
 
 
 class CoarseFeatures(nn.Module):
-    """Features of half the resolution, brought back to the whole one.
+    """Features computed at half the resolution and upsampled to the full one.
 
     width: channels of input and output.
     """
@@ -168,12 +168,12 @@ def _scene_statistics(image: Tensor) -> Tensor:
 class PlainHyperNetwork(nn.Module):
     """The paper's own proxy (Sec. 4.1): four 3x3 convolutions of 64 channels.
 
-    As in the authors' code there is a ReLU behind the last convolution too. It would never come
-    back from a map that is zero everywhere, so the last bias starts at a tenth of the range. The
-    map is cut at the range's upper end (Sec. 3.2 assumes a bounded proxy), while the gradient
-    passes as if it were not.
+    As in the authors' code, there is a ReLU after the last convolution too. It could not recover
+    from a map that is zero everywhere, so the last bias starts at a tenth of the range. The map is
+    clipped at the range's upper end (Sec. 3.2 assumes a bounded proxy), but gradients pass through
+    the clipping.
 
-    channels: of the image.
+    channels: channels of the image.
     width: feature channels.
     maximum: upper end of the map's range.
     """
@@ -205,23 +205,23 @@ class PlainHyperNetwork(nn.Module):
 
 
 class ConstantMap(nn.Module):
-    """What a user sets by hand in place of a hyper-network: one level everywhere; no parameters."""
+    """A constant map set by the user in place of a hyper-network; has no parameters."""
 
     size_multiple = 1
 
     def __init__(self, level: float, maximum: float) -> None:
         super().__init__()
-        self.channels = 0  # reads no plane
+        self.channels = 0  # reads no planes
         self.level = level
         self.maximum = maximum
 
     def forward(self, image: Tensor) -> Tensor:
-        """The map of an image of shape (N, C, H, W): shape (N, 1, H, W)."""
+        """The map for an image of shape (N, C, H, W), shape (N, 1, H, W)."""
         return torch.full_like(image[:, :1], self.level)
 
 
 class StageHyperNetworks(nn.ModuleList):
-    """One hyper-network for each stage of an unfolded network; each reads its stage's iterate."""
+    """One hyper-network per stage of an unfolded network, each reading its stage's iterate."""
 
     def __init__(self, networks: Sequence[HyperNetwork | PlainHyperNetwork]) -> None:
         super().__init__(networks)
@@ -230,6 +230,6 @@ class StageHyperNetworks(nn.ModuleList):
         self.size_multiple = networks[0].size_multiple
 
     def forward(self, iterate: Tensor, stage: int) -> Tensor:
-        """Predict the map of a stage, shape (N, 1, H, W), from its iterate."""
+        """Predict the map of a stage from its iterate, shape (N, 1, H, W)."""
         predicted: Tensor = self[stage](iterate)
         return predicted

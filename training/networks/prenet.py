@@ -1,4 +1,4 @@
-"""PReNet, the progressive recurrent network for rain removal, with a map of the rain.
+"""PReNet, the progressive recurrent network for rain removal, guided by a rain map.
 
 D. Ren et al., Progressive Image Deraining Networks: A Better and Simpler Baseline, CVPR 2019: the
 version with an LSTM and five residual blocks. Parameters are named as in the authors' repository
@@ -29,12 +29,12 @@ def _gate(activation: nn.Module) -> nn.Sequential:
 
 
 class PReNet(nn.Module):
-    """A_omega of rain removal: the same small network over and over, joined by an LSTM.
+    """A_omega for rain removal: a small network applied repeatedly, with an LSTM as memory.
 
-    guided: whether there is a map of the rain, one more channel behind the six that the first
-        convolution of the original reads; without it the original.
+    guided: whether there is a rain map, appended to the six input channels of the first
+        convolution; without it this is the original.
     maximum: the map is divided by it, so that the network sees it in [0, 1].
-    stages: how often the network is applied; six in the paper. They share all parameters.
+    stages: number of times the network is applied, six in the paper. They share all parameters.
     """
 
     channels = 3
@@ -59,11 +59,11 @@ class PReNet(nn.Module):
         self.conv = nn.Sequential(_conv(_WIDTH, 3))
 
     def forward(self, image: Tensor, guidance: Tensor | None = None) -> Tensor:
-        """Remove the rain; the last stage's picture, not clipped.
+        """Remove the rain.
 
         image: shape (N, 3, H, W) in [0, 1].
         guidance: shape (N, 1, H, W), the probability of rain; absent for the unguided twin.
-        Returns shape (N, 3, H, W).
+        Returns the last stage's picture, shape (N, 3, H, W), not clipped.
         """
         constant = []
         if self.guided:
@@ -79,34 +79,34 @@ class PReNet(nn.Module):
         return restored
 
     def fold(self) -> FoldedPReNet:
-        """The same with less work, see `FoldedPReNet`."""
+        """The same function with less work, see `FoldedPReNet`."""
         return FoldedPReNet(self)
 
     def _remember(self, x: Tensor, cell: Tensor) -> tuple[Tensor, Tensor]:
-        """The convolutional LSTM: (hidden state, cell) of the next stage, both (N, 32, H, W)."""
+        """The convolutional LSTM; returns the next (hidden state, cell), both (N, 32, H, W)."""
         cell = self.conv_f(x) * cell + self.conv_i(x) * self.conv_g(x)
         return self.conv_o(x) * torch.tanh(cell), cell
 
     def _residue(self, x: Tensor) -> Tensor:
-        """What is added to the rainy image, shape (N, 3, H, W)."""
+        """The residual added to the rainy image, shape (N, 3, H, W)."""
         for branch in self.branches():
             x = F.relu(x + branch(x))
         residue: Tensor = self.conv(x)
         return residue
 
     def branches(self) -> list[nn.Module]:
-        """The residual branches in their order."""
+        """The residual branches in order."""
         return [getattr(self, f"res_conv{number}") for number in range(1, 6)]
 
 
 class FoldedPReNet(nn.Module):
-    """What `PReNet` computes, in the form to run.
+    """The same function as `PReNet`, for inference.
 
-    What a stage's first convolution sees of the image and the map is the same in all of them and
-    computed once. The first stage remembers nothing, so that more than half of its gates' work
-    falls away. The gates stay convolutions of their own: one for all four would have to be cut
-    apart again, and CPU engines compute a convolution and its activation in one go, but not a part
-    of one. On ONNX Runtime and OpenVINO it took as long as `PReNet` itself; this takes 5 % less.
+    The part of each stage's first convolution that reads the image and the map is the same in all
+    stages and computed once. The first stage has no memory, so more than half of its gates' work is
+    skipped. The gates remain separate convolutions: one for all four would have to be split again,
+    and CPU engines fuse a convolution with its activation, but not a part of one. On ONNX Runtime
+    and OpenVINO that took as long as `PReNet` itself; this takes 5 % less.
     """
 
     channels = PReNet.channels
@@ -119,7 +119,7 @@ class FoldedPReNet(nn.Module):
         self.maximum = network.maximum
         self.stages = network.stages
         first, first_bias = _parameters(network.conv0)
-        # Inputs of the first convolution: three planes of the image, three restored, the map.
+        # Inputs of the first convolution: three planes of the image, three restored ones, the map.
         self.of_image = _with(first[:, :3], first_bias)
         self.of_restored = _with(first[:, 3:6])
         self.of_map = _with(first[:, 6:] / network.maximum) if network.guided else None
@@ -164,7 +164,7 @@ class FoldedPReNet(nn.Module):
 
 
 def _parameters(layers: nn.Sequential) -> tuple[Tensor, Tensor]:
-    """Weight and bias of the convolution that comes first."""
+    """Weight and bias of the first layer, a convolution."""
     conv = layers[0]
     assert isinstance(conv, nn.Conv2d)
     assert conv.bias is not None

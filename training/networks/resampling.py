@@ -1,8 +1,8 @@
-"""Pictures of any size brought to a fixed grid and back, in steps that every engine has.
+"""Resamples pictures of any size to a fixed grid and back, with operations that all engines have.
 
-Engines resize without averaging, so that a large picture would be sampled here and there, and some
-not to a size that is known only when they run. Matrix products would do both, but not every GPU has
-them in fp32. What is left are gathered rows and columns, and weighted sums of them.
+Engines resize without averaging, so that a large picture would be sampled sparsely, and some cannot
+resize to a size known only at run time. Matrix products could do both, but not every GPU has them
+in fp32. This module therefore gathers rows and columns and computes their weighted sums.
 """
 
 from __future__ import annotations
@@ -10,12 +10,12 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-# Rows and columns of the grid on which networks see a whole picture.
+# Rows and columns of the grid to which whole pictures are reduced for the networks.
 SCENE = (96, 128)
 
 
 def average(image: Tensor, rows: int, columns: int) -> Tensor:
-    """The mean over each cell of a grid, as `adaptive_avg_pool2d` computes it.
+    """The mean over each cell of a grid, equal to `adaptive_avg_pool2d`.
 
     image: shape (N, C, H, W), any size. Returns shape (N, C, rows, columns).
     """
@@ -23,7 +23,7 @@ def average(image: Tensor, rows: int, columns: int) -> Tensor:
 
 
 def interpolate(grid: Tensor, height: int, width: int) -> Tensor:
-    """Bilinear enlargement, cell centres aligned, as `interpolate` computes it.
+    """Bilinear upsampling with aligned cell centres, equal to torch's `interpolate`.
 
     grid: shape (N, C, rows, columns). Returns shape (N, C, height, width).
     """
@@ -31,26 +31,26 @@ def interpolate(grid: Tensor, height: int, width: int) -> Tensor:
 
 
 def _average_rows(image: Tensor, cells: int) -> Tensor:
-    """The mean over each of `cells` bands of rows. Whole rows are gathered faster than columns."""
+    """The mean over each of `cells` bands of rows. Rows are gathered faster than columns."""
     places, beyond, share = _cells(image.shape[2], cells, image.device)
     rows = image.index_select(2, places.flatten()).unflatten(2, (cells, -1))
-    # Taking back what is not in the cell is little beside weighting all that is gathered.
+    # Subtracting what is not in the cell is cheap compared with weighting all gathered rows.
     first = image.index_select(2, places[:, 0])
     return (rows.sum(3) - first * beyond[:, None]) * share[:, None]
 
 
 def _interpolate_rows(grid: Tensor, height: int) -> Tensor:
-    """More rows, between those of the grid."""
+    """Upsample the rows of a grid to `height`."""
     before, behind, share = _neighbours(grid.shape[2], height, grid.device)
     share = share[:, None]
     return grid.index_select(2, before) * (1 - share) + grid.index_select(2, behind) * share
 
 
 def _cells(length: int, cells: int, device: torch.device) -> tuple[Tensor, Tensor, Tensor]:
-    """Which of `length` pixels lie in each cell.
+    """Find which of `length` pixels lie in each cell.
 
-    Returns places, shape (cells, most), filled up with each cell's first pixel; how many were
-    filled up; and 1 / the number of pixels in the cell, both of shape (cells,).
+    Returns their indices, shape (cells, most), padded with each cell's first pixel; the number of
+    padded entries; and 1 / the number of pixels in the cell, both of shape (cells,).
     """
     cell = torch.arange(cells, device=device)
     first = torch.div(cell * length, cells, rounding_mode="floor")
@@ -63,8 +63,8 @@ def _cells(length: int, cells: int, device: torch.device) -> tuple[Tensor, Tenso
 
 
 def _neighbours(cells: int, length: int, device: torch.device) -> tuple[Tensor, Tensor, Tensor]:
-    """The cells on both sides of each of `length` pixels, and the share of the second."""
-    # Doubled and in whole numbers as long as it goes.
+    """The cells on both sides of each of `length` pixels, and the weight of the second."""
+    # Doubled, to stay in integers as long as possible.
     pixel = torch.arange(length, device=device)
     place = (2 * pixel + 1).to(torch.float32) * cells / (2 * length) - 0.5
     place = place.clamp(0, cells - 1)

@@ -1,9 +1,9 @@
-"""The dehazing network that looks at the whole scene in a small size.
+"""The dehazing network, which looks at the whole scene at low resolution.
 
-Haze is coarse: how much light a point lost depends on its depth, and the light in between is one
-for the whole picture. Told the true transmission in 80x60 cells, the scattering model gives back
-NYU's pictures at 41 dB; what is hard is to know it, and that takes the whole scene. So all
-convolutions work on a grid of fixed size, whatever the picture's.
+Haze is coarse: the light lost at a point depends on its depth, and the airlight is the same for the
+whole picture. Given the true transmission in 80x60 cells, the scattering model restores NYU's
+pictures at 41 dB; estimating the transmission is the hard part, and needs the whole scene. So all
+convolutions work on a grid of fixed size, whatever the size of the picture.
 """
 
 from __future__ import annotations
@@ -21,20 +21,20 @@ from .resampling import SCENE, average, interpolate
 from .texture import PARTS, Texture, scene_parts
 from .unet import UNetFeatures
 
-# The airlight is at least so bright, full scale = 1.
+# Lower bound of the airlight, full scale = 1.
 _DARKEST_LIGHT = 0.5
-# Bound of the optical depth: of what lies behind, 5 % are left, too little to restore from 8 bits.
+# Upper bound of the optical depth: 5 % of the scene's light remains, too little for 8-bit pictures.
 _DENSEST = 3.0
-# What the last layer says is multiplied by this, so that small weights do.
+# The output of the last layer is multiplied by this, so that small weights suffice.
 _GAIN = 4.0
-_CONTRAST_GAIN = 5.0  # brings contrast to the size of a picture's values
-# The light is told from so many weighted means over the scene, by so many hidden features.
+_CONTRAST_GAIN = 5.0  # scales contrast to the magnitude of a picture's values
+# Number of weighted means over the scene, and of hidden features, that predict the airlight.
 _LOOKS = 4
 _HIDDEN = 64
 
 
 class Dehazed(NamedTuple):
-    """What the haze was, and the picture without it.
+    """The estimated haze and the picture without it.
 
     airlight: A, shape (N, C, 1, 1).
     transmission: t, shape (N, 1, H, W).
@@ -49,20 +49,20 @@ class Dehazed(NamedTuple):
 class ScatteringUNet(UNetFeatures):
     """A_omega(y; g) inverts the scattering model I = J t + A (1 - t), t = exp(-tau) (Sec. 4.3).
 
-    A U-Net over the scene and its map finds tau for each cell and one airlight A for the picture;
-    J = A + (I - A) exp(tau) is computed for each pixel. Within a cell tau may depend on the
-    pixel's own brightness, for haze ends where things end, which is finer than a cell. Beside the
-    mean colour of each cell the network sees its contrast, of which haze takes the share 1 - t, and
-    its darkest and brightest value, which haze moves towards A (K. He et al., CVPR 2009). For A it
-    looks at places that it chooses itself.
+    A U-Net over the scene and its map predicts tau for each cell and one airlight A for the
+    picture; J = A + (I - A) exp(tau) is computed per pixel. Within a cell, tau may depend on the
+    pixel's brightness, because haze changes at object edges, which are finer than a cell. Besides
+    the mean colour of each cell, the network sees its contrast, which haze reduces by the share
+    1 - t, and its darkest and brightest value, which haze moves towards A (K. He et al., CVPR
+    2009). For A, it uses places selected by learned weights.
 
-    Its receptive field is the whole picture, also where the map is given.
+    Its receptive field is the whole picture, even if the map is given.
     texture: width of the learned features of each cell's parts; 0 for none.
-    The others: see `UNetFeatures`.
+    Other arguments: see `UNetFeatures`.
     """
 
     size_multiple = 1
-    # An export in int8 leaves these as they are: little work, and what they say goes into exp(tau).
+    # Kept in floats by an int8 export: they are cheap, and their output goes into exp(tau).
     in_floats = ("tail", "look", "hidden", "light")
 
     def __init__(
@@ -71,7 +71,7 @@ class ScatteringUNet(UNetFeatures):
         planes = channels + 3
         super().__init__(planes + texture, guided, maximum, shape)
         self.texture = Texture(channels, texture) if texture else None
-        self.channels = channels  # of the image; the features see more
+        self.channels = channels  # of the image; the features have more input channels
         block = shape.unshuffle * 2 ** (len(shape.widths) - 1)
         if any(side % block for side in SCENE):
             raise HyperguideError(
@@ -81,12 +81,12 @@ class ScatteringUNet(UNetFeatures):
         self.tail = self.last_layer(2)
         self.look = nn.Conv2d(shape.widths[0], _LOOKS, 1)
         nn.init.zeros_(self.look.weight)
-        # Convolutions of one pixel: not every GPU has matrix products in fp32.
+        # 1x1 convolutions, because not every GPU has matrix products in fp32.
         self.hidden = nn.Conv2d(2 * shape.widths[-1] + _LOOKS * planes, _HIDDEN, 1)
         self.light = nn.Conv2d(_HIDDEN, channels, 1)
         assert self.light.bias is not None
         nn.init.zeros_(self.light.weight)
-        nn.init.constant_(self.light.bias, 2.0)  # training starts with a light near white
+        nn.init.constant_(self.light.bias, 2.0)  # training starts with an airlight near white
 
     def forward(self, image: Tensor, guidance: Tensor | None = None) -> Dehazed:
         """Restore the image.
@@ -110,9 +110,9 @@ class ScatteringUNet(UNetFeatures):
         return Dehazed(airlight, torch.exp(-tau), picture)
 
     def _airlight(self, scene: Tensor, coarse: Tensor, fine: Tensor) -> Tensor:
-        """One colour for the picture, shape (N, C, 1, 1).
+        """Predict the airlight, one colour per picture, shape (N, C, 1, 1).
 
-        scene: what `look_at` gives. coarse, fine: the features of the coarsest and finest level.
+        scene: output of `look_at`. coarse, fine: the features of the coarsest and finest level.
         """
         weights = self.look(fine).float().flatten(2).softmax(2)
         places = F.avg_pool2d(scene, self.unshuffle).flatten(2)
@@ -124,12 +124,12 @@ class ScatteringUNet(UNetFeatures):
 
 
 def look_at(parts: Tensor) -> Tensor:
-    """What the network sees of each cell, shape (N, C + 3, *SCENE).
+    """The network's input for each cell, shape (N, C + 3, *SCENE).
 
-    The mean of each channel; five times the deviation of the brightness; the darkest and the
-    brightest value of any channel, those of parts of the cell.
+    The mean of each channel; five times the standard deviation of the brightness; and the darkest
+    and brightest value of any channel, all over the parts of the cell.
 
-    parts: what `scene_parts` gives.
+    parts: output of `scene_parts`.
     """
     brightness = F.pixel_unshuffle(parts.mean(1, keepdim=True), PARTS)
     variance = (brightness - brightness.mean(1, keepdim=True)).square().mean(1, keepdim=True)

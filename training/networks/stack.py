@@ -1,7 +1,7 @@
-"""A plain stack of re-parameterised convolutions, the quickest network of the `fast` tier.
+"""A plain stack of re-parameterised convolutions, the fastest network of the `fast` tier.
 
-Trained with several branches to each layer, run as one 3x3 convolution each: the branches are
-linear, so their sum is a single convolution (X. Ding et al., RepVGG, CVPR 2021).
+Each layer is trained with several branches and run as one 3x3 convolution: the branches are linear,
+so their sum is a single convolution (X. Ding et al., RepVGG, CVPR 2021).
 """
 
 from __future__ import annotations
@@ -21,8 +21,7 @@ from .guided_input import GuidedHead
 class BranchedConvolution(nn.Module):
     """conv3x3(x) + conv1x1(x) + x, which `fold` turns into one 3x3 convolution.
 
-    There is no batch normalisation between the branches: a picture's result must not depend on
-    its batch.
+    The branches have no batch normalisation: a picture's result must not depend on its batch.
     """
 
     def __init__(self, width: int) -> None:
@@ -36,17 +35,17 @@ class BranchedConvolution(nn.Module):
 
     @torch.no_grad()
     def fold(self) -> nn.Conv2d:
-        """The 3x3 convolution that computes the same, borders included."""
+        """The equivalent 3x3 convolution, including at the borders."""
         conv = copy.deepcopy(self.conv3)
-        # 1x1 and identity are 3x3 kernels that are zero but for their centre.
+        # 1x1 and identity are 3x3 kernels that are zero except at their centre.
         identity = torch.eye(conv.in_channels).to(conv.weight)
         conv.weight[:, :, 1, 1] += self.conv1.weight[:, :, 0, 0] + identity
         return conv
 
     def unfold(self, folded: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """A state that computes what one of `fold`'s does: nobody can tell its branches apart.
+        """A state equivalent to that of a folded layer, whose branches cannot be separated again.
 
-        Raises KeyError if that lacks a tensor.
+        Raises KeyError if a tensor is missing.
         """
         weight = folded["weight"].clone()
         weight[:, :, 1, 1] -= torch.eye(len(weight)).to(weight)
@@ -55,13 +54,13 @@ class BranchedConvolution(nn.Module):
 
 
 class GuidedStack(nn.Module):
-    """A_omega(y; g): convolutions of one width over unshuffled pixels, the map one more channel.
+    """A_omega(y; g): convolutions of one width over unshuffled pixels, with the map as a channel.
 
-    channels: of the image.
-    guided: whether there is a guidance channel; without it the unguided twin.
+    channels: channels of the image.
+    guided: whether there is a guidance channel; without it this is the unguided twin.
     unshuffle: side of the pixel blocks folded into channels.
     width: feature channels, a multiple of 16.
-    depth: branched convolutions between head and tail, each with a ReLU behind it.
+    depth: branched convolutions between head and tail, each followed by a ReLU.
     maximum: the map is divided by it, so that the network sees it in [0, 1].
     """
 
@@ -72,7 +71,7 @@ class GuidedStack(nn.Module):
     ) -> None:
         super().__init__()
         if width % 16:
-            # Vector units and tensor cores work on 16 channels at a time, and torch 2.13 returns
+            # Vector units and tensor cores process 16 channels at a time, and torch 2.13 returns
             # NaN as a bfloat16 gradient for some other widths.
             raise HyperguideError(
                 f"The stack's width must be a multiple of 16 in the preset, not {width}."

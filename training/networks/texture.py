@@ -1,4 +1,4 @@
-"""What the texture of each part of a scene says: haze takes grain and fine contrast away."""
+"""Learned texture features of a scene; haze removes grain and fine contrast."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from torch import Tensor, nn
 from .guided_input import MIDDLE, UnshuffledConvolution
 from .resampling import SCENE, average
 
-# What lies within a cell is told from so many parts of it each way, whatever the picture's size.
+# Parts of a cell in each direction, whatever the picture's size.
 PARTS = 4
-# Convolutions work on blocks of so many parts each way.
+# Side of the blocks of parts that the convolutions work on.
 _BLOCK = 2
 
 
@@ -25,11 +25,11 @@ def scene_parts(image: Tensor) -> Tensor:
 class Texture(nn.Module):
     """Learned features of each cell's parts: three convolutions, averaged over the cell.
 
-    Means of cells hide what haze does to grain and edges, which are finer. Half of the first
-    filters start with zero mean, blind to all but detail.
+    Cell means hide the effect of haze on grain and edges, which are finer. Half of the first
+    layer's filters start with zero mean, so that they see only detail.
 
-    channels: of the image.
-    width: of the features.
+    channels: channels of the image.
+    width: channels of the features.
     """
 
     def __init__(self, channels: int, width: int) -> None:
@@ -40,7 +40,7 @@ class Texture(nn.Module):
         self.first.look_at_detail()
 
     def forward(self, parts: Tensor) -> Tensor:
-        """From what `scene_parts` gives, shape (N, width, *SCENE), not negative."""
+        """The features of the output of `scene_parts`, shape (N, width, *SCENE), at least 0."""
         x = F.relu(self.first(parts - MIDDLE))
         x = F.relu(self.second(x))
         x = F.relu(self.third(x))

@@ -1,7 +1,7 @@
 """The compact reconstruction network of the `fast` tier.
 
 It works on pixel-unshuffled images: the same receptive field for a quarter (or a sixteenth) of
-the work, the main reason why it runs in real time.
+the work, which is the main reason why it runs in real time.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from .guided_input import GuidedHead
 class ResidualBlock(nn.Module):
     """x + conv(relu(conv(x))).
 
-    `entry` does nothing: there an export in int8 rounds what several steps read.
+    `entry` is an identity; an int8 export rounds there, since several operations read its output.
     """
 
     def __init__(self, width: int) -> None:
@@ -41,13 +41,13 @@ def _residual_blocks(width: int, count: int) -> nn.Module:
 
 
 class UNetFeatures(nn.Module):
-    """The U-Net without its last layer, over unshuffled pixels, the map one more input channel.
+    """The U-Net without its last layer, over unshuffled pixels, with the map as an input channel.
 
-    No normalisation layers: a picture's result must not depend on its batch or on what stands
-    elsewhere in it.
+    It has no normalisation layers: a result must not depend on other pictures in the batch or on
+    distant parts of the picture.
 
-    channels: of the image.
-    guided: whether there is a guidance channel; without it the unguided twin.
+    channels: channels of the image.
+    guided: whether there is a guidance channel; without it this is the unguided twin.
     maximum: the map is divided by it, so that the networks see it in [0, 1].
     """
 
@@ -62,7 +62,7 @@ class UNetFeatures(nn.Module):
         levels = list(zip(others, blocks if len(blocks) > 1 else blocks * len(others), strict=True))
         self.head = GuidedHead(channels, guided, widths[0], shape.unshuffle, maximum)
         self.encoder = nn.ModuleList(_residual_blocks(*level) for level in levels)
-        self.exits = nn.ModuleList(nn.Identity() for _ in widths[:-1])  # as `entry` of the blocks
+        self.exits = nn.ModuleList(nn.Identity() for _ in widths[:-1])  # like `entry` of the blocks
         self.down = nn.ModuleList(
             nn.Conv2d(fine, coarse, 2, stride=2) for fine, coarse in pairwise(widths)
         )
@@ -90,7 +90,7 @@ class UNetFeatures(nn.Module):
         return x
 
     def last_layer(self, outputs: int) -> nn.Conv2d:
-        """A convolution from the finest features to planes, zero at first."""
+        """A convolution from the finest features to output planes, initialised with zeros."""
         assert isinstance(self.head, nn.Conv2d)
         layer = nn.Conv2d(self.head.out_channels, outputs * self.unshuffle**2, 3, padding=1)
         assert layer.bias is not None
@@ -100,13 +100,13 @@ class UNetFeatures(nn.Module):
 
 
 class GuidedUNet(UNetFeatures):
-    """A_omega(y; g): the U-Net over the image, at its own resolution.
+    """A_omega(y; g): the U-Net on the image at its own resolution.
 
     With one width it is a plain residual stack.
 
-    output: `residual` adds the last layer to the image; `affine` also multiplies it,
-        K y - B + y, the form of the inverted scattering model.
-    The others: see `UNetFeatures`.
+    output: `residual` adds the output of the last layer to the image; `affine` also multiplies the
+        image, K y - B + y, the form of the inverted scattering model.
+    Other arguments: see `UNetFeatures`.
     """
 
     def __init__(

@@ -1,9 +1,9 @@
-"""The unfolded restoration network: closed-form deconvolution and a guided denoiser, in turns.
+"""The unfolded restoration network, which alternates closed-form deconvolution and denoising.
 
 Stage i of Sec. 4.1 and the authors' code:
 
     z_i = F^-1((conj(K) F(y) + rho_i F(x_{i-1})) / (|K|^2 + rho_i)),   x_0 = y
-    g_i = H_i(z_i)                                    (or a map that the user gives)
+    g_i = H_i(z_i)                                    (or a map given by the user)
     x_i = D_i(z_i, g_i)
 """
 
@@ -25,10 +25,10 @@ from hyperguide.training.deconvolution import (
 )
 
 # IRCNN's half-quadratic splitting (K. Zhang et al., CVPR 2017): rho_i = (sigma^2 / 3) (255 / s_i)^2
-# with s_i falling geometrically from 49 to 13, and sigma fixed at 0.01 by the paper's code.
+# with s_i decreasing geometrically from 49 to 13, and sigma fixed at 0.01 in the paper's code.
 _FIRST_LEVEL, _LAST_LEVEL = 49.0, 13.0
 _NOISE_LEVEL = 0.01
-_LEAST_LEVEL = 0.29 / 255  # noise of rounding to 8 bits
+_LEAST_LEVEL = 0.29 / 255  # rounding noise of 8-bit pictures
 
 
 def rho_factors(stages: int) -> list[float]:
@@ -39,10 +39,10 @@ def rho_factors(stages: int) -> list[float]:
 
 
 class DilatedDenoiser(nn.Module):
-    """The paper's denoiser: dilated 3x3 convolutions that predict what to add to z.
+    """The paper's denoiser: dilated 3x3 convolutions that predict the residual to add to z.
 
     guided: whether there is a map channel.
-    dilations: of each convolution; nine of them are `general`, six `tiny`.
+    dilations: one per convolution; nine for the paper's `general` network, six for `tiny`.
     width: feature channels.
     maximum: the map is divided by it.
     """
@@ -60,7 +60,7 @@ class DilatedDenoiser(nn.Module):
         last = self.convs[-1]
         assert isinstance(last, nn.Conv2d)
         assert last.bias is not None
-        nn.init.zeros_(last.weight)  # training starts at pure deconvolution
+        nn.init.zeros_(last.weight)  # training starts from pure deconvolution
         nn.init.zeros_(last.bias)
 
     def forward(self, image: Tensor, guidance: Tensor | None = None) -> Tensor:
@@ -72,27 +72,27 @@ class DilatedDenoiser(nn.Module):
 
 
 class LearnedFactors(nn.Module):
-    """rho_i / sigma^2 of each stage, positive, learned from where the schedule has them."""
+    """rho_i / sigma^2 of each stage, positive, learned with the schedule's values as start."""
 
     def __init__(self, factors: Sequence[float]) -> None:
         super().__init__()
         self.log = nn.Parameter(torch.tensor(factors).log())
 
     def forward(self, stage: int) -> Tensor:
-        """The factor of a stage, no dimensions."""
+        """The factor of a stage, shape ()."""
         return self.log[stage].exp()
 
     def fold(self) -> FoldedFactors:
-        """The same as numbers."""
+        """The same factors as constants."""
         return FoldedFactors(self.log.detach().exp())
 
     def unfold(self, folded: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """The state from that of what `fold` returns. Raises KeyError if it lacks a stage."""
+        """The state from that of the folded form. Raises KeyError if a stage is missing."""
         return {"log": torch.stack([folded[f"stages.{i}"] for i in range(len(self.log))]).log()}
 
 
 class FoldedFactors(nn.Module):
-    """What `LearnedFactors` computes."""
+    """The same function as `LearnedFactors`, with constants."""
 
     def __init__(self, factors: Tensor) -> None:
         super().__init__()
@@ -104,19 +104,19 @@ class FoldedFactors(nn.Module):
 
 
 class UnfoldedDeconvolution(nn.Module):
-    """A_omega of restoration; without a kernel (the unit impulse) it denoises.
+    """A_omega for restoration; without a kernel (the unit impulse) it denoises.
 
-    Colour is three planes that share kernel and map. Padding and edgetaper are part of the
-    network, so that every host gets the same borders.
+    Colour planes share kernel and map. Padding and edgetaper are part of the network, so that every
+    host gets the same borders.
 
-    denoisers: D_i, one for each stage.
-    padding: least number of pixels that are padded on each side, whatever the kernel's size.
-    learned_rho: rho_i = a_i sigma^2 with learned a_i and the level sigma of the map; else the
-        fixed schedule.
-    asks_per_stage: whether each stage has a map of its own.
+    denoisers: D_i, one per stage.
+    padding: least padding in pixels on each side, whatever the kernel's size.
+    learned_rho: rho_i = a_i sigma^2 with learned a_i and the map's level sigma; else the fixed
+        schedule.
+    asks_per_stage: whether each stage has its own map.
     """
 
-    channels = 1  # of a plane; any number of planes is restored
+    channels = 1  # planes are restored separately, any number of them
 
     def __init__(
         self,
@@ -154,7 +154,7 @@ class UnfoldedDeconvolution(nn.Module):
         guidance: a map for all stages, shape (N, 1, H, W), noise level with full scale = 1; or a
             function of (z_i as an image, i) that returns it; None for the unguided twin.
         kernel: shape (N or 1, 1, kh, kw), odd sides, sum 1.
-        maps_only: leave out the last denoiser, behind which no map is asked for.
+        maps_only: skip the last denoiser, after which no map is needed.
         Returns each stage's x_i, shape (N, C, H, W).
         """
         channels = image.shape[1]
@@ -163,7 +163,7 @@ class UnfoldedDeconvolution(nn.Module):
         margins = pad_for(of, image.shape[2], image.shape[3], self.multiple, self.padding)
         observed = F.pad(observed, margins, mode="replicate") if any(margins) else observed
         solve: ClosedForm | DirectForm
-        # Fourier transforms exist in full precision only, and the division needs it.
+        # Fourier transforms exist only in full precision, and the division needs it.
         with torch.autocast(image.device.type, enabled=False):
             if kernel is None:
                 solve = DirectForm(observed)
@@ -191,7 +191,7 @@ class UnfoldedDeconvolution(nn.Module):
         if not isinstance(guidance, Tensor):
             return factor * _NOISE_LEVEL**2
         level = guidance.square().mean((1, 2, 3), keepdim=True)
-        # A picture without noise still needs a little: zeros of the spectrum are divided by it.
+        # Keep rho above 0 without noise: where the spectrum is zero, it is the divisor.
         return factor * level.clamp(min=_LEAST_LEVEL**2).repeat_interleave(channels, 0)
 
 

@@ -1,4 +1,4 @@
-"""Bilinear enlargement."""
+"""Bilinear upsampling."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 
 class Upsampling(nn.Module):
-    """Enlarge planes by a whole factor, bilinearly, pixel centres aligned."""
+    """Bilinear upsampling of planes by an integer factor, with aligned pixel centres."""
 
     def __init__(self, factor: int) -> None:
         super().__init__()
@@ -21,12 +21,12 @@ class Upsampling(nn.Module):
         )
 
     def fold(self) -> FoldedUpsampling:
-        """The same as a convolution with one output channel for each pixel of a block."""
+        """The equivalent convolution with one output channel per pixel of a block."""
         return FoldedUpsampling(self.factor)
 
 
 class FoldedUpsampling(nn.Module):
-    """What `Upsampling` computes; engines have no slow step for it."""
+    """The same function as `Upsampling`, without an operation that is slow in engines."""
 
     kernel: Tensor
 
