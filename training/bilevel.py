@@ -38,7 +38,7 @@ Strategy = Literal["strict", "response", "naive", "unguided", "oracle", "manual"
 
 
 class NotFiniteError(Exception):
-    """A gradient is NaN or infinite; the step was not taken."""
+    """A gradient is NaN or infinite; the network that it belongs to was not updated."""
 
 
 class Step(Protocol):
