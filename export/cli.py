@@ -37,7 +37,7 @@ Examples:
     type=click.Choice(PRECISIONS),
     default="fp32",
     show_default=True,
-    help="Precision of the convolutions. fp16 is for GPUs; int8 is twice as fast on CPUs too.",
+    help="Precision of the convolutions: fp16 for GPUs, int8 for GPUs and for CPUs with OpenVINO.",
 )
 @click.option(
     "--calib",
@@ -130,7 +130,8 @@ def export(
         )
     if exported.loss is not None:
         click.echo(
-            f"{precision} on held-out pictures: {exported.loss.enhanced:.3f} dB below fp32, "
+            f"{precision} on held-out pictures: {abs(exported.loss.enhanced):.3f} dB "
+            f"{'below' if exported.loss.enhanced >= 0 else 'above'} fp32, "
             f"the map {exported.loss.guidance:.2g} off (RMSE)"
         )
         click.echo(

@@ -327,7 +327,9 @@ def _reporting(run: Run, task: str) -> Iterator[Callable[[Progress], None]]:
             yield report
         except KeyboardInterrupt:
             if run.state.saved_step is not None:
-                words = f"Saved step {run.state.saved_step}; go on with --resume."
+                words = (
+                    f"Saved step {run.state.saved_step}; go on with --resume and the same options."
+                )
                 bar.console.print(words, markup=False)
             raise
 

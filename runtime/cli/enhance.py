@@ -169,6 +169,8 @@ def enhance(
     if device.kind == "auto":
         say(f"Runs on {loaded.engine} ({loaded.why}).")
     with loaded as enhancer:
+        if enhancer.info.task == "deblur" and kernel is None:
+            say("Without --kernel the picture is taken for sharp: only noise is removed.")
         dials = EnhanceOptions(
             strength,
             None if mask is None else _read_mask(mask, max_memory),

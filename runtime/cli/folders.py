@@ -88,9 +88,9 @@ def _tell(count: _Count, folder: Path, stopped: bool) -> None:
         raise KeyboardInterrupt
     say(f"{folder}: {count.told}.")
     if count.failed:
+        others = f"; the others are in {folder}" if count.failed < count.total else ""
         raise HyperguideError(
-            f"{count.failed} of {count.total} pictures failed, see above; the others are in "
-            f"{folder}."
+            f"{count.failed} of {count.total} pictures failed, see above{others}."
         )
     if count.lost:
         raise HyperguideError(

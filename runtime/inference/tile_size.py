@@ -34,8 +34,11 @@ class TileSize:
         max_memory: int | None,
         at_once: int,
     ) -> None:
-        if (isinstance(tile, int) and tile < 1) or (max_memory is not None and max_memory < 1):
-            raise HyperguideError("The tile and max_memory must be positive numbers.")
+        numbers = [value for value in (tile, max_memory) if value not in (None, "auto")]
+        if any(not isinstance(value, int) or value < 1 for value in numbers):
+            raise HyperguideError(
+                "The tile and max_memory must be positive whole numbers: pixels, and bytes."
+            )
         self._runner = runner
         self._multiple = runner.info.size_multiple
         self._cost = runner.info.cost.get("bytes_per_pixel", _BYTES_PER_PIXEL) * _OVERHEAD
