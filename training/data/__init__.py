@@ -1,1 +1,1 @@
-"""What training learns from: photos and pairs on disk, degraded, cropped, and drawn as batches."""
+"""Training data: photos and pairs on disk, degraded, cropped, and drawn as batches."""

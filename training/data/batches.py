@@ -1,8 +1,7 @@
 """D_h and D_tr: batches {y, x, sigma} drawn from pairs, or made on the fly from clean photos.
 
-A batch is a pure function of the seed, its stream and its number: each of its samples has a
-generator of its own. So a run can be resumed, shared among processes and prepared by workers
-without a change.
+A batch is a pure function of the seed, its stream and its number: each of its samples has its own
+generator. So resuming a run, splitting it among processes and using workers do not change it.
 """
 
 from __future__ import annotations
@@ -43,16 +42,16 @@ Stream = Literal["hyper", "train", "held_out", "probe"]
 
 HELD_OUT_SHARE = 0.05
 CACHE_BYTES = 2 << 30
-_CHECKED = 3  # scenes of a folder whose files are compared before training starts
+_CHECKED = 3  # scenes per folder whose files are checked against each other before training
 
 
 @dataclass(frozen=True)
 class Batch:
-    """What one draw gave.
+    """The result of one draw.
 
-    names: of the samples' pictures, in their order.
-    skipped: a sentence for each file that was found unreadable for the first time.
-    mapped: for each sample, whether its guidance is a true map; zeros stand where it is not.
+    names: of the samples' pictures, in order.
+    skipped: a sentence for each file that was newly found unreadable.
+    mapped: for each sample, whether its guidance is a true map; otherwise it is zeros.
     """
 
     sample: Sample
@@ -63,13 +62,14 @@ class Batch:
 
 @dataclass(frozen=True)
 class Data:
-    """Scenes and how to degrade those that are no pairs, for training and for validation.
+    """Scenes and how to degrade those that are not pairs, for training and for validation.
 
-    photos: decodes the scenes; what it keeps and what it skipped is its only state.
+    photos: decodes the scenes; its cache and the skipped files are the only state.
     channels: planes of the batches, 3 or 1.
     threshold: of the rain region, full scale = 1.
-    description: what the data is, in words; it ends up in the model file.
-    fingerprint: changes when pictures, streak layers or kernels come or go; a resume compares it.
+    description: a description of the data for the model file.
+    fingerprint: changes when pictures, streak layers or kernels are added or removed; a resume
+        compares it.
     files: of the pictures, streak layers and kernels.
     """
 
@@ -87,7 +87,7 @@ class Data:
 
     @cached_property
     def contents(self) -> str:
-        """Changes when a file is replaced under its name, see `contents.digest_files`."""
+        """A digest that changes when a file's content does, see `contents.digest_files`."""
         return digest_files(self.files)
 
     def draw(
@@ -98,10 +98,10 @@ class Data:
         seed: int,
         shard: tuple[int, int] = (0, 1),
     ) -> Batch:
-        """Batch `number` of a stream: but for `skipped`, a pure function of these and the files.
+        """Batch `number` of a stream; except `skipped`, a pure function of arguments and files.
 
         stream: `hyper` is D_h, the training pictures that have a map; `train` is D_tr, all
-            training pictures; `held_out` those for validation; `probe` is drawn as `hyper` is,
+            training pictures; `held_out` those for validation; `probe` is drawn like `hyper`,
             for measurements that must not take batches from the training.
         shard: (rank, world): only the samples rank * B / world .. (rank + 1) * B / world - 1 of
             the batch's B.
@@ -127,7 +127,7 @@ class Data:
         return Batch(sample, tuple(names), tuple(self.photos.skipped[known:]), tuple(mapped))
 
     def absorb(self, batch: Batch) -> Batch:
-        """Count what another process skipped; leave in the batch what is new here.
+        """Count the files that another process skipped; keep only those new here in the batch.
 
         Raises HyperguideError if too many pictures cannot be read.
         """
@@ -137,20 +137,20 @@ class Data:
 
     @cached_property
     def seen(self) -> SeenPhotos:
-        """What its photos can be told by; the held-out ones, which choose the weights, count too.
+        """Hashes of the photos, including the held-out ones, because they select the weights.
 
-        Reads them all, or as many as are kept.
+        Reads all photos, or as many as hashes are kept for.
         """
         scenes = [*self.train, *self.held_out]
         planes = map(self.photos.read, spread(scenes))
         return SeenPhotos.of((found.clean for found in planes if found is not None), len(scenes))
 
     def decode_all(self) -> None:
-        """Decode every picture if memory allows, so that forked processes share them."""
+        """Decode all pictures if they fit the cache, so that forked processes share them."""
         self.photos.decode_all([*self.train, *self.held_out])
 
     def record(self) -> dict[str, Any]:
-        """Facts about the data for checkpoints and model files; no path of the machine."""
+        """Facts about the data for checkpoints and model files, without local paths."""
         bank = len(getattr(self.train_degradation, "bank", ()))
         return {
             "description": self.description,
@@ -165,7 +165,7 @@ class Data:
         }
 
     def _describe_guidance(self) -> dict[str, Any]:
-        """Where the true maps of D_h come from."""
+        """The sources of the true maps of D_h."""
         rules: dict[str, dict[str, Any]] = {
             "degradation": {"source": "synthetic", "rule": "known from the degradation"},
             "depth": {"source": "pictures", "rule": "distance / largest distance"},
@@ -233,7 +233,7 @@ class Data:
     def _to_map(self, crop: np.ndarray) -> Tensor:
         guidance = _map_tensor(crop, find_task(self.task).guidance)
         if self.task == "dehaze":
-            # A crop is a scene of its own: how far the farthest point outside is, it cannot show.
+            # A crop is its own scene: it cannot show how far away the farthest point outside is.
             guidance = guidance / guidance.max().clamp(min=1e-6)
         return guidance
 
@@ -243,13 +243,13 @@ class Data:
 
 
 def _join(tensors: tuple[Tensor | None, ...]) -> Tensor | None:
-    """One field of a batch; None where not all samples have it."""
+    """One field of a batch; None unless all samples have it."""
     known = [tensor for tensor in tensors if tensor is not None]
     return torch.cat(known) if len(known) == len(tensors) else None
 
 
 def _inside(picture: np.ndarray, frame: int) -> np.ndarray:
-    """The picture without `frame` pixels at each side, at least one pixel of it."""
+    """The picture without `frame` pixels at each side, but at least one pixel."""
     down, right = (min(frame, (length - 1) // 2) for length in picture.shape[:2])
     return picture[down : picture.shape[0] - down, right : picture.shape[1] - right]
 
@@ -261,7 +261,7 @@ def _generator(seed: int, stream: Stream, number: int, index: int) -> Generator:
 
 
 def _map_tensor(plane: np.ndarray, meaning: Guidance) -> Tensor:
-    """A map's crop over the task's range as shape (1, 1, H, W) in the task's unit."""
+    """A crop of a map over the task's range as shape (1, 1, H, W) in the task's unit."""
     share = plane.astype(np.float32) / np.float32(full_scale(plane.dtype))
     values = np.ascontiguousarray(meaning.minimum + share * (meaning.maximum - meaning.minimum))
     return torch.from_numpy(values)[None, None]
@@ -281,10 +281,10 @@ def open_data(
 
     folders: see `sources.find_scenes`; they mix in proportion to their numbers of pictures.
     streaks: gray rain streak layers, for derain. kernels: blur kernels, for deblur.
-    description: the folders' own names serve where it is empty.
-    cache_bytes: how much of the decoded pictures is kept in memory.
+    description: defaults to the folders' names.
+    cache_bytes: maximum size of decoded pictures kept in memory.
     option, tell: see `sources.find_scenes`.
-    Raises HyperguideError where any of these or the preset's degradation cannot be used.
+    Raises HyperguideError if any of these or the preset's degradation cannot be used.
     """
     if streaks is not None and preset.task != "derain":
         raise HyperguideError("--streaks belongs to derain: leave it out.")
@@ -327,7 +327,7 @@ def open_data(
 def _check_blur(
     degradation: Blur, preset: Preset, scenes: Sequence[Scene], bank: Mapping[str, np.ndarray]
 ) -> None:
-    """Refuse kernels that the preset has no room for, and pairs with kernels that it reduces."""
+    """Refuse kernels too large for the preset, and pairs with kernels if it reduces pictures."""
     crop = min(stage.crop for stage in preset.schedule.stages)
     if degradation.size > crop:
         raise HyperguideError(
@@ -348,7 +348,7 @@ def _check_blur(
 def _split_bank(
     degradation: Degradation, bank: Sequence[np.ndarray]
 ) -> tuple[Degradation, Degradation]:
-    """The degradation with the first streak layers or kernels, and with the held-out last ones."""
+    """The degradation with the first streak layers or kernels, and that with the held-out last."""
     if not bank or not isinstance(degradation, Rain | Blur):
         return degradation, degradation
     count = max(1, round(HELD_OUT_SHARE * len(bank)))
@@ -359,7 +359,7 @@ def _split_bank(
 
 
 def _check_first(scenes: Sequence[Scene], decoder: Decoder) -> None:
-    """Refuse folders whose first files do not fit each other; single ones are skipped later."""
+    """Refuse folders whose first files do not fit each other; later misfits are skipped."""
     checked: Counter[Path] = Counter()
     for scene in scenes:
         folder = (scene.degraded or scene.photo).parent
@@ -370,4 +370,4 @@ def _check_first(scenes: Sequence[Scene], decoder: Decoder) -> None:
             except MisfitError:
                 raise
             except HyperguideError:
-                continue  # cannot be read at all: skipped and named when it is drawn
+                continue  # unreadable: skipped and reported when it is drawn

@@ -1,9 +1,9 @@
-"""Noise as a camera makes it: drawn on the sensor, then carried through the camera's processing.
+"""Camera noise: drawn on the sensor, then carried through the camera's processing.
 
-A photo is taken back to raw values, noise is added there, and both versions are developed again;
-what they differ by is the noise that the photo would have had (T. Brooks et al., Unprocessing
+A photo is converted back to raw values, noise is added there, and both versions are developed
+again; their difference is the noise that the photo would have had (T. Brooks et al., Unprocessing
 Images for Learned Raw Denoising, CVPR 2019, whose ranges of sensor noise, gains and tone are used).
-The photo itself stays as it was: demosaicking must not blur the target. So the noise is
+The photo itself is unchanged, because demosaicking must not blur the target. So the noise is
 
     n = reduce(develop(raw + shot and read noise) - develop(raw)),    y = x + n,
 
@@ -24,7 +24,7 @@ from .draws import log_uniform
 
 Demosaicking = Literal["bilinear", "edge-aware", "gradient-corrected"]
 
-# OpenCV's names of the four Bayer patterns say which colours lie in the second row and column.
+# OpenCV names the four Bayer patterns after the colours in the second row and column.
 _PATTERNS = {
     "bilinear": (
         cv2.COLOR_BayerBG2RGB,
@@ -39,7 +39,7 @@ _PATTERNS = {
         cv2.COLOR_BayerGR2RGB_EA,
     ),
 }
-# The channel at (row, column) of the 2x2 cell that each of them means.
+# The channel at (row, column) of each pattern's 2x2 cell.
 _CELLS = (((0, 1), (1, 2)), ((1, 0), (2, 1)), ((2, 1), (1, 0)), ((1, 2), (0, 1)))
 
 # Filters of H. Malvar et al., High-Quality Linear Interpolation for Demosaicing of Bayer-Patterned
@@ -72,17 +72,17 @@ _DIAGONAL = np.array(
 # Raw values are stored above a black level, so that noise below black survives.
 _BLACK, _RANGE = 8192, 49152
 
-# Luma and the two colour differences of BT.601; each row of the inverse has the luma as it is.
+# Luma and the two colour differences of BT.601; the inverse adds the luma to each channel.
 _TO_YCC = np.array(
     [[0.299, 0.587, 0.114], [-0.1687, -0.3313, 0.5], [0.5, -0.4187, -0.0813]], np.float32
 )
 _TO_RGB = np.linalg.inv(_TO_YCC).astype(np.float32)
 
-# Standard deviations of the Gaussians between the octaves that noise reduction tells apart.
+# Standard deviations of the Gaussians that separate the octaves of noise reduction.
 _OCTAVES = (0.6, 1.2, 2.4, 4.8)
 
-# Over how far the variance of the noise is averaged: a box of so many pixels, twice, which is
-# nearly a Gaussian with a standard deviation of 10.
+# Side in pixels of the box over which the variance of the noise is averaged, twice, which is nearly
+# a Gaussian with a standard deviation of 10.
 _WINDOW = 25
 
 
@@ -91,15 +91,15 @@ class Camera:
     """One camera's settings for one photo.
 
     shot, read: variance of the noise is shot * raw + read, raw in [0, 1].
-    gains: of white balance, red and blue; green has 1.
+    gains: white balance gains of red and blue; green has 1.
     brightness: gain of all channels.
-    matrix: from the camera's colours to sRGB, rows sum up to 1, shape (3, 3).
+    matrix: from the camera's colours to sRGB, rows sum to 1, shape (3, 3).
     contrast: 0 is no tone curve, 1 is 3x^2 - 2x^3 on the encoded values.
     pattern: which of the four Bayer patterns.
-    luma_left, chroma_left: shares of the noise that the reduction leaves, octave by octave from
-        the finest to the coarsest, five of them; empty where nothing is reduced.
+    luma_left, chroma_left: shares of the noise that noise reduction leaves in each of five octaves,
+        from the finest to the coarsest; empty for no reduction.
     smooth_left: share of the noise that it leaves where the photo is flat.
-    softness: of resampling in the camera, the standard deviation of a blur in pixels.
+    softness: standard deviation in pixels of a blur, as from resampling in the camera.
     sharpening: amount of an unsharp mask.
     """
 
@@ -121,9 +121,9 @@ class Camera:
 def draw_camera(rng: np.random.Generator) -> Camera:
     """Draw a camera's settings.
 
-    The relation of read to shot noise, the gains and the brightness are those that Brooks et al.
-    measured; the shot noise reaches further, down to a large sensor in daylight and up to what
-    only noise reduction makes fit to look at.
+    The relation of read to shot noise, the gains and the brightness are as measured by Brooks et
+    al.; the shot noise has a wider range, from a large sensor in daylight to levels that are
+    presentable only after noise reduction.
     """
     shot = log_uniform(1e-4, 0.03, rng)
     read = float(np.exp(2.18 * np.log(shot) + 1.2 + rng.normal(0, 0.26)))
@@ -146,9 +146,9 @@ def draw_camera(rng: np.random.Generator) -> Camera:
 
 
 def _draw_shares(least: float, rng: np.random.Generator, most: float = 1.0) -> tuple[float, ...]:
-    """What a noise reduction leaves of each octave.
+    """The share of the noise that a noise reduction leaves in each octave.
 
-    Fine noise is easy to average away, coarse noise hardly: it is what is left in photos.
+    Fine noise is easily averaged out; coarse noise is not and remains in photos.
     """
     finest, coarsest = log_uniform(least, most, rng), log_uniform(0.4, 1, rng)
     bend = log_uniform(0.5, 2, rng)
@@ -159,11 +159,11 @@ def _draw_shares(least: float, rng: np.random.Generator, most: float = 1.0) -> t
 def add_camera_noise(
     photo: np.ndarray, camera: Camera, rng: np.random.Generator
 ) -> tuple[np.ndarray, np.ndarray]:
-    """A photo with the noise of a camera, and the variance that it would have unfiltered.
+    """A photo with the noise of a camera, and the variance of the unfiltered noise.
 
     photo: float32, shape (H, W, 3), sRGB in [0, 1].
     Returns (noisy, shape (H, W, 3), not clipped; variance of each channel before demosaicking and
-    noise reduction, shape (H, W, 3): how the noise varies over the picture, not how strong it is).
+    noise reduction, shape (H, W, 3): how the noise varies over the picture, not its strength).
     """
     raw = undevelop(photo, camera)
     mosaic = _to_mosaic(raw, camera.pattern)
@@ -177,14 +177,14 @@ def add_camera_noise(
 
 
 def undevelop(photo: np.ndarray, camera: Camera) -> np.ndarray:
-    """Raw values of each channel, shape (H, W, 3), that the camera would develop into a photo."""
+    """Raw values of each channel, shape (H, W, 3), that the camera would develop into the photo."""
     linear = _decode_srgb(_without_contrast(photo.clip(0, 1), camera.contrast))
     raw = linear @ np.linalg.inv(camera.matrix).T.astype(np.float32)
     return (raw / _channel_gains(camera)).clip(0, 1)
 
 
 def develop(mosaic: np.ndarray, camera: Camera) -> np.ndarray:
-    """The photo that a camera makes of raw values, shape (H, W), without its noise reduction."""
+    """The photo that a camera makes from raw values, shape (H, W), without noise reduction."""
     balanced = mosaic * _of_pattern(_channel_gains(camera), mosaic.shape, camera.pattern)
     linear = _demosaic(balanced, camera.demosaicking, camera.pattern)
     linear = linear @ camera.matrix.T.astype(np.float32)
@@ -192,13 +192,13 @@ def develop(mosaic: np.ndarray, camera: Camera) -> np.ndarray:
 
 
 def local_deviation(residual: np.ndarray, shape: np.ndarray) -> np.ndarray:
-    """The local standard deviation of a noise, from one example of it.
+    """The local standard deviation of noise, from one example of it.
 
-    The mean square of the residual over a window is smooth, but blind to edges; the shape knows
-    them. So the shape is scaled, window by window and channel by channel, to fit the residual.
+    The mean square of the residual over a window is smooth and misses edges; the shape has them. So
+    the shape is scaled, per window and channel, to fit the residual.
 
     residual: noisy minus clean, shape (H, W, C).
-    shape: a variance that varies over the picture as that of the noise does, shape (H, W, C).
+    shape: a variance that varies over the picture like that of the noise, shape (H, W, C).
     Returns the root of the channels' mean variance, shape (H, W).
     """
     floor = np.float32(1e-8)
@@ -209,7 +209,7 @@ def local_deviation(residual: np.ndarray, shape: np.ndarray) -> np.ndarray:
 
 
 def _draw_matrix(rng: np.random.Generator) -> np.ndarray:
-    """A colour matrix: the more the sensor's colours overlap, the more it amplifies the noise."""
+    """A colour matrix; the more the sensor's colours overlap, the more it amplifies the noise."""
     others = rng.uniform(0.0, 0.55, (3, 3))
     np.fill_diagonal(others, 0)
     return np.eye(3) * (1 + others.sum(1, keepdims=True)) - others
@@ -221,14 +221,14 @@ def _channel_gains(camera: Camera) -> np.ndarray:
 
 
 def _of_pattern(values: np.ndarray, shape: tuple[int, ...], pattern: int) -> np.ndarray:
-    """One value for each channel, shape (3,), as a mosaic of a shape."""
+    """One value per channel, shape (3,), spread over a mosaic of the given shape."""
     cell = values[np.array(_CELLS[pattern])]
     rows, columns = shape[0] // 2 + 1, shape[1] // 2 + 1
     return np.tile(cell, (rows, columns))[: shape[0], : shape[1]]
 
 
 def _to_mosaic(raw: np.ndarray, pattern: int) -> np.ndarray:
-    """Of each pixel the channel that the sensor sees, shape (H, W)."""
+    """The channel that the sensor sees at each pixel, shape (H, W)."""
     mosaic = np.empty(raw.shape[:2], np.float32)
     for row in (0, 1):
         for column in (0, 1):
@@ -238,7 +238,7 @@ def _to_mosaic(raw: np.ndarray, pattern: int) -> np.ndarray:
 
 
 def _demosaic(mosaic: np.ndarray, method: Demosaicking, pattern: int) -> np.ndarray:
-    """Linear RGB, float32, shape (H, W, 3), of a mosaic, shape (H, W), in about [0, 1]."""
+    """Linear RGB, float32, shape (H, W, 3), from a mosaic, shape (H, W), in about [0, 1]."""
     if method == "gradient-corrected":
         return _gradient_corrected(mosaic, pattern)
     stored = (mosaic * _RANGE + _BLACK).clip(0, 65535).astype(np.uint16)
@@ -247,7 +247,7 @@ def _demosaic(mosaic: np.ndarray, method: Demosaicking, pattern: int) -> np.ndar
 
 
 def _gradient_corrected(mosaic: np.ndarray, pattern: int) -> np.ndarray:
-    """Malvar's method: bilinear, corrected by the gradient of the colour that is there."""
+    """Malvar's method: bilinear, corrected by the gradient of the colour at the pixel."""
     green, row, column, diagonal = (
         cv2.filter2D(mosaic, -1, kernel / 8, borderType=cv2.BORDER_REFLECT_101)
         for kernel in (_GREEN, _IN_ROW, _IN_ROW.T, _DIAGONAL)
@@ -269,7 +269,7 @@ def _gradient_corrected(mosaic: np.ndarray, pattern: int) -> np.ndarray:
 
 
 def _reduce(noise: np.ndarray, photo: np.ndarray, camera: Camera) -> np.ndarray:
-    """What a camera's noise reduction leaves of a noise, shape (H, W, 3)."""
+    """The noise that a camera's noise reduction leaves, shape (H, W, 3)."""
     ycc = noise @ _TO_YCC.T
     luma = _reduce_octaves(ycc[..., 0], camera.luma_left)
     chroma = _reduce_octaves(ycc[..., 1:], camera.chroma_left)
@@ -280,7 +280,7 @@ def _reduce(noise: np.ndarray, photo: np.ndarray, camera: Camera) -> np.ndarray:
 
 
 def _reduce_octaves(plane: np.ndarray, left: tuple[float, ...]) -> np.ndarray:
-    """The sum of a plane's octaves, differences of Gaussians, each with its share."""
+    """The sum of a plane's octaves (differences of Gaussians), weighted by their shares."""
     if not left:
         return plane
     reduced: np.ndarray = np.float32(left[0]) * plane
@@ -301,7 +301,7 @@ def _sharpen(noise: np.ndarray, amount: float) -> np.ndarray:
 
 
 def _unfiltered_variance(raw: np.ndarray, photo: np.ndarray, camera: Camera) -> np.ndarray:
-    """Variance of each developed channel were its pixels noisy by themselves, to first order."""
+    """Variance of each developed channel if each pixel had independent noise, to first order."""
     gains = _channel_gains(camera)
     linear = (camera.shot * raw + camera.read) * gains**2
     mixed = linear @ (camera.matrix.T.astype(np.float32) ** 2)
@@ -310,7 +310,7 @@ def _unfiltered_variance(raw: np.ndarray, photo: np.ndarray, camera: Camera) -> 
 
 
 def _slope(photo: np.ndarray, contrast: float) -> np.ndarray:
-    """Derivative of the developed value by the linear one, at a developed value in [0, 1]."""
+    """Derivative of the developed value with respect to the linear one, at developed values."""
     encoded = _without_contrast(photo, contrast)
     of_contrast = 1 + contrast * (6 * encoded * (1 - encoded) - 1)
     of_encoding = 1.055 / 2.4 * ((encoded + 0.055) / 1.055) ** -1.4
@@ -318,7 +318,7 @@ def _slope(photo: np.ndarray, contrast: float) -> np.ndarray:
 
 
 def _decode_srgb(values: np.ndarray) -> np.ndarray:
-    """IEC 61966-2-1."""
+    """From sRGB to linear values (IEC 61966-2-1)."""
     return np.where(values <= 0.04045, values / 12.92, ((values + 0.055) / 1.055) ** 2.4)
 
 
@@ -332,7 +332,7 @@ def _with_contrast(values: np.ndarray, contrast: float) -> np.ndarray:
     return values + contrast * (values * values * (3 - 2 * values) - values)
 
 
-# The curve's inverse is read from its values at so many steps.
+# Steps of the table from which the inverse of the tone curve is interpolated.
 _STEPS = 1024
 _PLACES = np.linspace(0, 1, _STEPS + 1, dtype=np.float32)
 
@@ -353,4 +353,4 @@ def _blur(plane: np.ndarray, deviation: float) -> np.ndarray:
 def _average(plane: np.ndarray) -> np.ndarray:
     for _ in range(2):
         plane = cv2.blur(plane, (_WINDOW, _WINDOW), borderType=cv2.BORDER_REFLECT)
-    return np.maximum(plane, 0)  # running sums fall a little below
+    return np.maximum(plane, 0)  # running sums can fall slightly below 0

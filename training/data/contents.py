@@ -1,4 +1,4 @@
-"""Whether files are what they were, without reading all of large ones."""
+"""Detects changed files without reading large ones entirely."""
 
 from __future__ import annotations
 
@@ -7,20 +7,20 @@ import os
 from collections.abc import Iterable
 from pathlib import Path
 
-_WHOLE = 1 << 20  # bytes up to which all of a file counts
-_PARTS, _PART = 4, 64 << 10  # of longer ones, spread evenly, the first and the last included
+_WHOLE = 1 << 20  # files up to this many bytes are read entirely
+_PARTS, _PART = 4, 64 << 10  # parts of larger ones, evenly spread, including start and end
 
 
 def digest_files(paths: Iterable[Path]) -> str:
-    """A digest of sizes and contents of files, in their order; each file counts once.
+    """A digest of the sizes and contents of files, in the given order; duplicates count once.
 
-    A picture that was edited has another size or another end: in formats that compress, everything
-    behind the first change differs. A file that cannot be read counts as such.
+    An edited picture differs in its size or its end: in compressed formats everything after the
+    first change differs. An unreadable file is recorded as such.
     """
     digest = hashlib.sha256()
     for path in dict.fromkeys(paths):
         try:
-            # A pipe would be waited for.
+            # Opening a pipe would block.
             part = _digest(path) if path.is_file() else b"no file"
         except OSError:
             part = b"unreadable"

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Generator, Tensor
 
-# How much more of a picture's height than of its width a crop may cover, and the other way round.
+# Largest ratio of the shares of a picture's height and width that a crop covers, either way round.
 _SQUEEZED = 1.3
 
 
@@ -17,10 +17,10 @@ _SQUEEZED = 1.3
 class Window:
     """Where a crop is taken.
 
-    down, right: place in [0, 1) between the first and the last possible one.
-    height, width: of the crop in pixels, after the picture was reduced by the factor `reduce`.
-    share: of the picture's height and width that are squeezed into the crop; at (0, 0) the crop
-        keeps the picture's scale.
+    down, right: position in [0, 1) between the first and the last possible one.
+    height, width: of the crop in pixels, after reducing the picture by the factor `reduce`.
+    share: shares of the picture's height and width that are squeezed into the crop; at (0, 0) the
+        crop is reduced by `reduce` only.
     """
 
     down: float
@@ -47,9 +47,9 @@ class Window:
 def draw_window(
     height: int, width: int, reduce: int, rng: Generator, least_share: float = 0.0
 ) -> Window:
-    """A window anywhere, mirrored half of the time.
+    """A random window, mirrored half of the time.
 
-    Rain falls and depth recedes upwards: windows are mirrored, never turned upside down.
+    Rain falls and depth recedes upwards, so windows are never flipped upside down.
     least_share: see `preset.Stage`.
     """
     down, right, mirror = torch.rand(3, generator=rng).tolist()
@@ -71,9 +71,9 @@ def random_window(picture: np.ndarray, height: int, width: int, rng: Generator) 
 def crop_picture(
     picture: np.ndarray, height: int, width: int, down: float, right: float
 ) -> np.ndarray:
-    """A crop of a picture, which is first mirrored outwards where it is too small.
+    """A crop of a picture, which is first extended by reflection if it is too small.
 
-    down, right: place in [0, 1).
+    down, right: position in [0, 1).
     """
     missing = max(height - picture.shape[0], 0), max(width - picture.shape[1], 0)
     if any(missing):

@@ -1,4 +1,4 @@
-"""From the files of a scene to its planes: 8-bit pictures, the map, the kernel."""
+"""Decodes the files of a scene into its planes: 8-bit pictures, the map, the kernel."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ class MisfitError(HyperguideError):
 class Planes:
     """A decoded scene.
 
-    clean, degraded: RGB, uint8, shape (H, W, 3); degraded is None where it is made on the fly.
-    guidance: uint8 or uint16 over the task's range, shape (H, W); None where there is no map.
+    clean, degraded: RGB, uint8, shape (H, W, 3); degraded is None if it is made on the fly.
+    guidance: uint8 or uint16 over the task's range, shape (H, W); None if there is no map.
     kernel: float32, shape (size, size), on the canvas of the degradation; None without blur.
     """
 
@@ -46,11 +46,11 @@ class Planes:
 
 @dataclass(frozen=True)
 class Decoder:
-    """How scenes become planes.
+    """Decodes scenes into planes.
 
-    channels: planes that the networks see; maps are derived from the luma where it is 1.
-    threshold: change of a value, full scale = 1, above which there is rain.
-    kernel_size: side of the canvas that kernels are put on.
+    channels: planes that the networks see; maps are derived from the luma if it is 1.
+    threshold: change of a value, full scale = 1, above which it counts as rain.
+    kernel_size: side of the canvas on which kernels are placed.
     """
 
     task: str
@@ -61,7 +61,7 @@ class Decoder:
     def __call__(self, scene: Scene) -> Planes:
         """Read the scene's files.
 
-        Raises HyperguideError if one cannot be read, MisfitError if they do not fit.
+        Raises HyperguideError if one cannot be read, MisfitError if they do not fit each other.
         """
         clean = _color(scene.photo)
         degraded = layer = kernel = None
@@ -101,7 +101,7 @@ class Decoder:
             depth = gray_plane(picture, f"The depth picture {path}")
             return np.rint(255.0 / max(float(depth.max()), 1e-6) * depth).astype(np.uint8)
         plane = gray_plane(picture, f"The guidance picture {path}")
-        # Masks are stored as 0 and 1 as well as 0 and 255.
+        # Masks may be stored as 0 and 1 or as 0 and 255.
         if source == "region" or (self.task == "derain" and plane.max() == 1):
             return _mask(plane > 0)
         if plane.dtype.kind == "f":
@@ -123,7 +123,7 @@ class Decoder:
         return encode_map(guidance, find_task(self.task).guidance)
 
     def _float(self, picture: np.ndarray) -> np.ndarray:
-        """In [0, 1], shape (H, W, channels)."""
+        """The picture in [0, 1], shape (H, W, channels)."""
         values = picture.astype(np.float32) / 255
         if self.channels == 3:
             return values
@@ -131,7 +131,7 @@ class Decoder:
 
 
 def read_streaks(folder: Path) -> dict[str, np.ndarray]:
-    """Read gray rain streak layers, uint8, shape (H, W) each, by their files' names."""
+    """Read gray rain streak layers, uint8, shape (H, W) each, by file name."""
     paths = list_pictures(folder) if is_folder(folder) else []
     if len(paths) < 2:
         raise HyperguideError(

@@ -1,9 +1,9 @@
-"""What the tasks remove, synthesised on batches of clean crops: noise, rain, haze, blur.
+"""Synthesises the tasks' degradations on batches of clean crops: noise, rain, haze, blur.
 
 Each class has the ranges of one degradation. Its `degrade` takes clean crops, their depth and a
 generator and returns the observation y, the target x, the true map sigma_gt in the task's unit,
-and the kernel. Everything random comes from the generator, so that a seed repeats a run. `margin`
-says by how many pixels the crops must be larger than the samples.
+and the kernel. All randomness comes from the generator, so that a seed reproduces a run. `margin`
+is the number of pixels by which crops must be larger than samples.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ Light = Annotated[float, Range(0, 10)]  # what exceeds 1 is clipped
 
 
 def _bank() -> Any:
-    """A field that presets do not give: kernels or streak layers that lie in files."""
+    """A field that presets cannot set: kernels or streak layers from files."""
     return field(default=(), repr=False, compare=False, metadata={"given": False})
 
 
@@ -42,10 +42,10 @@ class Rain(Checked):
     """Streak layers added to photos: min(x + S, 1), the model of Rain100L.
 
     synthetic: share of samples with drawn streaks; the rest take real layers from the bank.
-    veil: share of the samples with drawn streaks in which mist lies over the scene. It belongs to
-        the scene: the streaks in front of it go, the mist stays (it is haze, another task).
+    veil: share of the samples with drawn streaks in which mist covers the scene. The mist is part
+        of the target: only the streaks in front of it are removed (mist is haze, another task).
     clean: share of samples without rain.
-    threshold: where the layer exceeds it there is a streak; 5/255 marks 21 % of Rain100L.
+    threshold: layer values above it count as streaks; 5/255 marks 21 % of Rain100L.
     """
 
     synthetic: Share = 0.3
@@ -57,7 +57,7 @@ class Rain(Checked):
     margin: ClassVar[int] = 0
 
     def degrade(self, clean: Tensor, depth: Tensor | None, rng: Generator) -> Sample:
-        """Add rain; the map is 1 where a streak is, 0 elsewhere."""
+        """Add rain; the map is 1 in streaks, 0 elsewhere."""
         count, _, height, width = clean.shape
         layers, drawn = zip(*(self._layer(height, width, rng) for _ in range(count)), strict=True)
         streaks = torch.from_numpy(np.stack(layers))[:, None]
@@ -94,15 +94,15 @@ def draw_streaks(height: int, width: int, rng: Generator) -> np.ndarray:
 
 
 def _draw_sheet(height: int, width: int, rng: Generator) -> np.ndarray:
-    """Drops smeared along one angle: many or few, short or long, thin or out of focus."""
+    """Drops smeared along one angle, of random density, length, thickness and focus."""
     share, length, angle, thick, bright = torch.rand(5, generator=rng).tolist()
     length = int(6 + 54 * length**1.5)
     angle = math.radians(120 * (angle - 0.5))  # from the vertical
     line = 1 + int(2 * thick)  # pixels wide
-    covered = 0.02 + 0.3 * share**2  # of the picture, were there no overlap
+    covered = 0.02 + 0.3 * share**2  # of the picture, without overlap
     drops = torch.rand((height + length, width + length), generator=rng).numpy()
     drops = (drops < covered / (length * (line + 1))).astype(np.float32)
-    smear = np.zeros((2 * length + 1, 2 * length + 1), np.uint8)  # antialiasing wants 8 bits
+    smear = np.zeros((2 * length + 1, 2 * length + 1), np.uint8)  # antialiasing requires 8 bits
     dx, dy = math.sin(angle) * length / 2, math.cos(angle) * length / 2
     ends = [(round(16 * (length + s * dx)), round(16 * (length + s * dy))) for s in (-1, 1)]
     cv2.line(smear, ends[0], ends[1], 255, line, cv2.LINE_AA, shift=4)
@@ -118,13 +118,13 @@ class Haze(Checked):
 
     beta: range of the scattering coefficient over relative depth (ITS: 0.6..1.8).
     airlight: range of the atmospheric light (ITS: 0.7..1.0).
-    tint: largest difference of the light's channels from their mean.
+    tint: largest difference between the light's channels and their mean.
     clean: share of samples without haze.
-    invented: share of samples whose depth is drawn although the source brought one.
-    tone: how much the photos' gamma, exposure, white balance and saturation are varied, 0 to 1:
-        photos with depth show few places, and always in the same light.
-    frame: pixels at each side of photos with depth that are no part of the scene. NYU Depth v2 has
-        a white frame, in which the light would show as nowhere else; RESIDE cuts 10 pixels off.
+    invented: share of samples whose depth is drawn even though the source has one.
+    tone: how much the photos' gamma, exposure, white balance and saturation are varied, 0 to 1,
+        because photos with depth show few places, always in the same light.
+    frame: pixels at each side of photos with depth that are not part of the scene. NYU Depth v2 has
+        a white frame, which would reveal the light; RESIDE cuts off 10 pixels.
     """
 
     beta: tuple[Density, Density] = (0.4, 1.8)
@@ -160,10 +160,10 @@ class Haze(Checked):
 
 
 def vary_tone(photos: Tensor, amount: float, rng: Generator) -> Tensor:
-    """Photos as another camera would take them in another light.
+    """Photos as if taken by another camera in another light.
 
-    photos: shape (N, C, H, W) in [0, 1]; so is the result. amount: 0 leaves them, 1 doubles a
-        gamma or halves a saturation at most.
+    photos: shape (N, C, H, W) in [0, 1]; so is the result.
+    amount: 0 leaves them unchanged; 1 at most doubles the gamma or halves the saturation.
     """
     one, planes = (len(photos), 1, 1, 1), (len(photos), photos.shape[1], 1, 1)
     photos = photos.clamp(min=1e-4) ** torch.exp(amount * uniform(-0.7, 0.7, one, rng))
@@ -177,7 +177,7 @@ def vary_tone(photos: Tensor, amount: float, rng: Generator) -> Tensor:
 def draw_depth(count: int, height: int, width: int, rng: Generator) -> Tensor:
     """Relative depth of invented scenes, farthest 1, shape (count, 1, height, width).
 
-    A plane that recedes upwards or sideways, hills on it, and a nearer object in half of them.
+    A plane that recedes upwards or sideways, with hills, and nearer objects in half of the scenes.
     """
     upwards = torch.linspace(1, 0, height)[:, None]
     tilt = uniform(-0.5, 0.5, (count, 1, 1, 1), rng)
@@ -198,10 +198,10 @@ class Blur(Checked):
 
     minimum, maximum, varying, clipped: of the noise, see `Noise`.
     impulse: share of samples that are not blurred; their kernel is the unit impulse.
-    dark: share of samples whose surroundings are black, so that their edges darken, as in the
-        pictures of Levin et al. as the field blurs them. Those of the others are photo.
-    size: side of the canvas that every kernel is centred on, odd.
-    bank: kernels of the user, shape (kh, kw); without them kernels are drawn.
+    dark: share of samples with black surroundings, so that their edges darken, as in the pictures
+        of Levin et al. as they are commonly blurred. The others are surrounded by the photo.
+    size: side of the canvas on which every kernel is centred, odd.
+    bank: the user's kernels, shape (kh, kw); without them kernels are drawn.
     """
 
     minimum: Share = 0.0
@@ -222,7 +222,7 @@ class Blur(Checked):
 
     @property
     def margin(self) -> int:
-        """What a valid convolution takes off the crops."""
+        """Pixels that a valid convolution removes from the crops."""
         return self.size - 1
 
     def degrade(self, clean: Tensor, depth: Tensor | None, rng: Generator) -> Sample:
@@ -252,7 +252,7 @@ class Blur(Checked):
             kernel = draw_kernel(self.size, rng)
         else:
             kernel = self.bank[int(pick * len(self.bank))]
-            # Hands shake in all directions alike.
+            # Hands shake equally in all directions.
             kernel = kernel[::-1] if turns[0] < 0.5 else kernel
             kernel = kernel[:, ::-1] if turns[1] < 0.5 else kernel
             kernel = kernel.T if turns[2] < 0.5 else kernel
@@ -267,7 +267,7 @@ def convolve_valid(image: Tensor, kernel: Tensor) -> Tensor:
     """
     size = image.shape[2:]
     product = torch.fft.rfft2(image) * torch.fft.rfft2(kernel, s=size)
-    # What wraps around lies before the first row and column that the kernel fills.
+    # Wrapped values lie before the first row and column that the whole kernel covers.
     return torch.fft.irfft2(product, s=size)[..., kernel.shape[2] - 1 :, kernel.shape[3] - 1 :]
 
 

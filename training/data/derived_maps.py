@@ -1,4 +1,4 @@
-"""True maps that pairs do not bring, derived from the pair {y, x}.
+"""Derives true maps from pairs {y, x} that come without them.
 
 Each function takes the whole degraded and clean picture, y and x, float32 in [0, 1], shape
 (H, W, C), and returns a map in the task's unit, float32, shape (H, W).
@@ -14,10 +14,10 @@ import numpy as np
 from hyperguide.inference.guided_upsampling import fit_lines
 
 _WINDOW_SIGMA = 5.0  # pixels; of the noise level's window
-_DEPTH_RADIUS = 7  # pixels; of the boxes that depth is smoothed over
-_EDGE = 1e-3  # variance of the picture below which the depth's filter takes it as flat
+_DEPTH_RADIUS = 7  # pixels; of the boxes over which depth is smoothed
+_EDGE = 1e-3  # variance of the picture below which the depth filter treats it as flat
 _THICKEST = 0.02  # transmission below which nothing of the scene is left in 8 bits
-_THINNEST = 0.05  # optical depth, -log t, below which a picture is taken as free of haze
+_THINNEST = 0.05  # optical depth, -log t, below which a picture counts as free of haze
 
 
 def describe(task: str, threshold: float) -> dict[str, Any]:
@@ -43,7 +43,7 @@ def describe(task: str, threshold: float) -> dict[str, Any]:
 
 def rain_region(degraded: np.ndarray, clean: np.ndarray, threshold: float) -> np.ndarray:
     """1 where any channel changed by more than the threshold, 0 elsewhere."""
-    # Differences of float32 that equal the threshold stay outside, as exact ones do.
+    # float32 differences that equal the threshold do not count, as in exact arithmetic.
     changed = np.abs(degraded - clean) > threshold + 1e-6
     return changed.any(2).astype(np.float32)
 
@@ -63,10 +63,10 @@ def noise_level(degraded: np.ndarray, clean: np.ndarray) -> np.ndarray:
 
 
 def blurred_noise_level(degraded: np.ndarray, clean: np.ndarray, kernel: np.ndarray) -> np.ndarray:
-    """The noise level of y = k * x + n; the border that k spoils repeats its inner neighbour."""
+    """The noise level of y = k * x + n; the border that k spoils repeats the inner edge."""
     rows, columns = (side // 2 for side in kernel.shape)
     height, width = degraded.shape[:2]
-    # OpenCV correlates: the convolution's kernel is turned.
+    # OpenCV correlates, so the kernel is rotated by 180 degrees.
     turned = np.ascontiguousarray(kernel[::-1, ::-1])
     blurred = cv2.filter2D(clean, -1, turned).reshape(clean.shape)
     if height <= 2 * rows or width <= 2 * columns:
@@ -79,10 +79,10 @@ def blurred_noise_level(degraded: np.ndarray, clean: np.ndarray, kernel: np.ndar
 def relative_depth(degraded: np.ndarray, clean: np.ndarray) -> np.ndarray:
     """Relative depth, farthest = 1, by the scattering model y = x t + A (1 - t), t = exp(-beta d).
 
-    In a small box depth hardly changes, so that y is a straight line over x with slope t and
-    intercept A (1 - t): least squares over all boxes give A. Given A, t = (A - y) / (A - x) is
-    smoothed by a guided filter (He et al. 2010) with the weights |A - x|^2, the information about
-    t. Zeros where the picture has no haze.
+    In a small box depth hardly changes, so that y is linear in x with slope t and intercept
+    A (1 - t): least squares over all boxes give A. Given A, t = (A - y) / (A - x) is smoothed by a
+    guided filter (He et al. 2010) with weights |A - x|^2, the information about t. All zeros if the
+    picture has no haze.
     """
     airlight = _airlight(degraded, clean)
     away = airlight - clean
@@ -90,7 +90,7 @@ def relative_depth(degraded: np.ndarray, clean: np.ndarray) -> np.ndarray:
     raw = (_dot(airlight - degraded, away) / weight).clip(0, 1)
     transmission = _guided(raw, clean.mean(2), weight).clip(_THICKEST, 1)
     depth = -np.log(transmission)
-    # The largest mean of a box rather than of a pixel: single ones overshoot at edges.
+    # The largest mean of a box rather than the largest pixel: pixels overshoot at edges.
     farthest = float(_box(depth).max())
     if farthest < _THINNEST:
         return np.zeros_like(depth)
@@ -98,7 +98,7 @@ def relative_depth(degraded: np.ndarray, clean: np.ndarray) -> np.ndarray:
 
 
 def _airlight(degraded: np.ndarray, clean: np.ndarray) -> np.ndarray:
-    """A from the lines of y over x in all boxes, shape (C,)."""
+    """A from the linear fits of y over x in all boxes, shape (C,)."""
     mean_x, mean_y = _box(clean), _box(degraded)
     variance = _box(_dot(clean, clean)) - _dot(mean_x, mean_x)
     covariance = _box(_dot(clean, degraded)) - _dot(mean_x, mean_y)
@@ -111,7 +111,7 @@ def _airlight(degraded: np.ndarray, clean: np.ndarray) -> np.ndarray:
 
 
 def _guided(values: np.ndarray, guide: np.ndarray, weight: np.ndarray) -> np.ndarray:
-    """Weighted guided filter: in each box the values are a straight line over the guide."""
+    """Weighted guided filter: in each box the values are linear in the guide."""
     total = _box(weight)
 
     def mean(plane: np.ndarray) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""Drawn pictures: surfaces, lines, shapes and letters, as on screens and in print."""
+"""Draws pictures of surfaces, lines, shapes and letters, as on screens and in print."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _LETTERS = string.ascii_letters + string.digits + ".,:;!?-+/()"
 
 
 def draw_picture(height: int, width: int, rng: np.random.Generator) -> np.ndarray:
-    """A picture of shapes and letters on a graded ground, uint8, shape (height, width, 3)."""
+    """A picture of shapes and letters on a background, uint8, shape (height, width, 3)."""
     picture = _ground(height, width, rng)
     for _ in range(int(rng.integers(1, 12))):
         _SHAPES[int(rng.integers(len(_SHAPES)))](picture, rng)
@@ -67,7 +67,7 @@ def _grid(picture: np.ndarray, rng: np.random.Generator) -> None:
 
 
 def _text(picture: np.ndarray, rng: np.random.Generator) -> None:
-    """Up to four rows of letters, some with an outline as subtitles have it."""
+    """Up to four rows of letters, some outlined like subtitles."""
     size = float(rng.uniform(0.35, 1.4))
     font, color = _FONTS[int(rng.integers(len(_FONTS)))], _color(rng)
     thickness = 1 if size < 0.7 else int(rng.integers(1, 3))
@@ -86,7 +86,7 @@ _SHAPES = (_polygon, _ellipse, _line, _grid, _text, _text)
 
 
 def _color(rng: np.random.Generator) -> tuple[int, int, int]:
-    if rng.random() < 0.3:  # black and white are more common than others
+    if rng.random() < 0.3:  # black and white are more common than other colours
         return (255, 255, 255) if rng.random() < 0.5 else (0, 0, 0)
     red, green, blue = rng.integers(0, 256, 3).tolist()
     return red, green, blue

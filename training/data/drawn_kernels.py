@@ -1,7 +1,7 @@
-"""Blur kernels that are drawn: camera shake, straight motion, defocus, and small Gaussians.
+"""Random blur kernels: camera shake, straight motion, defocus, and small Gaussians.
 
-All are square with an odd side, not negative, sum 1, and have their centroid in the centre, so
-that blur does not move the picture.
+All are square with an odd side, non-negative, sum to 1, and have their centroid at the centre, so
+that blur does not shift the picture.
 """
 
 from __future__ import annotations
@@ -14,13 +14,13 @@ import torch
 import torch.nn.functional as F
 from torch import Generator
 
-_POINTS = 400  # of a path; closer together than half a pixel on 37 x 37
+_POINTS = 400  # of a path; less than half a pixel apart on 37 x 37
 
 
 def draw_kernel(largest: int, rng: Generator) -> np.ndarray:
-    """A kernel of one of the kinds, float32, shape (side, side), side <= `largest`, which is odd.
+    """A kernel of a random kind, float32, shape (side, side), side <= `largest`, which is odd.
 
-    Half of them are camera shake, a fifth each straight motion and defocus, a tenth Gaussians.
+    Half are camera shake, a fifth each straight motion and defocus, a tenth Gaussians.
     """
     if largest == 1:
         return np.ones((1, 1), np.float32)
@@ -36,13 +36,12 @@ def draw_kernel(largest: int, rng: Generator) -> np.ndarray:
 
 
 def shake(radius: float, largest: int, rng: Generator) -> np.ndarray:
-    """The path of a trembling hand: a smooth walk whose speed and direction drift, 1 to 3 pixels
-    wide as measured kernels are.
+    """Camera shake: a smooth path of drifting speed and direction, 1 to 3 pixels wide as measured.
 
     radius: distance of its farthest point from its mean, in pixels.
     """
     width = 0.3 + 0.7 * float(torch.rand((), generator=rng))
-    radius = min(radius, max(largest // 2 - 3, 0.5))  # leaves the rim to the width
+    radius = min(radius, max(largest // 2 - 3, 0.5))  # leaves room for the width
     turns = 2 * math.pi * torch.rand((), generator=rng)
     bends = (torch.randn(6, generator=rng) * 0.9).cumsum(0) + turns
     steps = 0.2 + torch.rand(6, generator=rng)
@@ -63,13 +62,13 @@ def straight_motion(radius: float, angle: float, largest: int) -> np.ndarray:
 
 
 def disc(radius: float, largest: int) -> np.ndarray:
-    """Defocus: an even disc whose edge pixels count by the share that is covered, about."""
+    """Defocus: a uniform disc, its edge pixels weighted by about the covered share."""
     distance = np.hypot(*_grid(math.ceil(radius + 0.5), largest))
     return _normalized((radius + 0.5 - distance).clip(0, 1))
 
 
 def gaussian(deviation: float, largest: int) -> np.ndarray:
-    """A Gaussian up to three standard deviations."""
+    """A Gaussian, cut at three standard deviations."""
     rows, columns = _grid(math.ceil(3 * deviation), largest)
     return _normalized(np.exp(-(rows**2 + columns**2) / (2 * deviation**2)))
 
@@ -83,8 +82,8 @@ def _grid(radius: int, largest: int) -> tuple[np.ndarray, np.ndarray]:
 def _exposed(path: np.ndarray, largest: int, rim: int = 1) -> np.ndarray:
     """The light that falls on each pixel while a point moves along a path, shape (2, points).
 
-    Each point is shared by the four pixels around it, which keeps the centroid.
-    rim: pixels around it that stay dark.
+    Each point is split among the four pixels around it, which keeps the centroid.
+    rim: dark pixels around the path.
     """
     radius = min(math.ceil(float(np.abs(path).max())) + rim, largest // 2)
     side = 2 * radius + 1

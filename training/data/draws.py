@@ -1,4 +1,4 @@
-"""Random numbers that the degradations draw, all from one torch generator."""
+"""Random numbers for the degradations, all from one torch generator."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from torch import Generator, Tensor
 
 
 def uniform(low: float, high: float, shape: tuple[int, ...], rng: Generator) -> Tensor:
-    """Numbers evenly from [low, high)."""
+    """Uniform random numbers from [low, high)."""
     return low + (high - low) * torch.rand(shape, generator=rng)
 
 
 def happens(share: float, count: int, rng: Generator) -> Tensor:
-    """A coin per sample, shape (count, 1, 1, 1), true with probability `share`."""
+    """A bool per sample, shape (count, 1, 1, 1), true with probability `share`."""
     return torch.rand((count, 1, 1, 1), generator=rng) < share
 
 
@@ -28,10 +28,10 @@ def smooth_field(count: int, height: int, width: int, cells: int, rng: Generator
 
 
 def numpy_generator(rng: Generator) -> np.random.Generator:
-    """A numpy generator that is a function of the torch generator's state."""
+    """A numpy generator seeded from the torch generator."""
     return np.random.default_rng(int(torch.randint(2**62, (), generator=rng)))
 
 
 def log_uniform(low: float, high: float, rng: np.random.Generator) -> float:
-    """A number from [low, high) whose logarithm is even."""
+    """A number from [low, high) whose logarithm is uniform."""
     return math.exp(rng.uniform(math.log(low), math.log(high)))

@@ -1,4 +1,4 @@
-"""Where a folder holds the two halves of pairs: side by side as folders, or as files."""
+"""Finds the two halves of pairs in a folder: two folders side by side, or files."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from .partners import Files, by_stem, partners
 from .roles import Half, Role, role_of
 from .scenes import MapSource, list_pictures
 
-# Beside the halves: a folder's name -> what its pictures are.
+# Folders beside the halves: name -> what its pictures are.
 _MAPS: dict[str, MapSource] = {"guidance": "picture", "depth": "depth"}
 _HALVES: tuple[Half, Half] = ("degraded", "clean")
 _SPLITS = frozenset(["train", "training", "val", "valid", "validation", "test", "testing", "eval"])
@@ -25,10 +25,10 @@ _SPLITS = frozenset(["train", "training", "val", "valid", "validation", "test", 
 class Halves:
     """The degraded and the clean pictures of one place.
 
-    inputs, targets: whose names match, see `partners.partners`.
-    maps: by source, of names that match the inputs' or the targets'.
+    inputs, targets: files whose names match, see `partners.partners`.
+    maps: by source; their names match those of the inputs or the targets.
     kernels: by the inputs' names.
-    task: that degrades so by the names; None where any may.
+    task: the task that the names indicate; None if it may be any.
     """
 
     inputs: Files
@@ -39,9 +39,9 @@ class Halves:
 
 
 def find_halves(folder: Path, option: str) -> list[Halves]:
-    """The halves of pairs in a folder or, where it holds none itself, in its subfolders.
+    """The halves of pairs in a folder or, if it holds none itself, in its subfolders.
 
-    Raises HyperguideError where names promise pairs that are not there, or more than one choice.
+    Raises HyperguideError if names indicate pairs that are incomplete or ambiguous.
     """
     here = _rain100l(folder) or _in_folders(folder) or _in_files(folder)
     if here:
@@ -55,7 +55,7 @@ def find_halves(folder: Path, option: str) -> list[Halves]:
 
 
 def subfolders(folder: Path) -> list[Path]:
-    """The folders in a folder, sorted; hidden ones are left out."""
+    """The folders in a folder, sorted, without hidden ones."""
     try:
         return sorted(p for p in folder.iterdir() if not p.name.startswith(".") and is_folder(p))
     except OSError as error:
@@ -63,7 +63,7 @@ def subfolders(folder: Path) -> list[Path]:
 
 
 def _refuse_splits(folder: Path, parts: Sequence[Path], option: str) -> None:
-    """Refuse the training pairs and the test pairs of a set at once."""
+    """Refuse a folder that holds both the training pairs and the test pairs of a set."""
     filled = [part for part in parts if any(list_pictures(part))]
     if len(filled) > 1 and any(_promises_pairs(part, option) for part in filled):
         names = " and ".join(part.name for part in filled)
@@ -73,7 +73,7 @@ def _refuse_splits(folder: Path, parts: Sequence[Path], option: str) -> None:
 
 
 def _refuse_mixture(folder: Path, found: Mapping[Path, list[Halves]], option: str) -> None:
-    """Refuse photos beside folders of pairs: what becomes of them is for the user to say."""
+    """Refuse photos beside folders of pairs: the user must decide how to use them."""
     photos = list(_pictures_in(folder))
     for child, halves in found.items():
         photos += [] if halves else list_pictures(child)
@@ -94,7 +94,7 @@ def _promises_pairs(folder: Path, option: str) -> bool:
 
 
 def _in_folders(folder: Path) -> list[Halves]:
-    """`input` beside `target`, `0001_NOISY_SRGB` beside `0001_GT_SRGB`."""
+    """Halves in folders: `input` beside `target`, `0001_NOISY_SRGB` beside `0001_GT_SRGB`."""
     places: dict[tuple[str, ...], dict[Half, list[tuple[Role, Path]]]] = {}
     children = subfolders(folder)
     for child in children:
@@ -115,7 +115,7 @@ def _in_folders(folder: Path) -> list[Halves]:
 
 
 def _only(half: Half, candidates: list[tuple[Role, Path]]) -> tuple[Role, Path]:
-    """The one folder of a half; those whose names may mean something else count for less."""
+    """The one folder of a half; unambiguous names take precedence over ambiguous ones."""
     strong = [candidate for candidate in candidates if candidate[0].strong] or candidates
     if len(strong) > 1:
         names = " and ".join(path.name for _, path in strong)
@@ -143,7 +143,7 @@ def _of_folders(degraded: Path, clean: Path, children: Sequence[Path], task: str
 
 
 def _in_files(folder: Path) -> list[Halves]:
-    """`x_real.JPG` beside `x_mean.JPG`, `0001_NOISY_SRGB_010.PNG` beside `0001_GT_SRGB_010.PNG`."""
+    """Halves in files: `x_real.JPG` beside `x_mean.JPG`, `1_NOISY_SRGB.PNG`, `1_GT_SRGB.PNG`."""
     roles = {path: role_of(path.stem) for path in _pictures_in(folder)}
     inputs, targets = (
         _by_name(path for path, role in roles.items() if role.half == half) for half in _HALVES
@@ -154,7 +154,7 @@ def _in_files(folder: Path) -> list[Halves]:
     others = [path for path, role in roles.items() if role.half is None]
     halves = [roles[inputs[name]] for name in matched]
     if not any(role.strong for role in halves) and 2 * len(matched) < len(others):
-        return []  # photos, some of which have such words in their names
+        return []  # photos, some of which have such words in their names by chance
     lonely = [path for name, path in inputs.items() if name not in matched]
     if others or lonely:
         first = (lonely or others)[0]
@@ -181,7 +181,7 @@ def _by_name(paths: Iterator[Path]) -> dict[str, Path]:
 def _rain100l(folder: Path) -> list[Halves]:
     """Rain100L and RainTrainL: `rain-N`, `norain-N` and `rainregion-N`.
 
-    They lie side by side or in `rainy/`, `norain/` and `rainregion/`.
+    They are side by side or in `rainy/`, `norain/` and `rainregion/`.
     """
     kinds: dict[str, dict[str, Path]] = {"rain": {}, "norain": {}, "rainregion": {}}
     for place in (folder, folder / "rainy", folder / "norain", folder / "rainregion"):
@@ -196,7 +196,7 @@ def _rain100l(folder: Path) -> list[Halves]:
 
 
 def _pictures_in(folder: Path) -> list[Path]:
-    """The pictures of a folder, without its subfolders; numbers in their order."""
+    """The pictures of a folder without its subfolders, numbers in numeric order."""
     if not is_folder(folder):
         return []
     found = [

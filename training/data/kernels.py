@@ -1,4 +1,4 @@
-"""Blur kernels for training: a folder of them, and the canvas that a batch shares."""
+"""Blur kernels for training: reads a folder of them and centres them on a canvas."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _PROSE = ("license", "licence", "readme", "copying")  # text files that come wit
 
 
 def read_kernels(folder: Path) -> dict[str, np.ndarray]:
-    """Read all kernels of a folder by their files' names; licences and readmes are left out.
+    """Read all kernels of a folder, by file name; skips licences and readmes.
 
     Raises HyperguideError if one cannot be used, or if there are fewer than two.
     """
@@ -29,7 +29,7 @@ def read_kernels(folder: Path) -> dict[str, np.ndarray]:
 
 
 def on_canvas(kernel: np.ndarray, size: int, where: str) -> np.ndarray:
-    """The kernel centred on zeros, shape (size, size); both sizes are odd.
+    """The kernel padded with zeros to shape (size, size); its sides and `size` are odd.
 
     Raises HyperguideError, naming `where` the kernel is from, if it is larger.
     """

@@ -1,4 +1,4 @@
-"""Batches of a plan in its order, drawn ahead by background processes."""
+"""Loads the batches of a plan in order, drawn ahead by background processes."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ from .batches import Batch, Data, Stream
 from .workers import WorkerError, Workers
 
 Draw = tuple[Stream, int, Stage]
-"""What `Data.draw` needs to know of one batch: stream, number, stage."""
+"""The arguments of `Data.draw` for one batch: stream, number, stage."""
 
 
 class Loader:
-    """An iterator over the batches of a plan, to be used in a `with`.
+    """An iterator over the batches of a plan, to be used in a `with` statement.
 
     The batches do not depend on `workers`. Closing, an exception, Ctrl-C and garbage collection
-    end the workers; those of a parent that was killed notice it and end by themselves.
+    end the workers; they also exit if their parent is killed.
 
-    plan: may be endless; workers are some batches ahead in it.
-    workers: background processes; 0 draws in this one, as does a process that has used OpenVINO:
-        forked from beside its threads, workers compute NaN or crash.
+    plan: may be infinite; workers are some batches ahead in it.
+    workers: background processes; 0 draws in this process, as does any number once OpenVINO is
+        loaded: workers forked beside its threads compute NaN or crash.
     seed, shard: see `Data.draw`.
     """
 
@@ -45,7 +45,7 @@ class Loader:
         self._batches: Iterator[Batch] = map(draw, plan)
         if workers and "openvino" not in sys.modules:
             if sys.platform == "linux":
-                data.decode_all()  # the workers, forked, share it
+                data.decode_all()  # forked workers share the result
             begin = partial(data.photos.share_bound, workers)
             self._batches = self._workers = Workers(draw, plan, workers, begin)
 
@@ -60,7 +60,7 @@ class Loader:
     def __next__(self) -> Batch:
         """The next batch.
 
-        Raises HyperguideError as `Data.draw` does, from a worker too, and if one was killed.
+        Raises HyperguideError as `Data.draw` does, also from a worker, and if a worker was killed.
         """
         try:
             batch = next(self._batches)
@@ -76,7 +76,7 @@ class Loader:
             raise
 
     def close(self) -> None:
-        """End the workers; nothing is drawn any more."""
+        """End the workers; no more batches are drawn."""
         if self._workers:
             self._workers.close()
         self._batches = iter(())

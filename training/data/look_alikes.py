@@ -1,4 +1,4 @@
-"""Folders that look like pairs though their names do not say which half is which."""
+"""Refuses folders that look like pairs but whose names do not say which half is which."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from hyperguide.errors import HyperguideError
 
 from .roles import words_of
 
-_SHARE = 0.5  # of the pictures of one place that have a namesake in the other
+_SHARE = 0.5  # of the pictures in one folder that have a namesake in the other
 _MOST_TAGS = 4
 
 
 def refuse_look_alikes(folder: Path, photos: Sequence[Path], option: str) -> None:
-    """Raise HyperguideError where photos may be the halves of pairs.
+    """Raise HyperguideError if photos may be the halves of pairs.
 
-    That is where half of the pictures of a folder have the names of those of a folder beside it, or
-    where the names in one folder differ by a last word: `1_a.png`, `1_b.png`, `2_a.png`, ...
+    This is so if half of the pictures in a folder have the same names as those in a folder beside
+    it, or if names in one folder differ in their last word: `1_a.png`, `1_b.png`, `2_a.png`, ...
     photos: all pictures below `folder`.
-    option: what named it.
+    option: the option that named the folder.
     """
     below: dict[Path, dict[str, set[str]]] = {}  # parent -> its child -> names in it
     beside: dict[Path, list[str]] = {}  # folder -> names of its own pictures
@@ -49,12 +49,12 @@ def refuse_look_alikes(folder: Path, photos: Sequence[Path], option: str) -> Non
 
 
 def _alike(children: dict[str, set[str]]) -> tuple[str, str] | None:
-    """Two folders of which one has, by half of its pictures, the names of the other."""
+    """Two folders with at least half of the smaller one's picture names in common."""
     owners: dict[str, list[str]] = {}
     for child, names in children.items():
         for name in names:
             known = owners.setdefault(name, [])
-            if len(known) < 2:  # of very many folders, two are enough to tell
+            if len(known) < 2:  # with very many folders, two are enough
                 known.append(child)
     for child, names in children.items():
         common = Counter(other for name in names for other in owners[name] if other != child)
@@ -66,7 +66,7 @@ def _alike(children: dict[str, set[str]]) -> tuple[str, str] | None:
 
 
 def _tags(stems: Sequence[str]) -> list[str]:
-    """The last words by which the names of most pictures differ in pairs."""
+    """The last words in which the names of most pictures differ, if they look like pairs."""
     by_rest: dict[tuple[str, ...], set[str]] = {}
     for stem in stems:
         words = words_of(stem)

@@ -1,4 +1,4 @@
-"""What denoising removes: noise of sensors, cameras, film and files, added to clean crops."""
+"""Adds noise of sensors, cameras, film and files to clean crops, for denoising."""
 
 from __future__ import annotations
 
@@ -19,10 +19,11 @@ from .grain import draw_grain
 from .photo_variety import MARGIN, draw_photo, resized
 from .sample import Sample
 
-# Pictures that a camera's noise is drawn on are this much larger or smaller than the samples.
+# Range of scales, relative to the samples, at which camera noise is drawn.
 _RESIZED = (0.6, 1.6)
 
-# Coarse grain hides more of a picture than white noise of its level; the strongest is no use.
+# Factor on the level of grain: coarse grain hides more than white noise of the same level, and the
+# strongest is useless.
 _OF_GRAIN = 0.5
 
 
@@ -33,25 +34,25 @@ Quality = Annotated[int, Range(1, 100)]  # of JPEG files
 class Noise(Checked):
     """Noise of unknown, possibly varying level.
 
-    It is white and Gaussian, but for the shares that say otherwise. The map is the standard
-    deviation of what is to be removed, the root of the channels' mean variance.
+    The noise is white and Gaussian except for the shares below. The map is the standard deviation
+    of the noise to remove, the root of the channels' mean variance.
 
     minimum, maximum: range of the standard deviation, full scale = 1.
-    clean: share of samples without noise, so that clean pictures stay as they are.
+    clean: share of samples without noise, so that clean pictures are left unchanged.
     varying: share of samples whose level varies over the picture.
     gray: share of samples with three equal channels and equal noise in them, as the runtime
         feeds gray pictures to a colour network.
-    signal: share of samples whose variance grows with the brightness, as that of photons does.
-    clipped: share of samples clipped to [0, 1] and rounded to 8 bits, as files are.
+    signal: share of samples whose variance grows with the brightness, as for photon noise.
+    clipped: share of samples clipped to [0, 1] and rounded to 8 bits, like files.
     recompressed: share of samples that went through a JPEG file.
-    quality: range of the JPEG files' quality, whole numbers, both included.
+    quality: range of the JPEG quality, integers, inclusive.
     grain: share of samples whose noise is correlated over pixels and channels, see `grain`.
-    camera: share of samples with the noise of a camera, see `camera_noise`; they were JPEG files or
-        rounded to 8 bits, and resized in a third of the cases.
-    varied: how far the photos' scale, colours and brightness vary, 0 to 1, see `photo_variety`.
-    drawn: share of drawn pictures in the place of photos.
-    low: share of samples whose level is drawn evenly on a logarithmic scale, from half a step of 8
-        bits on: most noise that people have is weak.
+    camera: share of samples with the noise of a camera, see `camera_noise`; they are stored as JPEG
+        or rounded to 8 bits, and resized in a third of the cases.
+    varied: how much the photos' scale, colours and brightness vary, 0 to 1, see `photo_variety`.
+    drawn: share of drawn pictures instead of photos.
+    low: share of samples whose level is uniform on a logarithmic scale, starting at half an 8-bit
+        step, because most noise in practice is weak.
     """
 
     minimum: Share = 0.0
@@ -75,7 +76,7 @@ class Noise(Checked):
 
     @property
     def margin(self) -> int:
-        """By how many pixels crops must be larger than samples, for photos that are scaled."""
+        """Pixels by which crops must be larger than samples, so that photos can be scaled."""
         return MARGIN if self.varied or self.drawn or self.camera else 0
 
     def level_map(self, count: int, height: int, width: int, rng: Generator) -> Tensor:
@@ -86,13 +87,13 @@ class Noise(Checked):
         if not varying.any():  # fields are most of the work
             return level.expand(-1, -1, height, width)
         ramp = smooth_field(count, height, width, 3, rng)
-        # Half of the varying maps jump instead of drifting: edges of the map must be found too.
+        # Half of the varying maps are stepwise, because networks must find edges of the map too.
         steps = (ramp > 0.5).to(ramp.dtype)
         ramp = torch.where(happens(0.5, count, rng), ramp, steps)
         return torch.where(varying & (level > 0), level + ramp * (other - level), level)
 
     def degrade(self, clean: Tensor, depth: Tensor | None, rng: Generator) -> Sample:
-        """Add noise; some clean crops turn gray on the way.
+        """Add noise; some clean crops become gray.
 
         clean: shape (N, C, H, W), larger than the samples by `margin`.
         """
@@ -153,11 +154,11 @@ class Noise(Checked):
         )
 
     def _gain(self, clean: Tensor, rng: Generator) -> Tensor:
-        """What the level is multiplied by: 1 at white, less in the dark where it follows photons.
+        """Factor on the level: 1 at white, less in dark parts of samples with photon noise.
 
-        The variance is read-out noise, the same everywhere, and photon noise, proportional to the
-        brightness (A. Foi et al., IEEE TIP 2008). clean: shape (N, C, H, W), and so the result,
-        or no dimensions if it is 1 everywhere.
+        The variance is the sum of constant read noise and photon noise, proportional to the
+        brightness (A. Foi et al., IEEE TIP 2008). clean: shape (N, C, H, W), as is the result,
+        which is a scalar if it is 1 everywhere.
         """
         count = len(clean)
         photons = uniform(0.3, 1.0, (count, 1, 1, 1), rng) * happens(self.signal, count, rng)
@@ -169,9 +170,9 @@ class Noise(Checked):
 def _of_camera(
     photo: np.ndarray, size: tuple[int, int], gray: float, rng: np.random.Generator
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """A photo as the file of a camera, resized to a size; the same without noise; the map.
+    """A photo as a camera's file, resized to `size`; the same without noise; the map.
 
-    photo: float32, shape (H, W, 1 or 3). gray: share of colour photos that turn gray.
+    photo: float32, shape (H, W, 1 or 3). gray: share of colour photos that become gray.
     """
     channels = photo.shape[2]
     color = np.repeat(photo, 3, 2) if channels == 1 else photo
@@ -199,9 +200,10 @@ def _of_camera(
 
 
 def _through_jpeg_somewhere(image: Tensor, rng: np.random.Generator) -> Tensor:
-    """An image, shape (C, H, W), after it was part of a JPEG file: of a camera, or sent by people.
+    """An image, shape (C, H, W), after JPEG compression at a random quality and block offset.
 
-    Files that were cropped and stored again have two grids of blocks.
+    The quality is that of cameras or of files that people send. Files that were cropped and stored
+    again have two block grids.
     """
     quality = int(rng.integers(55 if rng.random() < 0.5 else 80, 101))
     top, left = rng.integers(0, 16, 2).tolist()
@@ -210,9 +212,9 @@ def _through_jpeg_somewhere(image: Tensor, rng: np.random.Generator) -> Tensor:
 
 
 def through_jpeg(image: Tensor, quality: int, whole_colors: bool = False) -> Tensor:
-    """What is left of an image, shape (1 or 3, H, W) in [0, 1], after it was a JPEG file.
+    """An image, shape (1 or 3, H, W) in [0, 1], after JPEG compression.
 
-    whole_colors: store the colours at full resolution (4:4:4) rather than at half (4:2:0).
+    whole_colors: store the colours at full resolution (4:4:4) rather than half (4:2:0).
     """
     pixels = (image * 255).round().byte().permute(1, 2, 0).numpy()
     if pixels.shape[2] == 3:

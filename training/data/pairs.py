@@ -1,4 +1,4 @@
-"""Folders of pairs {y, x} or {y, x, map}: the scenes that they hold."""
+"""Finds the scenes in folders of pairs {y, x} or {y, x, map}."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from .scenes import MapSource, Scene, list_pictures, real_path
 
 @dataclass(frozen=True)
 class Pairs:
-    """What a folder of pairs holds.
+    """The contents of a folder of pairs.
 
     unused: clean pictures without an input.
     """
@@ -26,21 +26,21 @@ class Pairs:
 
 
 def find_pairs(folder: Path, task: str | None, option: str = "--data") -> Pairs | None:
-    """The pairs of a folder, or None where its names promise none. The layouts:
+    """The pairs of a folder, or None if its names do not indicate any. The layouts:
 
-    Two folders side by side whose names say which half they are, in any case of letters: `input`
-        and `target`, `lq` and `gt`, `noisy` and `clean`, `train_blur` and `train_sharp`; see
-        `roles`. Their files match by `partners.partners`. Beside them may lie `guidance/` for
-        pictures of the map over the task's range, `depth/` for distances (dehazing), and
-        `kernel/`, which deblurring needs.
+    Two folders side by side whose names say which half they are, in any case: `input` and
+        `target`, `lq` and `gt`, `noisy` and `clean`, `train_blur` and `train_sharp`; see `roles`.
+        Their files are matched by `partners.partners`. Optional folders beside them are
+        `guidance/` for pictures of the map over the task's range, `depth/` for distances
+        (dehazing), and `kernel/`, which deblurring requires.
     Files side by side whose names say so: `x_real.JPG` and `x_mean.JPG` as in PolyU, or
         `rain-N.png`, `norain-N.png` and `rainregion-N.png` as in Rain100L.
     Either of these in each of several subfolders, as in GoPro and SIDD.
     Streak layers of Rain100L, see `rain_layers`.
 
-    Where some pairs bring a map, those without have none; where no pair does, maps are derived.
-    task: None where any may be.
-    option: what named the folder, for errors.
+    If some pairs have a map, none are derived for the others; if no pair has one, all are derived.
+    task: None accepts pairs of any task.
+    option: the option that named the folder, for errors.
     Raises HyperguideError for pairs that do not match, and for those of another task.
     """
     if (layers := find_rain_layers(folder)) is not None:
@@ -75,7 +75,7 @@ def _refuse_task(folder: Path, of_pairs: str | None, task: str | None, option: s
 
 
 def _match(folder: Path, halves: Halves, task: str | None) -> list[Scene]:
-    """Put together what has the same name, in the order of the photos: the split relies on it."""
+    """Match files by name, in the order of the photos, on which the held-out split relies."""
     inputs, targets = halves.inputs, halves.targets
     partner = partners(inputs, targets)
     lonely = [path for name, path in inputs.items() if name not in partner]
@@ -108,12 +108,12 @@ def _match(folder: Path, halves: Halves, task: str | None) -> list[Scene]:
 
 
 def _order(path: Path) -> tuple[Path, int, str]:
-    """As `scenes.list_pictures` sorts."""
+    """The sort key of `scenes.list_pictures`."""
     return path.parent, len(path.stem), path.stem
 
 
 def _maps_for(halves: Halves, task: str | None) -> tuple[MapSource, Files]:
-    """The pictures of the map that mean something to the task."""
+    """The source and files of the maps that the task can use."""
     usual: dict[MapSource, str | None] = {"picture": None, "depth": "dehaze", "region": "derain"}
     for source, of_task in usual.items():
         maps = halves.maps.get(source, {})
@@ -123,7 +123,7 @@ def _maps_for(halves: Halves, task: str | None) -> tuple[MapSource, Files]:
 
 
 def _finder(maps: Files, partner: dict[str, str]) -> Callable[[str], Path | None]:
-    """From an input's name to its map, which has its name or its target's."""
+    """A function from an input's name to its map, which has the input's or the target's name."""
     by_key = {key_of(name): path for name, path in maps.items()}
 
     def find(name: str) -> Path | None:
@@ -135,7 +135,7 @@ def _finder(maps: Files, partner: dict[str, str]) -> Callable[[str], Path | None
 
 
 def example(folder: Path, scenes: list[Scene]) -> str:
-    """The first pair in words."""
+    """A description of the first pair."""
     first = scenes[0]
     clean, degraded = (
         path.relative_to(folder) if path.is_relative_to(folder) else path
@@ -146,7 +146,7 @@ def example(folder: Path, scenes: list[Scene]) -> str:
 
 
 def left_out(folder: Path, scenes: list[Scene]) -> str:
-    """Other pictures of the folder, in words; empty where there are none."""
+    """A description of the folder's other pictures; empty if there are none."""
     used = {real_path(path) for scene in scenes for path in scene.files}
     others = [path for path in list_pictures(folder) if real_path(path) not in used]
     if not others:

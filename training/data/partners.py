@@ -1,4 +1,4 @@
-"""Which files of two folders belong together, by their names."""
+"""Matches the files of two folders by their names."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from .roles import role_of
 from .scenes import list_pictures
 
 Files = Mapping[str, Path]
-"""Files by their path in a folder, without the suffix."""
+"""Files by their path in a folder without the suffix."""
 
 Key = tuple[str, ...]
 
 
 def by_stem(folder: Path | None, suffixes: Collection[str] = PICTURE_SUFFIXES) -> dict[str, Path]:
-    """The files of a folder by their path in it without the suffix; none if there is no folder.
+    """The files of a folder by their path in it without the suffix; empty if there is no folder.
 
-    Raises HyperguideError where two files differ by the suffix only.
+    Raises HyperguideError if two files differ in their suffix only.
     """
     if folder is None or not is_folder(folder):
         return {}
@@ -39,19 +39,19 @@ def by_stem(folder: Path | None, suffixes: Collection[str] = PICTURE_SUFFIXES) -
 
 
 def key_of(name: str) -> Key:
-    """The words of a file's path without those that tell the halves of pairs apart."""
+    """The words of a file's path without those that distinguish the halves of pairs."""
     return tuple(word for part in PurePosixPath(name).parts for word in role_of(part).rest)
 
 
 def partners(inputs: Files, targets: Files) -> dict[str, str]:
-    """The target's name for each input's name that has one.
+    """The target's name for the name of each input that has one.
 
-    The first of these rules by which any of them match holds for all, so that a missing target is
-    noticed instead of replaced by the next best:
+    The first of these rules by which any files match is used for all, so that a missing target is
+    noticed instead of replaced by a similar one:
         equal names;
-        equal words but for those of a half: `01_hazy` and `01_GT`, `rain-7` and `norain-7`;
-        the target's words begin the input's: `0001_0.8_0.2` and `0001`, as in RESIDE.
-    Raises HyperguideError where the second or third rule finds two targets of the same words.
+        equal words except those of a half: `01_hazy` and `01_GT`, `rain-7` and `norain-7`;
+        the input's words begin with the target's: `0001_0.8_0.2` and `0001`, as in RESIDE.
+    Raises HyperguideError if no names are equal and two targets have the same words.
     """
     if equal := {name: name for name in inputs if name in targets}:
         return equal
@@ -75,6 +75,6 @@ def _same(key: Key, by_key: Mapping[Key, str]) -> str | None:
 
 
 def _beginning(key: Key, by_key: Mapping[Key, str]) -> str | None:
-    """The longest of the keys that begin this one."""
+    """The target of the longest known key that is a proper prefix of this one."""
     beginnings = (key[:length] for length in range(len(key) - 1, 0, -1))
     return next((by_key[words] for words in beginnings if words in by_key), None)

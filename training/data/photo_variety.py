@@ -1,4 +1,4 @@
-"""Few photos as many kinds of pictures: other scales, colours and light, and drawn ones."""
+"""Varies photos in scale, colours and light, and mixes in drawn pictures."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ import numpy as np
 from .drawings import draw_picture
 from .draws import log_uniform
 
-# Crops are larger than samples by so many pixels, so that photos can be reduced.
+# Pixels by which crops are larger than samples, so that photos can be reduced.
 MARGIN = 64
 
-# Photos have grain of their own, and traces of JPEG. Reduced by so much they have next to none.
+# Photos have their own grain and JPEG artefacts. Reduced by this factor they have almost none.
 _SPOTLESS = 2.0
 
-# The largest enlargement: phones and lenses give pictures that are soft at their own pixels.
+# The largest enlargement, because phones and lenses make pictures that are soft at full resolution.
 _ENLARGED = 3.0
 
 
@@ -27,13 +27,13 @@ def draw_photo(
     rng: np.random.Generator,
     spotless: bool = False,
 ) -> np.ndarray:
-    """A picture of a size from a crop of a photo, or drawn.
+    """A picture of the given size from a crop of a photo, or drawn.
 
-    crop: float32, shape (H, W, C) in [0, 1]; so is the result, of the size that is asked for.
-    varied: 0 leaves the photo as it is, 1 varies its scale, colours and light in most cases.
+    crop: float32, shape (H, W, C) in [0, 1]; so is the result, at the given size.
+    varied: 0 leaves the photo unchanged, 1 varies its scale, colours and light in most cases.
     drawn: share of drawn pictures.
-    spotless: reduce the photo in most cases, so that no grain of its own is taken for detail, as
-        far as `varied` allows.
+    spotless: reduce the photo in most cases, as far as `varied` allows, so that its own grain is
+        not taken for detail.
     """
     channels = crop.shape[2]
     if rng.random() < drawn:
@@ -53,9 +53,9 @@ def _scaled(
     spotless: bool,
     rng: np.random.Generator,
 ) -> np.ndarray:
-    """A part of the crop, reduced or enlarged to the size.
+    """A part of the crop, reduced or enlarged to the given size.
 
-    What is enlarged was reduced before: enlarged grain would look like that of cameras.
+    Photos are reduced before they are enlarged, because enlarged grain would look like a camera's.
     """
     largest = min(crop.shape[0] / height, crop.shape[1] / width)
     chance, reduced, enlarged = rng.random(), 1.0, 1.0
@@ -75,7 +75,7 @@ def _scaled(
 
 
 def resized(photo: np.ndarray, size: tuple[int, int], how: int) -> np.ndarray:
-    """A photo, shape (H, W, C), at a size by a way of OpenCV's; itself if it has that size."""
+    """A photo, shape (H, W, C), resized by OpenCV's interpolation `how`, if its size differs."""
     if photo.shape[:2] == size:
         return photo
     result = cv2.resize(photo, size[::-1], interpolation=how)
@@ -83,7 +83,7 @@ def resized(photo: np.ndarray, size: tuple[int, int], how: int) -> np.ndarray:
 
 
 def _recolored(photo: np.ndarray, varied: float, rng: np.random.Generator) -> np.ndarray:
-    """Channels exchanged, saturation changed, up to colours that no photo of the set has."""
+    """Permute channels and change the saturation, up to colours that no photo of the set has."""
     chance = rng.random(2)
     if chance[0] < 0.3 * varied:
         photo = photo[..., rng.permutation(3)]
@@ -94,7 +94,7 @@ def _recolored(photo: np.ndarray, varied: float, rng: np.random.Generator) -> np
 
 
 def _relit(photo: np.ndarray, varied: float, rng: np.random.Generator) -> np.ndarray:
-    """Another gamma, or a dark picture as of the night."""
+    """Change the gamma, or darken the picture as at night."""
     chance = rng.random(2)
     if chance[0] < 0.3 * varied:
         photo = np.maximum(photo, 1e-4) ** np.float32(np.exp(rng.uniform(-0.5, 0.5)))

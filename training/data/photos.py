@@ -1,4 +1,4 @@
-"""Decoded scenes in memory, up to a bound, and the files that cannot be read."""
+"""Caches decoded scenes in memory, up to a bound, and counts the files that cannot be read."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ _SKIPPED_SHARE = 0.05
 
 
 class Photos:
-    """Scenes that are decoded when first used and kept, the least recently used given up first.
+    """A least-recently-used cache of scenes, which are decoded on first use.
 
     decode: reads a scene or raises HyperguideError.
-    count: of all scenes, held-out ones included.
-    bound: bytes that are kept at most.
+    count: number of all scenes, including held-out ones.
+    bound: maximum number of bytes kept.
     """
 
     def __init__(self, decode: Callable[[Scene], Planes], count: int, bound: int) -> None:
@@ -33,9 +33,9 @@ class Photos:
         self._whole = False  # whether every scene is kept
 
     def read(self, scene: Scene) -> Planes | None:
-        """The scene's planes, or None where a file of it cannot be read.
+        """The scene's planes, or None if one of its files cannot be read.
 
-        Raises HyperguideError where more than 5 % of the scenes, and more than one, cannot.
+        Raises HyperguideError if this holds for more than 5 % of the scenes, and more than one.
         """
         if scene in self._kept:
             self._kept.move_to_end(scene)
@@ -52,14 +52,14 @@ class Photos:
         return planes
 
     def skip(self, sentence: str) -> None:
-        """Count a file that cannot be read, unless it is known. Raises as `read` does."""
+        """Count an unreadable file, unless it is known already. Raises as `read` does."""
         if sentence not in self.skipped:
             self.skipped.append(sentence)
             if len(self.skipped) > max(1, _SKIPPED_SHARE * self._count):
                 self.refuse()
 
     def skip_all(self, sentences: Iterable[str]) -> None:
-        """Count what a checkpoint or other processes know of."""
+        """Count unreadable files that a checkpoint or other processes report."""
         for sentence in list(sentences):
             self.skip(sentence)
 
@@ -71,7 +71,7 @@ class Photos:
         )
 
     def decode_all(self, scenes: Sequence[Scene]) -> None:
-        """Keep every scene if the bound allows it, so that forked processes share them."""
+        """Decode and keep all scenes if they fit the bound, so that forked processes share them."""
         some = scenes[:: max(len(scenes) // 8, 1)]
         sizes = [planes.size for planes in map(self._try, some) if planes is not None]
         if sum(sizes) / max(len(sizes), 1) * len(scenes) > self.bound:
@@ -80,13 +80,13 @@ class Photos:
         self._whole = len(self._kept) + lost == len(scenes)
 
     def share_bound(self, processes: int) -> None:
-        """Keep this process's share of the bound, unless what is kept is shared already."""
+        """Reduce the bound to one process's share, unless all scenes are kept and shared."""
         if not self._whole:
             self.bound //= processes
             self._drop()
 
     def _try(self, scene: Scene) -> Planes | None:
-        """As `read`, but files that cannot be read are left to be found when they are drawn."""
+        """As `read`, but unreadable files are not counted until they are drawn."""
         if scene not in self._kept:
             try:
                 self._keep(scene, self._decode(scene))
@@ -104,5 +104,5 @@ class Photos:
             self.size -= self._kept.popitem(last=False)[1].size
 
     def __getstate__(self) -> dict[str, Any]:
-        """Without what is kept: another process decodes for itself."""
+        """The state without cached scenes: another process decodes its own."""
         return self.__dict__ | {"_kept": OrderedDict(), "size": 0, "_whole": False}

@@ -1,4 +1,4 @@
-"""Rain100L as streak layers, and the list that says on which photo each of them lies."""
+"""Rain100L as streak layers, and the list that names each layer's background photo."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ _MOST_BYTES = 1 << 24
 
 
 def read_backgrounds(path: Path, part: str) -> dict[str, str]:
-    """Number of a layer -> path of its photo below the folder of photos.
+    """Read the list: number of a layer -> path of its photo relative to the folder of photos.
 
     path: of a JSON object {"train": {"1": "test/100007.jpg", ...}, "test": {...}}.
-    part: of it, `train` or `test`.
-    Raises HyperguideError where the file says anything else, or names a photo outside the folder.
+    part: `train` or `test`.
+    Raises HyperguideError if the file has other contents, or names a photo outside the folder.
     """
     content = read_content(path, "list of backgrounds", _MOST_BYTES)
     try:
@@ -47,7 +47,7 @@ def _is_inside(name: object) -> bool:
 def find_rain_layers(folder: Path) -> list[Scene] | None:
     """The scenes of `train/streak-N.png` on photos of the sibling folder `bsds500`.
 
-    None where the folder is of another layout. `backgrounds.json` names the photo of each N.
+    None if the folder has another layout. `backgrounds.json` names the photo of each N.
     Raises HyperguideError for layers without a photo.
     """
     listing = folder / LISTING

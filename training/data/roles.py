@@ -1,4 +1,4 @@
-"""Which half of a pair a name speaks of: `lq`, `GT`, `0001_NOISY_SRGB_010`, `norain-3`."""
+"""Finds which half of a pair a name indicates: `lq`, `GT`, `0001_NOISY_SRGB_010`, `norain-3`."""
 
 from __future__ import annotations
 
@@ -8,18 +8,18 @@ from typing import Literal
 
 Half = Literal["degraded", "clean"]
 
-# Words that say it by themselves: a folder of such a name without its other half is a mistake.
+# Unambiguous words: a folder with such a name without its other half is a mistake.
 _STRONG: dict[Half, str] = {
     "degraded": "input inputs lq noisy degraded corrupted rainy hazy foggy blurry blurred",
     "clean": "target targets gt gts hq clean groundtruth norain nohaze",
 }
-# Words that people use for other things too: they count beside the other half only. PolyU has
-# *_real and *_mean, LOL low and high, GoPro blur and sharp, RainDrop data and gt.
+# Words that have other meanings too: they only count beside the other half. PolyU has *_real and
+# *_mean, LOL low and high, GoPro blur and sharp, RainDrop data and gt.
 _WEAK: dict[Half, str] = {
     "degraded": "rain haze fog blur noise snow snowy low lr data real source raw observed",
     "clean": "clear sharp high hr mean reference ref original label labels truth",
 }
-# Of a folder's name these say nothing: `rainy_image` and `ground_truth` belong together.
+# Ignored in folder names: `rainy_image` and `ground_truth` belong together.
 _FILLERS = frozenset(
     word + plural for word in ("image", "img", "picture", "photo", "frame") for plural in ("", "s")
 )
@@ -39,12 +39,12 @@ _HALVES = {
 
 @dataclass(frozen=True)
 class Role:
-    """What a name says.
+    """What a name indicates.
 
-    half: of a pair; None where the name is of none, or of both.
-    rest: the other words of the name, in lower case: the halves of a pair have them in common.
-    strong: whether the name means nothing else.
-    task: that degrades so; None where any may.
+    half: of a pair; None if the name indicates none or both.
+    rest: the other words of the name in lower case, which the halves of a pair have in common.
+    strong: whether the name is unambiguous.
+    task: the task that the name indicates; None if it may be any.
     """
 
     half: Half | None
@@ -60,7 +60,7 @@ def words_of(name: str) -> tuple[str, ...]:
 
 
 def role_of(name: str, folder: bool = False) -> Role:
-    """What the name of a file, without its suffix, or of a folder says."""
+    """The role that the name of a folder, or of a file without its suffix, indicates."""
     words = list(words_of(name))
     for phrase, word in _PHRASES.items():
         for at in range(len(words) - 1):

@@ -1,4 +1,4 @@
-"""Scenes: the files that belong to one picture, and which of them are held out."""
+"""Scenes, the files that belong to one picture, and the split of held-out ones."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ class Scene:
     """The files of one picture.
 
     photo: the clean picture x.
-    degraded: the observation y of the same size; None where y is made on the fly.
+    degraded: the observation y of the same size; None if y is made on the fly.
     layer: rain streaks S of the same size that make y = min(x + S, 255).
-    guidance: a gray picture of the same size, what `map_source` takes the map from.
-    kernel: the blur's kernel.
+    guidance: a gray picture of the same size with the map, of a kind given by `map_source`.
+    kernel: the blur kernel.
     map_source: where the true map comes from: the `degradation` made on the fly; `depth`, a
-        picture of distances of which only the ratios count; `picture`, one that spans the task's
-        range; `region`, one that is not zero in the rain; the streak `layer`; derived from the
+        picture of distances, of which only the ratios matter; `picture`, one that spans the task's
+        range; `region`, one that is nonzero in the rain; the streak `layer`; derived from the
         `pair` (see `derived_maps`); or `none`.
     """
 
@@ -38,12 +38,12 @@ class Scene:
 
     @property
     def is_pair(self) -> bool:
-        """Whether the files bring the observation, so that nothing is degraded on the fly."""
+        """Whether the files include the observation, so that nothing is degraded on the fly."""
         return self.degraded is not None or self.layer is not None
 
     @property
     def name(self) -> str:
-        """The name of the observation's file, or of the photo's."""
+        """The file name of the observation, or of the photo if there is none."""
         return (self.degraded or self.photo).name
 
     @property
@@ -54,15 +54,15 @@ class Scene:
 
 
 def list_pictures(folder: Path) -> list[Path]:
-    """The pictures of a folder and its subfolders; names that are numbers in their order.
+    """The pictures of a folder and its subfolders, numbered names in numeric order.
 
-    NYU's neighbours, for one, show the same room: the split relies on their order.
+    Neighbours may show the same room, as in NYU: the held-out split relies on their order.
     """
     return sorted(find_pictures(folder), key=lambda p: (p.parent, len(p.stem), p.stem))
 
 
 def real_path(path: Path) -> Path:
-    """Where links lead; a link that leads to itself is left as it is."""
+    """The path with links resolved; a link to itself is left unchanged."""
     return Path(os.path.realpath(path))
 
 
@@ -71,11 +71,11 @@ def split_held_out(
 ) -> tuple[list[Scene], list[Scene]]:
     """Split off the last `share` of the photos (at least one) of each folder for validation.
 
-    The last ones rather than random ones: where neighbouring files show the same place, a
-    random choice would leak. Photos are held out with all their observations. Where every photo has
-    a folder of its own, the last share of these folders is held out.
-    option: that named the folders, for errors.
-    Raises HyperguideError where one part would be empty.
+    The last ones rather than random ones, because neighbouring files may show the same place, and a
+    random choice would leak. Photos are held out with all their observations. If every photo has
+    its own folder, the last share of these folders is held out.
+    option: the option that named the folders, for errors.
+    Raises HyperguideError if one part would be empty.
     """
     # Sources can name one file by several paths.
     photos = [real_path(scene.photo) for scene in scenes]

@@ -1,4 +1,4 @@
-"""What a folder of data holds: photos, photos with depth, or pairs."""
+"""Finds the scenes in data folders: photos, photos with depth, or pairs."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from .scenes import Scene, list_pictures, real_path
 
 
 def silent(sentence: str) -> None:
-    """Tell nobody."""
+    """Discard a sentence."""
 
 
 def find_scenes(
@@ -32,12 +32,12 @@ def find_scenes(
         pairs in a layout that `pairs.find_pairs` knows;
         `rgb/` and `depth/`, photos with depth pictures of the same names (the layout of NYU
             Depth);
-        `clean/`, of which this subfolder is searched for photos;
-        any other, which is searched for photos, subfolders included.
-    option: that names the folders on the command line, for errors.
-    tell: called with a sentence for each folder: what was found there.
-    Raises HyperguideError if a folder is missing, holds no photo, pairs that do not match, or what
-    looks like pairs though no name says which half is which.
+        a folder with a subfolder `clean/`, which alone is searched for photos;
+        any other, which is searched for photos, including subfolders.
+    option: the command-line option that names the folders, for errors.
+    tell: called with a sentence for each folder on what was found there.
+    Raises HyperguideError if a folder is missing or holds no photos, pairs that do not match, or
+    what looks like pairs without names that say which half is which.
     """
     scenes: list[Scene] = []
     seen: set[tuple[Path, ...]] = set()
@@ -62,7 +62,7 @@ def _refuse_missing(folder: Path, option: str) -> None:
 
 
 def _look_into(folder: Path, task: str, option: str) -> tuple[list[Scene], str]:
-    """The scenes of a folder, and what it holds in words."""
+    """The scenes of a folder, and a sentence that describes them."""
     pairs = find_pairs(folder, task, option)
     if pairs is not None and pairs.scenes:
         scenes = pairs.scenes
@@ -85,7 +85,7 @@ def _find_photos(folder: Path, task: str, option: str) -> tuple[list[Scene], str
     children = {child.name.lower(): child for child in subfolders(folder)}
     if {"rgb", "depth"} <= children.keys():
         photos, depth = list_pictures(children["rgb"]), children["depth"]
-        if task != "dehaze":  # no other task looks at depth
+        if task != "dehaze":  # no other task uses depth
             return [Scene(photo) for photo in photos], "photo"
         scenes = [
             Scene(photo, guidance=depth / f"{photo.stem}.png", map_source="depth")
@@ -103,7 +103,7 @@ def _find_photos(folder: Path, task: str, option: str) -> tuple[list[Scene], str
 def _refuse_clean_half(
     folder: Path, children: Sequence[Path], photos: Sequence[Path], option: str
 ) -> None:
-    """Refuse a folder that is by its name the clean half of pairs, beside other pictures."""
+    """Refuse a folder named like the clean half of pairs if there are other pictures beside it."""
     for child in children:
         role = role_of(child.name, folder=True)
         if role.half == "clean" and role.strong and (count := len(list_pictures(child))):

@@ -1,7 +1,7 @@
-"""A function of the items of a plan, computed ahead by background processes, in order.
+"""Computes a function of a plan's items ahead of time in background processes, in order.
 
-Each process has a pipe of its own and shares no lock, so that one that is killed, whatever it
-did at that moment, keeps nobody waiting. torch's DataLoader shares an event and a queue.
+Each process has its own pipe and shares no lock, so that a killed process, whatever it was doing,
+blocks nobody. torch's DataLoader shares an event and a queue.
 """
 
 from __future__ import annotations
@@ -32,25 +32,25 @@ Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 _STOPS = (signal.SIGINT, signal.SIGTERM)
-_AHEAD = 2  # items that each process has before it
+_AHEAD = 2  # items queued for each process
 
 
 class WorkerError(Exception):
-    """A process ended that should not have; the text names the signal or the exit code."""
+    """A process ended unexpectedly; the message names the signal or the exit code."""
 
 
 class Workers(Generic[Item, Result]):
     """An iterator over compute(item) for the items of a plan.
 
-    Closing, garbage collection and the end of the program end the processes; those of a parent
-    that was killed notice it and end by themselves.
+    Closing, garbage collection and the end of the program end the processes; they also exit if
+    their parent is killed.
 
     compute: takes an item; item and result must be picklable. On Linux the processes are forked,
         elsewhere `compute` must be picklable too.
-    plan: may be endless; it is read some items ahead.
+    plan: may be infinite; it is read some items ahead.
     count: processes, at least 1.
     begin: called once in each process, before its first item.
-    Iterating raises what `compute` raised, and WorkerError where a process was killed.
+    Iterating raises what `compute` raised, and WorkerError if a process was killed.
     """
 
     def __init__(
@@ -60,13 +60,13 @@ class Workers(Generic[Item, Result]):
         count: int,
         begin: Callable[[], None],
     ) -> None:
-        # Only forked processes share what is there. Elsewhere than on Linux that is not safe.
+        # Only forked processes share existing memory. Forking is not safe outside Linux.
         forked = sys.platform == "linux"
         context: Any = multiprocessing.get_context("fork" if forked else "spawn")
         self._plan = iter(plan)
         self.processes: list[BaseProcess] = []
         self._pipes: list[Connection] = []
-        self._asked: deque[int] = deque()  # of each item under way, who has it
+        self._asked: deque[int] = deque()  # the worker of each pending item
         self._end = Finalize(self, _end, (self.processes, self._pipes), exitpriority=1)
         with _interrupts_held(), _garbage_kept():
             for _ in range(count):
@@ -85,7 +85,7 @@ class Workers(Generic[Item, Result]):
 
     def _ask(self, worker: int) -> None:
         for item in self._plan:
-            with suppress(OSError):  # killed, which is noticed when its result is due
+            with suppress(OSError):  # killed, which is detected when its result is due
                 self._pipes[worker].send_bytes(_pickled(item))
             self._asked.append(worker)
             break
@@ -108,13 +108,13 @@ class Workers(Generic[Item, Result]):
         return result
 
     def close(self) -> None:
-        """End the processes; nothing is computed any more."""
+        """End the processes; nothing more is computed."""
         self._asked.clear()
         self._end()
 
 
 def _cause(process: BaseProcess) -> str:
-    """Why a process has ended whose pipe is closed."""
+    """Why the process of a closed pipe ended: the signal or the exit code."""
     process.join()
     code = process.exitcode or 0
     return signal.Signals(-code).name if code < 0 else f"code {code}"
@@ -131,9 +131,9 @@ def _end(processes: list[BaseProcess], pipes: list[Connection]) -> None:
 
 @contextmanager
 def _interrupts_held() -> Iterator[None]:
-    """Hold Ctrl-C and SIGTERM back meanwhile; processes started in it hold them back for good.
+    """Block Ctrl-C and SIGTERM meanwhile; processes started in it block them permanently.
 
-    They may reach the whole process group, but what they mean is the parent's business.
+    They may reach the whole process group, but only the parent handles them.
     """
     if not hasattr(signal, "pthread_sigmask"):  # Windows
         yield
@@ -147,9 +147,9 @@ def _interrupts_held() -> Iterator[None]:
 
 @contextmanager
 def _garbage_kept() -> Iterator[None]:
-    """Keep processes started meanwhile from collecting what they inherit.
+    """Keep processes started meanwhile from garbage-collecting what they inherit.
 
-    It may hold engines whose threads did not come along: destroying them would wait for those.
+    That may include engines whose threads were not forked: destroying these would wait for them.
     """
     gc.collect()
     gc.freeze()
@@ -165,11 +165,11 @@ def _work(
     compute: Callable[[Item], Result],
     begin: Callable[[], None],
 ) -> None:
-    """What a process does: answer each item on the pipe, until its other end is closed."""
+    """The main function of a process: answers each item on the pipe until its other end closes."""
     for number in _STOPS:
         signal.signal(number, signal.SIG_IGN)
     for end in inherited:
-        end.close()  # while they are open here, the parent's death does not close the pipes
+        end.close()  # while open here, the parent's death would not close the pipes
     torch.set_num_threads(1)
     cv2.setNumThreads(0)  # OpenCV's threads do not survive a fork, and it would wait for them
     begin()
@@ -191,7 +191,7 @@ def _work(
 
 
 class _Pickler(pickle.Pickler):
-    """Writes tensors as arrays: torch's own way opens an archive for each."""
+    """Pickles tensors as arrays, because torch's own pickling opens an archive for each."""
 
     dispatch_table = copyreg.dispatch_table | {
         Tensor: lambda tensor: (torch.from_numpy, (tensor.numpy(),))
