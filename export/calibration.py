@@ -52,7 +52,7 @@ class Calibration:
 
     @cached_property
     def held_out(self) -> list[Sample]:
-        """The crops that the run was validated on, in batches."""
+        """Crops of held-out calibration pictures, in batches."""
         held_out = HeldOut(self.data, self.preset, self.multiple, torch.device("cpu"))
         return [sample for sample, _ in held_out.batches]
 

@@ -109,7 +109,7 @@ def _fine_tune(
 
 
 def _differ(found: Restoration, wanted: Restoration, maximum: float) -> Tensor:
-    """Log of the mean squared difference of pictures and maps, each relative to its range."""
+    """Sum, over the picture and the maps, of the mean log(MSE), each relative to its range."""
     pairs = [
         (found.restored, wanted.restored, 1.0),
         *((mine, other, maximum) for mine, other in zip(found.maps, wanted.maps, strict=True)),
