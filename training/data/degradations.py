@@ -163,7 +163,8 @@ def vary_tone(photos: Tensor, amount: float, rng: Generator) -> Tensor:
     """Photos as if taken by another camera in another light.
 
     photos: shape (N, C, H, W) in [0, 1]; so is the result.
-    amount: 0 leaves them unchanged; 1 at most doubles the gamma or halves the saturation.
+    amount: 0 leaves them unchanged; 1 halves to doubles the gamma, and varies light and
+        saturation.
     """
     one, planes = (len(photos), 1, 1, 1), (len(photos), photos.shape[1], 1, 1)
     photos = photos.clamp(min=1e-4) ** torch.exp(amount * uniform(-0.7, 0.7, one, rng))

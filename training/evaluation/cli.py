@@ -44,7 +44,7 @@ class _Numbers(click.ParamType):
         except ValueError:
             self.fail(f"{value!r} is not a list of numbers like 1,2,3", param, ctx)
         if not all(0 <= number < float("inf") for number in numbers):
-            self.fail("noise levels are numbers of at least 0", param, ctx)
+            self.fail("all numbers must be at least 0, and finite", param, ctx)
         if self.count not in (None, len(numbers)):
             self.fail(f"{self.count} numbers are needed, not {len(numbers)}", param, ctx)
         return numbers
