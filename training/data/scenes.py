@@ -69,7 +69,7 @@ def real_path(path: Path) -> Path:
 def split_held_out(
     scenes: Sequence[Scene], share: float, option: str = "--data"
 ) -> tuple[list[Scene], list[Scene]]:
-    """Split off the last `share` of the photos of each folder for validation (at least one, never all).
+    """Split off the last `share` of each folder's photos for validation: at least one, never all.
 
     The last ones rather than random ones, because neighbouring files may show the same place, and a
     random choice would leak. Photos are held out with all their observations. If every photo has
