@@ -191,3 +191,8 @@ def test_presets_that_broke_readers_are_refused() -> None:
     for path in [_CASES / "hostile" / "lol2.yaml", *(_CASES / "fuzz").glob("preset_*")]:
         with pytest.raises(HyperguideError):
             load_preset("denoise", "fast", path)
+
+
+def test_an_unknown_tier_names_those_that_there_are() -> None:
+    with pytest.raises(HyperguideError, match="take one of fast, paper, paper-tiny, or give"):
+        load_preset("deblur", "live")

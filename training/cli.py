@@ -60,7 +60,8 @@ Examples:
     "--tier",
     default="fast",
     show_default=True,
-    help="Which preset: fast, paper, or (deblur) paper-tiny.",
+    help="Which preset: fast or paper; for denoise also gray-fast, camera, live; for deblur also "
+    "paper-tiny.",
 )
 @click.option("--preset", "preset_file", type=Path, help="Preset file instead of the tier's.")
 @click.option(

@@ -201,10 +201,15 @@ def load_preset(task: str, tier: str, path: Path | None = None) -> Preset:
     """
     find_task(task)
     if path is None:
-        source = resources.files("hyperguide.training.presets") / f"{task}-{tier}.yaml"
+        folder = resources.files("hyperguide.training.presets")
+        source = folder / f"{task}-{tier}.yaml"
         if not source.is_file():
+            names = [file.name for file in folder.iterdir() if file.name.endswith(".yaml")]
+            starts = f"{task}-"
+            own = sorted(n[len(starts) : -5] for n in names if n.startswith(starts))
             raise HyperguideError(
-                f"There is no preset for {task} in the tier '{tier}': give one with --preset FILE."
+                f"There is no preset for {task} in the tier '{tier}': take one of "
+                f"{', '.join(own)}, or give a file with --preset."
             )
         text = source.read_text("utf-8")
     else:
