@@ -41,10 +41,10 @@ demo: setup
 # Two processes; each test file runs in one. If one crashes or hangs, its test is named.
 PYTEST := $(BIN)/python -m pytest -n 2 --dist loadfile --max-worker-restart 0
 
-# The workers of training are not forked where OpenVINO was used, so what tests them runs first.
+# First what needs a process without OpenVINO: training forks its workers only there.
 test: setup
-	$(BIN)/python -m pytest -m forks
-	$(PYTEST) -m "not forks and not long"
+	$(BIN)/python -m pytest -m alone
+	$(PYTEST) -m "not alone and not long"
 
 test-all: test
 	$(PYTEST) -m long

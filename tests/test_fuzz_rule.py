@@ -94,6 +94,7 @@ def test_endless_readers_are_stopped_though_they_catch_everything() -> None:
     assert _found(endless, seconds=0.05).kind == "time"
 
 
+@pytest.mark.alone
 @pytest.mark.skipif(not Path("/proc/self/clear_refs").exists(), reason="the system tells no peaks")
 def test_memory_out_of_proportion_is_a_finding_though_it_was_let_go(
     monkeypatch: pytest.MonkeyPatch,

@@ -19,7 +19,7 @@ from hyperguide.training.data.batches import open_data
 from hyperguide.training.data.loader import Loader
 from made_data import damage, damaged_photos, equal, fill, numbers, plan, small_preset
 
-pytestmark = pytest.mark.forks
+pytestmark = pytest.mark.alone
 
 PATIENCE = 300  # seconds after which something that must end counts as hanging
 

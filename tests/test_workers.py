@@ -15,7 +15,7 @@ from torch import Tensor
 
 from hyperguide.training.data.workers import WorkerError, Workers
 
-pytestmark = pytest.mark.forks
+pytestmark = pytest.mark.alone
 
 LARGE = 10 << 20  # more than a pipe holds
 
