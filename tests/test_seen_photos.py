@@ -19,6 +19,7 @@ from conftest import Cli, fails
 from hyperguide.model_format.model_file import read_model_file
 from hyperguide.picture_files import read_picture, write_picture
 from hyperguide.training.checkpoint import load_run
+from hyperguide.training.data.batches import Data
 from hyperguide.training.seen_photos import MOST, NOTHING, UNKNOWN, SeenPhotos, hash_photo
 from made_runs import make_run, silent
 
@@ -128,11 +129,15 @@ def test_a_run_keeps_its_photos_and_those_of_its_start(
     assert all(later.holds(read_picture(path)) for path in paths)
 
 
-def test_a_resumed_run_keeps_its_seen_photos(photos: Path, tmp_path: Path) -> None:
+def test_a_resumed_run_keeps_its_seen_photos(
+    photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     make_run(photos, tmp_path, steps=2).train(silent)
     before = load_run(tmp_path).record.seen
     run = make_run(photos, tmp_path, steps=2)
-    run.resume()
+    with monkeypatch.context() as patch:
+        patch.setattr(Data, "seen", property(lambda data: pytest.fail("photos are hashed again")))
+        run.resume()
     assert run.seen == before
 
 

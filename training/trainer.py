@@ -30,7 +30,7 @@ from .precision import autocast
 from .preset import Preset, Stage
 from .run_record import RunRecord, Settings, refuse_changes
 from .run_state import RunState, read_state
-from .seen_photos import SeenPhotos
+from .seen_photos import UNKNOWN, SeenPhotos
 from .validation import HeldOut, to_device
 
 # Minimum number of steps between two validations.
@@ -304,7 +304,7 @@ class Run:
 
     def save(self) -> None:
         """Write a checkpoint; see `RunState.save`."""
-        self.state.save(self.folder, self._record(), self.data.photos.skipped)
+        self.state.save(self.folder, self._record(self.seen), self.data.photos.skipped)
 
     def resume(self) -> None:
         """Continue from the folder's last checkpoint.
@@ -322,7 +322,8 @@ class Run:
         self.data.photos.skip_all(values["skipped"])
         self.told = len(self.data.photos.skipped)
 
-    def _record(self) -> RunRecord:
+    def _record(self, seen: SeenPhotos = UNKNOWN) -> RunRecord:
+        """The record of this run; `self.seen` reads all photos, and only a checkpoint needs it."""
         return RunRecord(
             self.preset,
             self.settings,
@@ -331,7 +332,7 @@ class Run:
             self.state.seconds,
             self.data.record(),
             self.state.validation,
-            self.seen,
+            seen,
         )
 
     def _check_crops(self) -> None:
