@@ -6,6 +6,7 @@ import re
 import sys
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -227,8 +228,10 @@ def test_a_batch_is_reported_as_one_whatever_the_engine_takes_at_once(
     assert np.abs(result.image.astype(int) - expected.image).max() <= 1
 
 
-@pytest.mark.parametrize("options", [{"tile": 0}, {"tile": -5}, {"max_memory": 0}])
-def test_tile_sizes_and_memory_limits_must_be_positive(options: dict[str, int]) -> None:
+@pytest.mark.parametrize(
+    "options", [{"tile": 0}, {"tile": -5}, {"max_memory": 0}, {"max_memory": "2G"}]
+)
+def test_tile_sizes_and_memory_limits_must_be_positive(options: dict[str, Any]) -> None:
     with pytest.raises(HyperguideError, match="must be positive"):
         hyperguide.load("denoise", **options)  # type: ignore[arg-type]
 

@@ -69,19 +69,19 @@ class RunRecord:
         Raises HyperguideError if it does not say which networks the weights belong to.
         """
         check_fields(values, path, _NEEDED)
-        check_fields(values, path, {n: check for n, check in _OPTIONAL.items() if n in values})
+        check_fields(values, path, {n: check for n, check in OPTIONAL.items() if n in values})
         known = {each.name for each in fields(Settings)}
         return cls(
             preset_from_dict(values["preset"], str(path)),
             Settings(**{k: v for k, v in values["settings"].items() if k in known}),
             seen=SeenPhotos.from_record(values.get("seen")),
-            **{name: values[name] for name in _OPTIONAL if name in values},
+            **{name: values[name] for name in OPTIONAL if name in values},
         )
 
     def to_json(self) -> dict[str, Any]:
         """The record as JSON values, without unknown fields."""
         values: dict[str, Any] = {"preset": asdict(self.preset), "settings": asdict(self.settings)}
-        values |= {name: getattr(self, name) for name in _OPTIONAL}
+        values |= {name: getattr(self, name) for name in OPTIONAL}
         if self.seen != UNKNOWN:
             values["seen"] = self.seen.to_record()
         return {name: value for name, value in values.items() if value is not None}
@@ -199,7 +199,7 @@ _NEEDED: dict[str, _Check] = {
     "preset": lambda value: isinstance(value, dict),
     "settings": are_settings,
 }
-_OPTIONAL: dict[str, _Check] = {
+OPTIONAL: dict[str, _Check] = {
     "origin": is_text,
     "step": is_step,
     "seconds": is_number,

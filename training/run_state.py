@@ -26,10 +26,10 @@ from .checkpoint import (
 )
 from .model import GuidedModel
 from .run_record import (
+    OPTIONAL,
     RunRecord,
     check_fields,
     is_number,
-    is_step,
     is_text,
     lists,
     maps_to,
@@ -38,13 +38,10 @@ from .run_record import (
 
 # Fields in the record of a state, beyond those that the record of weights must have.
 _FIELDS = {
-    "origin": is_text,
-    "step": is_step,
-    "seconds": is_number,
+    **OPTIONAL,
     "running": maps_to(is_number),
     "window": maps_to(lists(is_number)),
     "best": or_none(is_number),
-    "validation": maps_to(is_number),
     "skipped": lists(is_text),
     "data": lambda value: (
         isinstance(value, dict)

@@ -16,7 +16,7 @@ import cv2
 import numpy as np
 
 from hyperguide.model_format.contract import KERNEL
-from hyperguide.padding import SizeRequirements, next_multiple
+from hyperguide.padding import SizeRequirements
 from hyperguide.pixels import Layout, from_tensor, full_scale, layout_of, to_tensor
 from hyperguide.result import Result
 
@@ -181,7 +181,7 @@ class Deblurring(LocalContext):
         kernel = request.dials.values.get(KERNEL)
         sides = kernel.shape[2:] if kernel is not None else (1, 1)
         reach = runner.info.receptive_field + 2 * max(sides) + _LEVELING
-        self.overlap = next_multiple(reach, self._sizes.multiple)
+        self.overlap = self._sizes.of(reach)
 
     def run(self, window: Window) -> Result:
         """Enhance the pixels in a window."""
