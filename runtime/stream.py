@@ -70,6 +70,16 @@ class Stream:
         """Forget the frames so far."""
         self._before = None
 
+    def state(self) -> dict[str, np.ndarray]:
+        """What `restore` needs to go on from here."""
+        if self._before is None:
+            return {}
+        return {"thumbnail": self._before[0], "guidance": self._before[1]}
+
+    def restore(self, state: dict[str, np.ndarray]) -> None:
+        """Go on from a state."""
+        self._before = (state["thumbnail"], state["guidance"]) if state else None
+
     def __enter__(self) -> Stream:
         return self
 

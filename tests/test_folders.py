@@ -119,7 +119,7 @@ def _interrupted(
 def _listen(patch: pytest.MonkeyPatch) -> Callable[[], bool]:
     """A function that tells whether a run has noticed the first signal."""
     heard: list[list[int]] = []
-    stops = folders._stops
+    stops = folders.stops
 
     @contextmanager
     def listening() -> Iterator[list[int]]:
@@ -127,7 +127,7 @@ def _listen(patch: pytest.MonkeyPatch) -> Callable[[], bool]:
             heard.append(stop)
             yield stop
 
-    patch.setattr(folders, "_stops", listening)
+    patch.setattr(folders, "stops", listening)
     return lambda: any(heard)
 
 

@@ -1,4 +1,4 @@
-"""`hyperguide enhance`: enhances pictures and folders."""
+"""`hyperguide enhance`: enhances pictures, folders, videos and cameras."""
 
 from __future__ import annotations
 
@@ -20,10 +20,11 @@ from hyperguide.errors import HyperguideError
 from hyperguide.model_format.bundled import BUNDLED_PRECISIONS
 from hyperguide.picture_files import gray_plane, read_kernel, read_map, read_picture
 from hyperguide.pixels import full_scale
+from hyperguide.video.addresses import is_video
 
 from .folders import enhance_folder
 from .messages import say
-from .options import BytesType, DeviceType, NameType, TileType
+from .options import BytesType, DeviceType, NameType, SourceType, TileType
 from .progress import building_bar, share_bar
 
 
@@ -49,11 +50,26 @@ Examples:
   hyperguide enhance -i *.png -o clean/ -m my-model.onnx --save-guidance maps/
   hyperguide enhance -i hazy.jpg -o clear.jpg -t dehaze -g maps/edited.png --guidance-scale 1.2
   hyperguide enhance -i shaken.png -o sharp.png -t deblur --kernel kernel.png
+  hyperguide enhance -i film.mp4 -o film-clean.mp4 -t denoise --precision int8
+  hyperguide enhance -i film.mkv -o film-clean.mkv -t denoise --codec hevc --crf 22 --resume
+  hyperguide enhance -i camera:0 --show -t denoise --tier live --precision int8
+  ffmpeg -i in.mov -f yuv4mpegpipe - | hyperguide enhance -i - -o - -t denoise | ffplay -
 """
 )
-@click.option("-i", "--input", "inputs", multiple=True, type=NameType(), help="Picture or folder.")
-@click.argument("more", nargs=-1, type=NameType(), metavar="[IN]...")
-@click.option("-o", "--output", required=True, help="Picture, or folder for several.")
+@click.option(
+    "-i",
+    "--input",
+    "inputs",
+    multiple=True,
+    type=SourceType(),
+    help="Picture, folder, video, camera:N, URL, or - for YUV4MPEG2 from a pipe.",
+)
+@click.argument("more", nargs=-1, type=SourceType(), metavar="[IN]...")
+@click.option(
+    "-o",
+    "--output",
+    help="Picture or video, folder for several, URL, or - for a pipe.",
+)
 @click.option("-t", "--task", help="Bundled model: denoise, derain, dehaze, deblur.")
 @click.option("-m", "--model", type=Path, help="Model file or TensorRT engine instead.")
 @click.option("--tier", default="fast", show_default=True, help="Tier of the bundled model.")
@@ -81,6 +97,24 @@ Examples:
     help="Multiplies the map: above 1 removes more.",
 )
 @click.option("--mask", type=Path, help="Gray picture; the strength is multiplied by it.")
+@click.option(
+    "--smooth",
+    type=click.FloatRange(0, 1, max_open=True),
+    metavar="A",
+    help="Weight of the previous frame's map in video.  [default: as the task needs]",
+)
+@click.option("--codec", help="Codec or FFmpeg encoder of the video.  [default: as the source]")
+@click.option("--crf", type=click.IntRange(0, 63), help="Quality of the video, lower is better.")
+@click.option("--preset", help="Speed of the video encoder, such as fast.")
+@click.option("--pix-fmt", help="Pixel format of the video.  [default: as the source]")
+@click.option(
+    "--audio",
+    type=click.Choice(["copy", "none"]),
+    default="copy",
+    show_default=True,
+    help="Sound of the video.",
+)
+@click.option("--hwaccel", metavar="NAME", help="Decode the video in hardware, such as cuda.")
 @click.option("--kernel", type=Path, help="Blur kernel, for deblurring: .png, .txt, .dlm or .npy.")
 @click.option("--save-guidance", type=NameType(), metavar="DIR", help="Also write the maps.")
 @click.option(
@@ -89,7 +123,11 @@ Examples:
     help="Quality of JPEG and WebP, 100 is best.  [default: JPEG 95, WebP lossless]",
 )
 @click.option("--device", type=DeviceType(), default="auto", show_default=True)
-@click.option("--strict", is_flag=True, help="Refuse a GPU that leaves steps to the CPU.")
+@click.option(
+    "--strict",
+    is_flag=True,
+    help="Refuse a GPU that leaves steps to the CPU, and outputs that cannot hold all of a video.",
+)
 @click.option("--trust", is_flag=True, help="Load a TensorRT engine that somebody else built.")
 @click.option(
     "--tile",
@@ -107,12 +145,12 @@ Examples:
 @click.option(
     "--resume",
     is_flag=True,
-    help="Go on with an interrupted folder: skip what was made of its source as it is now.",
+    help="Go on with an interrupted folder or video.",
 )
 def enhance(
-    inputs: tuple[Path, ...],
-    more: tuple[Path, ...],
-    output: str,
+    inputs: tuple[str, ...],
+    more: tuple[str, ...],
+    output: str | None,
     task: str | None,
     model: Path | None,
     tier: str,
@@ -121,6 +159,13 @@ def enhance(
     guidance: str | None,
     guidance_scale: float,
     mask: Path | None,
+    smooth: float | None,
+    codec: str | None,
+    crf: int | None,
+    preset: str | None,
+    pix_fmt: str | None,
+    audio: Literal["copy", "none"],
+    hwaccel: str | None,
     kernel: Path | None,
     save_guidance: Path | None,
     quality: int | None,
@@ -132,46 +177,45 @@ def enhance(
     force: bool,
     resume: bool,
 ) -> None:
-    """Enhance pictures or folders of pictures.
+    """Enhance pictures, folders of pictures, videos and cameras.
 
     The network predicts what to remove (noise level, rain region, scene depth) and removes it.
     """
-    sources = [*inputs, *more]
-    if not sources:
-        raise click.UsageError("Give at least one picture or folder with -i.")
+    names = [*inputs, *more]
+    if not names:
+        raise click.UsageError("Give at least one picture, folder or video with -i.")
     if (task is None) == (model is None):
         raise click.UsageError("Give either a task with -t or a model file with -m.")
     if not output:
-        raise click.UsageError("The name behind -o is empty.")
+        raise click.UsageError("The name behind -o is missing.")
     if resume and force:
         raise click.UsageError("Give either --resume, to go on, or --force, to begin anew.")
     _silence_opencv()
     if strength == 0 and save_guidance is not None:
         say("No maps are written: at strength 0 none are computed.")
         save_guidance = None
-    jobs = plan_jobs(sources, output, save_guidance)
-    for note in passed_over(sources, output, save_guidance).notes:
-        say(note)
-    with building_bar() as building:
-        loaded = load(
-            model if model is not None else str(task),
-            device=device,
-            tier=tier,
-            precision=precision,
-            # One picture is faster with a call on all cores, many with a call on each core.
-            at_once=min(os.cpu_count() or 1, len(jobs)),
-            trust=trust,
-            tile=tile,
-            max_memory=max_memory,
-            strict=strict,
-            building=building,
-        )
-    if device.kind == "auto":
-        say(f"Runs on {loaded.engine} ({loaded.why}).")
-    with loaded as enhancer:
-        if enhancer.info.task == "deblur" and kernel is None:
+    loading: dict[str, Any] = {
+        "device": device,
+        "tier": tier,
+        "precision": precision,
+        "trust": trust,
+        "tile": tile,
+        "max_memory": max_memory,
+        "strict": strict,
+    }
+
+    def opened(at_once: int) -> Enhancer:
+        with building_bar() as building:
+            name = model if model is not None else str(task)
+            loaded = load(name, at_once=at_once, building=building, **loading)
+        if device.kind == "auto":
+            say(f"Runs on {loaded.engine} ({loaded.why}).")
+        if loaded.info.task == "deblur" and kernel is None:
             say("Without --kernel the picture is taken for sharp: only noise is removed.")
-        dials = EnhanceOptions(
+        return loaded
+
+    def options_for(enhancer: Enhancer) -> EnhanceOptions:
+        return EnhanceOptions(
             strength,
             None if mask is None else _read_mask(mask, max_memory),
             None if guidance is None else read_map(guidance, enhancer.info.guidance, max_memory),
@@ -179,11 +223,60 @@ def enhance(
             None if kernel is None else read_kernel(kernel),
             quality,
         )
+
+    if any(map(is_video, names)):
+        if save_guidance is not None or quality is not None:
+            raise click.UsageError("--save-guidance and --quality are for pictures.")
+        from hyperguide.video.encoders import EncoderWishes
+        from hyperguide.video.files import FileOptions
+
+        from .videos import enhance_videos, plan_videos
+
+        videos = plan_videos(names, output, None)
+        with opened(at_once=1) as enhancer:
+            enhance_videos(
+                enhancer,
+                videos,
+                FileOptions(
+                    _frame_dials(options_for(enhancer)),
+                    smooth,
+                    wishes=EncoderWishes(codec, crf, preset, pix_fmt),
+                    audio=audio,
+                    strict=strict,
+                    hwaccel=hwaccel,
+                    max_memory=max_memory,
+                ),
+                force,
+                resume,
+            )
+        return
+    sources = [Path(name) for name in names]
+    jobs = plan_jobs(sources, output, save_guidance)
+    for note in passed_over(sources, output, save_guidance).notes:
+        say(note)
+    # One picture is faster with a call on all cores, many with a call on each core.
+    with opened(at_once=min(os.cpu_count() or 1, len(jobs))) as enhancer:
+        dials = options_for(enhancer)
         if len(jobs) == 1 and jobs[0].source == sources[0]:
             _enhance_one(enhancer, jobs[0], dials, Path(output), force, resume)
         else:
             place, limit = Path(output), max_memory
             enhance_folder(enhancer, jobs, dials, place, save_guidance, force, resume, limit)
+
+
+def _frame_dials(options: EnhanceOptions) -> dict[str, Any]:
+    """The dials of every frame, as in `Enhancer.__call__`, but for those at their defaults."""
+    dials: dict[str, Any] = {}
+    if options.strength != 1 or options.mask is not None:
+        mask = 1.0 if options.mask is None else options.mask
+        dials["strength"] = options.strength * mask
+    if options.guidance is not None:
+        dials["guidance"] = options.guidance
+    if options.guidance_scale != 1:
+        dials["guidance_scale"] = options.guidance_scale
+    if options.kernel is not None:
+        dials["kernel"] = options.kernel
+    return dials
 
 
 def _silence_opencv() -> None:

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import signal
-from collections.abc import Iterator
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import ExitStack, closing
 from pathlib import Path
-from types import FrameType
 
 from hyperguide.batch.jobs import Job
 from hyperguide.batch.pipeline import Outcome, enhance_all
@@ -22,6 +19,7 @@ from hyperguide.storage.paths import exists, real
 
 from .messages import say
 from .progress import progress_bar
+from .signals import stops
 
 # Share of the memory that pictures in progress may take before the next one is read; with results
 # and maps it becomes about a fifth.
@@ -64,7 +62,7 @@ def enhance_folder(
         work = Work(enhancer, dials, may_replace, claims=claims, journal=journal)
         count = _Count(len(jobs), len(jobs) - len(todo))
         room = int(_SHARE * (max_memory or free_bytes() or 1 << 32))
-        with _stops() as stop:
+        with stops() as stop:
             if todo:
                 _run(work, todo, room, count, stop)
         count.look_again(claims)
@@ -171,25 +169,3 @@ def _notes(outcome: Outcome) -> list[str]:
     if error is not None and not isinstance(error, HyperguideError):
         notes = [f"internal error, {type(error).__name__}: {error}"]
     return [note if source in note else f"{source}: {note}" for note in notes]
-
-
-@contextmanager
-def _stops() -> Iterator[list[int]]:
-    """A list that Ctrl-C and SIGTERM append to; the second signal ends the run at once."""
-    caught: list[int] = []
-
-    def stop(number: int, frame: FrameType | None) -> None:
-        if caught:
-            raise KeyboardInterrupt
-        caught.append(number)
-
-    numbers = [signal.SIGINT, signal.SIGTERM]
-    before = {n: signal.getsignal(n) for n in numbers}
-    for number in numbers:
-        if before[number] is not signal.SIG_IGN:  # nohup, background jobs
-            signal.signal(number, stop)
-    try:
-        yield caught
-    finally:
-        for number in numbers:
-            signal.signal(number, before[number])

@@ -24,7 +24,7 @@ from .streams import prepare
 # Verb -> what it does. The command VERB is in the file VERB.py beside this one, and is loaded when
 # it is called, so that the runtime's verbs start fast and work without torch.
 _VERBS = {
-    "enhance": "Enhance pictures or folders of pictures.",
+    "enhance": "Enhance pictures, folders, videos and cameras.",
     "train": "Train a guided pair on photos.",
     "eval": "Measure a run, model file or official weights on a test suite.",
     "export": "Fuse a trained pair into one ONNX file.",

@@ -42,6 +42,18 @@ class NameType(click.ParamType):
         return Path(value)
 
 
+class SourceType(click.ParamType):
+    """The name of a file, folder, camera or URL, as it was written. An empty one is an error."""
+
+    name = "source"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """Check a name."""
+        if str(value) == "":
+            self.fail("the name is empty", param, ctx)
+        return str(value)
+
+
 class BytesType(click.ParamType):
     """An amount of memory."""
 

@@ -1,0 +1,43 @@
+"""Frames of FFmpeg as planes in numpy arrays, and back."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from .av_library import av
+from .coding import PlaneFormat
+
+# FFmpeg's number of the limited and the full range.
+_LIMITED, _FULL = 1, 2
+
+
+def planes_of(frame: av.VideoFrame, format: PlaneFormat) -> list[np.ndarray]:
+    """The planes of a frame in the format `format`: views of shape (rows, columns)."""
+    kind = np.uint8 if format.depth == 8 else np.uint16
+    views = []
+    planes: tuple[Any, ...] = frame.planes
+    for plane in planes[: format.planes]:
+        rows = np.frombuffer(plane, np.uint8).reshape(plane.height, plane.line_size)
+        views.append(rows.view(kind)[:, : plane.width])
+    return views
+
+
+def frame_like(
+    frame: av.VideoFrame, planes: Sequence[np.ndarray], format: PlaneFormat
+) -> av.VideoFrame:
+    """A new frame with these planes, and the time and colour tags of `frame`."""
+    name = format.name.replace("yuvj", "yuv")
+    made = av.VideoFrame(frame.width, frame.height, name)
+    for view, plane in zip(planes_of(made, format), planes, strict=True):
+        view[...] = plane
+    made.time_base = frame.time_base
+    made.pts = frame.pts
+    made.duration = frame.duration
+    made.colorspace = frame.colorspace
+    made.color_range = _FULL if format.jpeg else frame.color_range
+    made.color_primaries = frame.color_primaries
+    made.color_trc = frame.color_trc
+    return made
