@@ -119,11 +119,11 @@ def _interrupted(
 def _listen(patch: pytest.MonkeyPatch) -> Callable[[], bool]:
     """A function that tells whether a run has noticed the first signal."""
     heard: list[list[int]] = []
-    stops = folders.stops
+    stops, seconds = folders.stops, count()  # each signal a second after the one before
 
     @contextmanager
     def listening() -> Iterator[list[int]]:
-        with stops() as stop:
+        with stops(lambda: float(next(seconds))) as stop:
             heard.append(stop)
             yield stop
 

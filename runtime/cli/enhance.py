@@ -17,7 +17,9 @@ from hyperguide.batch.work import EnhanceOptions, Work
 from hyperguide.engines import Device
 from hyperguide.enhancer import Enhancer, load
 from hyperguide.errors import HyperguideError
-from hyperguide.model_format.bundled import BUNDLED_PRECISIONS
+from hyperguide.model_format.bundled import BUNDLED_PRECISIONS, model_path
+from hyperguide.model_format.engine_file import read_file
+from hyperguide.model_format.model_info import ModelInfo
 from hyperguide.picture_files import gray_plane, read_kernel, read_map, read_picture
 from hyperguide.pixels import full_scale
 from hyperguide.video.addresses import is_video
@@ -114,6 +116,12 @@ Examples:
     show_default=True,
     help="Sound of the video.",
 )
+@click.option("--show", is_flag=True, help="Show cameras and streams in a window.")
+@click.option(
+    "--live/--no-live",
+    default=None,
+    help="Take only the newest frame.  [default: for cameras and streams]",
+)
 @click.option("--hwaccel", metavar="NAME", help="Decode the video in hardware, such as cuda.")
 @click.option("--kernel", type=Path, help="Blur kernel, for deblurring: .png, .txt, .dlm or .npy.")
 @click.option("--save-guidance", type=NameType(), metavar="DIR", help="Also write the maps.")
@@ -165,6 +173,8 @@ def enhance(
     preset: str | None,
     pix_fmt: str | None,
     audio: Literal["copy", "none"],
+    show: bool,
+    live: bool | None,
     hwaccel: str | None,
     kernel: Path | None,
     save_guidance: Path | None,
@@ -186,8 +196,8 @@ def enhance(
         raise click.UsageError("Give at least one picture, folder or video with -i.")
     if (task is None) == (model is None):
         raise click.UsageError("Give either a task with -t or a model file with -m.")
-    if not output:
-        raise click.UsageError("The name behind -o is missing.")
+    if output == "" or (output is None and not show):
+        raise click.UsageError("Give the name of the output with -o.")
     if resume and force:
         raise click.UsageError("Give either --resume, to go on, or --force, to begin anew.")
     _silence_opencv()
@@ -214,11 +224,11 @@ def enhance(
             say("Without --kernel the picture is taken for sharp: only noise is removed.")
         return loaded
 
-    def options_for(enhancer: Enhancer) -> EnhanceOptions:
+    def options_for(info: ModelInfo) -> EnhanceOptions:
         return EnhanceOptions(
             strength,
             None if mask is None else _read_mask(mask, max_memory),
-            None if guidance is None else read_map(guidance, enhancer.info.guidance, max_memory),
+            None if guidance is None else read_map(guidance, info.guidance, max_memory),
             guidance_scale,
             None if kernel is None else read_kernel(kernel),
             quality,
@@ -230,38 +240,47 @@ def enhance(
         from hyperguide.video.encoders import EncoderWishes
         from hyperguide.video.files import FileOptions
 
-        from .videos import enhance_videos, plan_videos
+        from .live import enhance_live
+        from .videos import enhance_videos, parse_destination, parse_sources, plan_videos
 
-        videos = plan_videos(names, output, None)
-        with opened(at_once=1) as enhancer:
-            enhance_videos(
-                enhancer,
-                videos,
-                FileOptions(
-                    _frame_dials(options_for(enhancer)),
-                    smooth,
-                    wishes=EncoderWishes(codec, crf, preset, pix_fmt),
-                    audio=audio,
-                    strict=strict,
-                    hwaccel=hwaccel,
-                    max_memory=max_memory,
-                ),
-                force,
-                resume,
+        def video_options(info: ModelInfo) -> FileOptions:
+            return FileOptions(
+                _frame_dials(options_for(info)),
+                smooth,
+                wishes=EncoderWishes(codec, crf, preset, pix_fmt),
+                audio=audio,
+                strict=strict,
+                hwaccel=hwaccel,
+                max_memory=max_memory,
             )
+
+        found = parse_sources(names, True if show and output is None else live)
+        if found[0].is_live:
+            path = model_path(model if model is not None else str(task), tier, precision)
+            dials = video_options(read_file(path, trust).info)
+            destination = None if output is None else parse_destination(output)
+            enhance_live(lambda: opened(at_once=1), found[0], destination, show, dials, force)
+            return
+        if show or output is None:
+            raise click.UsageError("--show plays a file without writing it: leave out -o.")
+        videos = plan_videos(found, output)
+        with opened(at_once=1) as enhancer:
+            enhance_videos(enhancer, videos, video_options(enhancer.info), force, resume)
         return
+    if show or output is None:
+        raise click.UsageError("--show is for cameras, streams and videos: leave it out.")
     sources = [Path(name) for name in names]
     jobs = plan_jobs(sources, output, save_guidance)
     for note in passed_over(sources, output, save_guidance).notes:
         say(note)
     # One picture is faster with a call on all cores, many with a call on each core.
     with opened(at_once=min(os.cpu_count() or 1, len(jobs))) as enhancer:
-        dials = options_for(enhancer)
+        chosen = options_for(enhancer.info)
         if len(jobs) == 1 and jobs[0].source == sources[0]:
-            _enhance_one(enhancer, jobs[0], dials, Path(output), force, resume)
+            _enhance_one(enhancer, jobs[0], chosen, Path(output), force, resume)
         else:
             place, limit = Path(output), max_memory
-            enhance_folder(enhancer, jobs, dials, place, save_guidance, force, resume, limit)
+            enhance_folder(enhancer, jobs, chosen, place, save_guidance, force, resume, limit)
 
 
 def _frame_dials(options: EnhanceOptions) -> dict[str, Any]:

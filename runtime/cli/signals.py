@@ -3,20 +3,32 @@
 from __future__ import annotations
 
 import signal
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 
+# Seconds within which two signals are one.
+_TOGETHER = 0.3
+
 
 @contextmanager
-def stops() -> Iterator[list[int]]:
-    """A list that Ctrl-C and SIGTERM append to; the second signal ends the run at once."""
+def stops(clock: Callable[[], float] = time.monotonic) -> Iterator[list[int]]:
+    """A list that Ctrl-C and SIGTERM append to; the second signal ends the run at once.
+
+    A second one that comes together with the first is the same: `timeout`, and terminals whose
+    shell is ending, send it to the process and to its group.
+    """
     caught: list[int] = []
+    first = 0.0
 
     def stop(number: int, frame: FrameType | None) -> None:
-        if caught:
+        nonlocal first
+        if not caught:
+            first = clock()
+            caught.append(number)
+        elif clock() - first > _TOGETHER:
             raise KeyboardInterrupt
-        caught.append(number)
 
     numbers = [signal.SIGINT, signal.SIGTERM]
     before = {n: signal.getsignal(n) for n in numbers}

@@ -32,27 +32,31 @@ class VideoJob:
     destination: Address
 
 
-def plan_videos(sources: list[str], output: str, live: bool | None) -> list[VideoJob]:
-    """Pair every source with its destination.
+def parse_sources(names: list[str], live: bool | None) -> list[Address]:
+    """Parse what stands behind -i. Raises click.UsageError if pictures are among videos."""
+    for name in names:
+        if not is_video(name):
+            raise click.UsageError(
+                f"{name} is no video: enhance pictures and videos with a call each."
+            )
+    found = [parse_source(name, live) for name in names]
+    if len(found) > 1 and any(one.is_live for one in found):
+        raise click.UsageError("Give one live source at a time.")
+    return found
 
-    Raises HyperguideError if they do not fit, click.UsageError if pictures are among the sources.
-    """
-    pictures = [name for name in sources if not is_video(name)]
-    if pictures:
-        raise click.UsageError(
-            f"{pictures[0]} is no video: enhance pictures and videos with a call each."
-        )
-    found = [parse_source(name, live) for name in sources]
-    if len(found) == 1 and not is_folder(Path(output)):
-        return [VideoJob(found[0], parse_destination(output))]
-    for one in found:
+
+def plan_videos(sources: list[Address], output: str) -> list[VideoJob]:
+    """Pair every source with its destination. Raises HyperguideError if they do not fit."""
+    if len(sources) == 1 and not is_folder(Path(output)):
+        return [VideoJob(sources[0], parse_destination(output))]
+    for one in sources:
         if not one.is_file:
             raise HyperguideError(f"{one} needs a name for its output, {output} is a folder.")
     if not is_folder(Path(output)):
         raise HyperguideError(
             f"Several videos need a folder, but there is none called {output}: create it."
         )
-    return [VideoJob(one, parse_destination(str(Path(output) / one.path.name))) for one in found]
+    return [VideoJob(one, parse_destination(str(Path(output) / one.path.name))) for one in sources]
 
 
 def enhance_videos(

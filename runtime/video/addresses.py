@@ -61,6 +61,11 @@ class Address:
     is_live: bool = False
 
     @property
+    def is_paced(self) -> bool:
+        """Whether frames come faster than in real time, so that a camera must wait for each."""
+        return self.is_file or self.format == "lavfi"
+
+    @property
     def path(self) -> Path:
         """The path of a file."""
         return Path(self.name)
@@ -88,11 +93,12 @@ def parse_source(name: str, live: bool | None = None) -> Address:
     if name == "-":
         return Address(name, "pipe:0", "yuv4mpegpipe", is_pipe=True, is_live=bool(live))
     if name.startswith("camera:"):
-        return _camera(name, live is not False)
+        plain, options = _with_options(name)
+        return _camera(name, plain, options, live is not False)
     device = _DEVICE.fullmatch(name)
     if device is not None:
-        format, target = device.groups()
-        return Address(name, target, format, is_live=live is not False)
+        plain, options = _with_options(device[2])
+        return Address(name, plain, device[1], options, is_live=live is not False)
     url = _URL.match(name)
     if url is not None and url[1].lower() != "file":
         protocol = url[1].lower()
@@ -110,17 +116,31 @@ def parse_source(name: str, live: bool | None = None) -> Address:
     return Address(name, f"file:{path}", is_file=path.is_file(), is_live=bool(live))
 
 
-def _camera(name: str, live: bool) -> Address:
-    match = _CAMERA.fullmatch(name)
+def _with_options(name: str) -> tuple[str, dict[str, str]]:
+    """Split `NAME?option=value&option=value`; the options are FFmpeg's."""
+    plain, mark, rest = name.partition("?")
+    options = {}
+    for part in rest.split("&") if mark else []:
+        key, equals, value = part.partition("=")
+        if not (key and equals):
+            raise HyperguideError(
+                f"{part!r} in {name} is no option: write NAME?video_size=1280x720&framerate=30."
+            )
+        options[key] = value
+    return plain, options
+
+
+def _camera(name: str, plain: str, options: dict[str, str], live: bool) -> Address:
+    match = _CAMERA.fullmatch(plain)
     if match is None:
         raise HyperguideError(f"{name} names no camera: write camera:0, or camera:/dev/video0.")
     which = match[1]
     if sys.platform == "darwin":
-        return Address(name, which, "avfoundation", {"framerate": "30"}, is_live=live)
+        return Address(name, which, "avfoundation", {"framerate": "30"} | options, is_live=live)
     if sys.platform == "win32":
         raise HyperguideError(
             "Windows names cameras: write dshow:video=NAME instead of camera:N, with the name that "
             "'ffmpeg -list_devices true -f dshow -i dummy' prints."
         )
     target = which if which.startswith("/") else f"/dev/video{which}"
-    return Address(name, target, "v4l2", is_live=live)
+    return Address(name, target, "v4l2", options, is_live=live)

@@ -75,22 +75,27 @@ class VideoSource:
     """
 
     def __init__(
-        self, address: Address, hwaccel: str | None = None, max_memory: int | None = None
+        self,
+        address: Address,
+        hwaccel: str | None = None,
+        max_memory: int | None = None,
+        live: bool = False,
     ) -> None:
         """Open a source and decode its first frames.
 
         hwaccel: FFmpeg's name of a decoder in hardware, such as cuda; falls back to the CPU.
+        live: give frames as soon as they are there, rather than many at a time.
         Raises HyperguideError if it cannot be opened, has no video, or its frames are too large.
         """
         self.address = address
         self.damaged = 0
         self.ended_early = ""
         self.late_interlaced = 0
-        self._container = _open(address, hwaccel)
+        self._container = _open(address, hwaccel, live)
         try:
             self._stream, notes = _main_stream(self._container, address)
             _limit_size(self._stream, address, max_memory)
-            self._stream.thread_type = "AUTO"
+            self._stream.thread_type = "SLICE" if live else "AUTO"
             self._decoded = self._decode()
             self._first = deque(self._look())
             self.info = self._describe(self._first[0], notes)
@@ -290,8 +295,10 @@ class VideoSource:
         )
 
 
-def _open(address: Address, hwaccel: str | None) -> av.container.InputContainer:
+def _open(address: Address, hwaccel: str | None, live: bool) -> av.container.InputContainer:
     options = dict(address.options)
+    if live and not address.is_file:
+        options |= {"fflags": "nobuffer", "flags": "low_delay"}
     timeout = None if address.is_file else (OPEN_TIMEOUT, READ_TIMEOUT)
     with av_errors(f"{address} could not be opened as a video"):
         found: Any = av.open(
