@@ -5,13 +5,22 @@ import hyperguide
 enhancer = hyperguide.load("derain")
 result = enhancer(image)              # HxWx3 uint8, uint16 or float; the same kind comes back
 result.image, result.guidance         # the picture, and where the network saw rain
+
+Videos and cameras: see `hyperguide.video` and `hyperguide.camera`.
 """
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
 
 from hyperguide.model_format.model_info import ModelInfo
 
 from .enhancer import Enhancer, Result, load
 from .errors import HyperguideError
 from .tasks import TASKS, Guidance, Task
+
+if TYPE_CHECKING:
+    from hyperguide.video.camera import Camera
 
 __version__ = "0.1.0"
 
@@ -24,5 +33,25 @@ __all__ = [
     "Result",
     "Task",
     "__version__",
+    "camera",
     "load",
 ]
+
+
+def camera(source: str) -> Camera:
+    """The newest frame of a camera, device or stream; see `hyperguide.video.camera.Camera`.
+
+    with hyperguide.camera("camera:0") as camera:
+        for frame in camera:
+            show(enhancer(frame.image).image)
+            print(f"{1000 * camera.age:.0f} ms old, {camera.dropped} dropped")
+
+    source: `camera:0`, `v4l2:/dev/video0`, `rtsp://...` or whatever else FFmpeg opens. Files are
+        played at their own speed. FFmpeg's options may follow:
+        `camera:0?video_size=1280x720&framerate=30`.
+    Raises HyperguideError if PyAV is missing; entering it, if the source does not open.
+    """
+    from hyperguide.video.addresses import parse_source
+    from hyperguide.video.camera import Camera
+
+    return Camera(parse_source(source, live=True))

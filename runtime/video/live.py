@@ -95,9 +95,9 @@ class LiveRun:
         self._loading = _Loading(load)
         self._stream: Stream | None = None
         self._connection = 0
+        self._counted = -1
         self._dials: dict[str, Any] = {}
         self._size: tuple[int, int] | None = None
-        self._started: float | None = None
 
     def run(
         self, show: Callable[[Shown | None, LiveStatus], object], stop: Callable[[], bool]
@@ -128,6 +128,9 @@ class LiveRun:
         status.waiting = camera.lost or ("" if self._loading.done else "loading the model")
         if shown is None:
             return
+        if shown.frame.number == self._counted:
+            return  # a paused picture at another strength
+        self._counted = shown.frame.number
         status.frames += 1
         status.passed += shown.after is None and shown.strength != 0
         status.connections = shown.frame.connection + 1

@@ -8,6 +8,17 @@ from dataclasses import dataclass, field
 from hyperguide.tasks import Guidance
 
 
+def level(value: float, meaning: Guidance) -> str:
+    """A map value in words, such as `noise level 4.2/255`."""
+    unit = "/255" if _scale(meaning) == 255 else ""
+    return f"{meaning.name.replace('_', ' ')} {_scale(meaning) * value:.3g}{unit}"
+
+
+def _scale(meaning: Guidance) -> int:
+    """Noise levels are told in levels of 255, as everybody does."""
+    return 255 if meaning.name == "noise_level" else 1
+
+
 @dataclass
 class MapStatistics:
     """Mean map values of frames."""
@@ -31,12 +42,9 @@ class MapStatistics:
         """The statistics as text, in the map's unit; "" without frames."""
         if not self.frames:
             return ""
-        name = meaning.name.replace("_", " ")
-        scale, unit = (255, "/255") if meaning.name == "noise_level" else (1, "")
-        mean, least, most = (
-            scale * value for value in (self.total / self.frames, self.least, self.most)
-        )
-        return f"{name} {mean:.3g}{unit} on average, {least:.3g} to {most:.3g}"
+        scale = _scale(meaning)
+        mean = level(self.total / self.frames, meaning)
+        return f"{mean} on average, {scale * self.least:.3g} to {scale * self.most:.3g}"
 
 
 @dataclass

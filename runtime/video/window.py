@@ -14,6 +14,7 @@ from hyperguide.errors import HyperguideError
 from hyperguide.picture_files import false_color
 
 from .live import Controls, LiveStatus, Shown
+from .summary import level
 
 KEYS = "+ - strength   0 off   g map   d divider   space pause   q quit"
 
@@ -38,7 +39,10 @@ class Window:
         self._given = strength
         self._last: Shown | None = None
         self._width = 1
-        cv2.namedWindow(title, cv2.WINDOW_NORMAL | cv2.WINDOW_KEEPRATIO)
+        os.environ.setdefault(
+            "QT_LOGGING_RULES", "*=false"
+        )  # it misses its fonts in OpenCV's wheel
+        cv2.namedWindow(title, cv2.WINDOW_NORMAL | cv2.WINDOW_KEEPRATIO | cv2.WINDOW_GUI_NORMAL)
         cv2.setMouseCallback(title, self._mouse)
 
     def show(self, shown: Shown | None, status: LiveStatus) -> None:
@@ -50,8 +54,7 @@ class Window:
             self._last = shown
         if self._last is not None:
             cv2.imshow(self._title, self.drawn(self._last, status))
-        key = cv2.waitKey(1)
-        if key != -1:
+        while (key := cv2.waitKey(1)) != -1:
             self._press(key & 0xFF)
         if cv2.getWindowProperty(self._title, cv2.WND_PROP_VISIBLE) < 1:
             self._controls.quit = True
@@ -73,7 +76,8 @@ class Window:
         if self._is_divided:
             at = round(self._divider * width)
             picture[:, :at] = before[:, :at]
-            cv2.line(picture, (at, 0), (at, height), (255, 255, 255), 1)
+            for color, thickness in (((0, 0, 0), 3), ((255, 255, 255), 1)):
+                cv2.line(picture, (at, 0), (at, height), color, thickness)
         for row, words in enumerate(self._words(shown, status)):
             _write(picture, words, 8, 22 + 20 * row)
         return picture
@@ -82,6 +86,8 @@ class Window:
         state = "paused" if self._controls.paused else status.waiting
         line = f"strength {shown.strength:.1f}   age {1000 * status.age:.0f} ms"
         line += f"   dropped {status.dropped}"
+        if shown.guidance is not None and shown.meaning is not None:
+            line += f"   {level(float(np.mean(shown.guidance)), shown.meaning)}"
         return [line, *([state] if state else []), KEYS]
 
     def _press(self, key: int) -> None:
@@ -119,10 +125,11 @@ def _bgr(image: np.ndarray) -> np.ndarray:
 
 def _write(picture: np.ndarray, words: str, x: int, y: int) -> None:
     """Write white letters with a dark edge."""
-    for color, thickness in (((0, 0, 0), 3), ((255, 255, 255), 1)):
-        cv2.putText(
-            picture, words, (x, y), cv2.FONT_HERSHEY_SIMPLEX, 0.45, color, thickness, cv2.LINE_AA
-        )
+    font = cv2.FONT_HERSHEY_SIMPLEX
+    for right, down in ((-1, 0), (1, 0), (0, -1), (0, 1)):
+        place = x + right, y + down
+        cv2.putText(picture, words, place, font, 0.45, (0, 0, 0), 1, cv2.LINE_AA)
+    cv2.putText(picture, words, (x, y), font, 0.45, (255, 255, 255), 1, cv2.LINE_AA)
 
 
 def _refuse_without_display() -> None:
