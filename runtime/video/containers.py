@@ -44,14 +44,20 @@ class Container:
 
 
 _INDEX_FIRST = {"movflags": "+faststart"}
-# A file that is cut off plays up to its last fragment.
-_FRAGMENTS = {"movflags": "+frag_keyframe+empty_moov+default_base_moof"}
+# A file that is cut off plays up to its last second.
+_AT_ONCE = {"flush_packets": "1"}
+_FRAGMENTS = {
+    "movflags": "+frag_keyframe+empty_moov+default_base_moof",
+    "frag_duration": "1000000",
+    **_AT_ONCE,
+}
+_CLUSTERS = {"cluster_time_limit": "1000", **_AT_ONCE}
 _WIDELY_PLAYED = ("h264", "hevc", "av1", "vp9", "mpeg4", "mjpeg")
 _TRANSPORT = ("h264", "hevc", "mpeg2video")
 
 _MP4 = Container("mp4", _WIDELY_PLAYED, False, _INDEX_FIRST, _FRAGMENTS)
 _MOV = Container("mov", None, False, _INDEX_FIRST, _FRAGMENTS)
-_MKV = Container("matroska")
+_MKV = Container("matroska", live_options=_CLUSTERS)
 _TS = Container("mpegts", _TRANSPORT)
 _AVI = Container("avi", None, constant_rate=True)
 _3GP = Container("3gp", ("h264", "mpeg4"), False, _INDEX_FIRST, _FRAGMENTS)
@@ -63,7 +69,7 @@ _BY_SUFFIX = {
     ".qt": _MOV,
     ".3gp": _3GP,
     ".mkv": _MKV,
-    ".webm": Container("webm"),
+    ".webm": Container("webm", live_options=_CLUSTERS),
     ".avi": _AVI,
     ".ts": _TS,
     ".m2ts": _TS,
