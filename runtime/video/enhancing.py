@@ -13,7 +13,7 @@ from hyperguide.stream import Stream
 
 from .av_library import av, av_errors
 from .colors import from_rgb, to_rgb
-from .frames import frame_like, planes_of
+from .planes import frame_like, planes_of
 from .source import VideoInfo
 
 # Every so many rows and columns are looked at to notice an output of one colour.
