@@ -435,7 +435,7 @@ def test_a_folder_is_computed_by_a_call_on_each_core_and_a_picture_by_one_on_all
         return run(work, jobs, calls, *more)
 
     monkeypatch.setattr(os, "cpu_count", lambda: cores)
-    monkeypatch.setattr("hyperguide.cli.enhance.load", watched_load)
+    monkeypatch.setattr("hyperguide.cli.choices.load", watched_load)
     monkeypatch.setattr(folders, "enhance_all", watched_run)
     assert enhance(quick_cli, source, tmp_path / "out").code == 0
     assert enhance(quick_cli, source / "0.png", tmp_path / "out.png").code == 0

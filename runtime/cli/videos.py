@@ -12,13 +12,17 @@ import click
 
 from hyperguide.enhancer import Enhancer
 from hyperguide.errors import HyperguideError
+from hyperguide.model_format.model_info import ModelInfo
 from hyperguide.storage.paths import is_folder
 from hyperguide.video.addresses import Address, is_video, parse_source
+from hyperguide.video.encoders import EncoderWishes
 from hyperguide.video.files import FileOptions, enhance_file
 from hyperguide.video.sinks import parse_destination
 from hyperguide.video.streaming import enhance_stream
 from hyperguide.video.summary import Summary
 
+from .choices import Choices
+from .live import enhance_live
 from .messages import say
 from .progress import progress_bar
 from .signals import stops
@@ -32,7 +36,43 @@ class VideoJob:
     destination: Address
 
 
-def parse_sources(names: list[str], live: bool | None) -> list[Address]:
+def enhance_videos(choices: Choices) -> None:
+    """Enhance videos one after the other with a progress bar for each, or a live source.
+
+    Ctrl-C and SIGTERM end a video early; its output then holds what is done.
+    Raises HyperguideError for what went wrong, after the rest of that video is delivered.
+    """
+    if choices.save_guidance is not None or choices.quality is not None:
+        raise click.UsageError("--save-guidance and --quality are for pictures.")
+    is_preview = choices.show and choices.output is None
+    sources = _parse_sources(choices.inputs, True if is_preview else choices.live)
+    if sources[0].is_live:
+        output = None if choices.output is None else parse_destination(choices.output)
+        options = _options(choices, choices.info)
+        enhance_live(choices.open, sources[0], output, choices.show, options, choices.force)
+        return
+    if choices.show or choices.output is None:
+        raise click.UsageError("--show plays a file without writing it: leave out -o.")
+    jobs = plan_videos(sources, choices.output)
+    with choices.open() as enhancer:
+        options = _options(choices, enhancer.info)
+        for job in jobs:
+            _enhance_one(enhancer, job, options, choices.force, choices.resume)
+
+
+def _options(choices: Choices, info: ModelInfo) -> FileOptions:
+    return FileOptions(
+        choices.frame_dials(info),
+        choices.smooth,
+        wishes=EncoderWishes(choices.codec, choices.crf, choices.preset, choices.pix_fmt),
+        audio=choices.audio,
+        strict=choices.strict,
+        hwaccel=choices.hwaccel,
+        max_memory=choices.max_memory,
+    )
+
+
+def _parse_sources(names: tuple[str, ...], live: bool | None) -> list[Address]:
     """Parse what stands behind -i. Raises click.UsageError if pictures are among videos."""
     for name in names:
         if not is_video(name):
@@ -59,21 +99,15 @@ def plan_videos(sources: list[Address], output: str) -> list[VideoJob]:
     return [VideoJob(one, parse_destination(str(Path(output) / one.path.name))) for one in sources]
 
 
-def enhance_videos(
-    enhancer: Enhancer, jobs: list[VideoJob], options: FileOptions, force: bool, resume: bool
+def _enhance_one(
+    enhancer: Enhancer, job: VideoJob, options: FileOptions, force: bool, resume: bool
 ) -> None:
-    """Enhance videos one after the other, with a progress bar for each.
-
-    Ctrl-C and SIGTERM end a video early; its output then holds what is done.
-    Raises HyperguideError for what went wrong, after the rest of that video is delivered.
-    """
-    for job in jobs:
-        with stops() as stop, closing(_Bar(enhancer.info.task)) as bar:
-            run = _file_run if job.source.is_file and job.destination.is_file else _stream_run
-            summary = run(enhancer, job, options, force, resume, bar, lambda: len(stop) > 0)
-        _tell(job, enhancer, summary)
-        if stop:
-            raise KeyboardInterrupt
+    with stops() as stop, closing(_Bar(enhancer.info.task)) as bar:
+        run = _file_run if job.source.is_file and job.destination.is_file else _stream_run
+        summary = run(enhancer, job, options, force, resume, bar, lambda: len(stop) > 0)
+    _tell(job, enhancer, summary)
+    if stop:
+        raise KeyboardInterrupt
 
 
 def _file_run(

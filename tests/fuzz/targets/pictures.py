@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 from PIL import Image, ImageCms
 
-from hyperguide.cli.enhance import _read_mask
+from hyperguide.cli.choices import read_mask
 from hyperguide.memory import used_bytes
 from hyperguide.picture_files import (
     Metadata,
@@ -83,7 +83,7 @@ def _read_map(data: bytes) -> None:
             levels = plane * np.float32(65535 / full_scale(plane.dtype))
             levels -= encode_map(values, task.guidance)
             assert (np.abs(levels, out=levels) <= 7).all(), "the map is not that of the picture"
-    mask = _read_mask(scratch() / "map.png", None)
+    mask = read_mask(scratch() / "map.png", None)
     assert (mask >= 0).all()
 
 

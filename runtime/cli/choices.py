@@ -1,0 +1,141 @@
+"""What a user chose for `hyperguide enhance`: checked, and turned into models and dials."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import click
+import numpy as np
+
+from hyperguide.engines import Device
+from hyperguide.enhancer import Enhancer, load
+from hyperguide.errors import HyperguideError
+from hyperguide.model_format.bundled import model_path
+from hyperguide.model_format.engine_file import read_file
+from hyperguide.model_format.model_info import ModelInfo
+from hyperguide.picture_files import gray_plane, read_kernel, read_map, read_picture
+from hyperguide.pixels import full_scale
+
+from .messages import say
+from .progress import building_bar
+
+
+@dataclass(frozen=True)
+class Choices:
+    """The options of `hyperguide enhance` by their names; see its help.
+
+    inputs: everything behind -i.
+    """
+
+    inputs: tuple[str, ...]
+    output: str | None
+    task: str | None
+    model: Path | None
+    tier: str
+    precision: str
+    strength: float
+    guidance: str | None
+    guidance_scale: float
+    mask: Path | None
+    smooth: float | None
+    codec: str | None
+    crf: int | None
+    preset: str | None
+    pix_fmt: str | None
+    audio: Literal["copy", "none"]
+    show: bool
+    live: bool | None
+    hwaccel: str | None
+    kernel: Path | None
+    save_guidance: Path | None
+    quality: int | None
+    device: Device
+    strict: bool
+    trust: bool
+    tile: int | Literal["auto"] | None
+    max_memory: int | None
+    force: bool
+    resume: bool
+
+    def __post_init__(self) -> None:
+        """Raise click.UsageError for options that do not go together."""
+        if not self.inputs:
+            raise click.UsageError("Give at least one picture, folder or video with -i.")
+        if (self.task is None) == (self.model is None):
+            raise click.UsageError("Give either a task with -t or a model file with -m.")
+        if self.output == "" or (self.output is None and not self.show):
+            raise click.UsageError("Give the name of the output with -o.")
+        if self.resume and self.force:
+            raise click.UsageError("Give either --resume, to go on, or --force, to begin anew.")
+
+    @property
+    def model_name(self) -> str | Path:
+        """What `hyperguide.load` is called with."""
+        return self.model if self.model is not None else str(self.task)
+
+    @property
+    def info(self) -> ModelInfo:
+        """What the model file says about itself, without loading it."""
+        path = model_path(self.model_name, self.tier, self.precision)
+        return read_file(path, self.trust).info
+
+    def open(self, at_once: int = 1) -> Enhancer:
+        """Load the model, and say what it runs on."""
+        with building_bar() as building:
+            loaded = load(
+                self.model_name,
+                device=self.device,
+                tier=self.tier,
+                precision=self.precision,
+                at_once=at_once,
+                trust=self.trust,
+                tile=self.tile,
+                max_memory=self.max_memory,
+                strict=self.strict,
+                building=building,
+            )
+        if self.device.kind == "auto":
+            say(f"Runs on {loaded.engine} ({loaded.why}).")
+        if loaded.info.task == "deblur" and self.kernel is None:
+            say("Without --kernel the picture is taken for sharp: only noise is removed.")
+        return loaded
+
+    def read_mask(self) -> np.ndarray | None:
+        """The mask, shape (H, W), in [0, 1]; None without one."""
+        return None if self.mask is None else read_mask(self.mask, self.max_memory)
+
+    def read_guidance(self, info: ModelInfo) -> float | np.ndarray | None:
+        """The map that was given, in the unit of the model; None to predict it."""
+        if self.guidance is None:
+            return None
+        return read_map(self.guidance, info.guidance, self.max_memory)
+
+    def read_kernel(self) -> np.ndarray | None:
+        """The blur kernel; None without one."""
+        return None if self.kernel is None else read_kernel(self.kernel)
+
+    def frame_dials(self, info: ModelInfo) -> dict[str, Any]:
+        """The dials that differ from their defaults, as in `Enhancer.__call__`."""
+        mask = self.read_mask()
+        dials = {
+            "strength": self.strength if mask is None else self.strength * mask,
+            "guidance": self.read_guidance(info),
+            "guidance_scale": self.guidance_scale,
+            "kernel": self.read_kernel(),
+        }
+        defaults = {"strength": 1.0, "guidance_scale": 1.0}
+        return {
+            name: value
+            for name, value in dials.items()
+            if isinstance(value, np.ndarray) or value != defaults.get(name)
+        }
+
+
+def read_mask(path: Path, max_memory: int | None) -> np.ndarray:
+    """Read a mask, shape (H, W), full scale = 1. Raises HyperguideError if it cannot be one."""
+    picture = gray_plane(read_picture(path, max_memory), f"The mask {path}")
+    if not (np.isfinite(picture).all() and (picture >= 0).all()):
+        raise HyperguideError(f"The mask {path} has values below 0 or NaN: mend or replace it.")
+    return picture.astype(np.float32) / np.float32(full_scale(picture.dtype))
