@@ -4,9 +4,10 @@ from hyperguide import video
 
 video.enhance("film.mp4", "film-clean.mp4", "denoise")
 
-with hyperguide.load("denoise") as enhancer, enhancer.stream() as stream:
-    for frame in video.frames("film.mp4"):
-        show(stream(frame.image).image)
+with hyperguide.load("denoise") as enhancer, video.writer("out.mp4") as writer:
+    with enhancer.stream() as stream:
+        for frame in video.frames("film.mp4"):
+            writer.write(frame, stream(frame.image).image)
 
 Needs PyAV: pip install 'hyperguide[video]'.
 """
@@ -20,10 +21,10 @@ from typing import TYPE_CHECKING, Any, Literal
 from hyperguide.enhancer import Dial, Enhancer, load
 
 if TYPE_CHECKING:
-    from .frame import Frame
+    from .frame import Frame, Writer
     from .summary import Summary
 
-__all__ = ["enhance", "frames"]
+__all__ = ["enhance", "frames", "writer"]
 
 
 def enhance(
@@ -79,3 +80,19 @@ def frames(source: str | Path) -> Iterator[Frame]:
     from .frame import frames_of
 
     return frames_of(parse_source(str(source)))
+
+
+def writer(
+    path: str | Path,
+    *,
+    codec: str | None = None,
+    crf: int | None = None,
+    preset: str | None = None,
+    pix_fmt: str | None = None,
+    force: bool = False,
+) -> Writer:
+    """A file for what an app makes of frames; see `Writer`, and `enhance` for the encoder."""
+    from .encoders import EncoderWishes
+    from .frame import Writer
+
+    return Writer(path, EncoderWishes(codec, crf, preset, pix_fmt), force)

@@ -82,7 +82,9 @@ class Sink:
         where: Any = str(path if path is not None else address.path) if address.is_file else None
         if where is None:
             where = address.target
-        options = dict(container.live_options) if address.is_file else dict(address.options)
+        options = dict(address.options)
+        if address.is_file:
+            options |= container.live_options if live else container.options
         if address.is_pipe:
             options["strict"] = "-1"  # for more than 8 bits
         self._address = address
