@@ -8,6 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import imageio_ffmpeg
 import pytest
 
 from hyperguide.cli.main import program
@@ -32,10 +33,19 @@ def test_the_readme_is_short() -> None:
 
 @pytest.mark.parametrize(("page", "code"), _blocks("python"), ids=lambda text: text[:20])
 def test_python_examples_run(page: str, code: str, tmp_path: Path) -> None:
+    if "film.mp4" in code:
+        _make_film(tmp_path / "film.mp4")
     done = subprocess.run(
         [sys.executable, "-W", "error", "-c", code], cwd=tmp_path, capture_output=True, text=True
     )
     assert done.returncode == 0, f"{page}: {done.stderr}"
+
+
+def _make_film(path: Path) -> None:
+    """Eight frames of FFmpeg's test picture."""
+    exe = imageio_ffmpeg.get_ffmpeg_exe()
+    source = ["-f", "lavfi", "-i", "testsrc2=size=96x64:rate=8:duration=1"]
+    subprocess.run([exe, "-v", "error", *source, "-pix_fmt", "yuv420p", str(path)], check=True)
 
 
 def test_links_within_the_repository_lead_to_files() -> None:

@@ -33,6 +33,7 @@ _PACKAGES = {
     "tensorrt-rtx-cu13": ("GPU engine", "rtx"),
     "pycuda": ("memory for TensorRT", "tensorrt"),
     "cuda-bindings": ("CUDA graphs for TensorRT", "tensorrt"),
+    "av": ("video and cameras", "video"),
     "torch": ("training", "train"),
     "safetensors": ("checkpoints", "train"),
     "pyyaml": ("presets", "train"),
@@ -67,6 +68,7 @@ def doctor() -> int:
     problems += _check_devices()
     click.echo("models:")
     problems += _check_models()
+    _list_cameras()
     problems += _check_cache() + _check_writing()
     for problem in problems:
         click.echo(f"problem: {problem}")
@@ -145,6 +147,13 @@ def _proof(engine: Engine, file: ModelFile, row: str) -> list[str]:
     if all(d.passed for d in deviations):
         return []
     return [f"{engine.name} computes {file.path.name} wrong"]
+
+
+def _list_cameras() -> None:
+    """Print the cameras of this machine (Linux)."""
+    devices = sorted(Path("/dev").glob("video*"))
+    names = [f"camera:{path.name.removeprefix('video')}" for path in devices]
+    click.echo(f"cameras: {', '.join(names) or 'none found'}")
 
 
 def _check_cache() -> list[str]:
