@@ -156,6 +156,13 @@ def test_pictures_and_videos_need_a_call_each(quick_cli: Cli, clip: Path) -> Non
     assert "a.png is no video" in done.err
 
 
+@pytest.mark.parametrize("output", ["-", "tcp://127.0.0.1:9"])
+def test_pictures_are_not_written_to_pipes_and_urls(quick_cli: Cli, output: str) -> None:
+    done = quick_cli("enhance", "-i", "a.png", "-o", output, *DENOISE)
+    assert done.code == 2
+    assert "name a file" in done.err
+
+
 def test_without_a_display_the_window_is_an_error(
     quick_cli: Cli, clip: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -27,6 +27,8 @@ def enhance_pictures(choices: Choices) -> None:
     """
     if choices.show or choices.output is None:
         raise click.UsageError("--show is for cameras, streams and videos: leave it out.")
+    if choices.output == "-" or "://" in choices.output:
+        raise click.UsageError(f"Pictures cannot be written to {choices.output}: name a file.")
     _silence_opencv()
     if choices.strength == 0 and choices.save_guidance is not None:
         say("No maps are written: at strength 0 none are computed.")

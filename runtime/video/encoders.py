@@ -61,6 +61,9 @@ _DEFAULT = "h264"
 # Where the source's codec does not fit into the container: these, in this order.
 _FALLBACKS = ("h264", "vp9", "mpeg4", "mpeg2video", "mjpeg", "rawvideo")
 
+# Seconds between keyframes of live video.
+_LIVE_GOP = 2
+
 # Parameters that keep encoders from printing.
 _QUIET = {"libx265": {"x265-params": "log-level=none"}}
 
@@ -122,6 +125,8 @@ def choose_encoder(
             "another --codec, or a name of -o that ends in .mkv."
         )
     options, qscale = _options(family, wishes, live)
+    if live:  # who begins to watch waits for a keyframe
+        options["g"] = str(max(round(_LIVE_GOP * (info.rate or 25)), 1))
     if family.encoder == "prores_ks":
         options["profile"] = "4444" if "444" in info.format.name else "hq"
     pixel_format = _pixel_format(encoder, info, wishes.pix_fmt, notes)
