@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import socket
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -22,6 +23,7 @@ from hyperguide.video.camera import LiveFrame
 from hyperguide.video.coding import coding_of, plane_format
 from hyperguide.video.files import FileOptions
 from hyperguide.video.live import Controls, LiveRun, LiveStatus, Shown, part_name, sink_for
+from hyperguide.video.sinks import parse_destination
 from hyperguide.video.source import VideoInfo
 
 WIDTH, HEIGHT = 64, 48
@@ -231,3 +233,25 @@ def _decoded(source: Any) -> tuple[list[float], list[np.ndarray]]:
         found: Iterator[av.VideoFrame] = container.decode(video=0)
         pairs = [(frame.time, frame.to_ndarray()[:HEIGHT]) for frame in found]
     return [time for time, _ in pairs], [frame for _, frame in pairs]
+
+
+def test_what_is_sent_over_tcp_can_be_watched() -> None:
+    """A receiver gets frames that FFmpeg decodes, with a keyframe at least every two seconds."""
+    received: list[bytes] = []
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def receive() -> None:
+            connection, _ = server.accept()
+            with connection:
+                while part := connection.recv(1 << 16):
+                    received.append(part)
+
+        receiver = threading.Thread(target=receive)
+        receiver.start()
+        address = parse_destination(f"tcp://127.0.0.1:{server.getsockname()[1]}")
+        _run(_Loaded(120), FakeEnhancer, sink_for(address, FileOptions()))
+        receiver.join(60)
+    with av.open(io.BytesIO(b"".join(received))) as container:
+        frames = list(container.decode(video=0))  # type: ignore[union-attr]
+    assert len(frames) == 120
+    assert [i for i, frame in enumerate(frames) if frame.key_frame] == [0, 50, 100]
