@@ -24,7 +24,7 @@ from hyperguide.video.live import (
 )
 
 from .messages import say
-from .progress import progress_bar
+from .progress import live_line
 from .signals import stops
 
 
@@ -36,7 +36,7 @@ def enhance_live(
     options: FileOptions,
     force: bool,
 ) -> None:
-    """Enhance a live source until it ends, Ctrl-C, or the window is closed.
+    """Enhance a live source until it ends, the window is closed, or Ctrl-C, its usual end.
 
     load: opens the model; frames pass through until it is there.
     Raises HyperguideError if the source does not open or the output cannot be written.
@@ -70,8 +70,6 @@ def enhance_live(
     if destination is not None and is_file:
         finish(destination.path)
     _tell(run.status, destination)
-    if stop:
-        raise KeyboardInterrupt
 
 
 def _tell(status: LiveStatus, destination: Address | None) -> None:
@@ -88,7 +86,7 @@ class _Line:
     """A line on standard error: frames, rate, age, dropped."""
 
     def __init__(self) -> None:
-        self._bar = progress_bar("frame", "status")
+        self._bar = live_line()
         self._row: Any = None
 
     def show(self, status: LiveStatus) -> None:

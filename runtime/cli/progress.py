@@ -37,6 +37,24 @@ class RateColumn(ProgressColumn):
         )
 
 
+class TimeLeftColumn(TimeRemainingColumn):
+    """The time left; nothing where the end is unknown."""
+
+    def render(self, task: Task) -> Text:
+        """Draw the time left."""
+        return Text("") if task.total is None else super().render(task) + Text(" left")
+
+
+def live_line() -> Progress:
+    """A line on standard error for work without an end: frames, rate, `task.fields[status]`."""
+    return Progress(
+        TextColumn("{task.completed} frames"),
+        RateColumn("frame"),
+        TextColumn("{task.fields[status]}", markup=False),
+        console=Console(stderr=True),
+    )
+
+
 def progress_bar(unit: str, *details: str) -> Progress:
     """A bar on standard error, one line of at most 80 columns.
 
@@ -53,8 +71,7 @@ def progress_bar(unit: str, *details: str) -> Progress:
         MofNCompleteColumn(),
         RateColumn(unit),
         *rest,
-        TimeRemainingColumn(),
-        TextColumn("left"),
+        TimeLeftColumn(),
         console=Console(stderr=True),
     )
 
