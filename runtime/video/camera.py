@@ -18,7 +18,7 @@ from hyperguide.errors import HyperguideError
 from .addresses import Address
 from .av_library import av
 from .colors import to_rgb
-from .frames import planes_of
+from .planes import planes_of
 from .source import VideoInfo, VideoSource
 
 # Seconds without a new frame after which a source counts as lost.

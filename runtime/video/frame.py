@@ -10,7 +10,7 @@ import numpy as np
 
 from .addresses import Address
 from .colors import to_rgb
-from .frames import planes_of
+from .planes import planes_of
 from .source import VideoSource
 
 
