@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from hyperguide.enhancer import Enhancer
-from hyperguide.errors import DiskFullError, HyperguideError, StorageError
+from hyperguide.errors import HyperguideError, StorageError
 from hyperguide.storage.atomic import (
     refuse_existing,
     refuse_missing_folder,
@@ -219,7 +219,9 @@ class _Run:
 
     def join(self, source: Address, output: Path) -> None:
         """Write the output of all segments."""
-        if isinstance(self.failure, StorageError) or not self._segments:
+        if isinstance(self.failure, StorageError):
+            raise _with_advice(self.failure)
+        if not self._segments:
             raise self.failure or HyperguideError(f"{source} holds no frame: give another -i.")
         packets = [packet for segment in self._segments for packet in segment.packets]
         target, options = self._target, self._options
@@ -238,8 +240,8 @@ class _Run:
 
         try:
             write_atomically(output, write)
-        except DiskFullError as error:
-            raise DiskFullError(f"{error} Make room, then go on with --resume.") from error
+        except StorageError as error:
+            raise _with_advice(error) from error
 
     def _tell(self) -> None:
         """Note damage, and what is missing at the end."""
@@ -287,12 +289,16 @@ class _Run:
 
     def _keep(self, part: SegmentEncoder, item: Item) -> None:
         """Keep a segment and the state after it."""
-        complete = item.state is not None
-        checksum = (
-            write_state(self._folder, part.number, item.state) if item.state is not None else 0
-        )
+        checksum, complete = 0, item.state is not None
+        if item.state is not None:
+            checksum = write_state(self._folder, part.number, item.state)
         self._segments.append(part.keep(item, checksum, complete))
         maps = part.maps
         self._summary.maps.add_many(maps.frames, maps.total, maps.least, maps.most)
-        if part.number > 1:
+        if complete and part.number > 1:  # one more stays, should the last segment get damaged
             remove_state(self._folder, part.number - 2)
+
+
+def _with_advice(error: StorageError) -> StorageError:
+    """The error, and what helps against it."""
+    return type(error)(f"{error} Make room, then go on with --resume.")
