@@ -24,7 +24,7 @@ from hyperguide.video.coding import coding_of, plane_format
 from hyperguide.video.files import FileOptions
 from hyperguide.video.live import Controls, LiveRun, LiveStatus, Shown, part_name, sink_for
 from hyperguide.video.sinks import parse_destination
-from hyperguide.video.source import VideoInfo
+from hyperguide.video.video_info import VideoInfo
 
 WIDTH, HEIGHT = 64, 48
 
@@ -34,7 +34,17 @@ def _info(width: int = WIDTH) -> VideoInfo:
     assert format is not None
     coding, _ = coding_of(format, HEIGHT, 1, 1)
     return VideoInfo(
-        *("rawvideo", width, HEIGHT, "yuv420p", format, coding, Fraction(25), Fraction(1, 25)),
+        *(
+            "rawvideo",
+            width,
+            HEIGHT,
+            "yuv420p",
+            format,
+            coding,
+            Fraction(25),
+            Fraction(25),
+            Fraction(1, 25),
+        ),
         *(None, None, 1, 1, 1, 1, None, 0, False, None, ()),
     )
 

@@ -16,7 +16,7 @@ from hyperguide.tasks import TASKS
 from hyperguide.video.camera import LiveFrame
 from hyperguide.video.coding import coding_of, plane_format
 from hyperguide.video.live import Controls, LiveStatus, Shown
-from hyperguide.video.source import VideoInfo
+from hyperguide.video.video_info import VideoInfo
 from hyperguide.video.window import Window
 
 HEIGHT, WIDTH = 120, 160
@@ -57,7 +57,17 @@ def _shown(strength: float = 1.0) -> Shown:
     assert format is not None
     coding, _ = coding_of(format, HEIGHT, 2, 2)
     info: Any = VideoInfo(
-        *("rawvideo", WIDTH, HEIGHT, "gray", format, coding, Fraction(25), Fraction(1, 25)),
+        *(
+            "rawvideo",
+            WIDTH,
+            HEIGHT,
+            "gray",
+            format,
+            coding,
+            Fraction(25),
+            Fraction(25),
+            Fraction(1, 25),
+        ),
         *(None, None, 2, 2, 2, 2, None, 0, False, None, ()),
     )
     after = np.full((HEIGHT, WIDTH), 200, np.uint8)

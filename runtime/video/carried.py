@@ -7,21 +7,20 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any, Literal
 
 from hyperguide.errors import HyperguideError
 
-from .av_library import av, reason
+from .av_library import av
 from .containers import Container
 
 Audio = Literal["copy", "none"]
 
 # Codecs of subtitles that are text, and so can be converted into each other.
-_TEXT = frozenset(
-    ["subrip", "srt", "ass", "ssa", "mov_text", "webvtt", "text", "microdvd", "subviewer"]
-)
+_TEXT = frozenset(["subrip", "ass", "ssa", "mov_text", "webvtt", "text", "microdvd", "subviewer"])
 # What a container's subtitles are converted to, where FFmpeg names no default.
 _CONVERTED = {"mp4": "mov_text", "mov": "mov_text", "3gp": "mov_text", "webm": "webvtt"}
 
@@ -57,8 +56,9 @@ def plan_carried(
     tracks: list[Track] = []
     attachments: list[Any] = []
     lost: list[str] = []
+    chapters = source.chapters()
     for stream in source.streams:
-        if stream is video or stream.index == video.index:
+        if stream.index == video.index:
             continue
         if stream.type == "audio" and audio == "none":
             continue
@@ -70,15 +70,17 @@ def plan_carried(
             continue
         if stream.type == "video" and not stream.disposition & av.stream.Disposition.attached_pic:
             continue  # the source says so itself
+        if stream.type == "data" and _is_carried_otherwise(stream, source, len(chapters)):
+            continue
         track, why = _try(stream, container, add_video)
         if track is not None:
             tracks.append(track)
         else:
             lost.append(f"{_described(stream)} ({why})")
-    sentences = [f"{container.name} cannot hold {one}: it is left out." for one in lost]
-    if source.chapters() and container.name in ("avi", "mpegts", "flv", "mpeg", "webm", "asf"):
-        sentences.append(f"{container.name} holds no chapters: they are left out.")
-    return Carried(tuple(tracks), tuple(attachments), tuple(sentences))
+    if chapters and not container.chapters:
+        lost.append("chapters")
+    sentences = tuple(f"{container.name} cannot hold {one}: left out." for one in lost)
+    return Carried(tuple(tracks), tuple(attachments), sentences)
 
 
 def add_track(output: av.container.OutputContainer, track: Track) -> Any:
@@ -116,10 +118,20 @@ def packets(source: av.container.InputContainer, tracks: tuple[Track, ...]) -> I
         return
     try:
         for packet in source.demux([track.stream for track in tracks]):
+            if packet.dts is None and packet.pts is None and packet.size > 0:
+                packet.pts = packet.dts = source.start_time or 0  # a cover picture has no time
+                packet.time_base = Fraction(1, av.time_base)
             if packet.dts is not None or packet.pts is not None:
                 yield packet
     except (av.error.FFmpegError, OSError, ValueError):
         return  # the decoder of the pictures reports it
+
+
+def _is_carried_otherwise(stream: Any, source: av.container.InputContainer, chapters: int) -> bool:
+    """Whether a data stream is QuickTime's form of chapters, or of a time code."""
+    if not source.format.name.startswith("mov"):
+        return False
+    return "timecode" in stream.metadata or (chapters > 0 and stream.frames == chapters)
 
 
 def _try(
@@ -130,23 +142,21 @@ def _try(
         return None, "data"
     if stream.codec_context is None:
         return None, "a codec that FFmpeg does not know"
-    ways = [Track(stream)]
-    if stream.type == "subtitle":
-        name = stream.codec_context.name
+    name = stream.codec_context.codec.canonical_name
+    held = {"audio": container.sound, "subtitle": container.subtitles}.get(stream.type)
+    ways = [Track(stream)] if held is None or name in held else []
+    if stream.type == "subtitle" and name in _TEXT:
         target = _CONVERTED.get(container.name, "subrip")
-        if name in _TEXT and name != target:
+        if name != target and (held is None or target in held):
             ways.append(Track(stream, target))
-    why = ""
     for track in ways:
-        try:
+        with suppress(av.error.FFmpegError, ValueError, RuntimeError, OSError):
             with av.open(io.BytesIO(), "w", format=container.name) as output:
                 add_video(output)
                 add_track(output, track)
                 output.start_encoding()
             return track, ""
-        except (av.error.FFmpegError, ValueError, RuntimeError, OSError) as error:
-            why = why or reason(error)
-    return None, stream.codec_context.name
+    return None, name
 
 
 def _subtitle_header(stream: Any) -> bytes:

@@ -15,20 +15,30 @@ _WEIGHTS: dict[int, tuple[str, float, float]] = {
     7: ("smpte240m", 0.212, 0.087),
     9: ("bt2020nc", 0.2627, 0.0593),
 }
-_BT709, _BT601 = 1, 6
+_RGB, _BT709, _BT601 = 0, 1, 6
 _UNSPECIFIED = 2
 # Matrices without constant weights are replaced by the one with the same primaries; the way back
 # by the difference keeps what the network leaves alone.
 _REPLACED = {10: 9, 14: 9}  # BT.2020 constant luminance, ICtCp
-_FULL = 2  # FFmpeg's number of the full range
+_LIMITED, _FULL = 1, 2  # FFmpeg's numbers of the ranges
 
 # Pictures of this height and more are taken for BT.709 where nothing is said, as players do.
 _HIGH_DEFINITION = 720
 
 _PLANAR = re.compile(
-    r"(?:yuv(?P<jpeg>j)?(?P<alpha>a)?(?P<sub>420|422|444|440)p|gbr(?P<rgba>a)?p|(?P<gray>gray))"
+    r"(?:yuv(?P<jpeg>j)?(?P<alpha>a)?(?P<sub>410|411|420|422|444|440)p|gbr(?P<rgba>a)?p|(?P<gray>gray))"
     r"(?P<depth>9|10|12|14|16)?(?:le)?"
 )
+
+# Columns and rows of luma per chroma value.
+_SUBSAMPLING = {
+    "410": (4, 4),
+    "411": (4, 1),
+    "420": (2, 2),
+    "422": (2, 1),
+    "440": (1, 2),
+    "444": (1, 1),
+}
 
 # Formats that FFmpeg repacks to a planar one without changing a value.
 _REPACKED = {
@@ -46,6 +56,7 @@ _REPACKED = {
     "p210le": "yuv422p10le",
     "p410le": "yuv444p10le",
     "y210le": "yuv422p10le",
+    "pal8": "gbrp",
     "rgb24": "gbrp",
     "bgr24": "gbrp",
     "rgb0": "gbrp",
@@ -87,12 +98,12 @@ class PlaneFormat:
 class Coding:
     """How numbers in planes mean colours.
 
-    red, blue: luma weights. matrix: their name. full_range: whether black is 0 and white the
-        highest value, rather than 16/255 and 235/255.
+    matrix: its number in H.273. red, blue: its luma weights. full_range: whether black is 0 and
+        white the highest value, rather than 16/255 and 235/255.
     """
 
     format: PlaneFormat
-    matrix: str
+    matrix: int
     red: float
     blue: float
     full_range: bool
@@ -108,7 +119,7 @@ def plane_format(name: str) -> PlaneFormat | None:
         return PlaneFormat(name, "gray", depth)
     if match["sub"] is None:
         return PlaneFormat(name, "rgb", depth, alpha=bool(match["rgba"]))
-    sub = {"420": (2, 2), "422": (2, 1), "440": (1, 2), "444": (1, 1)}[match["sub"]]
+    sub = _SUBSAMPLING[match["sub"]]
     return PlaneFormat(name, "yuv", depth, sub, bool(match["alpha"]), bool(match["jpeg"]))
 
 
@@ -128,22 +139,45 @@ def planar_name(name: str, bits: int, is_rgb: bool) -> tuple[str, bool]:
 
 
 def coding_of(format: PlaneFormat, height: int, matrix: int, range: int) -> tuple[Coding, str]:
-    """The coding of frames, and what had to be assumed, "" if nothing.
+    """The coding of frames, and what had to be assumed as a sentence, "" if nothing.
 
     matrix, range: the stream's numbers, as in H.273 and FFmpeg.
     """
-    full = range == _FULL or format.jpeg or format.kind == "rgb"
-    if format.kind != "yuv":
-        return Coding(format, "rgb", 1 / 3, 1 / 3, full or range != 1), ""
+    if format.kind == "rgb":
+        return Coding(format, _RGB, 1 / 3, 1 / 3, True), ""
+    if format.kind == "gray":  # which FFmpeg takes for full range unless told otherwise
+        return Coding(format, _RGB, 1 / 3, 1 / 3, range != _LIMITED), ""
     assumed = []
     known = _REPLACED.get(matrix, matrix)
     if known not in _WEIGHTS:
-        known = _BT709 if height >= _HIGH_DEFINITION else _BT601
+        known = usual_matrix(height)
         said = "unspecified" if matrix == _UNSPECIFIED else f"number {matrix}"
-        assumed.append(f"the colour matrix is {said}, {_WEIGHTS[known][0]} is assumed")
+        assumed.append(f"The colour matrix is {said}: {_WEIGHTS[known][0]} is assumed.")
     elif known != matrix:
-        assumed.append(f"colour matrix number {matrix} is treated as {_WEIGHTS[known][0]}")
-    if range == 0 and not format.jpeg:
-        assumed.append("the range is unspecified, limited is assumed")
-    name, red, blue = _WEIGHTS[known]
-    return Coding(format, name, red, blue, full), "; ".join(assumed)
+        assumed.append(f"Colour matrix number {matrix} is treated as {_WEIGHTS[known][0]}.")
+    if range not in (_LIMITED, _FULL) and not format.jpeg:
+        assumed.append("The range is unspecified: limited is assumed.")
+    _, red, blue = _WEIGHTS[known]
+    full = range == _FULL or format.jpeg
+    return Coding(format, known, red, blue, full), " ".join(assumed)
+
+
+def usual_matrix(height: int) -> int:
+    """The matrix that players take for pictures which do not name theirs."""
+    return _BT709 if height >= _HIGH_DEFINITION else _BT601
+
+
+def output_tags(source: Coding, matrix: int, range: int, name: str, height: int) -> tuple[int, int]:
+    """Numbers of the matrix and range of frames in the pixel format `name`.
+
+    source: of the frames before. matrix, range: their tags. Tags stay, also those that say nothing,
+    unless the format itself or its kind says otherwise.
+    """
+    bare = name.removesuffix("le")
+    target = plane_format(_REPACKED.get(name, name))
+    if target is not None and target.kind == "rgb":
+        return _RGB, _FULL
+    full = bare.startswith("yuvj") or source.format.jpeg
+    if source.format.kind == "rgb":
+        return usual_matrix(height), _FULL if full else _LIMITED
+    return matrix, _FULL if full else range

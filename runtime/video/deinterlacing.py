@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from fractions import Fraction
 
 from .av_library import av, av_errors
 
@@ -14,8 +15,9 @@ class Deinterlacer:
     ahead.
     """
 
-    def __init__(self, stream: av.VideoStream) -> None:
-        self._stream = stream
+    def __init__(self, time_base: Fraction) -> None:
+        """time_base: of the frames."""
+        self._time_base = time_base
 
     def __call__(self, frames: Iterator[av.VideoFrame]) -> Iterator[av.VideoFrame]:
         """Deinterlace frames of one size and format."""
@@ -25,10 +27,10 @@ class Deinterlacer:
                 if graph is None:
                     graph = self._graph(frame)
                 graph.vpush(frame)
-                yield from _ready(graph)
+                yield from self._ready(graph)
             if graph is not None:
                 graph.vpush(None)
-                yield from _ready(graph)
+                yield from self._ready(graph)
 
     def _graph(self, frame: av.VideoFrame) -> av.filter.Graph:
         graph = av.filter.Graph()
@@ -36,7 +38,7 @@ class Deinterlacer:
             width=frame.width,
             height=frame.height,
             format=frame.format,
-            time_base=self._stream.time_base,
+            time_base=self._time_base,
         )
         filter = graph.add("bwdif", "mode=send_frame:parity=auto:deint=interlaced")
         sink = graph.add("buffersink")
@@ -44,10 +46,14 @@ class Deinterlacer:
         graph.configure()
         return graph
 
-
-def _ready(graph: av.filter.Graph) -> Iterator[av.VideoFrame]:
-    while True:
-        try:
-            yield graph.vpull()
-        except (av.error.BlockingIOError, av.error.EOFError):
-            return
+    def _ready(self, graph: av.filter.Graph) -> Iterator[av.VideoFrame]:
+        while True:
+            try:
+                frame = graph.vpull()
+            except (av.error.BlockingIOError, av.error.EOFError):
+                return
+            if frame.pts is not None and frame.time_base is not None:  # bwdif halves its unit
+                frame.pts = round(frame.pts * frame.time_base / self._time_base)
+                frame.duration = round(frame.duration * frame.time_base / self._time_base)
+            frame.time_base = self._time_base
+            yield frame

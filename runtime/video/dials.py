@@ -11,7 +11,7 @@ import numpy as np
 
 from hyperguide.inference.dials import resized
 
-from .source import VideoInfo
+from .video_info import VideoInfo
 
 
 def fitted_dials(dials: Mapping[str, Any], info: VideoInfo) -> tuple[dict[str, Any], list[str]]:

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from fractions import Fraction
+from functools import lru_cache
 from typing import Any
 
 from hyperguide.errors import HyperguideError
 
 from .av_library import av, av_errors
+from .coding import output_tags, planar_name, plane_format
 from .containers import Container
-from .source import VideoInfo
+from .video_info import VideoInfo
 
 
 @dataclass(frozen=True)
@@ -39,12 +41,13 @@ _FAMILIES = {
     "vp9": _Family(
         "libvpx-vp9", ("crf", 24), None, {"row-mt": "1", "cpu-used": "4", "deadline": "good"}
     ),
-    "vp8": _Family("libvpx", ("crf", 10), None, {"cpu-used": "4", "deadline": "good"}),
+    # VP8 needs an upper bitrate beside the quality.
+    "vp8": _Family("libvpx", ("crf", 10), None, {"cpu-used": "4", "deadline": "good", "b": "100M"}),
     "mpeg4": _Family("mpeg4", ("qscale", 3), constant_rate=True),
     "mpeg2video": _Family("mpeg2video", ("qscale", 3), constant_rate=True),
     "mjpeg": _Family("mjpeg", ("qscale", 2)),
     "prores": _Family("prores_ks", None),
-    "dnxhd": _Family("dnxhd", None, None, {"profile": "dnxhr_hqx"}),
+    "dnxhd": _Family("dnxhd", None),
     "ffv1": _Family("ffv1", None, None, {"level": "3", "slicecrc": "1"}),
     "utvideo": _Family("utvideo", None),
     "huffyuv": _Family("huffyuv", None),
@@ -57,15 +60,21 @@ _SUCCESSORS = {
     "ffvhuff": "ffv1",
     "v210": "ffv1",
 }
-_DEFAULT = "h264"
 # Where the source's codec does not fit into the container: these, in this order.
-_FALLBACKS = ("h264", "vp9", "mpeg4", "mpeg2video", "mjpeg", "rawvideo")
+_FALLBACKS = ("h264", "hevc", "vp9", "av1", "mpeg4", "mpeg2video", "mjpeg", "rawvideo")
+# The same for more than 8 bits; the first that takes them.
+_DEEP_FALLBACKS = ("hevc", "av1", "h264", "ffv1", "prores", *_FALLBACKS)
+# Encoders that need whole blocks of chroma, and some whose transparency is not kept here.
+_EVEN = ("libx264", "libx265", "libsvtav1", "h264_nvenc", "hevc_nvenc", "av1_nvenc")
+_OPAQUE = ("libvpx", "libvpx-vp9", "libx265")
 
 # Seconds between keyframes of live video.
 _LIVE_GOP = 2
 
 # Parameters that keep encoders from printing.
 _QUIET = {"libx265": {"x265-params": "log-level=none"}}
+
+_COARSEST = 31  # quantiser of MPEG
 
 # Options for the quality of encoders that are no family's own, NVIDIA's among them.
 _QUALITY_OPTIONS = ("crf", "cq", "qp")
@@ -112,7 +121,7 @@ def choose_encoder(
     """
     notes: list[str] = []
     if wishes.codec is None:
-        codec = _suitable(info.codec, container)
+        codec = _suitable(info, container)
         family = _FAMILIES[codec]
         if codec != info.codec:
             notes.append(f"{info.codec} is encoded as {codec}.")
@@ -124,12 +133,20 @@ def choose_encoder(
             f"A file of the format {container.name} cannot hold {encoder.canonical_name}: give "
             "another --codec, or a name of -o that ends in .mkv."
         )
+    pixel_format = _pixel_format(encoder, info, wishes.pix_fmt, notes)
     options, qscale = _options(family, wishes, live)
+    options |= _profile(encoder.name, pixel_format)
     if live:  # who begins to watch waits for a keyframe
         options["g"] = str(max(round(_LIVE_GOP * (info.rate or 25)), 1))
-    if family.encoder == "prores_ks":
-        options["profile"] = "4444" if "444" in info.format.name else "hq"
-    pixel_format = _pixel_format(encoder, info, wishes.pix_fmt, notes)
+    if container.name == "avi":
+        options["bf"] = "0"  # it stores no times, so frames must come in order
+    if info.aspect not in (None, 1) and not container.holds_shape(encoder.canonical_name):
+        notes.append(
+            f"Left out: the shape of pixels, {info.aspect}, which {container.name} does not keep "
+            f"with {encoder.canonical_name}."
+        )
+    if info.hdr is not None and not info.hdr.options(encoder.name):
+        notes.append(f"Left out: HDR10 mastering data, which {encoder.name} does not take.")
     return EncoderSettings(
         encoder.name,
         encoder.canonical_name,
@@ -163,11 +180,22 @@ def _options(
         return options, None
     name, value = quality
     if name == "qscale":
-        return options, value
+        return options, min(max(value, 1), _COARSEST)
     options[name] = str(value)
     if name == "cq":
-        options["rc"] = "vbr"
+        options |= {"rc": "vbr", "b": "0"}
     return options, None
+
+
+def _profile(encoder: str, pixel_format: str) -> dict[str, str]:
+    """The profile of encoders that do not find it themselves."""
+    full = "444" in pixel_format or pixel_format.startswith("gbr")
+    if encoder == "prores_ks":
+        return {"profile": "4444" if full else "hq"}
+    if encoder == "dnxhd":
+        deep = "10" in pixel_format
+        return {"profile": "dnxhr_444" if full else "dnxhr_hqx" if deep else "dnxhr_hq"}
+    return {}
 
 
 def open_encoder(
@@ -190,8 +218,10 @@ def open_encoder(
     context.framerate = info.rate or Fraction(25)
     if info.aspect is not None:
         context.sample_aspect_ratio = info.aspect
-    context.colorspace, context.color_primaries = info.matrix, info.primaries
-    context.color_trc, context.color_range = info.transfer, _range_tag(info)
+    context.color_primaries, context.color_trc = info.primaries, info.transfer
+    context.colorspace, context.color_range = output_tags(
+        info.coding, info.matrix, info.range, settings.pixel_format, info.height
+    )
     flags = av.codec.context.Flags
     context.flags |= flags.frame_duration
     if global_header:
@@ -207,26 +237,38 @@ def open_encoder(
         context.global_quality = settings.qscale * 118  # FFmpeg's FF_QP2LAMBDA
     context.options = options
     if into is None:
-        with av_errors(f"{settings.name} refuses its settings"):
+        preset = f", preset {options['preset']}" if "preset" in options else ""
+        asked = f"{info.width}x{info.height} {settings.pixel_format}{preset}"
+        with av_errors(f"{settings.name} refuses its settings ({asked})"):
             context.open()
     return context
 
 
-def _range_tag(info: VideoInfo) -> int:
-    return 2 if info.format.jpeg else info.range
-
-
-def _suitable(codec: str, container: Container) -> str:
+def _suitable(info: VideoInfo, container: Container) -> str:
     """The codec of the source, or what takes its place in a container."""
-    wished = _SUCCESSORS.get(codec, codec)
-    wished = wished if wished in _FAMILIES else _DEFAULT
-    for name in (wished, *_FALLBACKS):
-        if container.holds(name, _FAMILIES[name].encoder):
+    depth = info.format.depth
+    names = (
+        _SUCCESSORS.get(info.codec, info.codec),
+        *(_DEEP_FALLBACKS if depth > 8 else _FALLBACKS),
+    )
+    held = [n for n in names if n in _FAMILIES and container.holds(n, _FAMILIES[n].encoder)]
+    for name in held:
+        if _deepest(_FAMILIES[name].encoder) >= depth:
             return name
+    if held:
+        return held[0]
     raise HyperguideError(
         f"A file of the format {container.name} holds none of the codecs that can be written: end "
         "the name of -o in .mkv."
     )
+
+
+@lru_cache
+def _deepest(encoder: str) -> int:
+    """The most bits of a component that an encoder takes."""
+    formats = av.codec.Codec(encoder, "w").video_formats or []
+    bits = [component.bits for format in formats for component in format.components]
+    return max(bits, default=16)
 
 
 def _named(codec: str) -> _Family:
@@ -267,6 +309,10 @@ def _pixel_format(
 ) -> str:
     """The format to encode: what frames are enhanced in, or the nearest that the encoder takes."""
     taken = [format.name for format in encoder.video_formats or []]
+    if encoder.name == "mjpeg" and not info.coding.full_range:
+        taken = [format for format in taken if format.startswith("yuvj")]  # JPEG is full range
+    if encoder.name in _OPAQUE:
+        taken = [format for format in taken if not format.startswith("yuva")]
     name = info.format.name.replace("yuvj", "yuv")
     if wished is not None:
         if taken and wished not in taken:
@@ -274,14 +320,25 @@ def _pixel_format(
                 f"{encoder.name} does not take {wished}: give --pix-fmt {', '.join(taken[:8])}, or "
                 "leave it out."
             )
-        name = wished
-    elif taken and name not in taken:
-        alpha = info.format.alpha
-        best, _ = av.codec.codec.find_best_pix_fmt_of_list(taken, name, alpha)
-        if best is None:
-            raise HyperguideError(
-                f"{encoder.name} takes no format like {name}: give another --codec."
-            )
+        return wished
+    if encoder.name in _EVEN:
+        taken = [format for format in taken if _fits(format, info)]
+    if not taken or name in taken:
+        return name
+    best, _ = av.codec.codec.find_best_pix_fmt_of_list(taken, name, info.format.alpha)
+    if best is None:
+        raise HyperguideError(
+            f"{encoder.name} takes no format like {name} for {info.width}x{info.height} pixels: "
+            "give another --codec."
+        )
+    if planar_name(best.name, 0, False)[0].replace("yuvj", "yuv") != name:
         notes.append(f"{name} is encoded as {best.name}, the nearest that {encoder.name} takes.")
-        name = best.name
-    return name
+    return best.name
+
+
+def _fits(format: str, info: VideoInfo) -> bool:
+    """Whether a frame has whole blocks of chroma."""
+    found = plane_format(format)
+    if found is None:
+        return info.width % 2 == 0 and info.height % 2 == 0
+    return info.width % found.sub[0] == 0 and info.height % found.sub[1] == 0

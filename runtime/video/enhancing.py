@@ -6,19 +6,26 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+import cv2
 import numpy as np
 
 from hyperguide.errors import HyperguideError
 from hyperguide.stream import Stream
 
 from .av_library import av, av_errors
+from .coding import output_tags
 from .colors import from_rgb, to_rgb
-from .planes import frame_like, planes_of
-from .source import VideoInfo
+from .planes import digest_of, frame_like, planes_of
+from .video_info import VideoInfo
+
+# How FFmpeg scales chroma: slowly and without bias.
+_WAYS = av.video.reformatter.Interpolation
+_EXACT = _WAYS.BICUBIC | _WAYS.ACCURATE_RND | _WAYS.FULL_CHR_H_INT | _WAYS.FULL_CHR_H_INP
+_LIMITED, _FULL = 1, 2  # FFmpeg's numbers of the ranges
 
 # Every so many rows and columns are looked at to notice an output of one colour.
 _GRID = 16
-# Levels of 255 that the input must span where the output spans none.
+# Levels of 255 that the reduced input must span where the output spans none.
 _SPAN = 16
 
 
@@ -27,8 +34,8 @@ class Item:
     """A frame on its way.
 
     number: from 0 in the output. picture: RGB, later the enhanced one. planes: of the source.
-    guidance: the map; its mean stays when it is dropped. state: of the stream after this frame, if
-    a segment ends with it.
+    guidance: the map. state, digest: of the stream after this frame and of its planes, if a segment
+    ends with it.
     """
 
     number: int
@@ -38,6 +45,7 @@ class Item:
     picture: np.ndarray | None = None
     guidance: np.ndarray | None = None
     state: dict[str, np.ndarray] | None = None
+    digest: int = 0
 
 
 def colors_in(items: Iterator[Item], info: VideoInfo) -> Iterator[Item]:
@@ -64,7 +72,7 @@ def enhanced(
         item.picture, item.guidance = result.image, result.guidance
         _refuse_constant(item, info)
         if segment and (item.number + 1) % segment == 0:
-            item.state = stream.state()
+            item.state, item.digest = stream.state(), digest_of(item.planes)
         yield item
 
 
@@ -77,7 +85,7 @@ def colors_out(items: Iterator[Item], info: VideoInfo, pixel_format: str) -> Ite
         planes = from_rgb(item.planes, item.before, item.picture, info.coding)
         made = frame_like(item.frame, planes, info.format)
         if made.format.name != pixel_format:
-            made = _reformatted(reformatter, made, pixel_format)
+            made = _reformatted(reformatter, made, pixel_format, info)
         item.frame = made
         item.planes, item.before, item.picture = [], None, None
         yield item
@@ -88,9 +96,22 @@ def seconds_of(frame: av.VideoFrame, info: VideoInfo) -> float:
     return 0.0 if frame.pts is None else float(frame.pts * info.time_base)
 
 
-def _reformatted(reformatter: Any, frame: av.VideoFrame, pixel_format: str) -> av.VideoFrame:
+def _reformatted(
+    reformatter: Any, frame: av.VideoFrame, pixel_format: str, info: VideoInfo
+) -> av.VideoFrame:
+    """The frame in another format, tagged as the encoder expects."""
+    coding = info.coding
+    matrix, range = output_tags(coding, info.matrix, info.range, pixel_format, info.height)
+    frame.colorspace, frame.color_range = coding.matrix, _FULL if coding.full_range else _LIMITED
     with av_errors(f"Frames could not be converted to {pixel_format}"):
-        made = reformatter.reformat(frame, format=pixel_format)
+        made = reformatter.reformat(
+            frame,
+            format=pixel_format,
+            interpolation=_EXACT,
+            dst_colorspace=matrix if coding.format.kind == "rgb" else coding.matrix,
+            dst_color_range=range or _LIMITED,
+        )
+    made.colorspace, made.color_range = matrix, range
     made.pts, made.duration, made.time_base = frame.pts, frame.duration, frame.time_base
     return made
 
@@ -102,7 +123,8 @@ def _refuse_constant(item: Item, info: VideoInfo) -> None:
     after = item.picture[::_GRID, ::_GRID]
     if np.ptp(after.reshape(-1, after.shape[-1] if after.ndim == 3 else 1), axis=0).any():
         return
-    before = item.before[::_GRID, ::_GRID]
+    size = max(info.width // _GRID, 1), max(info.height // _GRID, 1)
+    before = cv2.resize(item.before, size, interpolation=cv2.INTER_AREA)  # without noise
     if np.ptp(before) > _SPAN * (1 if before.dtype == np.uint8 else 257):
         raise HyperguideError(
             f"The frame at {seconds_of(item.frame, info):.2f} s came back in one colour: run "

@@ -4,41 +4,38 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import suppress
+from contextlib import closing
 from dataclasses import dataclass, field, replace
-from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from hyperguide.enhancer import Enhancer
-from hyperguide.errors import HyperguideError
-from hyperguide.storage.atomic import refuse_existing, refuse_missing_folder, write_atomically
+from hyperguide.errors import HyperguideError, StorageError
+from hyperguide.storage.atomic import (
+    refuse_existing,
+    refuse_missing_folder,
+    remove_leftovers,
+    write_atomically,
+)
 from hyperguide.storage.claim import claim
 from hyperguide.storage.paths import real
 
 from . import work_folder
 from .addresses import Address
-from .av_library import av, av_errors
-from .carried import Audio, Carried, plan_carried, refuse_losses
+from .av_library import av
+from .carried import Audio, plan_carried, refuse_losses
 from .containers import container_for
 from .dials import fitted_dials, hash_of
-from .encoders import EncoderWishes, choose_encoder, open_encoder
-from .enhancing import Item, colors_in, colors_out, enhanced, seconds_of
+from .encoders import EncoderWishes, choose_encoder
+from .enhancing import Item, colors_in, colors_out, enhanced
 from .muxing import Target, write_file
+from .opening import main_stream, open_container
 from .pipeline import Pipeline
-from .source import VideoInfo, VideoSource
-from .stored_packets import (
-    Segment,
-    StoredPacket,
-    content_of,
-    read_segment,
-    read_state,
-    remove_state,
-    write_segment,
-    write_state,
-)
+from .segment_encoder import SegmentEncoder
+from .source import VideoSource
+from .stored_packets import Segment, StoredPacket, content_of, remove_state, write_state
 from .summary import Summary
 
 # Frames of a segment. The longest distance of keyframes that x264 chooses by itself is 250, so
@@ -93,6 +90,8 @@ def enhance_file(
     refuse_missing_folder(output)
     folder = work_folder.work_folder(output)
     refuse_existing(output, force or (resume and folder.is_dir()))
+    if not (force or resume):
+        work_folder.refuse_unfinished(output)
     if source.is_file and real(source.path) == real(output):
         raise HyperguideError(f"{output} is the source itself: give another name of -o.")
     container = container_for(output)
@@ -100,8 +99,9 @@ def enhance_file(
         info = video.info
         encoder = choose_encoder(info, container, options.wishes, live=False)
         constant_rate = container.constant_rate or encoder.constant_rate
-        time_base = 1 / (info.rate or 25) if constant_rate else info.time_base
-        target = Target(container, encoder, info, Fraction(time_base))
+        time_base = 1 / info.tick_rate if constant_rate else info.time_base
+        target = Target(container, encoder, info, time_base)
+        target.check()
         carried = plan_carried(
             video.container, video.stream, container, options.audio, target.add_video
         )
@@ -113,9 +113,10 @@ def enhance_file(
         run = _Run(enhancer, video, target, replace(options, dials=dials), folder)
         with claim(folder):
             settings = work_folder.settings_hash(_settings(enhancer, source, target, options))
-            run.segments = work_folder.begin(folder, settings, resume)
+            remove_leftovers(output.parent)
+            run.resume(*work_folder.begin(folder, settings, resume))
             summary = run.enhance(report, stop)
-            run.join(source, output, carried, summary)
+            run.join(source, output)
     if summary.complete:
         work_folder.remove(folder)
     if run.failure is not None:
@@ -145,7 +146,7 @@ def _settings(
 class _Run:
     """One run over a file.
 
-    segments: complete ones, of earlier runs and of this one. failure: what ended it, if anything.
+    failure: what ended it, if anything.
     """
 
     def __init__(
@@ -156,30 +157,35 @@ class _Run:
         options: FileOptions,
         folder: Path,
     ) -> None:
-        self.segments: list[Segment] = []
         self.failure: HyperguideError | None = None
-        self._enhancer = enhancer
-        self._video = video
-        self._target = target
-        self._options = options
+        self._video, self._target, self._options = video, target, options
         self._folder = folder
+        self._stream = enhancer.stream(options.smooth)
+        self._segments: list[Segment] = []
         self._summary = Summary()
-        self._first: int | None = None
+        self._moved = 0.0  # the most seconds that the time of a frame was changed by
+
+    def resume(self, segments: list[Segment], state: dict[str, np.ndarray]) -> None:
+        """Go on behind the segments of an earlier run, with the stream's state after them."""
+        if not segments:
+            return
+        try:
+            self._stream.restore(state)
+        except (HyperguideError, ValueError, TypeError, KeyError, IndexError):
+            raise HyperguideError(
+                f"{self._folder} holds a state that does not fit: begin anew with --force."
+            ) from None
+        self._segments = segments
+        self._summary.before = segments[-1].done
+        for one in segments:
+            self._summary.maps.add_many(one.map_frames, one.map_sum, one.map_least, one.map_most)
 
     def enhance(self, report: Report, stop: Callable[[], bool]) -> Summary:
         """Enhance what is not done yet."""
-        info, summary = self._video.info, self._summary
-        stream = self._enhancer.stream(self._options.smooth)
-        done = 0
-        if self.segments:
-            last = self.segments[-1]
-            done = summary.before = last.done
-            stream.restore(read_state(self._folder, last.number))
-            for segment in self.segments:
-                maps = segment.map_sum, segment.map_least, segment.map_most
-                summary.maps.add_many(segment.frames, *maps)
-            frames = self._video.frames_after(last.last, done)
-            summary.until = float(last.last * info.time_base)
+        info, summary, done = self._video.info, self._summary, self._summary.before
+        if done:
+            last = self._segments[-1]
+            frames = self._video.frames_after(done, last.last, last.digest, stop)
         else:
             frames = self._video.frames()
         dials, length = self._options.dials, self._options.segment
@@ -188,17 +194,17 @@ class _Run:
             (Item(number, frame) for number, frame in enumerate(frames, done)),
             {
                 "colours": lambda items: colors_in(items, info),
-                "enhance": lambda items: enhanced(items, stream, dials, length, info),
+                "enhance": lambda items: enhanced(items, self._stream, dials, length, info),
                 "colours back": lambda items: colors_out(items, info, pixel_format),
-                "encode": lambda items: self._encoded(items),
+                "encode": self._encoded,
             },
         )
         began = time.perf_counter()
         stopped = False
         try:
             for number in pipeline:
-                done = number + 1
-                report(done, info.count, pipeline.slowest)
+                summary.frames = number + 1 - summary.before
+                report(number + 1, info.count, pipeline.slowest)
                 if not stopped and stop():
                     stopped = True
                     pipeline.stop()
@@ -206,20 +212,52 @@ class _Run:
             self.failure = error
         summary.seconds = time.perf_counter() - began
         summary.busy = dict(pipeline.busy)
-        summary.frames = done - summary.before
-        summary.complete = not stopped and self.failure is None
-        self._tell(summary)
+        summary.until = self._segments[-1].until if self._segments else 0.0
+        summary.complete = not (stopped or stop()) and self.failure is None
+        self._tell()
         return summary
 
-    def _tell(self, summary: Summary) -> None:
+    def join(self, source: Address, output: Path) -> None:
+        """Write the output of all segments."""
+        if isinstance(self.failure, StorageError):
+            raise _with_advice(self.failure)
+        if not self._segments:
+            raise self.failure or HyperguideError(f"{source} holds no frame: give another -i.")
+        packets = [packet for segment in self._segments for packet in segment.packets]
+        target, options = self._target, self._options
+        whole = self.failure is None and self._summary.complete
+
+        def contents() -> Iterator[tuple[StoredPacket, bytes]]:
+            for segment in self._segments:
+                yield from content_of(self._folder, segment)
+
+        def write(path: Path) -> None:
+            with closing(open_container(source)) as again:
+                main = main_stream(again, source)
+                kept = plan_carried(again, main, target.container, options.audio, target.add_video)
+                until = None if whole else self._summary.until
+                write_file(path, target, contents(), packets, again, main, kept, until)
+
+        try:
+            write_atomically(output, write)
+        except StorageError as error:
+            raise _with_advice(error) from error
+
+    def _tell(self) -> None:
         """Note damage, and what is missing at the end."""
-        video = self._video
+        video, summary = self._video, self._summary
         if video.damaged:
             summary.notes.append(f"{video.damaged} packets are damaged.")
         if video.late_interlaced:
             summary.notes.append(
                 f"{video.late_interlaced} frames are interlaced, though the first ones are not: "
                 "they were enhanced as they are."
+            )
+        if self._moved > video.info.step:
+            summary.notes.append(
+                f"Frames come up to {self._moved:.2f} s early or late, because "
+                f"{self._target.container.name} with {self._target.encoder.name} only knows a "
+                "constant rate."
             )
         if not summary.complete:
             return
@@ -231,132 +269,36 @@ class _Run:
                 f"{video.info.duration or summary.until:.2f} s; get a complete copy of the file."
             )
 
-    def join(self, source: Address, output: Path, carried: Carried, summary: Summary) -> None:
-        """Write the output of all segments, and of the one that was ended early."""
-        stems = [(f"{one.number:06d}", one) for one in self.segments]
-        tail = read_segment(self._folder, work_folder.TAIL)
-        if tail is not None and tail.number == len(self.segments):
-            stems.append((work_folder.TAIL, tail))
-        if not stems:
-            if self.failure is not None:
-                raise self.failure
-            return
-        ended = self.failure is not None or not summary.complete
-        until = summary.until if ended else None
-        stored = [packet for _, segment in stems for packet in segment.packets]
-
-        def video() -> Iterator[tuple[StoredPacket, bytes]]:
-            for stem, segment in stems:
-                yield from content_of(self._folder, stem, segment)
-
-        def write(path: Path) -> None:
-            with VideoSource(source, None, self._options.max_memory) as again:
-                tracks = plan_carried(
-                    again.container,
-                    again.stream,
-                    self._target.container,
-                    self._options.audio,
-                    self._target.add_video,
-                )
-                with suppress(av.error.FFmpegError):
-                    again.container.seek(0)
-                write_file(
-                    path,
-                    self._target,
-                    video(),
-                    stored,
-                    again.container,
-                    again.stream,
-                    tracks,
-                    until,
-                )
-
-        write_atomically(output, write)
-
     def _encoded(self, items: Iterator[Item]) -> Iterator[int]:
         """Encode frames into segments. Yields the number of each frame that is encoded."""
-        part: _Part | None = None
+        part: SegmentEncoder | None = None
+        tick = None
+        if self._segments:
+            tick = max(packet.pts for packet in self._segments[-1].packets)
         for item in items:
-            part = part or _Part(self._target, len(self.segments))
-            part.add(item, self._video.info)
-            self._summary.until = seconds_of(item.frame, self._video.info) + part.step
+            if part is None:
+                part = SegmentEncoder(self._folder, len(self._segments), self._target, tick)
+            self._moved = max(self._moved, part.add(item))
             yield item.number
             if part.frames == self._options.segment:
                 self._keep(part, item)
+                tick = part.tick
                 part = None
-        if part is not None:
-            self._end(part, item)
+        if part is not None:  # the end of the source, or what there is of it
+            self._keep(part, item)
 
-    def _keep(self, part: _Part, item: Item) -> None:
-        """Keep a complete segment and the state after it."""
-        assert item.state is not None
-        write_state(self._folder, part.number, item.state)
-        segment = part.finished(item.number + 1, self._summary)
-        write_segment(self._folder, segment, part.content)
-        self.segments.append(segment)
-        if part.number:
-            remove_state(self._folder, part.number - 1)
-
-    def _end(self, part: _Part, item: Item) -> None:
-        """Keep the last segment: the end of the source, or what there is of it."""
-        segment = part.finished(item.number + 1, self._summary)
-        write_segment(self._folder, segment, part.content, work_folder.TAIL)
+    def _keep(self, part: SegmentEncoder, item: Item) -> None:
+        """Keep a segment and the state after it."""
+        checksum, complete = 0, item.state is not None
+        if item.state is not None:
+            checksum = write_state(self._folder, part.number, item.state)
+        self._segments.append(part.keep(item, checksum, complete))
+        maps = part.maps
+        self._summary.maps.add_many(maps.frames, maps.total, maps.least, maps.most)
+        if complete and part.number > 1:  # one more stays, should the last segment get damaged
+            remove_state(self._folder, part.number - 2)
 
 
-class _Part:
-    """A segment that is being encoded."""
-
-    def __init__(self, target: Target, number: int) -> None:
-        self.number = number
-        self.frames = 0
-        self.content: list[bytes] = []
-        self.step = float(1 / target.info.rate) if target.info.rate else 0.0
-        self._target = target
-        self._packets: list[StoredPacket] = []
-        self._maps: list[float] = []
-        self._last = 0
-        self._encoder = open_encoder(
-            target.encoder, target.info, target.time_base, target.container.global_header
-        )
-
-    def add(self, item: Item, info: VideoInfo) -> None:
-        """Encode a frame."""
-        frame = item.frame
-        assert frame.pts is not None
-        self._last = frame.pts
-        self.frames += 1
-        if item.guidance is not None:
-            self._maps.append(float(np.mean(item.guidance)))
-            item.guidance = None
-        if self._target.time_base != info.time_base:
-            frame.pts = round(frame.pts * info.time_base / self._target.time_base)
-            frame.time_base = self._target.time_base
-            frame.duration = 1
-        frame.pict_type = 0
-        with av_errors(f"{self._target.encoder.name} failed"):
-            self._take(self._encoder.encode(frame))
-        frame.pts = self._last
-
-    def finished(self, done: int, summary: Summary) -> Segment:
-        """The segment, after the last frame."""
-        with av_errors(f"{self._target.encoder.name} failed"):
-            self._take(self._encoder.encode(None))
-        total, least, most = (
-            sum(self._maps),
-            min(self._maps, default=0.0),
-            max(self._maps, default=0.0),
-        )
-        if self._maps:
-            summary.maps.add_many(len(self._maps), total, least, most)
-        return Segment(
-            self.number, self.frames, done, self._last, total, least, most, tuple(self._packets)
-        )
-
-    def _take(self, packets: list[av.Packet]) -> None:
-        for packet in packets:
-            content = bytes(packet)
-            assert packet.pts is not None
-            self.content.append(content)
-            self._packets.append(
-                StoredPacket(packet.pts, packet.duration or 0, packet.is_keyframe, len(content))
-            )
+def _with_advice(error: StorageError) -> StorageError:
+    """The error, and what helps against it."""
+    return type(error)(f"{error} Make room, then go on with --resume.")

@@ -21,7 +21,8 @@ from .enhancing import Item, colors_out
 from .live import part_name
 from .planes import planes_of
 from .sinks import Sink
-from .source import VideoInfo, VideoSource
+from .source import VideoSource
+from .video_info import VideoInfo
 
 
 @dataclass(frozen=True)

@@ -12,8 +12,8 @@ from .av_library import av, av_errors
 from .carried import Carried, Track, add_track, converted, packets
 from .containers import Container
 from .encoders import EncoderSettings, open_encoder
-from .source import VideoInfo
 from .stored_packets import StoredPacket
+from .video_info import VideoInfo
 
 _MICROSECONDS = 1_000_000
 
@@ -30,6 +30,10 @@ class Target:
     info: VideoInfo
     time_base: Fraction
 
+    def check(self) -> None:
+        """Raise HyperguideError if the encoder refuses its settings."""
+        open_encoder(self.encoder, self.info, self.time_base, self.container.global_header)
+
     def add_video(self, output: av.container.OutputContainer) -> av.VideoStream:
         """Add the stream of the pictures to an output container."""
         stream: Any = output.add_stream(self.encoder.name, rate=self.info.rate or 25)
@@ -41,8 +45,8 @@ class Target:
             self.container.global_header,
             into=stream.codec_context,
         )
-        if self.info.aspect is not None:
-            stream.sample_aspect_ratio = self.info.aspect
+        if self.encoder.codec == "hevc" and self.container.name in ("mp4", "mov"):
+            stream.codec_context.codec_tag = "hvc1"  # the one that Apple's players know
         if self.info.rotation:
             stream.set_display_rotation(self.info.rotation)
         return stream
@@ -52,7 +56,7 @@ def write_file(
     path: Path,
     target: Target,
     video: Iterable[tuple[StoredPacket, bytes]],
-    depths: list[StoredPacket],
+    stored: list[StoredPacket],
     source: av.container.InputContainer,
     main: av.VideoStream,
     carried: Carried,
@@ -60,18 +64,18 @@ def write_file(
 ) -> None:
     """Write the output file.
 
-    video: the packets in decoding order with their bytes. depths: the same packets without them.
+    video: the packets in decoding order with their bytes. stored: the same packets without them.
     source: opened anew, at its start. main: its stream of the pictures.
     until: seconds at which the output ends, if before the source.
     """
     shift = max(source.start_time or 0, 0)
     with (
-        av_errors(f"Writing {path} failed"),
+        av_errors(f"Writing a file of the format {target.container.name} failed"),
         av.open(
             str(path), "w", format=target.container.name, container_options=target.container.options
         ) as output,
     ):
-        output.metadata.update(source.metadata)
+        output.metadata.update(_kept(source.metadata))
         stream = target.add_video(output)
         stream.metadata.update(
             {k: v for k, v in main.metadata.items() if k in ("language", "title", "timecode")}
@@ -82,10 +86,10 @@ def write_file(
             name = one.metadata.get("filename", f"attachment-{one.index}")
             kind = one.mimetype or "application/octet-stream"
             output.add_attachment(name, kind, bytes(one.data))
-        if source.chapters():
-            output.set_chapters([_shifted(chapter, shift) for chapter in source.chapters()])
+        if chapters := _chapters(source, shift, until):
+            output.set_chapters(chapters)
         output.start_encoding()
-        pictures = _pictures(video, depths, stream, target.time_base, shift)
+        pictures = _pictures(video, stored, stream, target.time_base, shift)
         later = _Merged(pictures)
         tracks = {track.stream.index: track for track in carried.tracks}
         for packet in packets(source, carried.tracks):
@@ -166,7 +170,19 @@ def _carry(track: Track, made: Any, packet: av.Packet, shift: int) -> av.Packet 
     return packet
 
 
-def _shifted(chapter: Any, shift: int) -> Any:
-    base = chapter["time_base"] or Fraction(1, _MICROSECONDS)
-    back = round(Fraction(shift, _MICROSECONDS) / base)
-    return {**chapter, "start": chapter["start"] - back, "end": chapter["end"] - back}
+def _chapters(source: av.container.InputContainer, shift: int, until: float | None) -> list[Any]:
+    """The chapters that begin before the end, `shift` microseconds earlier."""
+    found = []
+    for chapter in source.chapters():
+        base = chapter["time_base"] or Fraction(1, _MICROSECONDS)
+        back = round(Fraction(shift, _MICROSECONDS) / base)
+        last = chapter["end"] if until is None else min(chapter["end"], round(until / base))
+        if chapter["start"] < last:
+            found.append({**chapter, "start": chapter["start"] - back, "end": last - back})
+    return found
+
+
+def _kept(metadata: dict[str, str]) -> dict[str, str]:
+    """Metadata of a file, less what describes how it was written."""
+    gone = ("encoder", "major_brand", "minor_version", "compatible_brands")
+    return {key: value for key, value in metadata.items() if key.lower() not in gone}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Sequence
 from typing import Any
 
@@ -10,8 +11,7 @@ import numpy as np
 from .av_library import av
 from .coding import PlaneFormat
 
-# FFmpeg's number of the limited and the full range.
-_LIMITED, _FULL = 1, 2
+_FULL = 2  # FFmpeg's number of the full range
 
 
 def planes_of(frame: av.VideoFrame, format: PlaneFormat) -> list[np.ndarray]:
@@ -23,6 +23,14 @@ def planes_of(frame: av.VideoFrame, format: PlaneFormat) -> list[np.ndarray]:
         rows = np.frombuffer(plane, np.uint8).reshape(plane.height, plane.line_size)
         views.append(rows.view(kind)[:, : plane.width])
     return views
+
+
+def digest_of(planes: Sequence[np.ndarray]) -> int:
+    """A checksum of planes, to find a frame again."""
+    found = 0
+    for plane in planes:
+        found = zlib.crc32(np.ascontiguousarray(plane).data, found)
+    return found
 
 
 def frame_like(

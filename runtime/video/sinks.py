@@ -15,7 +15,7 @@ from .av_library import av, av_errors
 from .containers import Container, container_for
 from .encoders import EncoderSettings, EncoderWishes, choose_encoder
 from .muxing import Target
-from .source import VideoInfo
+from .video_info import VideoInfo
 
 # Protocol -> FFmpeg's format of what is sent.
 _SENT = {

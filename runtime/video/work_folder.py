@@ -9,15 +9,16 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from hyperguide.errors import HyperguideError
 from hyperguide.storage.atomic import write_atomically
 from hyperguide.storage.bounded_json import parse_json
 
-from .stored_packets import Segment, read_segment
+from .stored_packets import Segment, read_segment, read_state
 
 _SETTINGS = "settings.json"
-# Name of the last segment, which Ctrl-C or an error may have ended early.
-TAIL = "tail"
+_SUFFIXES = (".json", ".packets", ".npz")
 FORMAT = 1
 
 
@@ -32,47 +33,57 @@ def settings_hash(settings: Mapping[str, Any]) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def begin(folder: Path, settings: str, resume: bool) -> list[Segment]:
-    """Prepare the folder. Returns the complete segments to go on from.
+def refuse_unfinished(output: Path) -> None:
+    """Raise HyperguideError if an earlier run left segments for this output."""
+    folder = work_folder(output)
+    if (folder / _SETTINGS).exists():
+        raise HyperguideError(
+            f"{folder} holds a part of {output} from an earlier run: go on with --resume, or begin "
+            "anew with --force."
+        )
 
-    Raises HyperguideError if it was made with other settings or of another source.
+
+def begin(folder: Path, settings: str, resume: bool) -> tuple[list[Segment], dict[str, np.ndarray]]:
+    """Prepare the folder.
+
+    Returns the segments to go on from, and the stream's state after them. Damaged ones, those
+    behind them, and the last one if it was ended early do not count.
+    Raises HyperguideError if the folder was made with other settings or of another source.
     """
     if not resume:
         clear(folder)
     found = folder / _SETTINGS
     if not found.exists():
+        clear(folder)
         text = json.dumps({"settings": settings}).encode()
         write_atomically(found, lambda path: path.write_bytes(text))
-        return []
+        return [], {}
     try:
         recorded = parse_json(found.read_bytes())["settings"]
     except (OSError, ValueError, TypeError, KeyError):
-        raise HyperguideError(f"{found} is damaged: start anew with --force.") from None
+        raise HyperguideError(f"{found} is damaged: begin anew with --force.") from None
     if recorded != settings:
         raise HyperguideError(
             f"{folder} was begun with other settings or of another file: give the same ones to "
-            "--resume, or start anew with --force."
+            "--resume, or begin anew with --force."
         )
-    remove_tail(folder)
     segments: list[Segment] = []
-    while (segment := read_segment(folder, f"{len(segments):06d}")) is not None:
-        if segment.number != len(segments):
-            break
+    while (segment := read_segment(folder, len(segments))) is not None and segment.complete:
         segments.append(segment)
-    return segments
-
-
-def remove_tail(folder: Path) -> None:
-    """Remove the segment that was ended early."""
-    for suffix in (".json", ".packets"):
-        (folder / f"{TAIL}{suffix}").unlink(missing_ok=True)
+    while segments:
+        state = read_state(folder, segments[-1])
+        if state is not None:
+            return segments, state
+        segments.pop()
+    return [], {}
 
 
 def clear(folder: Path) -> None:
     """Remove the files of earlier runs."""
-    for path in folder.glob("*"):
-        if path.suffix in (".json", ".packets", ".npy") and path.is_file():
-            path.unlink()
+    with suppress(OSError):
+        for path in folder.glob("*"):
+            if path.suffix in _SUFFIXES and not path.is_dir():
+                path.unlink()
 
 
 def remove(folder: Path) -> None:
