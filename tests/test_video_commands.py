@@ -67,6 +67,23 @@ def test_a_film_that_exists_is_kept_without_force(
     assert out.read_bytes() == b"mine"
 
 
+def test_maps_of_a_film_are_written_for_each_frame_and_can_be_given_back(
+    quick_cli: Cli, clip: Path, tmp_path: Path
+) -> None:
+    maps = tmp_path / "maps"
+    first = ("enhance", "-i", str(clip), *DENOISE, "--save-guidance", str(maps))
+    done = quick_cli(*first, "-o", str(tmp_path / "a.mkv"))
+    assert done.code == 0, done.err
+    names = [path.name for path in sorted(maps.iterdir())]
+    assert names == [f"{i:06d}.guidance.png" for i in range(10)]
+    again = quick_cli(*first, "-o", str(tmp_path / "b.mkv"))
+    assert again.code == 1
+    assert "holds maps already" in again.err
+    given = ("-g", str(maps / names[0]), "--smooth", "0")
+    done = quick_cli("enhance", "-i", str(clip), "-o", str(tmp_path / "c.mkv"), *DENOISE, *given)
+    assert done.code == 0, done.err
+
+
 def test_films_go_into_a_folder_under_their_names(
     quick_cli: Cli, clip: Path, tmp_path: Path
 ) -> None:
@@ -147,7 +164,7 @@ def test_what_cannot_be_done_is_told_in_one_sentence(
 def test_options_of_pictures_are_refused_for_videos(quick_cli: Cli, clip: Path) -> None:
     done = quick_cli("enhance", "-i", str(clip), "-o", "o.mkv", *DENOISE, "--quality", "9")
     assert done.code == 2
-    assert "are for pictures" in done.err
+    assert "is for pictures" in done.err
 
 
 def test_pictures_and_videos_need_a_call_each(quick_cli: Cli, clip: Path) -> None:

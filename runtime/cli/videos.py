@@ -42,11 +42,13 @@ def enhance_videos(choices: Choices) -> None:
     Ctrl-C and SIGTERM end a video early; its output then holds what is done.
     Raises HyperguideError for what went wrong, after the rest of that video is delivered.
     """
-    if choices.save_guidance is not None or choices.quality is not None:
-        raise click.UsageError("--save-guidance and --quality are for pictures.")
+    if choices.quality is not None:
+        raise click.UsageError("--quality is for pictures: give --crf.")
     is_preview = choices.show and choices.output is None
     sources = _parse_sources(choices.inputs, True if is_preview else choices.live)
     if sources[0].is_live:
+        if choices.save_guidance is not None:
+            raise click.UsageError("--save-guidance is not for live sources: add --no-live.")
         output = None if choices.output is None else parse_destination(choices.output)
         options = _options(choices, choices.info)
         enhance_live(choices.open, sources[0], output, choices.show, options, choices.force)
@@ -69,6 +71,7 @@ def _options(choices: Choices, info: ModelInfo) -> FileOptions:
         strict=choices.strict,
         hwaccel=choices.hwaccel,
         max_memory=choices.max_memory,
+        maps=choices.save_guidance,
     )
 
 

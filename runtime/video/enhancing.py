@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import cv2
@@ -11,10 +12,13 @@ import numpy as np
 
 from hyperguide.errors import HyperguideError
 from hyperguide.stream import Stream
+from hyperguide.tasks import Guidance
 
 from .av_library import av, av_errors
 from .coding import output_tags
 from .colors import from_rgb, to_rgb
+from .maps import saved
+from .pipeline import Stage
 from .planes import digest_of, frame_like, planes_of
 from .video_info import VideoInfo
 
@@ -46,6 +50,28 @@ class Item:
     guidance: np.ndarray | None = None
     state: dict[str, np.ndarray] | None = None
     digest: int = 0
+
+
+def frame_stages(
+    stream: Stream,
+    dials: Mapping[str, Any],
+    info: VideoInfo,
+    pixel_format: str,
+    segment: int = 0,
+    maps: tuple[Path, Guidance] | None = None,
+) -> dict[str, Stage]:
+    """The stages of a pipeline from decoded frames to those that an encoder takes.
+
+    segment: see `enhanced`. maps: where to write them, and what they mean; None for nowhere.
+    """
+    stages: dict[str, Stage] = {
+        "colours": lambda items: colors_in(items, info),
+        "enhance": lambda items: enhanced(items, stream, dials, segment, info),
+    }
+    if maps is not None:
+        stages["maps"] = lambda items: saved(items, *maps)
+    stages["colours back"] = lambda items: colors_out(items, info, pixel_format)
+    return stages
 
 
 def colors_in(items: Iterator[Item], info: VideoInfo) -> Iterator[Item]:

@@ -29,7 +29,8 @@ from .carried import Audio, plan_carried, refuse_losses
 from .containers import container_for
 from .dials import fitted_dials, hash_of
 from .encoders import EncoderWishes, choose_encoder
-from .enhancing import Item, colors_in, colors_out, enhanced
+from .enhancing import Item, frame_stages
+from .maps import refuse_maps_folder
 from .muxing import Target, write_file
 from .opening import main_stream, open_container
 from .pipeline import Pipeline
@@ -53,6 +54,7 @@ class FileOptions:
     dials: as in `Enhancer.__call__`, maps of the frames' size. smooth, temporal: see
     `Enhancer.stream`. wishes: about the encoder. strict: what the output cannot hold is an error.
     hwaccel: FFmpeg's name of a decoder in hardware. max_memory: bytes that frames may take.
+    maps: folder for the map of each frame. segment: frames of a segment.
     """
 
     dials: Mapping[str, Any] = field(default_factory=dict)
@@ -63,6 +65,7 @@ class FileOptions:
     strict: bool = False
     hwaccel: str | None = None
     max_memory: int | None = None
+    maps: Path | None = None
     segment: int = SEGMENT
 
 
@@ -90,6 +93,8 @@ def enhance_file(
     refuse_missing_folder(output)
     folder = work_folder.work_folder(output)
     refuse_existing(output, force or (resume and folder.is_dir()))
+    if options.maps is not None:
+        refuse_maps_folder(options.maps, force or resume)
     if not (force or resume):
         work_folder.refuse_unfinished(output)
     if source.is_file and real(source.path) == real(output):
@@ -161,6 +166,7 @@ class _Run:
         self._video, self._target, self._options = video, target, options
         self._folder = folder
         self._stream = enhancer.stream(options.smooth)
+        self._maps = None if options.maps is None else (options.maps, enhancer.info.guidance)
         self._segments: list[Segment] = []
         self._summary = Summary()
         self._moved = 0.0  # the most seconds that the time of a frame was changed by
@@ -193,9 +199,7 @@ class _Run:
         pipeline = Pipeline(
             (Item(number, frame) for number, frame in enumerate(frames, done)),
             {
-                "colours": lambda items: colors_in(items, info),
-                "enhance": lambda items: enhanced(items, self._stream, dials, length, info),
-                "colours back": lambda items: colors_out(items, info, pixel_format),
+                **frame_stages(self._stream, dials, info, pixel_format, length, self._maps),
                 "encode": self._encoded,
             },
         )

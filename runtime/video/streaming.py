@@ -14,8 +14,9 @@ from hyperguide.storage.atomic import refuse_existing, refuse_missing_folder, wr
 
 from .addresses import Address
 from .dials import fitted_dials
-from .enhancing import Item, colors_in, colors_out, enhanced, seconds_of
+from .enhancing import Item, frame_stages, seconds_of
 from .files import FileOptions, Report
+from .maps import refuse_maps_folder
 from .pipeline import Pipeline
 from .sinks import Sink
 from .source import VideoSource
@@ -36,6 +37,8 @@ def enhance_stream(
 
     For the arguments see `enhance_file`. Raises HyperguideError as it does.
     """
+    if options.maps is not None:
+        refuse_maps_folder(options.maps, force)
     if destination.is_file:
         refuse_missing_folder(destination.path)
         refuse_existing(destination.path, force)
@@ -74,6 +77,7 @@ def _run(
     for note in (*info.notes, *sink.notes, *notes):
         say(note)
     stream = enhancer.stream(options.smooth)
+    maps = None if options.maps is None else (options.maps, enhancer.info.guidance)
 
     def written(items: Iterator[Item]) -> Iterator[int]:
         for item in items:
@@ -86,9 +90,7 @@ def _run(
     pipeline = Pipeline(
         (Item(number, frame) for number, frame in enumerate(video.frames())),
         {
-            "colours": lambda items: colors_in(items, info),
-            "enhance": lambda items: enhanced(items, stream, dials, 0, info),
-            "colours back": lambda items: colors_out(items, info, sink.pixel_format),
+            **frame_stages(stream, dials, info, sink.pixel_format, maps=maps),
             "encode": written,
         },
     )
