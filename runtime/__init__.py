@@ -11,6 +11,7 @@ Videos and cameras: see `hyperguide.video` and `hyperguide.camera`.
 
 from __future__ import annotations
 
+from importlib import import_module
 from typing import TYPE_CHECKING
 
 from hyperguide.model_format.model_info import ModelInfo
@@ -51,7 +52,6 @@ def camera(source: str) -> Camera:
         `camera:0?video_size=1280x720&framerate=30`.
     Raises HyperguideError if PyAV is missing; entering it, if the source does not open.
     """
-    from hyperguide.video.addresses import parse_source
-    from hyperguide.video.camera import Camera
-
-    return Camera(parse_source(source, live=True))
+    # By name: PyAV is loaded when it is needed, and packages below may import this one.
+    opened: Camera = import_module("hyperguide.video.camera").open_camera(source)
+    return opened

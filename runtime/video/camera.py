@@ -15,7 +15,7 @@ import numpy as np
 
 from hyperguide.errors import HyperguideError
 
-from .addresses import Address
+from .addresses import Address, parse_source
 from .av_library import av
 from .colors import to_rgb
 from .planes import planes_of
@@ -218,3 +218,8 @@ class Camera:
         with self._changed:
             self._failure, self._ended = failure, True
             self._changed.notify_all()
+
+
+def open_camera(source: str) -> Camera:
+    """The camera for a name; see `hyperguide.camera`."""
+    return Camera(parse_source(source, live=True))
