@@ -146,13 +146,17 @@ def _refuse_constant(item: Item, info: VideoInfo) -> None:
     """Raise HyperguideError for one colour in place of a picture, as broken drivers give it."""
     assert item.picture is not None
     assert item.before is not None
-    after = item.picture[::_GRID, ::_GRID]
-    if np.ptp(after.reshape(-1, after.shape[-1] if after.ndim == 3 else 1), axis=0).any():
+    if _span(item.picture[::_GRID, ::_GRID]):
         return
     size = max(info.width // _GRID, 1), max(info.height // _GRID, 1)
     before = cv2.resize(item.before, size, interpolation=cv2.INTER_AREA)  # without noise
-    if np.ptp(before) > _SPAN * (1 if before.dtype == np.uint8 else 257):
+    if _span(before) > _SPAN * (1 if before.dtype == np.uint8 else 257):
         raise HyperguideError(
             f"The frame at {seconds_of(item.frame, info):.2f} s came back in one colour: run "
             "'hyperguide verify' on the model with the same --device."
         )
+
+
+def _span(picture: np.ndarray) -> int:
+    """The largest difference of two pixels in one channel."""
+    return int(np.ptp(picture, axis=(0, 1)).max())
