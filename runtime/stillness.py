@@ -8,18 +8,19 @@ import numpy as np
 from .arrays import in_native_order
 from .pixels import full_scale
 
-# A reduced frame has a pixel for this many rows and columns, so an eighth of it is visible motion.
+# Rows and columns of a frame for each of a reduced one.
 _REDUCTION = 4
 # Scenes are compared at this size.
 _GLANCE = (32, 18)
 # Mean difference of two frames, full scale = 1, from which on they count as different scenes.
 _SCENE_CHANGE = 0.12
 # Mean square differences, in parts of what noise alone gives, up to which a part counts as still,
-# and from which on as moving. Over 3x3 pixels of three planes, noise stays below 2 for 4 sigma.
-_STILL, _MOVING = 2.5, 5.0
-# Noise of cameras is correlated, so the mean of a block has more of it than that of white noise.
-# The median over the frame says how much more, up to this factor of the variance.
-_MOST_CORRELATED = 4.0
+# and from which on as moving. Of white noise over 3x3 pixels of three planes, 0.1 % is above 3.
+_STILL, _MOVING = 3.0, 6.0
+# The noise of cameras is correlated, so a block's mean has up to this many times the variance that
+# it has in white noise. How many times, the quietest fifth of the frame says.
+_MOST_CORRELATED = float(_REDUCTION**2)
+_QUIETEST = 0.2
 # Variance that rounding adds to a difference: each frame is rounded twice to bytes.
 _ROUNDING = 4 / 12 / 255**2
 
@@ -53,8 +54,8 @@ def stillness(one: np.ndarray, other: np.ndarray, noise: float | np.ndarray) -> 
 
     noise: standard deviation of a pixel's noise, full scale = 1: a number, or a map (H, W) of the
         frames before reduction.
-    Returns float32 of shape (h, w). The surroundings of what moves count as moving, because the
-    network sees it from there.
+    Returns float32 of shape (h, w). The neighbours of what moves count as moving, too: the map there
+    depends on it.
     """
     difference = cv2.absdiff(one, other).astype(np.float32)
     square = np.square(difference, out=difference).reshape(*one.shape[:2], -1).mean(2)
@@ -63,7 +64,7 @@ def stillness(one: np.ndarray, other: np.ndarray, noise: float | np.ndarray) -> 
         noise = noise[:: _REDUCTION, :: _REDUCTION][: one.shape[0], : one.shape[1]]
     expected = 2 * np.square(noise / _REDUCTION, dtype=np.float32) + np.float32(_ROUNDING)
     excess = square / expected
-    excess /= np.clip(np.median(excess[::2, ::2]), 1, _MOST_CORRELATED)
+    excess /= np.clip(np.quantile(excess[::2, ::2], _QUIETEST), 1, _MOST_CORRELATED)
     still = ((_MOVING - excess) / (_MOVING - _STILL)).clip(0, 1)
     return cv2.erode(still, np.ones(_NEIGHBOURS, np.uint8))
 
