@@ -11,7 +11,7 @@ from .arrays import as_numpy
 from .errors import HyperguideError
 from .pixels import layout_of
 from .result import Result
-from .stillness import enlarged, is_same_scene, reduced, stillness
+from .stillness import difference, enlarged, is_cut, reduced, stillness
 
 # Noise of videos for tasks whose map does not tell it: that of good cameras, full scale = 1.
 _USUAL_NOISE = 4 / 255
@@ -97,13 +97,18 @@ class Stream:
         glance: the frame, reduced.
         """
         before, size = self._before, frame.shape[:2]
-        if before is None or before.guidance.shape != size:
+        if before is None or before.guidance.shape != size or _differ(glance, before.frame):
             return {}
-        if not is_same_scene(glance, before.frame):
+        change = difference(glance, before.frame)
+        if is_cut(change):
             return {}
-        noise = before.guidance if self._map_is_noise else _USUAL_NOISE
-        still = stillness(glance, before.frame, noise)
+        still = stillness(change, before.guidance if self._map_is_noise else _USUAL_NOISE)
         return {
             "guidance": before.guidance,
             "guidance_mix": enlarged(np.float32(self.smooth) * still, *size),
         }
+
+
+def _differ(one: np.ndarray, other: np.ndarray) -> bool:
+    """Whether two frames have different shapes or types."""
+    return one.shape != other.shape or one.dtype != other.dtype
