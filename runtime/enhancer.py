@@ -210,7 +210,7 @@ class Enhancer:
                 f"{self.path} has no inputs to smooth its maps with: build it with --steerable, or "
                 "take smooth=0."
             )
-        return Stream(self, smooth)
+        return Stream(self, smooth, self.info.guidance.name == "noise_level")
 
     def warmup(self, height: int, width: int, **dials: Any) -> None:
         """Let the engine prepare for pictures of a size, so that the first call need not wait.

@@ -3,44 +3,54 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
-import cv2
 import numpy as np
 
-from .arrays import as_numpy, in_native_order
+from .arrays import as_numpy
 from .errors import HyperguideError
 from .pixels import layout_of
 from .result import Result
+from .stillness import difference, enlarged, is_cut, reduced, stillness
 
-# Frames are compared at this size.
-_GLANCE = (32, 18)
-# Mean difference of two frames, full scale = 1, from which on they count as different scenes.
-_SCENE_CHANGE = 0.12
+# Noise of videos for tasks whose map does not tell it: that of good cameras, full scale = 1.
+_USUAL_NOISE = 4 / 255
+
+
+class _Before(NamedTuple):
+    """What a stream keeps of a frame: a reduced copy, and the map that was used."""
+
+    frame: np.ndarray
+    guidance: np.ndarray
 
 
 class Stream:
     """Enhances the frames of one video.
 
     The map of a frame is mixed with that of the previous frame: maps predicted separately for each
-    frame flicker, and the pictures with them. After a cut, or when the frame size changes, the map
-    is not mixed. The stream holds the state, so one enhancer may serve many streams.
+    frame flicker, and the pictures with them. Where the picture moves, and after a cut, or when the
+    frame size changes, the map is not mixed. The stream holds the state, so one enhancer may serve
+    many streams.
 
     with enhancer.stream() as stream:
         for frame in frames:
             show(stream(frame).image)
 
-    smooth: weight of the previous frame's map, in [0, 1).
+    smooth: weight of the previous frame's map where nothing moves, in [0, 1).
+    map_is_noise: whether maps are levels of noise, by which frames are compared.
     """
 
-    def __init__(self, enhancer: Callable[..., Result], smooth: float) -> None:
+    def __init__(
+        self, enhancer: Callable[..., Result], smooth: float, map_is_noise: bool = False
+    ) -> None:
         self.smooth = float(smooth)
         if not 0 <= self.smooth < 1:
             raise HyperguideError(
                 f"The smoothing of a stream must be at least 0 and below 1, not {smooth}."
             )
         self._enhancer = enhancer
-        self._before: tuple[np.ndarray, np.ndarray] | None = None  # thumbnail and map
+        self._map_is_noise = map_is_noise
+        self._before: _Before | None = None
 
     def __call__(self, frame: Any, **dials: Any) -> Result:
         """Enhance the next frame.
@@ -55,15 +65,10 @@ class Stream:
             return self._enhancer(frame, **dials)
         for without_a_map in ("guidance", "guidance_mix"):
             dials.pop(without_a_map, None)
-        thumbnail = _thumbnail(frame)
-        if self._before is not None and self._continues(frame, thumbnail):
-            result = self._enhancer(
-                frame, guidance=self._before[1], guidance_mix=self.smooth, **dials
-            )
-        else:
-            result = self._enhancer(frame, **dials)
+        glance = reduced(frame)
+        result = self._enhancer(frame, **self._memory(frame, glance), **dials)
         if result.guidance is not None:
-            self._before = (thumbnail, result.guidance)
+            self._before = _Before(glance, result.guidance)
         return result
 
     def reset(self) -> None:
@@ -74,11 +79,11 @@ class Stream:
         """What `restore` needs to go on from here."""
         if self._before is None:
             return {}
-        return {"thumbnail": self._before[0], "guidance": self._before[1]}
+        return self._before._asdict()
 
     def restore(self, state: dict[str, np.ndarray]) -> None:
         """Go on from a state."""
-        self._before = (state["thumbnail"], state["guidance"]) if state else None
+        self._before = _Before(**state) if state else None
 
     def __enter__(self) -> Stream:
         return self
@@ -86,18 +91,24 @@ class Stream:
     def __exit__(self, *exception: object) -> None:
         self.reset()
 
-    def _continues(self, frame: np.ndarray, thumbnail: np.ndarray) -> bool:
-        """Whether a frame shows the same scene as the one before."""
-        assert self._before is not None
-        before, guidance = self._before
-        if guidance.shape != frame.shape[:2] or thumbnail.shape != before.shape:
-            return False
-        return float(np.abs(thumbnail - before).mean()) < _SCENE_CHANGE
+    def _memory(self, frame: np.ndarray, glance: np.ndarray) -> dict[str, np.ndarray]:
+        """The dials that mix the previous frame's map in; none where it shows another scene.
+
+        glance: the frame, reduced.
+        """
+        before, size = self._before, frame.shape[:2]
+        if before is None or before.guidance.shape != size or _differ(glance, before.frame):
+            return {}
+        change = difference(glance, before.frame)
+        if is_cut(change):
+            return {}
+        still = stillness(change, before.guidance if self._map_is_noise else _USUAL_NOISE)
+        return {
+            "guidance": before.guidance,
+            "guidance_mix": enlarged(np.float32(self.smooth) * still, *size),
+        }
 
 
-def _thumbnail(frame: np.ndarray) -> np.ndarray:
-    """A small copy of a frame, full scale = 1."""
-    frame = in_native_order(frame)
-    scale = np.iinfo(frame.dtype).max if frame.dtype.kind == "u" else 1
-    picture = frame if frame.dtype.kind == "u" else frame.astype(np.float32)
-    return cv2.resize(picture, _GLANCE, interpolation=cv2.INTER_AREA).astype(np.float32) / scale
+def _differ(one: np.ndarray, other: np.ndarray) -> bool:
+    """Whether two frames have different shapes or types."""
+    return one.shape != other.shape or one.dtype != other.dtype

@@ -304,12 +304,12 @@ def test_bytes_are_converted_on_the_gpu_as_the_runtime_does(
     with closing(OnnxRuntimeCuda(file)) as engine:
         expected = engine.run({"image": tensor})
         timed, _ = engine.run_timed({"image": pixels})
-        for outputs in (engine.run_bytes(pixels), timed):
+        for outputs in (engine.run_bytes(pixels, {}), timed):
             planes = from_tensor(expected["enhanced"], pixels, layout)
             np.testing.assert_array_equal(outputs["enhanced"], planes)
             np.testing.assert_allclose(outputs["guidance"], expected["guidance"], atol=1e-6)
     with pytest.raises(HyperguideError, match="was closed"):
-        engine.run_bytes(pixels)
+        engine.run_bytes(pixels, {})
 
 
 def test_pixels_of_nan_are_refused_though_the_engine_takes_bytes(
@@ -325,7 +325,7 @@ def test_pixels_of_nan_are_refused_though_the_engine_takes_bytes(
     bias.CopyFrom(onnx.numpy_helper.from_array(values, bias.name))
     spoilt = replace(file, content=graph.SerializeToString())
     with closing(OnnxRuntimeCuda(spoilt)) as engine:
-        outputs = engine.run_bytes(np.zeros((1, 32, 48, 3), np.uint8))
+        outputs = engine.run_bytes(np.zeros((1, 32, 48, 3), np.uint8), {})
         assert np.isnan(outputs["guidance"]).any()
         enhancer = Enhancer(spoilt, engine)
         with pytest.raises(HyperguideError, match="computed NaN or infinity"):

@@ -129,9 +129,9 @@ def test_narrow_pictures_take_no_form_in_int8() -> None:
     engine = OpenVino(file, threads=1)
     for height, width in ((64, 2), (2, 64), (14, 14)):
         engine.run({IMAGE: np.zeros((1, 3, height, width), np.float32)})
-    assert ("plain", False) not in engine._requests
+    assert ("floats", False) not in engine._requests
     engine.run({IMAGE: np.zeros((1, 3, 16, 16), np.float32)})
-    assert ("plain", False) in engine._requests
+    assert ("floats", False) in engine._requests
     for narrow, kind in ((True, {"f32"}), (False, {"i8", "u8"})):
         (request,) = (engine._requests["plain", narrow].get(),)
         layers = request.get_compiled_model().get_runtime_model().get_ops()
@@ -162,7 +162,7 @@ def test_an_openvino_result_of_another_shape_is_an_error(monkeypatch: pytest.Mon
     requests.get()
     requests.put(Broken())
     with pytest.raises(HyperguideError, match=r"failed on this picture.*\(1, 3, 0, 0\)"):
-        engine.run_bytes(np.zeros((1, 16, 16, 3), np.uint8))
+        engine.run_bytes(np.zeros((1, 16, 16, 3), np.uint8), {})
 
 
 @pytest.mark.parametrize("sound", [True, False])

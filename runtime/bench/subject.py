@@ -184,9 +184,9 @@ class Subject:
         and files that convert bytes themselves have only one stage on a CPU.
         """
         of_bytes = self.file.info.io == "uint8"
-        takes_bytes = not self.dials and (of_bytes or isinstance(self.engine, TakesBytes))
+        takes_bytes = of_bytes or isinstance(self.engine, TakesBytes)
         tells_times = self.engine if isinstance(self.engine, TellsTimes) else None
-        if (of_bytes and self.dials) or (takes_bytes and not tells_times):
+        if takes_bytes and not tells_times:
             return {"engine": median(timed(self.call)[1] for _ in range(repeats))}
         layout = layout_of(self.frame)
         sizes = self.file.info.sizes

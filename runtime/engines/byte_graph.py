@@ -20,17 +20,19 @@ from hyperguide.model_format.protobuf import without
 _MAP = "guidance_map"
 
 
-def of_bytes(file: ModelFile) -> bytes:
+def of_bytes(file: ModelFile, dials: bool = False) -> bytes:
     """The file with `image` and `enhanced` as uint8 of shape (N, H, W, C).
 
-    `image` is its only input, the dials are constants. Bytes cannot hold NaN, so `guidance` is NaN
-    if any enhanced value is NaN or infinite.
+    dials: keep them as inputs with defaults; otherwise they are constants, and `image` is the only
+        input.
+    Bytes cannot hold NaN, so `guidance` is NaN if any enhanced value is NaN or infinite.
     """
     content = with_byte_pictures(file.content, file.info.channels)
     graph = graph_of(content)
 
     def is_replaced(number: int, item: memoryview) -> bool:
-        return number == NODE or (number == INPUT and name_of(item) != IMAGE)
+        is_constant = number == INPUT and name_of(item) != IMAGE and not dials
+        return number == NODE or is_constant
 
     parts = [
         renamed_nodes(graph, {GUIDANCE: _MAP}),

@@ -64,10 +64,13 @@ def closed(path: Path) -> HyperguideError:
 class TakesBytes(Protocol):
     """Implemented, beside `Engine`, by engines that convert pictures themselves."""
 
-    def run_bytes(self, pixels: np.ndarray) -> dict[str, np.ndarray]:
-        """Run once on uint8 pictures, with dials at their defaults.
+    def run_bytes(
+        self, pixels: np.ndarray, dials: Mapping[str, np.ndarray]
+    ) -> dict[str, np.ndarray]:
+        """Run once on uint8 pictures.
 
         pixels: uint8, shape (N, H, W, C); H and W multiples of the model's `size_multiple`.
+        dials: those that are not at their defaults, as in `Engine.run`.
         Returns `enhanced`, uint8 of the same shape, and `guidance`.
         """
         ...

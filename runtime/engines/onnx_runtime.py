@@ -180,7 +180,7 @@ class _OnnxRuntimeGpu(_OnnxRuntime):
         """Run once, and also return how long each step took in wall-clock time."""
         dials = dict(feeds)
         pixels = dials.pop(IMAGE)
-        session = self._session_for(pixels)
+        session = self._session_for(pixels, dials)
         began = time.perf_counter()
         image = self._guarded(lambda: _ortvalue(pixels, self.memory, self._index))
         sent = time.perf_counter()
@@ -191,8 +191,8 @@ class _OnnxRuntimeGpu(_OnnxRuntime):
         steps = sent - began, computed - sent, fetched - computed
         return {ENHANCED: enhanced, GUIDANCE: guidance}, Times(*(1000 * step for step in steps))
 
-    def _session_for(self, pixels: np.ndarray) -> Any:
-        """The session that takes pictures of this type."""
+    def _session_for(self, pixels: np.ndarray, dials: Mapping[str, np.ndarray]) -> Any:
+        """The session that takes pictures of this type, with these dials."""
         return self._opened()
 
     def _run_bound(
@@ -218,8 +218,8 @@ class _OnnxRuntimeGpu(_OnnxRuntime):
 class OnnxRuntimeCuda(_OnnxRuntimeGpu):
     """ONNX Runtime's CUDA provider.
 
-    Bytes are converted on the GPU, in a second session of the file: copying takes longer than most
-    networks do, and bytes are a quarter the size of floats.
+    Bytes are converted on the GPU, in further sessions of the file, without dials and with them:
+    copying takes longer than most networks do, and bytes are a quarter the size of floats.
     """
 
     def __init__(self, model: ModelFile, index: int = 0, strict: bool = False) -> None:
@@ -229,27 +229,32 @@ class OnnxRuntimeCuda(_OnnxRuntimeGpu):
             settings["prefer_nhwc"] = "1"
         super().__init__(model, "ONNX Runtime, CUDA", PROVIDERS["cuda"], index, settings, strict)
         self._model = model
-        self._for_bytes: Any = self._session if model.info.io == "uint8" else None
+        self._for_bytes: dict[bool, Any] = {}  # by whether dials are turned
+        if model.info.io == "uint8":
+            self._for_bytes = dict.fromkeys((False, True), self._session)
         self._starting = threading.Lock()
 
-    def run_bytes(self, pixels: np.ndarray) -> dict[str, np.ndarray]:
+    def run_bytes(
+        self, pixels: np.ndarray, dials: Mapping[str, np.ndarray]
+    ) -> dict[str, np.ndarray]:
         """Run once on bytes; see `TakesBytes.run_bytes`."""
-        return self._run({IMAGE: pixels}, session=self._session_for(pixels))
+        return self._run({IMAGE: pixels, **dials}, session=self._session_for(pixels, dials))
 
     def close(self) -> None:
         """Free the sessions."""
         with self._starting:
             super().close()
-            self._for_bytes = None
+            self._for_bytes.clear()
 
-    def _session_for(self, pixels: np.ndarray) -> Any:
+    def _session_for(self, pixels: np.ndarray, dials: Mapping[str, np.ndarray]) -> Any:
         if pixels.dtype != np.uint8:
             return self._opened()
+        turned = bool(dials)
         with self._starting:
             self._opened()
-            if self._for_bytes is None:
-                self._for_bytes = self._start(of_bytes(self._model))
-            return self._for_bytes
+            if turned not in self._for_bytes:
+                self._for_bytes[turned] = self._start(of_bytes(self._model, turned))
+            return self._for_bytes[turned]
 
 
 class OnnxRuntimeTensorRt(_OnnxRuntimeGpu):

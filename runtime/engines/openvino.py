@@ -17,7 +17,7 @@ from hyperguide.pixels import merge_planes, split_pixels
 from .engine import closed, failure
 from .libraries import import_library
 from .openvino_core import openvino_core
-from .openvino_graphs import convolutions_in_bf16, take_bytes, without_int8
+from .openvino_graphs import convolutions_in_bf16, mix_maps_flat, take_bytes, without_int8
 
 T = TypeVar("T")
 
@@ -35,11 +35,11 @@ _NARROW, _NARROW_MULTIPLES = 16, 3
 class OpenVino:
     """OpenVINO's CPU plugin, in the precision of the file.
 
-    OpenVINO treats a dial with a default as a constant. So a model has up to four forms, compiled
-    on first use: one that takes bytes and converts them in the graph, the same for batches, one
-    that takes floats, and one whose dials are inputs. With a fixed batch size of 1, OpenVINO fuses
-    more of the per-pixel operations. In int8 and bf16 each form exists once more, in floats, for
-    narrow pictures.
+    A model has up to three forms, compiled on first use: one that takes bytes and converts them in
+    the graph, the same for batches, and one that takes floats. With a fixed batch size of 1,
+    OpenVINO fuses more of the per-pixel operations. OpenVINO treats a dial with a default as a
+    constant, so every form has them as required inputs: that costs no time. In int8 and bf16 each
+    form exists once more, in floats, for narrow pictures.
 
     Networks with local context compute everything in bf16, those with global context only their
     convolutions: they count and sum pixels, for which eight significant bits are too few.
@@ -64,6 +64,7 @@ class OpenVino:
                 "This processor does not compute in bf16: leave out --precision bf16."
             )
         self._model = model
+        self._defaults = default_feeds(model.inputs)
         self._bf16 = bf16
         self._everything = bf16 and model.info.context == "local"
         self._only_convolutions = bf16 and not self._everything
@@ -82,16 +83,16 @@ class OpenVino:
 
     def run(self, feeds: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         """Run once; see `Engine.run`."""
-        if feeds.keys() == {IMAGE}:
-            return self._infer("plain", dict(feeds))
-        return self._infer("steerable", default_feeds(self._model.inputs) | dict(feeds))
+        return self._infer("floats", dict(feeds))
 
-    def run_bytes(self, pixels: np.ndarray) -> dict[str, np.ndarray]:
+    def run_bytes(
+        self, pixels: np.ndarray, dials: Mapping[str, np.ndarray]
+    ) -> dict[str, np.ndarray]:
         """Run once on bytes; see `TakesBytes.run_bytes`."""
         form = "picture" if len(pixels) == 1 else "batch"
         if self._model.info.io == "uint8":
-            return self._infer(form, {IMAGE: pixels})
-        return self._infer(form, {IMAGE: split_pixels(pixels)}, merge=True)
+            return self._infer(form, {IMAGE: pixels, **dials})
+        return self._infer(form, {IMAGE: split_pixels(pixels), **dials}, merge=True)
 
     def close(self) -> None:
         """Free the compiled forms."""
@@ -103,6 +104,7 @@ class OpenVino:
         self, form: str, feeds: dict[str, np.ndarray], merge: bool = False
     ) -> dict[str, np.ndarray]:
         """Run a form of the model. merge: return the result as pixels rather than planes."""
+        feeds = self._defaults | feeds
         shape = feeds[IMAGE].shape
         idle = self._idle(form, self._is_narrow(shape))
         request = idle.get()  # waits while all requests are in use
@@ -154,20 +156,19 @@ class OpenVino:
 
     def _build(self, form: str, narrow: bool) -> Any:
         """Build the graph of a form."""
-        content = self._model.with_inputs() if form == "steerable" else self._model.content
-        model, ops = self._core.read_model(content), self._openvino.opset13
+        model, ops = self._core.read_model(self._model.with_inputs()), self._openvino.opset13
+        model = mix_maps_flat(model, ops)
         if narrow:
             model = without_int8(model, ops)
         elif self._only_convolutions:
             model = convolutions_in_bf16(model, ops)
-        if form in ("picture", "batch") and self._model.info.io != "uint8":
-            # OpenVINO 2026.4.1 cannot run a bf16 convolution that outputs bytes.
-            in_blocks = narrow or not self._only_convolutions
-            model = take_bytes(model, ops, in_blocks, merge_rounding=narrow or not self._everything)
+        if form != "floats" and self._model.info.io != "uint8":
+            model = take_bytes(model, ops, merge_rounding=narrow or not self._everything)
         if form == "picture":
-            shape = model.input(IMAGE).partial_shape
-            shape[0] = 1
-            model.reshape({IMAGE: shape})
+            shapes = {value.any_name: value.partial_shape for value in model.inputs}
+            for shape in shapes.values():
+                shape[0] = 1
+            model.reshape(shapes)
         return model
 
 

@@ -9,41 +9,52 @@ from typing import Any
 
 import numpy as np
 
-from hyperguide.model_format.contract import ENHANCED, IMAGE
+from hyperguide.model_format.contract import ENHANCED, GUIDANCE, IMAGE
 
 _LOWEST = np.finfo(np.float32).min
 
 
-def take_bytes(model: Any, ops: Any, in_blocks: bool = True, merge_rounding: bool = True) -> Any:
+def take_bytes(model: Any, ops: Any, merge_rounding: bool = True) -> Any:
     """Make a graph take and return pictures as planes of bytes, shape (N, C, H, W).
 
     OpenVINO converts them while it reads and writes them.
 
-    in_blocks: add and round before a final DepthToSpace rather than after it, which is faster.
-    merge_rounding: round in a form that OpenVINO fuses with the preceding convolution.
+    merge_rounding: round in a form that OpenVINO fuses with the preceding operation.
     """
     (image,) = (p for p in model.get_parameters() if IMAGE in p.output(0).get_names())
-    (result,) = (r for r in model.get_results() if ENHANCED in r.input_value(0).get_names())
-    to_bytes = _quantized if merge_rounding else _rounded
+    result = _result(model, ENHANCED)
     levels = ops.parameter(image.partial_shape, np.uint8)
     enhanced = result.input_value(0)
-    found = _last_shuffle(result) if in_blocks else None
-    if found:
-        strength, shuffle = found
-        block, mode = (shuffle.get_attributes()[name] for name in ("block_size", "mode"))
-        blocks = _to_floats(ops, ops.space_to_depth(levels, mode, block))
-        total = ops.add(blocks, ops.multiply(shuffle.input_value(0), strength))
-        rounded = ops.depth_to_space(to_bytes(ops, ops.clamp(total, 0, 1)), mode, block)
-    else:
-        rounded = to_bytes(ops, enhanced)
+    rounded = (_quantized if merge_rounding else _rounded)(ops, enhanced)
     result.input(0).replace_source_output(rounded.output(0))
     image.output(0).replace(_to_floats(ops, levels).output(0))
-    for before, after in ((image.output(0), levels.output(0)), (enhanced, result.input_value(0))):
-        names = before.get_names()
-        before.set_names(set())
-        after.set_names(names)
+    _move_names(image.output(0), levels.output(0))
+    _move_names(enhanced, rounded.output(0))
     model.remove_parameter(image)
     model.add_parameters([levels])
+    model.validate_nodes_and_infer_types()
+    return model
+
+
+def mix_maps_flat(model: Any, ops: Any) -> Any:
+    """Make a graph mix its map, a * b + c * d, from arrays without the axis of planes.
+
+    With it, OpenVINO (2026.4.1) computes the mixture in a layout whose innermost axis is that of
+    planes, of length 1: 8 ms for 1280x720 rather than 1 ms. Graphs with other ends stay as they are.
+    """
+    result = _result(model, GUIDANCE)
+    total = result.input_value(0)
+    products = [value.get_node() for value in total.get_node().input_values()]
+    factors = [value for product in products for value in product.input_values()]
+    kinds = [node.get_type_name() for node in (total.get_node(), *products)]
+    if kinds != ["Add", "Multiply", "Multiply"] or not all(map(_is_one_plane, factors)):
+        return model
+    planes = ops.constant(np.array([1]))
+    a, b, c, d = (ops.squeeze(value, planes) for value in factors)
+    mixed = ops.add(ops.multiply(a, b), ops.multiply(c, d))
+    flat = ops.unsqueeze(mixed, planes)
+    total.replace(flat.output(0))
+    _move_names(total, flat.output(0))
     model.validate_nodes_and_infer_types()
     return model
 
@@ -100,17 +111,20 @@ def _rounded(ops: Any, values: Any) -> Any:
     return ops.convert(ops.round(levels, "half_to_even"), "u8")
 
 
-def _last_shuffle(result: Any) -> tuple[Any, Any] | None:
-    """`strength` and DepthToSpace of graphs ending in clip(image + strength * DepthToSpace(x))."""
+def _result(model: Any, name: str) -> Any:
+    """The output of a graph that has this name."""
+    (result,) = (r for r in model.get_results() if name in r.input_value(0).get_names())
+    return result
 
-    def source(node: Any, kind: str) -> Any:
-        inputs = (value.get_node() for value in node.input_values()) if node else ()
-        return next((n for n in inputs if n.get_type_name() == kind), None)
 
-    least = source(result, "Minimum")  # ONNX's Clip
-    total = source(source(least, "Maximum"), "Add")
-    image, scaled = source(total, "Parameter"), source(total, "Multiply")
-    strength, shuffle = source(scaled, "Constant"), source(scaled, "DepthToSpace")
-    if image is None or strength is None or shuffle is None or any(n != 1 for n in strength.shape):
-        return None
-    return strength, shuffle
+def _move_names(before: Any, after: Any) -> None:
+    """Give the names of one value to another."""
+    names = before.get_names()
+    before.set_names(set())
+    after.set_names(names)
+
+
+def _is_one_plane(value: Any) -> bool:
+    """Whether a value has the shape (N, 1, H, W)."""
+    shape = value.get_partial_shape()
+    return shape.rank.is_static and len(shape) == 4 and shape[1] == 1

@@ -146,7 +146,7 @@ def check_dials(
 
 
 def _kernel(kernel: np.ndarray, size: BatchSize) -> np.ndarray:
-    checked = check_kernel(_numbers(kernel, "kernel"), "kernel")
+    checked = check_kernel(_numbers(kernel, "kernel")[0], "kernel")
     rows, columns = checked.shape
     _, height, width = size
     if rows > height or columns > width:
@@ -158,15 +158,16 @@ def _kernel(kernel: np.ndarray, size: BatchSize) -> np.ndarray:
 
 
 def _guidance(guidance: Dial, meaning: Guidance, size: BatchSize) -> np.ndarray:
-    values = _numbers(guidance, "guidance map")
+    values, least, most = _numbers(guidance, "guidance map")
     low, high = meaning.minimum, meaning.maximum
-    worst = float(values.max()) if values.max() > high else float(values.min())
+    worst = most if most > high else least
     if not low - _ROUNDING <= worst <= high + _ROUNDING:
         raise HyperguideError(
             f"The guidance value {worst:g} is outside {low:g}..{high:.3g} "
             f"({meaning.name}, {meaning.unit}): give values in that range."
         )
-    values = np.asarray(values.clip(low, high), np.float32)  # numpy 1 turns one number into float64
+    if least < low or most > high:
+        values = np.asarray(values.clip(low, high), np.float32)  # numpy 1 makes float64 of a number
     if values.ndim == 3 and values.shape[-1] == 1 and values.shape[1:] != size[1:]:
         values = values[..., 0]  # of a picture with one plane
     fits = values.ndim == 2 or (values.ndim == 3 and len(values) in (1, size[0]))
@@ -176,8 +177,11 @@ def _guidance(guidance: Dial, meaning: Guidance, size: BatchSize) -> np.ndarray:
     return _fit(values, "guidance", size)
 
 
-def _numbers(value: Dial, what: str) -> np.ndarray:
-    """The value as float32. Raises HyperguideError unless it is one or more finite numbers."""
+def _numbers(value: Dial, what: str) -> tuple[np.ndarray, float, float]:
+    """The value as float32, its minimum and maximum.
+
+    Raises HyperguideError unless it is one or more finite numbers.
+    """
     try:
         with np.errstate(over="ignore"):  # reported below
             given = plain(what, value) if isinstance(value, np.ndarray) else np.asarray(value)
@@ -188,16 +192,17 @@ def _numbers(value: Dial, what: str) -> np.ndarray:
         raise HyperguideError(f"The {what} must be a number or an array of numbers.") from None
     if values.size == 0:
         raise HyperguideError(f"The {what} is empty, its shape is {values.shape}.")
-    if not np.isfinite(values).all():
+    least, most = float(values.min()), float(values.max())  # NaN if there is any
+    if not (math.isfinite(least) and math.isfinite(most)):
         raise HyperguideError(f"The {what} contains NaN or infinity: replace those values.")
-    return values
+    return values, least, most
 
 
 def _dial(value: Dial, name: str, size: BatchSize, maximum: float = math.inf) -> np.ndarray:
     """Check a dial and reshape it to rank 4: (1, 1, 1, 1), or (1 or N, 1, H, W)."""
-    values = _numbers(value, name)
-    if values.min() < 0 or values.max() > maximum:
-        worst = values.min() if values.min() < 0 else values.max()
+    values, least, most = _numbers(value, name)
+    if least < 0 or most > maximum:
+        worst = least if least < 0 else most
         upper = "" if math.isinf(maximum) else f" and at most {maximum:g}"
         raise HyperguideError(f"The {name} must be at least 0{upper}, not {worst:g}.")
     return _fit(values, name, size)

@@ -70,11 +70,11 @@ class Runner:
         def run(feeds: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
             return self.checked(call(feeds), feeds[IMAGE])
 
-        if not dials and self._takes_bytes and layout.is_bytes(self.info.channels):
+        if self._takes_bytes and layout.is_bytes(self.info.channels):
             if isinstance(engine, TakesBytes):
                 take = engine.run_bytes
-                return self._enhance_bytes(lambda p: self.checked(take(p), p), image, layout)
-            return self._enhance_bytes(lambda pixels: run({IMAGE: pixels}), image, layout)
+                return self._enhance_bytes(lambda p: self.checked(take(p, dials), p), image, layout)
+            return self._enhance_bytes(lambda p: run({IMAGE: p, **dials}), image, layout)
         tensor, _ = to_tensor(image, self.info.channels)
         height, width = tensor.shape[2:]
         sizes = self.info.sizes
