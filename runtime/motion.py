@@ -47,21 +47,23 @@ def estimated_motion(
     """
     soft_before, soft_now = (cv2.GaussianBlur(p, (5, 5), 1.0) for p in (before, now))
     found = flow.calc(_as_bytes(soft_now), _as_bytes(soft_before), None)
-    tiles = _median_of_tiles(found)
-    tiles = _refined(soft_before, soft_now, tiles)
-    tiles = _with_consensus(tiles)
-    moved = _moved_by_blocks(soft_before, tiles)
-    kept = _tile_mean(np.abs(soft_now - soft_before))
-    gained = kept - _tile_mean(np.abs(soft_now - moved))
-    # Noise alone does not move a tile: blurred by (5, 5), sd / 3.4; a mean over 16 x 16.
-    worth = gained > 0.05 * noise / 3.4
-    shifts = tiles * scale
+    tiles = _refined(soft_before, soft_now, _median_of_tiles(found))
+    camera = _motion_of_camera(tiles)
+    level = noise / 3.4  # of the blurred pictures
+    rest = [_rest(soft_before, soft_now, t) for t in (np.zeros_like(tiles), camera, tiles)]
+    if (rest[0] - rest[1]).mean() < 0.01 * level:
+        camera, rest[1] = np.zeros_like(tiles), rest[0]
+    own = rest[1] - rest[2] > 0.15 * level
+    shifts = np.where(own[..., None], tiles, camera) * scale
     shifts = np.round(shifts / _STEP) * _STEP
     whole = np.round(shifts)
     near = np.abs(shifts - whole).max(axis=2) <= 1.5 * _STEP
     shifts[near] = whole[near]
-    shifts[~worth] = 0
     return Motion(shifts.astype(np.float32), TILE * scale)
+
+
+def _rest(before: np.ndarray, now: np.ndarray, tiles: np.ndarray) -> np.ndarray:
+    return _tile_mean(cv2.absdiff(now, _moved_by_blocks(before, tiles)))
 
 
 def moved(picture: np.ndarray, motion: Motion) -> np.ndarray:
@@ -195,30 +197,25 @@ def _refined(before: np.ndarray, now: np.ndarray, tiles: np.ndarray) -> np.ndarr
     return tiles + np.clip(step, -0.5, 0.5)
 
 
-def _with_consensus(tiles: np.ndarray) -> np.ndarray:
-    """Tiles that move almost as the camera does move as it does.
-
-    The motion of the camera is a linear function of the place, fitted to most of the tiles.
-    """
+def _motion_of_camera(tiles: np.ndarray) -> np.ndarray:
+    """The motion of most tiles, a linear function of the place."""
     rows, columns = tiles.shape[:2]
-    if rows * columns < 9:
-        return tiles
     y, x = np.mgrid[:rows, :columns].astype(np.float64)
     terms = np.stack([np.ones(rows * columns), x.ravel() / columns, y.ravel() / rows], axis=1)
     values = tiles.reshape(-1, 2)
-    weights = np.ones(len(values))
     middle = np.median(values, axis=0)
-    weights = 1 / (1 + (np.abs(values - middle).max(axis=1) / 0.5) ** 2)
-    for _ in range(5):
+    fitted = np.broadcast_to(middle, values.shape)
+    width = 0.5
+    for _ in range(5 if rows * columns >= 12 else 0):
+        away = np.abs(values - fitted).max(axis=1)
+        weights = 1 / (1 + (away / width) ** 2) ** 2
         scaled = terms * weights[:, None]
         fitted = terms @ np.linalg.lstsq(scaled.T @ terms, scaled.T @ values, rcond=None)[0]
-        away = np.abs(values - fitted).max(axis=1)
-        weights = 1 / (1 + (away / 0.1) ** 2) ** 2
-    mean = values[away < 0.2].mean(axis=0) if (away < 0.2).any() else middle
-    if np.abs(fitted[away < 0.2] - mean).max(initial=0) < 0.05:
+        width = max(width / 1.5, 0.1)
+    mean = fitted.mean(axis=0)
+    if np.abs(fitted - mean).max() < 0.06:
         fitted = np.broadcast_to(mean, fitted.shape)
-    camera = away < 0.2
-    return np.where(camera[:, None], fitted, values).reshape(tiles.shape)
+    return fitted.reshape(tiles.shape)
 
 
 def _moved_by_blocks(picture: np.ndarray, tiles: np.ndarray) -> np.ndarray:

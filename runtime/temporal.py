@@ -27,13 +27,13 @@ class TemporalAverage:
     def reset(self) -> None:
         self._average = None
         self._count = None
-        self._sigma = None
+        self._curve = None
         self._noise = None
         self._size = None
 
     def __call__(self, frame: np.ndarray):
         f8 = self._padded(frame)
-        if self._sigma is None or self._size != frame.shape:
+        if self._curve is None or self._size != frame.shape:
             self.reset()
             self._begin(f8, frame.shape)
             return frame, None
@@ -46,7 +46,8 @@ class TemporalAverage:
             self.reset()
             self._begin(f8, frame.shape)
             return frame, None
-        level = float(np.median(self._sigma))
+        gray = cv2.cvtColor(a, cv2.COLOR_RGB2GRAY) if a.ndim == 3 else a
+        level = float(np.median(self._curve[gray]))
         if self.use_motion:
             ga, gm = (cv2.cvtColor(p, cv2.COLOR_RGB2GRAY).astype(np.float32) if p.ndim == 3 else p.astype(np.float32) for p in (a, m))
             motion = estimated_motion(ga, gm, level / 4 * 1.2, _BLOCK, self._flow)
@@ -57,13 +58,14 @@ class TemporalAverage:
                 a = cv2.resize(a8, (w, h), interpolation=cv2.INTER_AREA)
                 gone = outside(motion, self._count.shape, _BLOCK)
                 self._count = moved_blocks(self._count, motion, _BLOCK)
-                self._sigma = moved_blocks(self._sigma, motion, _BLOCK)
                 self._count[gone] = 0
         r = cv2.resize(cv2.absdiff(f8, a8), (w, h), interpolation=cv2.INTER_AREA).astype(np.float32)
         if r.ndim == 3:
             r = r.mean(axis=2)
         dm = m.astype(np.float32) - a.astype(np.float32)
         count = np.maximum(self._count, 0.05)
+        self._light = cv2.blur(cv2.cvtColor(a, cv2.COLOR_RGB2GRAY) if a.ndim == 3 else a, (3, 3))
+        self._sigma = cv2.LUT(self._light, self._curve)
         s2 = self._sigma**2
         v = s2 * (1 + 1 / count)
         bias = self._surplus(dm, v / 16, k["t4"])
@@ -76,6 +78,8 @@ class TemporalAverage:
         old[old < 0.25] = 0
         old[self._count == 0] = 0
         old[self._sigma < _QUIET] = 0
+        still = (self._count >= 2) & (old > 0.5 * self._count)
+        self._learn_curve(np.sqrt(energy / (1 + 1 / count)), still, 40)
         self._count = np.minimum(old + 1, self.limit)
         now = 1 / self._count
         size = f8.shape[1], f8.shape[0]
@@ -109,11 +113,25 @@ class TemporalAverage:
         g = cv2.resize(g, (w, h), interpolation=cv2.INTER_AREA) * 255
         if self._noise is not None:
             g = (g - MIX * self._noise) / (1 - MIX)
-        g = cv2.blur(g, (5, 5))
-        if self._sigma is None:
-            self._sigma = g
+        fresh = cv2.dilate(self._count, np.ones((9, 9), np.uint8)) <= 1.2
+        self._learn_curve(g, fresh, 45)
+
+    def _learn_curve(self, levels, mask, pct):
+        levels, mask, light = levels[::2, ::2], mask[::2, ::2], self._light[::2, ::2]
+        if mask.sum() < 64:
+            return
+        levels, bins = levels[mask], light[mask] >> 4
+        whole = float(np.percentile(levels, pct))
+        values = np.empty(16)
+        for i in range(16):
+            mine = levels[bins == i]
+            part = float(np.percentile(mine, pct)) if len(mine) else 0
+            values[i] = (part * len(mine) + 20 * whole) / (len(mine) + 20)
+        curve = np.interp(np.arange(256), np.arange(16) * 16 + 7.5, values).astype(np.float32)
+        if self._curve is None:
+            self._curve = curve
         else:
-            self._sigma = np.where(self._count <= 1.5, g, self._sigma)
+            self._curve = self._curve + 0.2 * (curve - self._curve)
 
     def _padded(self, f):
         return cv2.copyMakeBorder(f, 0, -f.shape[0] % _BLOCK, 0, -f.shape[1] % _BLOCK, cv2.BORDER_REPLICATE)
@@ -121,8 +139,10 @@ class TemporalAverage:
     def _begin(self, f8, shape):
         self._average = f8.astype(np.float32)
         self._count = np.ones((f8.shape[0] // _BLOCK, f8.shape[1] // _BLOCK), np.float32)
-        self._sigma = None
+        self._curve = None
         self._noise = None
+        m = cv2.resize(f8, self._count.shape[::-1], interpolation=cv2.INTER_AREA)
+        self._light = cv2.blur(cv2.cvtColor(m, cv2.COLOR_RGB2GRAY) if m.ndim == 3 else m, (3, 3))
         self._size = shape
 
 
