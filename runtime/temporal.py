@@ -20,7 +20,7 @@ class TemporalAverage:
     def __init__(self, limit: int = 32, motion: bool = True, **k: Any) -> None:
         self.limit = limit
         self.use_motion = motion
-        self.k = dict(kappa=4.0, t4=5.0, t12=3.0, t20=3.0, te=1.2, debias=True) | k
+        self.k = dict(kappa=4.0, t4=5.0, t12=3.0, t20=3.0, te=1.2, tl=1.06, tm=1.1, lo=2.0, hi=4.0, pct=60, debias=True) | k
         self._flow = cv2.DISOpticalFlow_create(cv2.DISOPTICAL_FLOW_PRESET_FAST)
         self.reset()
 
@@ -73,6 +73,11 @@ class TemporalAverage:
         bias = np.maximum(bias, self._surplus(cv2.blur(dm, (5, 5)), v / 400, k["t20"]))
         energy = (cv2.blur(r, (3, 3)) / 0.8) ** 2
         bias = np.maximum(bias, energy - k["te"] * v)
+        good = (bias == 0).astype(np.float32)
+        shares = np.minimum(energy / v, 2) * good
+        for side, top in ((9, k["tm"]), (15, k["tl"])):
+            most = cv2.blur(shares, (side, side)) / (cv2.blur(good, (side, side)) + 1e-3)
+            bias = np.maximum(bias, (most - top) * v)
         bias = cv2.dilate(bias, np.ones((3, 3), np.uint8))
         old = s2 / (s2 / count + k["kappa"] * bias)
         old[old < 0.25] = 0
@@ -81,20 +86,22 @@ class TemporalAverage:
         still = (self._count >= 2) & (old > 0.5 * self._count)
         self._learn_curve(np.sqrt(energy / (1 + 1 / count)), still, 40)
         self._count = np.minimum(old + 1, self.limit)
-        now = 1 / self._count
         size = f8.shape[1], f8.shape[0]
-        weight = cv2.resize(now, size)
-        self._average = cv2.blendLinear(f8.astype(np.float32), self._average, weight, 1 - weight)
-        if now.min() == 1:
+        fresh = cv2.resize(1 / self._count, size)
+        f32 = f8.astype(np.float32)
+        before = self._average
+        self._average = cv2.blendLinear(f32, before, fresh, 1 - fresh)
+        used = 1 / (1 + old * np.clip((old - k["lo"]) / (k["hi"] - k["lo"]), 0, 1))
+        self.used = 1 / used
+        if used.min() == 1:
             self._noise = None
             return frame, None
-        picture = self._average
         if k["debias"]:
-            a8 = cv2.convertScaleAbs(picture)
-            table = unclipped(float(np.percentile(self._sigma, 75)))
-            picture = cv2.blendLinear(picture, cv2.LUT(a8, table), weight, 1 - weight)
+            before = cv2.LUT(a8, unclipped(float(np.percentile(self._sigma, 75))))
+        weight = cv2.resize(used, size)
+        picture = cv2.blendLinear(f32, before, weight, 1 - weight)
         H, W = frame.shape[:2]
-        self._noise = self._sigma * np.sqrt(now)
+        self._noise = self._sigma * np.sqrt(used**2 + (1 - used)**2 / np.maximum(old, 1))
         noise = cv2.resize(self._noise, size)[:H, :W] / 255
         return cv2.convertScaleAbs(picture)[:H, :W], noise
 
@@ -114,7 +121,7 @@ class TemporalAverage:
         if self._noise is not None:
             g = (g - MIX * self._noise) / (1 - MIX)
         fresh = cv2.dilate(self._count, np.ones((9, 9), np.uint8)) <= 1.2
-        self._learn_curve(g, fresh, 45)
+        self._learn_curve(g, fresh, self.k["pct"])
 
     def _learn_curve(self, levels, mask, pct):
         levels, mask, light = levels[::2, ::2], mask[::2, ::2], self._light[::2, ::2]
