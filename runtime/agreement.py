@@ -1,0 +1,68 @@
+"""Whether a frame shows what the average of frames before it shows, but for noise."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+
+# Side of the blocks that are compared, in pixels.
+BLOCK = 4
+# Sides of the squares of blocks whose mean colours are compared, and how many times the variance
+# of noise the squared difference may be: for pictures of three channels, and of one.
+_MEANS = ((1, 5.0, 9.8), (3, 3.0, 4.8), (5, 3.0, 4.8), (15, 3.0, 4.8))
+# Sides of the squares whose energy of differences is compared, and how many times that of noise it
+# may be. What one square shows is not counted again in the larger ones.
+_ENERGIES = ((3, 1.2), (9, 1.1), (15, 1.06))
+# Mean absolute value of a normal distribution of deviation 1, sqrt(2 / pi).
+_MEAN_ABSOLUTE = 0.798
+
+
+def energy_of_blocks(frame: np.ndarray, average: np.ndarray) -> np.ndarray:
+    """The mean squared difference around each block, from absolute differences; float32, (h, w).
+
+    frame, average: uint8, shape (H, W) or (H, W, C), with sides that are multiples of BLOCK.
+    """
+    blocks = reduced(cv2.absdiff(frame, average)).astype(np.float32)
+    side = _ENERGIES[0][0]
+    mean = cv2.blur(_mean_of_channels(blocks), (side, side)) * (1 / _MEAN_ABSOLUTE)
+    return cv2.multiply(mean, mean)
+
+
+def bias_of_blocks(
+    frame: np.ndarray, average: np.ndarray, energy: np.ndarray, variance: np.ndarray
+) -> np.ndarray:
+    """The squared difference of frame and average that noise does not explain; float32, (h, w).
+
+    frame, average: means of blocks, uint8, shape (h, w) or (h, w, C).
+    energy: of `energy_of_blocks`.
+    variance: of the noise of a pixel's difference.
+    """
+    difference = cv2.subtract(frame, average, dtype=cv2.CV_32F)
+    channels = 1 if difference.ndim == 2 else difference.shape[2]
+    bias = np.zeros_like(energy)
+    for side, for_color, for_gray in _MEANS:
+        factor = (for_gray if channels == 1 else for_color) / (side * BLOCK) ** 2
+        means = cv2.blur(difference, (side, side)) if side > 1 else difference
+        squares = _mean_of_channels(cv2.multiply(means, means))
+        bias = cv2.max(bias, cv2.scaleAdd(variance, -factor, squares))
+    bias = cv2.max(bias, cv2.scaleAdd(variance, -_ENERGIES[0][1], energy))
+    unseen = (bias <= 0).astype(np.float32)
+    ratios = cv2.multiply(cv2.min(cv2.divide(energy, variance), 2.0), unseen)
+    for side, factor in _ENERGIES[1:]:
+        total = cv2.blur(unseen, (side, side))
+        mean = cv2.divide(cv2.blur(ratios, (side, side)), cv2.add(total, 1e-3))
+        bias = cv2.max(bias, cv2.multiply(cv2.subtract(mean, factor), variance))
+    return cv2.dilate(bias, np.ones((3, 3), np.uint8))
+
+
+def reduced(picture: np.ndarray) -> np.ndarray:
+    """The mean of each block."""
+    size = picture.shape[1] // BLOCK, picture.shape[0] // BLOCK
+    return cv2.resize(picture, size, interpolation=cv2.INTER_AREA)
+
+
+def _mean_of_channels(picture: np.ndarray) -> np.ndarray:
+    if picture.ndim == 2:
+        return picture
+    channels = picture.shape[2]
+    return cv2.transform(picture, np.full((1, channels), 1 / channels, np.float32))

@@ -1,0 +1,342 @@
+"""Time as guidance: frames are averaged where nothing moves, and the map says how much noise is left."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import cv2
+import numpy as np
+
+from .agreement import BLOCK, bias_of_blocks, energy_of_blocks, reduced
+from .arrays import as_numpy, in_native_order
+from .errors import HyperguideError
+from .motion import MotionSearch
+from .noise_curve import NoiseCurve, unclipped_means
+from .pixels import full_scale, layout_of
+
+__all__ = ["MIX", "TemporalAverage", "blended"]
+
+# `guidance_mix` for the map of `TemporalAverage`: the network's own estimate has a say.
+MIX = 0.8
+
+# Mean difference from which on two frames count as different scenes, as in `Stream`.
+_CUT = 0.12 * 255
+# Noise below this level is left to the network.
+_QUIET = 2.0
+# How much an unexplained difference counts against the frames before it.
+_CAUTION = 4.0
+# Below so many frames, those before are forgotten.
+_FORGOTTEN = 0.25
+# An average of up to 2 frames is not used yet, one of 4 and more is: motion that one frame hides in
+# its noise shows after some more.
+_TESTED = (2.0, 4.0)
+# Percentiles at which maps and differences of frames are read. Texture raises some values of maps;
+# differences are read only where they were small.
+_OF_MAPS, _OF_DIFFERENCES = 60, 40
+# A map is read where no average was used within so many blocks: networks look that far around.
+_AROUND = 9
+
+
+@dataclass(frozen=True)
+class _Past:
+    """What is known of the frames so far. H, W: padded to whole blocks; h, w: blocks.
+
+    average: float32, shape (H, W) or (H, W, C), in [0, 255].
+    blocks: its mean in each block, uint8.
+    count: number of frames averaged in each block, float32, (h, w).
+    size: height and width of the frames.
+    used: share of the last frame in the picture that was given out, (h, w).
+    noise: the map that was given out with it, in [0, 255]; empty if none was.
+    """
+
+    average: np.ndarray
+    blocks: np.ndarray
+    count: np.ndarray
+    size: np.ndarray
+    used: np.ndarray
+    noise: np.ndarray
+
+
+class TemporalAverage:
+    """Averages the frames of a video where nothing moves, or after undoing the motion.
+
+    The network then has less noise to remove, and the map tells it how much: sigma / sqrt(n) after
+    n frames.
+
+        temporal = TemporalAverage()
+        for frame in frames:
+            picture, noise = temporal(frame)
+            if noise is None:
+                result = enhancer(picture)
+            else:
+                result = enhancer(picture, guidance=noise, guidance_mix=MIX)
+            temporal.learn(result.guidance)
+            show(blended(frame, result.image, strength))
+
+    How it works:
+
+    - The average so far is moved as the picture moves: one shift for each tile of 64 pixels, found
+      on a reduced picture. Shifts by whole pixels blur nothing; others use a Lanczos filter.
+    - Frame and average are compared in blocks, and in larger squares of them: mean colours, and
+      the energy of their difference. The excess over what noise of level sigma * sqrt(1 + 1 / n)
+      would give is a bias b of the average. It lowers the count: 1 / n becomes
+      1 / n + 4 b^2 / sigma^2, as in a Kalman filter whose state has moved. Then the frame is
+      averaged in with weight 1 / (n + 1).
+    - A new average is used only when it has passed this test with several frames.
+    - sigma is a function of brightness. It comes from the maps that the network finds where no
+      average was used, and from the differences of frames where nothing moves.
+    - Noise is clipped at black and white, which makes averages too gray: the average is corrected
+      by the inverse of a clipped normal distribution's mean.
+    - After a cut, or when the form of the frames changes, it starts anew. Where the level is below
+      2/255, pictures are left as they are.
+
+    Other dials of a call:
+
+    - strength: a user who turns it down wants to see more of the *frame*, and at 0 the frame itself.
+      So call the enhancer at strength 1 and use `blended`. At strength 0 it need not be called.
+    - guidance: a map of the frame's noise level that the user gives replaces sigma; pass it as
+      `noise_level`.
+    - guidance_scale: as in any call; it scales the map that is given out here.
+
+    limit: how many frames count at most. More make the average slower to follow small changes of
+        light, and the result hardly better.
+    motion: whether to look for motion. Without it, averages are made only where nothing moves.
+    """
+
+    def __init__(self, limit: int = 32, motion: bool = True) -> None:
+        if limit < 1:
+            raise HyperguideError(f"The number of frames to average must be at least 1, not {limit}.")
+        self.limit = limit
+        self._search = MotionSearch() if motion else None
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget the frames so far."""
+        self._past: _Past | None = None
+        self._curve = NoiseCurve()
+
+    def __call__(
+        self, frame: Any, noise_level: float | np.ndarray | None = None
+    ) -> tuple[np.ndarray, np.ndarray | None]:
+        """Average the next frame with those before.
+
+        frame: a picture as in `Enhancer.__call__`, not a batch.
+        noise_level: of the frame, if known, full scale = 1: a number, or an array of shape (H, W).
+        Returns the picture to enhance, of the frame's shape and type, alpha included; and the
+        standard deviation of its noise, full scale = 1, float32, shape (H, W). If that is None,
+        the picture is the frame itself, and its noise is not known better than the network can
+        tell.
+        Raises HyperguideError for batches, unusable pictures, NaN and infinity.
+        """
+        given = as_numpy(frame)
+        frame = in_native_order(given)
+        layout = layout_of(frame)
+        if layout.batched:
+            raise HyperguideError("Frames are averaged one after the other, not as a batch.")
+        pixels = layout.pixels(frame)[0][..., : layout.color]
+        values = _in_levels(pixels[..., 0] if layout.color == 1 else pixels)
+        picture = self._averaged(values, pixels.shape[:2], noise_level)
+        if picture is None:
+            return given, None
+        height, width = pixels.shape[:2]
+        out = given.copy()
+        scale = full_scale(layout.dtype) / 255
+        whole = picture[:height, :width]
+        if layout.dtype == np.uint8:
+            whole = cv2.convertScaleAbs(cv2.max(whole, 0.0))
+        else:
+            whole = whole * np.float32(scale)
+            if layout.dtype.kind == "u":
+                whole = np.rint(whole).clip(0, full_scale(layout.dtype))
+        layout.pixels(out)[0][..., : layout.color] = whole.reshape(height, width, layout.color)
+        assert self._past is not None
+        noise = _enlarged(self._past.noise / 255, values.shape)
+        return out, np.ascontiguousarray(noise[:height, :width])
+
+    def learn(self, guidance: np.ndarray | None) -> None:
+        """Learn the noise level from the map of the last picture.
+
+        guidance: `Result.guidance` of a call with the picture, and with the map at MIX if there was
+            one. None teaches nothing.
+        """
+        past = self._past
+        if guidance is None or past is None:
+            return
+        if tuple(past.size) != guidance.shape:
+            height, width = past.size
+            raise HyperguideError(
+                f"The map has shape {guidance.shape}, but the frame is {height} x {width}."
+            )
+        found = reduced(_padded(np.asarray(guidance, np.float32) * 255))
+        if past.noise.size:
+            found = (found - MIX * past.noise) / (1 - MIX)
+        averaged = (past.used < 0.9).astype(np.uint8)
+        fresh = cv2.dilate(averaged, np.ones((_AROUND, _AROUND), np.uint8)) == 0
+        self._learn(found, fresh, past.blocks, _OF_MAPS)
+
+    def state(self) -> dict[str, np.ndarray]:
+        """What `restore` needs to go on from here."""
+        state = {} if self._past is None else dict(vars(self._past))
+        if self._curve.levels is not None:
+            state["curve"] = self._curve.levels
+        return state
+
+    def restore(self, state: dict[str, np.ndarray]) -> None:
+        """Go on from a state."""
+        past = {name: values for name, values in state.items() if name != "curve"}
+        self._past = _Past(**past) if past else None
+        self._curve.levels = state.get("curve")
+
+    def _averaged(
+        self, values: np.ndarray, size: tuple[int, int], noise_level: float | np.ndarray | None
+    ) -> np.ndarray | None:
+        """The picture to enhance, float32 in [0, 255]; None if it is the frame."""
+        bytes_ = values if values.dtype == np.uint8 else cv2.convertScaleAbs(cv2.max(values, 0.0))
+        blocks = reduced(bytes_)
+        past = self._past
+        known = noise_level is not None or self._curve.levels is not None
+        if past is None or not known or not _continues(past, values, blocks, size):
+            self.reset()
+            self._past = _started(values, blocks, size)
+            return None
+        if noise_level is None:
+            assert self._curve.levels is not None
+            if self._curve.levels.max() < _QUIET:
+                self._past = _started(values, blocks, size)
+                return None
+        past = self._moved(past, blocks, noise_level)
+        average = cv2.convertScaleAbs(past.average)
+        past = replace(past, blocks=reduced(average))
+        sigma = self._sigma(past.blocks, noise_level)
+        count = cv2.max(past.count, 0.05)
+        spread = cv2.add(cv2.divide(1.0, count), 1.0)
+        energy = energy_of_blocks(bytes_, average)
+        variance = cv2.multiply(cv2.multiply(sigma, sigma), spread)
+        bias = bias_of_blocks(blocks, past.blocks, energy, variance)
+        kept = 1 / (1 / count + _CAUTION * bias / (sigma * sigma + 1e-6))
+        kept[(kept < _FORGOTTEN) | (past.count == 0) | (sigma < _QUIET)] = 0
+        if noise_level is None:
+            agree = (past.count >= 2) & (kept > 0.5 * past.count)
+            self._learn(np.sqrt(energy / spread), agree, past.blocks, _OF_DIFFERENCES)
+        count = cv2.min(kept + 1, float(self.limit))
+        floats = values.astype(np.float32)
+        fresh = _enlarged(1 / count, values.shape)
+        share = np.clip((kept - _TESTED[0]) / (_TESTED[1] - _TESTED[0]), 0, 1)
+        used = 1 / (1 + np.minimum(kept, self.limit - 1) * share)
+        none = bool(used.min() == 1)
+        left = np.sqrt(used**2 + (1 - used) ** 2 / np.maximum(kept, 1))
+        self._past = _Past(
+            average=cv2.blendLinear(floats, past.average, fresh, 1 - fresh),
+            blocks=past.blocks,
+            count=count,
+            size=past.size,
+            used=used,
+            noise=np.zeros((0, 0), np.float32) if none else sigma * left,
+        )
+        if none:
+            return None
+        before = past.average
+        level = float(np.percentile(sigma[::4, ::4], 75))
+        if blocks.min() < 2 * level or blocks.max() > 255 - 2 * level:
+            before = cv2.LUT(average, unclipped_means(level))
+        weight = _enlarged(used, values.shape)
+        return cv2.blendLinear(floats, before, weight, 1 - weight)
+
+    def _moved(
+        self, past: _Past, blocks: np.ndarray, noise_level: float | np.ndarray | None
+    ) -> _Past:
+        if self._search is None:
+            return past
+        noise = float(np.median(self._sigma(past.blocks, noise_level)[::4, ::4]))
+        motion = self._search(_gray(past.blocks), _gray(blocks), 1.2 * noise / BLOCK, BLOCK)
+        if motion.still:
+            return past
+        return replace(
+            past,
+            average=motion.applied(past.average),
+            count=motion.applied_to_reduced(past.count, outside=0),
+        )
+
+    def _sigma(self, blocks: np.ndarray, noise_level: float | np.ndarray | None) -> np.ndarray:
+        """The noise level of each block, in [0, 255]."""
+        if noise_level is None:
+            return self._curve.at(_brightness(blocks))
+        levels = np.asarray(noise_level, np.float32) * 255
+        if levels.ndim == 0:
+            return np.full(blocks.shape[:2], levels, np.float32)
+        return cv2.resize(levels, blocks.shape[1::-1], interpolation=cv2.INTER_AREA)
+
+    def _learn(
+        self, levels: np.ndarray, where: np.ndarray, blocks: np.ndarray, percentile: float
+    ) -> None:
+        some = (slice(None, None, 2), slice(None, None, 2))
+        mask = where[some]
+        self._curve.learn(levels[some][mask], _brightness(blocks)[some][mask], percentile)
+
+
+def blended(
+    frame: np.ndarray, enhanced: np.ndarray, strength: float | np.ndarray = 1.0
+) -> np.ndarray:
+    """The frame at strength 0, bit for bit; the enhanced picture at 1; in between, a blend.
+
+    strength: a number, or an array of shape (H, W).
+    """
+    strength = np.asarray(strength, np.float32)
+    if (strength == 1).all():
+        return enhanced
+    if not strength.any():
+        return frame.copy()
+    if strength.ndim == 2 and frame.ndim == 3:
+        strength = strength[..., None]
+    top = full_scale(frame.dtype)
+    before = frame.astype(np.float32)
+    mixed = (before + strength * (enhanced.astype(np.float32) - before)).clip(0, top)
+    if frame.dtype.kind == "u":
+        mixed = np.rint(mixed)
+    return np.where(strength == 0, frame, mixed.astype(frame.dtype))
+
+
+def _started(values: np.ndarray, blocks: np.ndarray, size: tuple[int, int]) -> _Past:
+    """After the first frame."""
+    ones = np.ones(blocks.shape[:2], np.float32)
+    nothing = np.zeros((0, 0), np.float32)
+    return _Past(values.astype(np.float32), blocks, ones, np.array(size), ones, nothing)
+
+
+def _continues(
+    past: _Past, values: np.ndarray, blocks: np.ndarray, size: tuple[int, int]
+) -> bool:
+    """Whether a frame shows the same scene as the frames before."""
+    if past.average.shape != values.shape or tuple(past.size) != size:
+        return False
+    return cv2.norm(blocks, past.blocks, cv2.NORM_L1) / blocks.size < _CUT
+
+
+def _in_levels(pixels: np.ndarray) -> np.ndarray:
+    """Padded to whole blocks; bytes as they are, others as float32 in [0, 255]."""
+    if pixels.dtype != np.uint8:
+        pixels = pixels.astype(np.float32) * np.float32(255 / full_scale(pixels.dtype))
+        if not np.isfinite(pixels).all():
+            raise HyperguideError("The picture contains NaN or infinity.")
+    return _padded(pixels)
+
+
+def _padded(picture: np.ndarray) -> np.ndarray:
+    """With whole blocks; the border is repeated."""
+    down, right = -picture.shape[0] % BLOCK, -picture.shape[1] % BLOCK
+    if not down and not right:
+        return np.ascontiguousarray(picture)
+    return cv2.copyMakeBorder(picture, 0, down, 0, right, cv2.BORDER_REPLICATE)
+
+
+def _enlarged(blocks: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+    return cv2.resize(blocks, (shape[1], shape[0]))
+
+
+def _gray(blocks: np.ndarray) -> np.ndarray:
+    return cv2.cvtColor(blocks, cv2.COLOR_RGB2GRAY) if blocks.ndim == 3 else blocks
+
+
+def _brightness(blocks: np.ndarray) -> np.ndarray:
+    return cv2.blur(_gray(blocks), (3, 3))
