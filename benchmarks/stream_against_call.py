@@ -3,8 +3,8 @@
 python benchmarks/stream_against_call.py [--model denoise-fast ...] [--size 1280x720]
 
 The frames have other noise each, and a quarter of the picture moves. The stream smooths its maps;
-with a strength and with a mask, the call that it is compared with has none. All run in turns in one process. Exit
-code 1 if a ratio, the median over the turns, is above 1.05.
+with a strength and with a mask, the call that it is compared with has none. All run in turns in
+one process. Exit code 1 if a ratio, the median over the turns, is above 1.05.
 """
 
 from __future__ import annotations
