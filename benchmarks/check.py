@@ -24,6 +24,7 @@ import numpy as np
 import torch
 from fused_against_plain import runner
 from runtime_against_engine import onnx_runtime, openvino
+from stream_against_call import KINDS, calls
 from untrained import roughened
 
 import hyperguide
@@ -86,6 +87,9 @@ def checks(frame: np.ndarray) -> dict[str, Callable[[], Check]]:
     }
     if why_absent("openvino") is None:
         named["int8 on OpenVINO / fp32 on ONNX Runtime"] = partial(_int8, frame)
+    for name, device in KINDS:
+        if why_absent(device) is None:
+            named[f"stream / enhancer, {name}, {device}"] = partial(_stream, name, device, frame)
     for name in ("denoise-fast", "derain-paper"):
         named[f"fused / plain, {name}"] = partial(_fused, name)
     named["denoise-fast / OpenCV's non-local means"] = partial(_peer, frame)
@@ -99,6 +103,12 @@ def _overhead(device: str, frame: np.ndarray) -> Check:
     bare = {"cpu": onnx_runtime, "openvino": openvino}[device]("denoise-fast", tensor)
     most = {"cpu": 1.06, "openvino": 1.01}[device]  # OpenVINO converts bytes as it reads them
     return Check(most, lambda: enhancer(frame), bare)
+
+
+def _stream(name: str, device: str, frame: np.ndarray) -> Check:
+    """A stream that smooths its maps against single calls."""
+    call, stream = calls(hyperguide.load(name, device=device), frame, [{}])
+    return Check(1.05, stream, call)
 
 
 def _int8(frame: np.ndarray) -> Check:

@@ -9,30 +9,31 @@ from .arrays import in_native_order
 from .pixels import full_scale
 
 # Rows and columns of a frame for each of a reduced one.
-_REDUCTION = 4
+_REDUCTION = 8
 # Mean difference of two frames, full scale = 1, from which on they count as different scenes, and
 # how often reduced frames are halved for that.
 _CUT = 0.12
-_HALVINGS_TO_COMPARE = 3
+_HALVINGS_TO_COMPARE = 2
 # Mean square differences, in parts of what noise alone gives, up to which a part counts as still,
-# and from which on as moving. They are means over a window, of reduced pixels; of white noise, 0.1 %
-# are above 2. What is within reach of something that moves counts as moving, too.
-_STILL, _MOVING = 2.5, 5.0
-_WINDOW, _REACH = (5, 5), (3, 3)
+# and from which on as moving. They are means over a window of reduced pixels; of those of white
+# noise, 0.1 % are above 3. What is within reach of something that moves counts as moving, too.
+_STILL, _MOVING = 4.0, 8.0
+_WINDOW, _REACH = (3, 3), (3, 3)
 # Variance of a difference of reduced frames, in parts of that of the noise in a pixel.
 _NOISE_LEFT = 2 * (0.299**2 + 0.587**2 + 0.114**2) / _REDUCTION**2
-# What rounding to bytes adds to it: twice in each frame.
-_ROUNDING = 4 / 12 / 255**2
-# The noise of cameras is correlated, so a block's mean has up to this many times the variance that
-# it has in white noise. How many times, the quietest fifth of the frame says.
-_MOST_CORRELATED = float(_REDUCTION**2)
-_QUIETEST = 0.2
+# What rounding to bytes adds to it: three times in each frame.
+_ROUNDING = 6 / 12 / 255**2
+# The noise of cameras is correlated, and that of gray frames is the same in all planes, so a block's
+# mean has up to this many times the variance that it has in white noise. How many times, the value
+# says below which a fifth of the frame is: in white noise 0.6 (chi-square with 9 degrees of freedom).
+_MOST_CORRELATED = 16.0
+_QUIET, _QUIET_VALUE = 0.2, 0.6
 
 _TO_GRAY = {3: cv2.COLOR_RGB2GRAY, 4: cv2.COLOR_RGBA2GRAY}
 
 
 def reduced(frame: np.ndarray) -> np.ndarray:
-    """A gray copy of a frame at a quarter of its size, of the same type; float16 becomes float32.
+    """A gray copy of a frame at an eighth of its size, of the same type; float16 becomes float32.
 
     frame: shape (H, W) or (H, W, C). Returns (h, w).
     """
@@ -42,7 +43,7 @@ def reduced(frame: np.ndarray) -> np.ndarray:
     half = _halved(frame)
     if half.ndim == 3:
         half = cv2.cvtColor(half, _TO_GRAY[half.shape[2]]) if half.shape[2] > 2 else half[..., 0]
-    return _halved(half)
+    return _halved(_halved(half))
 
 
 def difference(one: np.ndarray, other: np.ndarray) -> np.ndarray:
@@ -64,8 +65,8 @@ def stillness(change: np.ndarray, noise: float | np.ndarray) -> np.ndarray:
     change: the difference of two reduced frames, shape (h, w).
     noise: standard deviation of a pixel's noise, full scale = 1: a number, or a map (H, W) of the
         frames before reduction.
-    Returns float32 of shape (h, w). The neighbours of what moves count as moving, too: the map there
-    depends on it.
+    Returns float32 of shape (h, w). The neighbours of what moves count as moving, too: the map
+    there depends on it.
     """
     rows, columns = change.shape
     square = cv2.blur(cv2.multiply(change, change), _WINDOW)
@@ -73,9 +74,9 @@ def stillness(change: np.ndarray, noise: float | np.ndarray) -> np.ndarray:
         noise = noise[::_REDUCTION, ::_REDUCTION][:rows, :columns]
     excess = square / (np.float32(_NOISE_LEFT) * np.square(noise) + np.float32(_ROUNDING))
     some = excess[::2, ::2].ravel()
-    place = int(_QUIETEST * some.size)
-    quietest = float(np.partition(some, place)[place])
-    excess /= np.float32(min(max(quietest, 1), _MOST_CORRELATED))
+    place = int(_QUIET * some.size)
+    correlation = float(np.partition(some, place)[place]) / _QUIET_VALUE
+    excess /= np.float32(min(max(correlation, 1), _MOST_CORRELATED))
     still = ((_MOVING - excess) / (_MOVING - _STILL)).clip(0, 1)
     return cv2.erode(still, np.ones(_REACH, np.uint8))
 
