@@ -17,15 +17,15 @@ _ENERGIES = ((3, 1.2), (9, 1.1), (15, 1.06))
 _MEAN_ABSOLUTE = 0.798
 
 
-def energy_of_blocks(frame: np.ndarray, average: np.ndarray) -> np.ndarray:
-    """The mean squared difference around each block, from absolute differences; float32, (h, w).
+def energy_of_blocks(differences: np.ndarray) -> np.ndarray:
+    """The mean squared difference around each block; float32, shape (h, w).
 
-    frame, average: uint8, shape (H, W) or (H, W, C), with sides that are multiples of BLOCK.
+    differences: means of absolute differences in blocks, uint8, shape (h, w) or (h, w, C).
     """
-    blocks = reduced(cv2.absdiff(frame, average)).astype(np.float32)
     side = _ENERGIES[0][0]
-    mean = cv2.blur(_mean_of_channels(blocks), (side, side)) * (1 / _MEAN_ABSOLUTE)
-    return cv2.multiply(mean, mean)
+    means = _mean_of_channels(differences.astype(np.float32))
+    means = cv2.blur(means, (side, side)) * (1 / _MEAN_ABSOLUTE)
+    return cv2.multiply(means, means)
 
 
 def bias_of_blocks(

@@ -42,13 +42,8 @@ class Motion:
         """Whether nothing moved."""
         return not self.shifts.any()
 
-    def applied(self, picture: np.ndarray) -> np.ndarray:
-        """The old picture, moved; float32, shape (H, W) or (H, W, C). Its border is repeated."""
-        if self.still:
-            return picture
-        if (self.shifts == self.shifts[0, 0]).all():
-            return _cut(picture, (0, 0, *picture.shape[:2]), self.shifts[0, 0])
-        moved = np.empty_like(picture)
+    def applied(self, picture: np.ndarray, into: np.ndarray) -> None:
+        """Write the old picture, moved; float32, shape (H, W) or (H, W, C). Its border is repeated."""
         side = _TILE * self.scale
         for row, shifts in enumerate(self.shifts):
             changes = np.flatnonzero((shifts[1:] != shifts[:-1]).any(axis=1)) + 1
@@ -57,8 +52,7 @@ class Motion:
                 top, left = row * side, first * side
                 bottom, right = min(top + side, len(picture)), min(last * side, picture.shape[1])
                 box = (top, left, bottom, right)
-                moved[top:bottom, left:right] = _cut(picture, box, shifts[first])
-        return moved
+                into[top:bottom, left:right] = _cut(picture, box, shifts[first])
 
     def applied_to_reduced(self, reduced: np.ndarray, outside: float) -> np.ndarray:
         """A reduced picture moved to the nearest pixel; `outside` is what comes from outside."""
