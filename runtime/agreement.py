@@ -57,8 +57,11 @@ def bias_of_blocks(
 
 def reduced(picture: np.ndarray) -> np.ndarray:
     """The mean of each block."""
-    size = picture.shape[1] // BLOCK, picture.shape[0] // BLOCK
-    return cv2.resize(picture, size, interpolation=cv2.INTER_AREA)
+    size = picture.shape[1], picture.shape[0]
+    for factor in (2, 4):  # OpenCV is twice as fast at halving twice
+        half = size[0] // factor, size[1] // factor
+        picture = cv2.resize(picture, half, interpolation=cv2.INTER_AREA)
+    return picture
 
 
 def _mean_of_channels(picture: np.ndarray) -> np.ndarray:

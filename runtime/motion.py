@@ -94,8 +94,8 @@ class MotionSearch:
         before, now = (cv2.GaussianBlur(p, _BLUR, _BLUR_SIGMA) for p in (before, now))
         flow = self._flow.calc(now, before, None)
         before, now = (p.astype(np.float32) for p in (before, now))
-        own = _refined(before, now, _median_of_tiles(flow))
-        camera = _motion_of_most(own)
+        own, certainty = _refined(before, now, _median_of_tiles(flow))
+        camera = _motion_of_most(own, certainty)
         still = np.zeros_like(camera)
         unexplained = _unexplained(before, now, camera)
         at_rest = _unexplained(before, now, still)
@@ -123,8 +123,14 @@ def _median_of_tiles(flow: np.ndarray) -> np.ndarray:
     return np.median(tiles.reshape(rows, columns, 2, -1), axis=3)
 
 
-def _refined(before: np.ndarray, now: np.ndarray, tiles: np.ndarray) -> np.ndarray:
-    """Shifts after one step of Lucas and Kanade: least squares for the shift of each tile."""
+def _refined(
+    before: np.ndarray, now: np.ndarray, tiles: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Shifts after one step of Lucas and Kanade: least squares for the shift of each tile.
+
+    Also returns how certain they are, in x and in y: the inverse of their variance, times that of
+    the noise.
+    """
     moved = _moved(before, tiles)
     rest = cv2.subtract(now, moved)
     x = cv2.Sobel(moved, cv2.CV_32F, 1, 0, scale=1 / 8)
@@ -133,27 +139,44 @@ def _refined(before: np.ndarray, now: np.ndarray, tiles: np.ndarray) -> np.ndarr
     xx, xy, yy, xr, yr = (_mean_of_tiles(cv2.multiply(one, two)) for one, two in pairs)
     xx, yy = xx + 0.5, yy + 0.5  # no large steps in flat tiles
     steps = np.stack([yy * xr - xy * yr, xx * yr - xy * xr], axis=2)
-    steps /= (xx * yy - xy * xy)[..., None]
-    return tiles + np.clip(steps, -0.5, 0.5)
+    determinant = xx * yy - xy * xy
+    steps /= determinant[..., None]
+    certainty = np.stack([determinant / yy, determinant / xx], axis=2)
+    return tiles + np.clip(steps, -0.5, 0.5), certainty
 
 
-def _motion_of_most(tiles: np.ndarray) -> np.ndarray:
-    """A linear function of the place, fitted to most of the tiles by reweighted least squares."""
+def _motion_of_most(tiles: np.ndarray, certainty: np.ndarray) -> np.ndarray:
+    """A linear function of the place, fitted to most of the tiles by reweighted least squares.
+
+    A constant, if that fits almost as well.
+    """
     rows, columns = tiles.shape[:2]
     y, x = np.mgrid[:rows, :columns]
     terms = np.stack([np.ones(rows * columns), x.ravel() / columns, y.ravel() / rows], axis=1)
-    values = tiles.reshape(-1, 2)
-    fitted = np.broadcast_to(np.median(values, axis=0), values.shape)
-    if len(values) >= 12:
-        for width in (0.5, 0.3, 0.2, 0.15, 0.1):
-            away = np.abs(values - fitted).max(axis=1)
-            weighted = terms / (1 + (away / width) ** 2)[:, None] ** 2
-            slopes = np.linalg.lstsq(weighted.T @ terms, weighted.T @ values, rcond=None)[0]
-            fitted = terms @ slopes
-    mean = fitted.mean(axis=0)
-    if np.abs(fitted - mean).max() < 0.06:  # a pan: one shift is moved faster than many
-        fitted = np.broadcast_to(mean, fitted.shape)
-    return fitted.reshape(tiles.shape)
+    values, certain = tiles.reshape(-1, 2), certainty.reshape(-1, 2)
+    pan = zoom = np.broadcast_to(np.median(values, axis=0), values.shape)
+    for width in (0.5, 0.3, 0.2, 0.15, 0.1):
+        pan = _fitted(terms[:, :1], values, certain * _agreeing(values, pan, width))
+        if len(values) >= 12:
+            zoom = _fitted(terms, values, certain * _agreeing(values, zoom, width))
+    how_many = [_agreeing(values, fit, 0.1).sum() for fit in (pan, zoom)]
+    return (zoom if how_many[1] > 1.2 * how_many[0] else pan).reshape(tiles.shape)
+
+
+def _agreeing(values: np.ndarray, fitted: np.ndarray, width: float) -> np.ndarray:
+    """Near 1 for shifts that agree, near 0 for others; shape (tiles, 1)."""
+    away = np.abs(values - fitted).max(axis=1, keepdims=True)
+    return 1 / (1 + (away / width) ** 2) ** 2
+
+
+def _fitted(terms: np.ndarray, values: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """Least squares for x and for y."""
+    fits = []
+    for axis in range(2):
+        weighted = terms * weights[:, axis : axis + 1]
+        slopes = np.linalg.lstsq(weighted.T @ terms, weighted.T @ values[:, axis], rcond=None)[0]
+        fits.append(terms @ slopes)
+    return np.stack(fits, axis=1)
 
 
 def _padded(values: np.ndarray) -> np.ndarray:
