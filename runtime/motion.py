@@ -21,6 +21,10 @@ _BLUR, _BLUR_SIGMA, _BLUR_GAIN = (5, 5), 1.0, 1 / 3.4
 # By how much, in deviations of the noise, the mean difference must fall for the camera to count as
 # moving, and for a tile to count as moving against the camera. Noise alone brings less.
 _CAMERA_GAIN, _TILE_GAIN = 0.01, 0.15
+# Deviation of the shifts of tiles that move as the camera does, without noise.
+_ROUGHNESS = 0.4
+# F-statistic from which on the camera counts as zooming or turning rather than panning.
+_SIGNIFICANT = 15
 # Lobes of the interpolation filter.
 _LOBES = 4
 
@@ -95,7 +99,8 @@ class MotionSearch:
         flow = self._flow.calc(now, before, None)
         before, now = (p.astype(np.float32) for p in (before, now))
         own, certainty = _refined(before, now, _median_of_tiles(flow))
-        camera = _motion_of_most(own, certainty)
+        variance = noise**2 / (_TILE**2 * certainty) + _ROUGHNESS**2
+        camera = _motion_of_most(own, 1 / variance)
         still = np.zeros_like(camera)
         unexplained = _unexplained(before, now, camera)
         at_rest = _unexplained(before, now, still)
@@ -148,7 +153,7 @@ def _refined(
 def _motion_of_most(tiles: np.ndarray, certainty: np.ndarray) -> np.ndarray:
     """A linear function of the place, fitted to most of the tiles by reweighted least squares.
 
-    A constant, if that fits almost as well.
+    A constant, unless that fits significantly worse.
     """
     rows, columns = tiles.shape[:2]
     y, x = np.mgrid[:rows, :columns]
@@ -159,8 +164,10 @@ def _motion_of_most(tiles: np.ndarray, certainty: np.ndarray) -> np.ndarray:
         pan = _fitted(terms[:, :1], values, certain * _agreeing(values, pan, width))
         if len(values) >= 12:
             zoom = _fitted(terms, values, certain * _agreeing(values, zoom, width))
-    how_many = [_agreeing(values, fit, 0.1).sum() for fit in (pan, zoom)]
-    return (zoom if how_many[1] > 1.2 * how_many[0] else pan).reshape(tiles.shape)
+    weights = certain * _agreeing(values, zoom, 0.1)
+    errors = [float((weights * (values - fit) ** 2).sum()) for fit in (pan, zoom)]
+    better = (errors[0] - errors[1]) * (2 * len(values) - 6) > _SIGNIFICANT * 4 * errors[1]
+    return (zoom if better else pan).reshape(tiles.shape)
 
 
 def _agreeing(values: np.ndarray, fitted: np.ndarray, width: float) -> np.ndarray:
