@@ -21,6 +21,10 @@ _BLUR, _BLUR_SIGMA, _BLUR_GAIN = (5, 5), 1.0, 1 / 3.4
 # By how much, in deviations of the noise, the mean difference must fall for the camera to count as
 # moving, and for a tile to count as moving against the camera. Noise alone brings less.
 _CAMERA_GAIN, _TILE_GAIN = 0.01, 0.15
+# Deviation of the shifts of tiles that move as the camera does, without noise.
+_ROUGHNESS = 0.4
+# F-statistic from which on the camera counts as zooming or turning rather than panning.
+_SIGNIFICANT = 15
 # Lobes of the interpolation filter.
 _LOBES = 4
 
@@ -42,13 +46,8 @@ class Motion:
         """Whether nothing moved."""
         return not self.shifts.any()
 
-    def applied(self, picture: np.ndarray) -> np.ndarray:
-        """The old picture, moved; float32, shape (H, W) or (H, W, C). Its border is repeated."""
-        if self.still:
-            return picture
-        if (self.shifts == self.shifts[0, 0]).all():
-            return _cut(picture, (0, 0, *picture.shape[:2]), self.shifts[0, 0])
-        moved = np.empty_like(picture)
+    def applied(self, picture: np.ndarray, into: np.ndarray) -> None:
+        """Write the old picture, moved; float32, shape (H, W) or (H, W, C). Its border is repeated."""
         side = _TILE * self.scale
         for row, shifts in enumerate(self.shifts):
             changes = np.flatnonzero((shifts[1:] != shifts[:-1]).any(axis=1)) + 1
@@ -57,8 +56,7 @@ class Motion:
                 top, left = row * side, first * side
                 bottom, right = min(top + side, len(picture)), min(last * side, picture.shape[1])
                 box = (top, left, bottom, right)
-                moved[top:bottom, left:right] = _cut(picture, box, shifts[first])
-        return moved
+                into[top:bottom, left:right] = _cut(picture, box, shifts[first])
 
     def applied_to_reduced(self, reduced: np.ndarray, outside: float) -> np.ndarray:
         """A reduced picture moved to the nearest pixel; `outside` is what comes from outside."""
@@ -100,8 +98,9 @@ class MotionSearch:
         before, now = (cv2.GaussianBlur(p, _BLUR, _BLUR_SIGMA) for p in (before, now))
         flow = self._flow.calc(now, before, None)
         before, now = (p.astype(np.float32) for p in (before, now))
-        own = _refined(before, now, _median_of_tiles(flow))
-        camera = _motion_of_most(own)
+        own, certainty = _refined(before, now, _median_of_tiles(flow))
+        variance = noise**2 / (_TILE**2 * certainty) + _ROUGHNESS**2
+        camera = _motion_of_most(own, 1 / variance)
         still = np.zeros_like(camera)
         unexplained = _unexplained(before, now, camera)
         at_rest = _unexplained(before, now, still)
@@ -129,8 +128,14 @@ def _median_of_tiles(flow: np.ndarray) -> np.ndarray:
     return np.median(tiles.reshape(rows, columns, 2, -1), axis=3)
 
 
-def _refined(before: np.ndarray, now: np.ndarray, tiles: np.ndarray) -> np.ndarray:
-    """Shifts after one step of Lucas and Kanade: least squares for the shift of each tile."""
+def _refined(
+    before: np.ndarray, now: np.ndarray, tiles: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Shifts after one step of Lucas and Kanade: least squares for the shift of each tile.
+
+    Also returns how certain they are, in x and in y: the inverse of their variance, times that of
+    the noise.
+    """
     moved = _moved(before, tiles)
     rest = cv2.subtract(now, moved)
     x = cv2.Sobel(moved, cv2.CV_32F, 1, 0, scale=1 / 8)
@@ -139,27 +144,46 @@ def _refined(before: np.ndarray, now: np.ndarray, tiles: np.ndarray) -> np.ndarr
     xx, xy, yy, xr, yr = (_mean_of_tiles(cv2.multiply(one, two)) for one, two in pairs)
     xx, yy = xx + 0.5, yy + 0.5  # no large steps in flat tiles
     steps = np.stack([yy * xr - xy * yr, xx * yr - xy * xr], axis=2)
-    steps /= (xx * yy - xy * xy)[..., None]
-    return tiles + np.clip(steps, -0.5, 0.5)
+    determinant = xx * yy - xy * xy
+    steps /= determinant[..., None]
+    certainty = np.stack([determinant / yy, determinant / xx], axis=2)
+    return tiles + np.clip(steps, -0.5, 0.5), certainty
 
 
-def _motion_of_most(tiles: np.ndarray) -> np.ndarray:
-    """A linear function of the place, fitted to most of the tiles by reweighted least squares."""
+def _motion_of_most(tiles: np.ndarray, certainty: np.ndarray) -> np.ndarray:
+    """A linear function of the place, fitted to most of the tiles by reweighted least squares.
+
+    A constant, unless that fits significantly worse.
+    """
     rows, columns = tiles.shape[:2]
     y, x = np.mgrid[:rows, :columns]
     terms = np.stack([np.ones(rows * columns), x.ravel() / columns, y.ravel() / rows], axis=1)
-    values = tiles.reshape(-1, 2)
-    fitted = np.broadcast_to(np.median(values, axis=0), values.shape)
-    if len(values) >= 12:
-        for width in (0.5, 0.3, 0.2, 0.15, 0.1):
-            away = np.abs(values - fitted).max(axis=1)
-            weighted = terms / (1 + (away / width) ** 2)[:, None] ** 2
-            slopes = np.linalg.lstsq(weighted.T @ terms, weighted.T @ values, rcond=None)[0]
-            fitted = terms @ slopes
-    mean = fitted.mean(axis=0)
-    if np.abs(fitted - mean).max() < 0.06:  # a pan: one shift is moved faster than many
-        fitted = np.broadcast_to(mean, fitted.shape)
-    return fitted.reshape(tiles.shape)
+    values, certain = tiles.reshape(-1, 2), certainty.reshape(-1, 2)
+    pan = zoom = np.broadcast_to(np.median(values, axis=0), values.shape)
+    for width in (0.5, 0.3, 0.2, 0.15, 0.1):
+        pan = _fitted(terms[:, :1], values, certain * _agreeing(values, pan, width))
+        if len(values) >= 12:
+            zoom = _fitted(terms, values, certain * _agreeing(values, zoom, width))
+    weights = certain * _agreeing(values, zoom, 0.1)
+    errors = [float((weights * (values - fit) ** 2).sum()) for fit in (pan, zoom)]
+    better = (errors[0] - errors[1]) * (2 * len(values) - 6) > _SIGNIFICANT * 4 * errors[1]
+    return (zoom if better else pan).reshape(tiles.shape)
+
+
+def _agreeing(values: np.ndarray, fitted: np.ndarray, width: float) -> np.ndarray:
+    """Near 1 for shifts that agree, near 0 for others; shape (tiles, 1)."""
+    away = np.abs(values - fitted).max(axis=1, keepdims=True)
+    return 1 / (1 + (away / width) ** 2) ** 2
+
+
+def _fitted(terms: np.ndarray, values: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """Least squares for x and for y."""
+    fits = []
+    for axis in range(2):
+        weighted = terms * weights[:, axis : axis + 1]
+        slopes = np.linalg.lstsq(weighted.T @ terms, weighted.T @ values[:, axis], rcond=None)[0]
+        fits.append(terms @ slopes)
+    return np.stack(fits, axis=1)
 
 
 def _padded(values: np.ndarray) -> np.ndarray:

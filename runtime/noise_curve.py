@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from functools import lru_cache
 
 import cv2
 import numpy as np
@@ -66,6 +67,7 @@ def unclipped_means(level: float) -> np.ndarray:
     return _unclipped_means(max(round(level, 1), 0.1))
 
 
+@lru_cache(maxsize=16)
 def _unclipped_means(level: float) -> np.ndarray:
     values = np.arange(0, 255.5, 0.5)
     low, high = -values / level, (255 - values) / level

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -42,7 +43,7 @@ _AROUND = 9
 class _Past:
     """What is known of the frames so far. H, W: padded to whole blocks; h, w: blocks.
 
-    average: float32, shape (H, W) or (H, W, C), in [0, 255].
+    average: float32, shape (H, W) or (H, W, C), in [0, 255]; the next frame is written into it.
     blocks: its mean in each block, uint8.
     count: number of frames averaged in each block, float32, (h, w).
     size: height and width of the frames.
@@ -106,7 +107,9 @@ class TemporalAverage:
 
     def __init__(self, limit: int = 32, motion: bool = True) -> None:
         if limit < 1:
-            raise HyperguideError(f"The number of frames to average must be at least 1, not {limit}.")
+            raise HyperguideError(
+                f"The number of frames to average must be at least 1, not {limit}."
+            )
         self.limit = limit
         self._search = MotionSearch() if motion else None
         self.reset()
@@ -114,6 +117,7 @@ class TemporalAverage:
     def reset(self) -> None:
         """Forget the frames so far."""
         self._past: _Past | None = None
+        self._spare: np.ndarray | None = None  # memory for the next average
         self._curve = NoiseCurve()
 
     def __call__(
@@ -136,22 +140,21 @@ class TemporalAverage:
             raise HyperguideError("Frames are averaged one after the other, not as a batch.")
         pixels = layout.pixels(frame)[0][..., : layout.color]
         values = _in_levels(pixels[..., 0] if layout.color == 1 else pixels)
-        picture = self._averaged(values, pixels.shape[:2], noise_level)
+        height, width = pixels.shape[:2]
+        picture = self._averaged(values, (height, width), noise_level)
         if picture is None:
             return given, None
-        height, width = pixels.shape[:2]
-        out = given.copy()
-        scale = full_scale(layout.dtype) / 255
-        whole = picture[:height, :width]
-        if layout.dtype == np.uint8:
-            whole = cv2.convertScaleAbs(cv2.max(whole, 0.0))
-        else:
-            whole = whole * np.float32(scale)
-            if layout.dtype.kind == "u":
-                whole = np.rint(whole).clip(0, full_scale(layout.dtype))
-        layout.pixels(out)[0][..., : layout.color] = whole.reshape(height, width, layout.color)
         assert self._past is not None
-        noise = _enlarged(self._past.noise / 255, values.shape)
+        noise = cv2.resize(self._past.noise / 255, values.shape[1::-1])
+        picture = picture[:height, :width]
+        if layout.dtype != np.uint8:
+            picture = picture * np.float32(full_scale(layout.dtype) / 255)
+        if layout.dtype == np.uint16:
+            picture = np.rint(picture).clip(0, 65535)
+        out = np.empty(given.shape, given.dtype)
+        planes = layout.pixels(out)[0]
+        planes[..., : layout.color] = picture.reshape(height, width, layout.color)
+        planes[..., layout.color :] = layout.pixels(frame)[0][..., layout.color :]
         return out, np.ascontiguousarray(noise[:height, :width])
 
     def learn(self, guidance: np.ndarray | None) -> None:
@@ -177,21 +180,22 @@ class TemporalAverage:
 
     def state(self) -> dict[str, np.ndarray]:
         """What `restore` needs to go on from here."""
-        state = {} if self._past is None else dict(vars(self._past))
+        past = {} if self._past is None else vars(self._past)
+        state = {name: values.copy() for name, values in past.items()}
         if self._curve.levels is not None:
             state["curve"] = self._curve.levels
         return state
 
     def restore(self, state: dict[str, np.ndarray]) -> None:
         """Go on from a state."""
-        past = {name: values for name, values in state.items() if name != "curve"}
+        past = {name: values.copy() for name, values in state.items() if name != "curve"}
         self._past = _Past(**past) if past else None
         self._curve.levels = state.get("curve")
 
     def _averaged(
         self, values: np.ndarray, size: tuple[int, int], noise_level: float | np.ndarray | None
     ) -> np.ndarray | None:
-        """The picture to enhance, float32 in [0, 255]; None if it is the frame."""
+        """The picture to enhance, in [0, 255], of the type of `values`; None if it is the frame."""
         bytes_ = values if values.dtype == np.uint8 else cv2.convertScaleAbs(cv2.max(values, 0.0))
         blocks = reduced(bytes_)
         past = self._past
@@ -206,12 +210,11 @@ class TemporalAverage:
                 self._past = _started(values, blocks, size)
                 return None
         past = self._moved(past, blocks, noise_level)
-        average = cv2.convertScaleAbs(past.average)
-        past = replace(past, blocks=reduced(average))
+        past, differences = _compared(past, bytes_)
         sigma = self._sigma(past.blocks, noise_level)
         count = cv2.max(past.count, 0.05)
         spread = cv2.add(cv2.divide(1.0, count), 1.0)
-        energy = energy_of_blocks(bytes_, average)
+        energy = energy_of_blocks(differences)
         variance = cv2.multiply(cv2.multiply(sigma, sigma), spread)
         bias = bias_of_blocks(blocks, past.blocks, energy, variance)
         kept = 1 / (1 / count + _CAUTION * bias / (sigma * sigma + 1e-6))
@@ -220,28 +223,16 @@ class TemporalAverage:
             agree = (past.count >= 2) & (kept > 0.5 * past.count)
             self._learn(np.sqrt(energy / spread), agree, past.blocks, _OF_DIFFERENCES)
         count = cv2.min(kept + 1, float(self.limit))
-        floats = values.astype(np.float32)
-        fresh = _enlarged(1 / count, values.shape)
         share = np.clip((kept - _TESTED[0]) / (_TESTED[1] - _TESTED[0]), 0, 1)
         used = 1 / (1 + np.minimum(kept, self.limit - 1) * share)
         none = bool(used.min() == 1)
         left = np.sqrt(used**2 + (1 - used) ** 2 / np.maximum(kept, 1))
-        self._past = _Past(
-            average=cv2.blendLinear(floats, past.average, fresh, 1 - fresh),
-            blocks=past.blocks,
-            count=count,
-            size=past.size,
-            used=used,
-            noise=np.zeros((0, 0), np.float32) if none else sigma * left,
-        )
-        if none:
-            return None
-        before = past.average
+        noise = np.zeros((0, 0), np.float32) if none else sigma * left
+        self._past = replace(past, count=count, used=used, noise=noise)
         level = float(np.percentile(sigma[::4, ::4], 75))
-        if blocks.min() < 2 * level or blocks.max() > 255 - 2 * level:
-            before = cv2.LUT(average, unclipped_means(level))
-        weight = _enlarged(used, values.shape)
-        return cv2.blendLinear(floats, before, weight, 1 - weight)
+        clipped = blocks.min() < 2 * level or blocks.max() > 255 - 2 * level
+        means = unclipped_means(level) if clipped else None
+        return _mixed(values, past.average, 1 / count, None if none else used, means)
 
     def _moved(
         self, past: _Past, blocks: np.ndarray, noise_level: float | np.ndarray | None
@@ -252,11 +243,12 @@ class TemporalAverage:
         motion = self._search(_gray(past.blocks), _gray(blocks), 1.2 * noise / BLOCK, BLOCK)
         if motion.still:
             return past
-        return replace(
-            past,
-            average=motion.applied(past.average),
-            count=motion.applied_to_reduced(past.count, outside=0),
-        )
+        if self._spare is None or self._spare.shape != past.average.shape:
+            self._spare = np.empty_like(past.average)
+        moved, self._spare = self._spare, past.average
+        motion.applied(past.average, into=moved)
+        count = motion.applied_to_reduced(past.count, outside=0)
+        return replace(past, average=moved, count=count)
 
     def _sigma(self, blocks: np.ndarray, noise_level: float | np.ndarray | None) -> np.ndarray:
         """The noise level of each block, in [0, 255]."""
@@ -304,9 +296,7 @@ def _started(values: np.ndarray, blocks: np.ndarray, size: tuple[int, int]) -> _
     return _Past(values.astype(np.float32), blocks, ones, np.array(size), ones, nothing)
 
 
-def _continues(
-    past: _Past, values: np.ndarray, blocks: np.ndarray, size: tuple[int, int]
-) -> bool:
+def _continues(past: _Past, values: np.ndarray, blocks: np.ndarray, size: tuple[int, int]) -> bool:
     """Whether a frame shows the same scene as the frames before."""
     if past.average.shape != values.shape or tuple(past.size) != size:
         return False
@@ -330,8 +320,62 @@ def _padded(picture: np.ndarray) -> np.ndarray:
     return cv2.copyMakeBorder(picture, 0, down, 0, right, cv2.BORDER_REPLICATE)
 
 
-def _enlarged(blocks: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
-    return cv2.resize(blocks, (shape[1], shape[0]))
+def _compared(past: _Past, frame: np.ndarray) -> tuple[_Past, np.ndarray]:
+    """With its blocks; and the mean absolute difference from a frame, uint8, of each block."""
+    blocks = np.empty_like(past.blocks)
+    differences = np.empty_like(blocks)
+    for rows, of_blocks in _strips(past.average):
+        average = cv2.convertScaleAbs(past.average[rows])
+        blocks[of_blocks] = reduced(average)
+        differences[of_blocks] = reduced(cv2.absdiff(frame[rows], average))
+    return replace(past, blocks=blocks), differences
+
+
+def _mixed(
+    frame: np.ndarray,
+    average: np.ndarray,
+    fresh: np.ndarray,
+    used: np.ndarray | None,
+    means: np.ndarray | None,
+) -> np.ndarray | None:
+    """Mix a frame into the average, and return the picture to enhance, of the frame's type.
+
+    fresh: share of the frame in the new average, shape (h, w).
+    used: share of the frame in the picture; the rest is the old average. None for no picture.
+    means: of `unclipped_means`, to correct the old average in the picture; None for no correction.
+    """
+    picture = None if used is None else np.empty_like(frame)
+    for rows, _ in _strips(average):
+        strip = frame[rows].astype(np.float32)
+        if picture is not None and used is not None:
+            before = average[rows]
+            if means is not None:
+                before = cv2.LUT(cv2.convertScaleAbs(before), means)
+            share = _enlarged(used, rows, average.shape)
+            mixed = cv2.blendLinear(strip, before, share, 1 - share)
+            if frame.dtype == np.uint8:
+                cv2.convertScaleAbs(mixed, picture[rows])
+            else:
+                picture[rows] = mixed
+        share = _enlarged(fresh, rows, average.shape)
+        cv2.blendLinear(strip, average[rows], share, 1 - share, average[rows])
+    return picture
+
+
+def _strips(picture: np.ndarray) -> Iterator[tuple[slice, slice]]:
+    """Rows of a picture, and of its blocks, that fit into the processor's cache."""
+    step = 64
+    for first in range(0, len(picture), step):
+        last = min(first + step, len(picture))
+        yield slice(first, last), slice(first // BLOCK, last // BLOCK)
+
+
+def _enlarged(blocks: np.ndarray, rows: slice, shape: tuple[int, ...]) -> np.ndarray:
+    """Some rows of blocks interpolated to the size of a picture."""
+    first = max(rows.start // BLOCK - 1, 0)
+    last = min(rows.stop // BLOCK + 1, len(blocks))
+    enlarged = cv2.resize(blocks[first:last], (shape[1], (last - first) * BLOCK))
+    return enlarged[rows.start - first * BLOCK : rows.stop - first * BLOCK]
 
 
 def _gray(blocks: np.ndarray) -> np.ndarray:
