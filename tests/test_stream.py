@@ -63,6 +63,54 @@ def test_a_panned_scene_loses_nothing(denoiser: hyperguide.Enhancer, astronaut: 
     assert quality[1] >= quality[0] - 0.05
 
 
+def _with_noisy_square(clean: np.ndarray, step: int) -> np.ndarray:
+    """A frame with little noise in which a square with much noise moves 12 pixels a step."""
+    rng, left = np.random.default_rng(step), 8 + 12 * step
+    sigma = np.full(clean.shape, 6.0)
+    scene = clean.astype(np.float32)
+    scene[48:144, left : left + 96] = clean[48:144, 200:296][:, ::-1] / 2 + 90
+    sigma[48:144, left : left + 96] = 40
+    return np.rint((scene + sigma * rng.normal(0, 1, scene.shape)).clip(0, 255)).astype(np.uint8)
+
+
+def test_the_map_does_not_trail_behind_an_edge(
+    denoiser: hyperguide.Enhancer, astronaut: np.ndarray
+) -> None:
+    """Where the square was before, the map is that of the frame alone; elsewhere it is smoothed."""
+    clean, steps = astronaut[100:292, 100:420], 10
+    frames = [_with_noisy_square(clean, step) for step in range(steps)]
+    alone = [denoiser(frame).guidance for frame in frames]
+    with denoiser.stream(smooth=0.8) as stream:
+        smoothed = [stream(frame).guidance for frame in frames]
+    left = 8 + 12 * (steps - 1)
+    trail, still = np.s_[56:136, left - 36 : left - 4], np.s_[:, 240:]
+    assert alone[-1] is not None
+    assert smoothed[-1] is not None
+    assert alone[-4][trail].mean() > 4 * alone[-1][trail].mean()  # type: ignore[index]
+    assert np.abs(smoothed[-1][trail] - alone[-1][trail]).mean() < 0.5 / 255
+    flickers = [np.std([m[still] for m in maps[4:]], 0).mean() for maps in (smoothed, alone)]  # type: ignore[index]
+    assert flickers[0] < 0.4 * flickers[1]
+
+
+def test_a_restored_stream_goes_on_as_the_one_before(
+    denoiser: hyperguide.Enhancer, astronaut: np.ndarray
+) -> None:
+    frames = [_with_noisy_square(astronaut[100:292, 100:420], step) for step in range(6)]
+    with denoiser.stream() as whole, denoiser.stream() as first, denoiser.stream() as second:
+        expected = [whole(frame) for frame in frames]
+        assert first.state() == {}
+        for frame in frames[:3]:
+            first(frame)
+        second(frames[5])
+        second.restore(first.state())
+        for frame, result in zip(frames[3:], expected[3:], strict=True):
+            again = second(frame)
+            np.testing.assert_array_equal(again.image, result.image)
+            np.testing.assert_array_equal(again.guidance, result.guidance)
+        second.restore({})
+        np.testing.assert_array_equal(second(frames[5]).image, denoiser(frames[5]).image)
+
+
 def test_a_stream_forgets_its_map_after_a_cut(
     denoiser: hyperguide.Enhancer, astronaut: np.ndarray
 ) -> None:
