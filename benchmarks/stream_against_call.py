@@ -76,7 +76,10 @@ def calls(
         frames = frames_of(photo)
         return lambda: on(next(frames), **turned)
 
-    return [play(enhancer, {}), *(play(enhancer.stream(), turned) for turned in dials)]
+    return [
+        play(enhancer, {}),
+        *(play(enhancer.stream(temporal=False), turned) for turned in dials),
+    ]
 
 
 def frames_of(photo: np.ndarray) -> Iterator[np.ndarray]:

@@ -196,21 +196,31 @@ class Enhancer:
                 for future in pending:
                     future.cancel()
 
-    def stream(self, smooth: float | None = None) -> Stream:
+    def stream(self, smooth: float | None = None, temporal: bool | None = None) -> Stream:
         """Enhance frames of a video in order, with maps smoothed over time; see `Stream`.
 
         smooth: weight of the previous frame's map, in [0, 1); None takes the task's default, or 0
             for TensorRT engines without dials.
-        Raises HyperguideError if the engine has no dials to smooth with.
+        temporal: whether to average frames where nothing moves; None does so for denoising.
+        Raises HyperguideError if the engine has no dials to smooth or average with, or the map is
+        not the noise level.
         """
+        steerable = self._runner.steerable
         if smooth is None:
-            smooth = self.info.guidance.smoothing if self._runner.steerable else 0.0
-        if smooth and not self._runner.steerable:
+            smooth = self.info.guidance.smoothing if steerable else 0.0
+        if temporal is None:
+            temporal = self.info.task == "denoise" and steerable
+        if (smooth or temporal) and not steerable:
             raise HyperguideError(
                 f"{self.path} has no inputs to smooth its maps with: build it with --steerable, or "
-                "take smooth=0."
+                "take smooth=0 and temporal=False."
             )
-        return Stream(self, smooth, self.info.guidance.name == "noise_level")
+        if temporal and not self.info.guidance.is_noise:
+            raise HyperguideError(
+                f"{self.path} does not predict the noise level, so it cannot average frames: take "
+                "temporal=False."
+            )
+        return Stream(self, smooth, temporal, self.info.guidance)
 
     def warmup(self, height: int, width: int, **dials: Any) -> None:
         """Let the engine prepare for pictures of a size, so that the first call need not wait.

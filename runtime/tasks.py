@@ -31,6 +31,11 @@ class Guidance:
     smoothing: float
     scale_meaning: str
 
+    @property
+    def is_noise(self) -> bool:
+        """Whether the map is the standard deviation of the noise in the picture."""
+        return self.name == "noise_level"
+
 
 @dataclass(frozen=True)
 class Task:

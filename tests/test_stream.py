@@ -38,7 +38,7 @@ def test_a_still_scene_flickers_less_the_more_it_is_smoothed(
     clean = astronaut[100:292, 100:420]
     flickers, trembles = [], []
     for smooth in (0.0, 0.5, 0.9):
-        with denoiser.stream(smooth=smooth) as stream:
+        with denoiser.stream(smooth=smooth, temporal=False) as stream:
             results = [stream(_noisy(clean, seed)) for seed in range(12)]
         pictures = np.stack([result.image for result in results[4:]])
         maps = np.stack([result.guidance for result in results[4:]])  # type: ignore[misc]
@@ -55,7 +55,7 @@ def test_a_panned_scene_loses_nothing(denoiser: hyperguide.Enhancer, astronaut: 
 
     quality = []
     for smooth in (0.0, None):
-        with denoiser.stream(smooth=smooth) as stream:
+        with denoiser.stream(smooth=smooth, temporal=False) as stream:
             results = [stream(_noisy(pan(step), step)).image for step in range(14)]
         quality.append(
             np.mean([_psnr(result, pan(step)) for step, result in enumerate(results)][3:])
@@ -80,7 +80,7 @@ def test_the_map_does_not_trail_behind_an_edge(
     clean, steps = astronaut[100:292, 100:420], 10
     frames = [_with_noisy_square(clean, step) for step in range(steps)]
     alone = [denoiser(frame).guidance for frame in frames]
-    with denoiser.stream(smooth=0.8) as stream:
+    with denoiser.stream(smooth=0.8, temporal=False) as stream:
         smoothed = [stream(frame).guidance for frame in frames]
     left = 8 + 12 * (steps - 1)
     trail, still = np.s_[56:136, left - 36 : left - 4], np.s_[:, 240:]
@@ -96,7 +96,11 @@ def test_a_restored_stream_goes_on_as_the_one_before(
     denoiser: hyperguide.Enhancer, astronaut: np.ndarray
 ) -> None:
     frames = [_with_noisy_square(astronaut[100:292, 100:420], step) for step in range(6)]
-    with denoiser.stream() as whole, denoiser.stream() as first, denoiser.stream() as second:
+    with (
+        denoiser.stream(temporal=False) as whole,
+        denoiser.stream(temporal=False) as first,
+        denoiser.stream(temporal=False) as second,
+    ):
         expected = [whole(frame) for frame in frames]
         assert first.state() == {}
         for frame in frames[:3]:
@@ -116,7 +120,7 @@ def test_a_stream_forgets_its_map_after_a_cut(
 ) -> None:
     night = (astronaut[::-1] // 6)[100:228, 100:292]
     day = astronaut[100:228, 100:292]
-    with denoiser.stream(smooth=0.9) as stream:
+    with denoiser.stream(smooth=0.9, temporal=False) as stream:
         for seed in range(4):
             stream(_noisy(day, seed))
         quiet = night.astype(np.float32) / 255  # without noise
@@ -131,7 +135,7 @@ def test_a_stream_returns_the_smoothed_map(
 ) -> None:
     frames = [_noisy(astronaut[:64, :64], seed) for seed in range(3)]
     alone = [denoiser(frame).guidance for frame in frames]
-    with denoiser.stream(smooth=0.75) as stream:
+    with denoiser.stream(smooth=0.75, temporal=False) as stream:
         maps = [stream(frame).guidance for frame in frames]
     np.testing.assert_array_equal(maps[0], alone[0])
     for number in (1, 2):
@@ -143,7 +147,7 @@ def test_a_stream_starts_afresh_at_frames_of_another_size(
     denoiser: hyperguide.Enhancer, astronaut: np.ndarray
 ) -> None:
     large, small = _noisy(astronaut[:96, :64], 0), _noisy(astronaut[:48, :64], 1)
-    with denoiser.stream() as stream:
+    with denoiser.stream(temporal=False) as stream:
         stream(large)
         np.testing.assert_array_equal(stream(small).image, denoiser(small).image)
         stream.reset()
@@ -156,7 +160,7 @@ def test_streams_of_one_enhancer_do_not_mix(
     scenes = [astronaut[:96, :96], astronaut[200:296, 200:296] // 2]
 
     def play(number: int) -> list[np.ndarray]:
-        with denoiser.stream(smooth=0.8) as stream:
+        with denoiser.stream(smooth=0.8, temporal=False) as stream:
             return [stream(_noisy(scenes[number], seed)).image for seed in range(6)]
 
     expected = [play(0), play(1)]
@@ -180,7 +184,7 @@ def test_a_stream_does_not_smooth_a_given_map(
     denoiser: hyperguide.Enhancer, astronaut: np.ndarray
 ) -> None:
     frame = _noisy(astronaut[:64, :64], 0)
-    with denoiser.stream() as stream:
+    with denoiser.stream(temporal=False) as stream:
         stream(frame)
         given = stream(frame, guidance=0.05)
     np.testing.assert_array_equal(given.image, denoiser(frame, guidance=0.05).image)
@@ -191,7 +195,10 @@ def test_a_stream_takes_frames_of_other_libraries(
 ) -> None:
     torch = pytest.importorskip("torch")
     frame = astronaut[:48, :64].copy()
-    with denoiser.stream(smooth=0.5) as ours, denoiser.stream(smooth=0.5) as theirs:
+    with (
+        denoiser.stream(smooth=0.5, temporal=False) as ours,
+        denoiser.stream(smooth=0.5, temporal=False) as theirs,
+    ):
         for _ in range(2):
             expected = ours(frame).image
             np.testing.assert_array_equal(theirs(torch.from_numpy(frame)).image, expected)
@@ -202,20 +209,20 @@ def test_a_smoothing_out_of_range_and_a_batch_of_frames_are_refused(
     smooth: float, denoiser: hyperguide.Enhancer, astronaut: np.ndarray
 ) -> None:
     with pytest.raises(HyperguideError, match="at least 0 and below 1"):
-        denoiser.stream(smooth=smooth)
+        denoiser.stream(smooth=smooth, temporal=False)
     frames = np.stack([astronaut[:16, :16]] * 2)
     for dials in ({}, {"guidance": 0.1}):
         with pytest.raises(HyperguideError, match="not a batch"):
-            denoiser.stream()(frames, **dials)
+            denoiser.stream(temporal=False)(frames, **dials)
     with pytest.raises(HyperguideError, match="not a batch"):
-        denoiser.stream(smooth=0)(frames)
+        denoiser.stream(smooth=0, temporal=False)(frames)
 
 
 def test_guidance_mix_without_a_map_changes_nothing_in_a_stream(
     denoiser: hyperguide.Enhancer, astronaut: np.ndarray
 ) -> None:
     frames = [_noisy(astronaut[:64, :64], seed) for seed in range(3)]
-    with denoiser.stream() as one, denoiser.stream() as other:
+    with denoiser.stream(temporal=False) as one, denoiser.stream(temporal=False) as other:
         for frame in frames:
             expected = one(frame).image
             actual = other(frame, guidance=None, guidance_mix=0.3).image

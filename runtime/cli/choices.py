@@ -40,6 +40,7 @@ class Choices:
     guidance_scale: float
     mask: Path | None
     smooth: float | None
+    temporal: bool | None
     codec: str | None
     crf: int | None
     preset: str | None

@@ -122,6 +122,11 @@ Examples:
     metavar="A",
     help="Weight of the previous frame's map in video.  [default: as the task needs]",
 )
+@click.option(
+    "--temporal/--no-temporal",
+    default=None,
+    help="Average the frames of video where nothing moves.  [default: for denoise]",
+)
 @click.option("--codec", help="Codec or FFmpeg encoder of the video.  [default: as the source]")
 @click.option("--crf", type=click.IntRange(0, 63), help="Quality of the video, lower is better.")
 @click.option("--preset", help="Speed of the video encoder, such as fast.")

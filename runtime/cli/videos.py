@@ -66,6 +66,7 @@ def _options(choices: Choices, info: ModelInfo) -> FileOptions:
     return FileOptions(
         choices.frame_dials(info),
         choices.smooth,
+        choices.temporal,
         wishes=EncoderWishes(choices.codec, choices.crf, choices.preset, choices.pix_fmt),
         audio=choices.audio,
         strict=choices.strict,

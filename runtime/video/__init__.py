@@ -36,6 +36,7 @@ def enhance(
     guidance: Dial | None = None,
     guidance_scale: Dial = 1.0,
     smooth: float | None = None,
+    temporal: bool | None = None,
     codec: str | None = None,
     crf: int | None = None,
     preset: str | None = None,
@@ -50,9 +51,9 @@ def enhance(
 
     model: as in `hyperguide.load`, with `loading` for its options; or an enhancer.
     strength, guidance, guidance_scale: as in `Enhancer.__call__`, for every frame.
-    smooth: see `Enhancer.stream`. codec, crf, preset, pix_fmt: of the encoder; None follows the
-        source. strict: raise if the output cannot hold all streams. force: replace the output.
-    resume: go on with a run that was interrupted.
+    smooth, temporal: see `Enhancer.stream`. codec, crf, preset, pix_fmt: of the encoder; None
+        follows the source. strict: raise if the output cannot hold all streams. force: replace the
+        output. resume: go on with a run that was interrupted.
     Returns what happened. Raises HyperguideError; see `files.enhance_file`.
     """
     from .addresses import parse_source
@@ -63,7 +64,7 @@ def enhance(
     defaults = {"strength": 1.0, "guidance": None, "guidance_scale": 1.0}
     dials = {k: v for k, v in turned.items() if not (v is defaults[k] or v == defaults[k])}
     wishes = EncoderWishes(codec, crf, preset, pix_fmt)
-    options = FileOptions(dials, smooth, wishes=wishes, audio=audio, strict=strict)
+    options = FileOptions(dials, smooth, temporal, wishes=wishes, audio=audio, strict=strict)
     address = parse_source(str(source))
     if isinstance(model, Enhancer):
         return enhance_file(model, address, Path(output), options, force, resume)

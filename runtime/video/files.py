@@ -165,7 +165,7 @@ class _Run:
         self.failure: HyperguideError | None = None
         self._video, self._target, self._options = video, target, options
         self._folder = folder
-        self._stream = enhancer.stream(options.smooth)
+        self._stream = enhancer.stream(options.smooth, options.temporal)
         self._maps = None if options.maps is None else (options.maps, enhancer.info.guidance)
         self._segments: list[Segment] = []
         self._summary = Summary()

@@ -169,7 +169,7 @@ class LiveRun:
         if enhancer is None or strength == 0:
             return Shown(frame, strength)
         if self._stream is None:
-            self._stream = enhancer.stream(self._options.smooth)
+            self._stream = enhancer.stream(self._options.smooth, self._options.temporal)
         if frame.connection != self._connection:
             self._stream.reset()
             self._connection = frame.connection

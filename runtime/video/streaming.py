@@ -76,7 +76,7 @@ def _run(
     dials, notes = fitted_dials(options.dials, info)
     for note in (*info.notes, *sink.notes, *notes):
         say(note)
-    stream = enhancer.stream(options.smooth)
+    stream = enhancer.stream(options.smooth, options.temporal)
     maps = None if options.maps is None else (options.maps, enhancer.info.guidance)
 
     def written(items: Iterator[Item]) -> Iterator[int]:

@@ -16,7 +16,7 @@ def level(value: float, meaning: Guidance) -> str:
 
 def _scale(meaning: Guidance) -> int:
     """Noise levels are told in levels of 255, as everybody does."""
-    return 255 if meaning.name == "noise_level" else 1
+    return 255 if meaning.is_noise else 1
 
 
 @dataclass
