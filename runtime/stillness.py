@@ -23,9 +23,10 @@ _WINDOW, _REACH = (3, 3), (3, 3)
 _NOISE_LEFT = 2 * (0.299**2 + 0.587**2 + 0.114**2) / _REDUCTION**2
 # What rounding to bytes adds to it: three times in each frame.
 _ROUNDING = 6 / 12 / 255**2
-# The noise of cameras is correlated, and that of gray frames is the same in all planes, so a block's
-# mean has up to this many times the variance that it has in white noise. How many times, the value
-# says below which a fifth of the frame is: in white noise 0.6 (chi-square with 9 degrees of freedom).
+# The noise of cameras is correlated, and that of gray frames is the same in all planes, so a
+# block's mean has up to this many times the variance that it has in white noise. How many times,
+# the value tells that a fifth of the frame stays below: in white noise 0.6, by the chi-square
+# distribution with 9 degrees of freedom.
 _MOST_CORRELATED = 16.0
 _QUIET, _QUIET_VALUE = 0.2, 0.6
 
