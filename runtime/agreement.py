@@ -13,6 +13,11 @@ _MEANS = ((1, 5.0, 9.8), (3, 3.0, 4.8), (5, 3.0, 4.8), (15, 3.0, 4.8))
 # Sides of the squares whose energy of differences is compared, and how many times that of noise it
 # may be. What one square shows is not counted again in the larger ones.
 _ENERGIES = ((3, 1.2), (9, 1.1), (15, 1.06))
+# Median of the mean of three squared normal numbers, and of one.
+_MEDIAN, _MEDIAN_GRAY = 0.789, 0.455
+# The factors of coarse noise: how much they may grow from a square to the next, their bound, from
+# where on noise is called coarse, and the share of each new measurement.
+_ALIKE, _COARSEST, _COARSE, _PACE = 1.35, 16.0, 1.5, 0.3
 # Mean absolute value of a normal distribution of deviation 1, sqrt(2 / pi).
 _MEAN_ABSOLUTE = 0.798
 
@@ -28,31 +33,59 @@ def energy_of_blocks(differences: np.ndarray) -> np.ndarray:
     return cv2.multiply(means, means)
 
 
-def bias_of_blocks(
-    frame: np.ndarray, average: np.ndarray, energy: np.ndarray, variance: np.ndarray
-) -> np.ndarray:
-    """The squared difference of frame and average that noise does not explain; float32, (h, w).
+class Agreement:
+    """Tells motion from noise.
 
-    frame, average: means of blocks, uint8, shape (h, w) or (h, w, C).
-    energy: of `energy_of_blocks`.
-    variance: of the noise of a pixel's difference.
+    What is left of white noise in the mean of a square falls with its area. Noise of cameras and
+    compressed video is coarser: more is left, by a factor that does not grow from one large square
+    to the next. What motion leaves does grow. So the factors are learned from frames in which they
+    hardly grow.
+
+    factors: float32, for the squares of each side.
     """
-    difference = cv2.subtract(frame, average, dtype=cv2.CV_32F)
-    channels = 1 if difference.ndim == 2 else difference.shape[2]
-    bias = np.zeros_like(energy)
-    for side, for_color, for_gray in _MEANS:
-        factor = (for_gray if channels == 1 else for_color) / (side * BLOCK) ** 2
-        means = cv2.blur(difference, (side, side)) if side > 1 else difference
-        squares = _mean_of_channels(cv2.multiply(means, means))
-        bias = cv2.max(bias, cv2.scaleAdd(variance, -factor, squares))
-    bias = cv2.max(bias, cv2.scaleAdd(variance, -_ENERGIES[0][1], energy))
-    unseen = (bias <= 0).astype(np.float32)
-    ratios = cv2.multiply(cv2.min(cv2.divide(energy, variance), 2.0), unseen)
-    for side, factor in _ENERGIES[1:]:
-        total = cv2.blur(unseen, (side, side))
-        mean = cv2.divide(cv2.blur(ratios, (side, side)), cv2.add(total, 1e-3))
-        bias = cv2.max(bias, cv2.multiply(cv2.subtract(mean, factor), variance))
-    return cv2.dilate(bias, np.ones((3, 3), np.uint8))
+
+    def __init__(self) -> None:
+        self.factors = np.ones(len(_MEANS), np.float32)
+
+    def bias(
+        self, frame: np.ndarray, average: np.ndarray, energy: np.ndarray, variance: np.ndarray
+    ) -> np.ndarray:
+        """The squared difference that noise does not explain around each block; float32, (h, w).
+
+        frame, average: means of blocks, uint8, shape (h, w) or (h, w, C).
+        energy: of `energy_of_blocks`.
+        variance: of the noise of a pixel's difference.
+        """
+        difference = cv2.subtract(frame, average, dtype=cv2.CV_32F)
+        channels = 1 if difference.ndim == 2 else difference.shape[2]
+        bias = np.zeros_like(energy)
+        medians = []
+        for (side, for_color, for_gray), factor in zip(_MEANS, self.factors, strict=True):
+            means = cv2.blur(difference, (side, side)) if side > 1 else difference
+            squares = _mean_of_channels(cv2.multiply(means, means))
+            share = 1 / (side * BLOCK) ** 2
+            limit = (for_gray if channels == 1 else for_color) * share * float(factor)
+            bias = cv2.max(bias, cv2.scaleAdd(variance, -limit, squares))
+            medians.append(np.median(squares[::4, ::4] / (variance[::4, ::4] * share + 1e-6)))
+        self._learn(np.array(medians, np.float32) / (_MEDIAN_GRAY if channels == 1 else _MEDIAN))
+        bias = cv2.max(bias, cv2.scaleAdd(variance, -_ENERGIES[0][1], energy))
+        unseen = (bias <= 0).astype(np.float32)
+        ratios = cv2.multiply(cv2.min(cv2.divide(energy, variance), 2.0), unseen)
+        for side, limit in _ENERGIES[1:]:
+            total = cv2.add(cv2.blur(unseen, (side, side)), 1e-3)
+            mean = cv2.divide(cv2.blur(ratios, (side, side)), total)
+            bias = cv2.max(bias, cv2.multiply(cv2.subtract(mean, limit), variance))
+        return cv2.dilate(bias, np.ones((3, 3), np.uint8))
+
+    @property
+    def coarse(self) -> bool:
+        """Whether the noise is coarser than white noise."""
+        return bool(self.factors[-1] > _COARSE)
+
+    def _learn(self, found: np.ndarray) -> None:
+        alike = bool((found[2:] < _ALIKE * found[1:-1]).all())
+        target = found.clip(1, _COARSEST) if alike else np.ones_like(found)
+        self.factors = self.factors + np.float32(_PACE) * (target - self.factors)
 
 
 def reduced(picture: np.ndarray) -> np.ndarray:

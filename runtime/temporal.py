@@ -9,7 +9,7 @@ from typing import Any
 import cv2
 import numpy as np
 
-from .agreement import BLOCK, bias_of_blocks, energy_of_blocks, reduced
+from .agreement import BLOCK, Agreement, energy_of_blocks, reduced
 from .arrays import as_numpy, in_native_order
 from .errors import HyperguideError
 from .motion import MotionSearch
@@ -119,6 +119,7 @@ class TemporalAverage:
         self._past: _Past | None = None
         self._spare: np.ndarray | None = None  # memory for the next average
         self._curve = NoiseCurve()
+        self._agreement = Agreement()
 
     def __call__(
         self, frame: Any, noise_level: float | np.ndarray | None = None
@@ -182,15 +183,18 @@ class TemporalAverage:
         """What `restore` needs to go on from here."""
         past = {} if self._past is None else vars(self._past)
         state = {name: values.copy() for name, values in past.items()}
+        state["factors"] = self._agreement.factors
         if self._curve.levels is not None:
             state["curve"] = self._curve.levels
         return state
 
     def restore(self, state: dict[str, np.ndarray]) -> None:
         """Go on from a state."""
-        past = {name: values.copy() for name, values in state.items() if name != "curve"}
-        self._past = _Past(**past) if past else None
-        self._curve.levels = state.get("curve")
+        self.reset()
+        rest = {name: values.copy() for name, values in state.items()}
+        self._curve.levels = rest.pop("curve", None)
+        self._agreement.factors = rest.pop("factors", self._agreement.factors)
+        self._past = _Past(**rest) if rest else None
 
     def _averaged(
         self, values: np.ndarray, size: tuple[int, int], noise_level: float | np.ndarray | None
@@ -216,11 +220,13 @@ class TemporalAverage:
         spread = cv2.add(cv2.divide(1.0, count), 1.0)
         energy = energy_of_blocks(differences)
         variance = cv2.multiply(cv2.multiply(sigma, sigma), spread)
-        bias = bias_of_blocks(blocks, past.blocks, energy, variance)
+        bias = self._agreement.bias(blocks, past.blocks, energy, variance)
         kept = 1 / (1 / count + _CAUTION * bias / (sigma * sigma + 1e-6))
         kept[(kept < _FORGOTTEN) | (past.count == 0) | (sigma < _QUIET)] = 0
         if noise_level is None:
             agree = (past.count >= 2) & (kept > 0.5 * past.count)
+            if self._agreement.coarse:  # maps show less than there is
+                agree |= past.count > 0
             self._learn(np.sqrt(energy / spread), agree, past.blocks, _OF_DIFFERENCES)
         count = cv2.min(kept + 1, float(self.limit))
         share = np.clip((kept - _TESTED[0]) / (_TESTED[1] - _TESTED[0]), 0, 1)
