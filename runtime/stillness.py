@@ -21,8 +21,8 @@ _STILL, _MOVING = 4.0, 8.0
 _WINDOW, _REACH = (3, 3), (3, 3)
 # Variance of a difference of reduced frames, in parts of that of the noise in a pixel.
 _NOISE_LEFT = 2 * (0.299**2 + 0.587**2 + 0.114**2) / _REDUCTION**2
-# What rounding to bytes adds to it: three times in each frame.
-_ROUNDING = 6 / 12 / 255**2
+# What rounding to bytes adds to it: four times in each frame.
+_ROUNDING = 8 / 12 / 255**2
 # The noise of cameras is correlated, and that of gray frames is the same in all planes, so a
 # block's mean has up to this many times the variance that it has in white noise. How many times,
 # the value tells that a fifth of the frame stays below: in white noise 0.6, by the chi-square
@@ -41,10 +41,10 @@ def reduced(frame: np.ndarray) -> np.ndarray:
     frame = in_native_order(frame)
     if frame.dtype.kind == "f":
         frame = frame.astype(np.float32, copy=False)
-    half = _halved(frame)
-    if half.ndim == 3:
-        half = cv2.cvtColor(half, _TO_GRAY[half.shape[2]]) if half.shape[2] > 2 else half[..., 0]
-    return _halved(_halved(half))
+    planes = frame.shape[2] if frame.ndim == 3 else 0
+    if planes:
+        frame = cv2.cvtColor(frame, _TO_GRAY[planes]) if planes > 2 else frame[..., 0]
+    return _halved(_halved(_halved(frame)))
 
 
 def difference(one: np.ndarray, other: np.ndarray) -> np.ndarray:

@@ -114,8 +114,7 @@ def _rounded(ops: Any, values: Any) -> Any:
 
 def _result(model: Any, name: str) -> Any:
     """The output of a graph that has this name."""
-    (result,) = (r for r in model.get_results() if name in r.input_value(0).get_names())
-    return result
+    return next(r for r in model.get_results() if name in r.input_value(0).get_names())
 
 
 def _move_names(before: Any, after: Any) -> None:
