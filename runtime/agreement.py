@@ -18,6 +18,9 @@ _MEDIAN, _MEDIAN_GRAY = 0.789, 0.455
 # The factors of coarse noise: how much they may grow from a square to the next, their bound, from
 # where on noise is called coarse, and the share of each new measurement.
 _ALIKE, _COARSEST, _COARSE, _PACE = 1.35, 16.0, 1.5, 0.3
+# The energy of coarse noise varies more: the excess may be as many times larger as the factor of the
+# second squares says, but not more than this.
+_ROUGHEST = 4.0
 # Mean absolute value of a normal distribution of deviation 1, sqrt(2 / pi).
 _MEAN_ABSOLUTE = 0.798
 
@@ -68,10 +71,12 @@ class Agreement:
             bias = cv2.max(bias, cv2.scaleAdd(variance, -limit, squares))
             medians.append(np.median(squares[::4, ::4] / (variance[::4, ::4] * share + 1e-6)))
         self._learn(np.array(medians, np.float32) / (_MEDIAN_GRAY if channels == 1 else _MEDIAN))
-        bias = cv2.max(bias, cv2.scaleAdd(variance, -_ENERGIES[0][1], energy))
+        rough = min(float(self.factors[1]), _ROUGHEST)
+        limits = [1 + (limit - 1) * rough for _, limit in _ENERGIES]
+        bias = cv2.max(bias, cv2.scaleAdd(variance, -limits[0], energy))
         unseen = (bias <= 0).astype(np.float32)
         ratios = cv2.multiply(cv2.min(cv2.divide(energy, variance), 2.0), unseen)
-        for side, limit in _ENERGIES[1:]:
+        for (side, _), limit in zip(_ENERGIES[1:], limits[1:], strict=True):
             total = cv2.add(cv2.blur(unseen, (side, side)), 1e-3)
             mean = cv2.divide(cv2.blur(ratios, (side, side)), total)
             bias = cv2.max(bias, cv2.multiply(cv2.subtract(mean, limit), variance))
