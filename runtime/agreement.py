@@ -75,11 +75,11 @@ class Agreement:
         limits = [1 + (limit - 1) * rough for _, limit in _ENERGIES]
         bias = cv2.max(bias, cv2.scaleAdd(variance, -limits[0], energy))
         unseen = (bias <= 0).astype(np.float32)
-        ratios = cv2.multiply(cv2.min(cv2.divide(energy, variance), 2.0), unseen)
+        ratios = np.minimum(cv2.divide(energy, variance), 2) * unseen
         for (side, _), limit in zip(_ENERGIES[1:], limits[1:], strict=True):
-            total = cv2.add(cv2.blur(unseen, (side, side)), 1e-3)
+            total = cv2.blur(unseen, (side, side)) + np.float32(1e-3)
             mean = cv2.divide(cv2.blur(ratios, (side, side)), total)
-            bias = cv2.max(bias, cv2.multiply(cv2.subtract(mean, limit), variance))
+            bias = cv2.max(bias, (mean - np.float32(limit)) * variance)
         return cv2.dilate(bias, np.ones((3, 3), np.uint8))
 
     @property

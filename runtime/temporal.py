@@ -200,7 +200,7 @@ class TemporalAverage:
         self, values: np.ndarray, size: tuple[int, int], noise_level: float | np.ndarray | None
     ) -> np.ndarray | None:
         """The picture to enhance, in [0, 255], of the type of `values`; None if it is the frame."""
-        bytes_ = values if values.dtype == np.uint8 else cv2.convertScaleAbs(cv2.max(values, 0.0))
+        bytes_ = values if values.dtype == np.uint8 else cv2.convertScaleAbs(np.maximum(values, 0))
         blocks = reduced(bytes_)
         past = self._past
         known = noise_level is not None or self._curve.levels is not None
@@ -216,10 +216,10 @@ class TemporalAverage:
         past = self._moved(past, blocks, noise_level)
         past, differences = _compared(past, bytes_)
         sigma = self._sigma(past.blocks, noise_level)
-        count = cv2.max(past.count, 0.05)
-        spread = cv2.add(cv2.divide(1.0, count), 1.0)
+        count = np.maximum(past.count, np.float32(0.05))
+        spread = 1 + 1 / count
         energy = energy_of_blocks(differences)
-        variance = cv2.multiply(cv2.multiply(sigma, sigma), spread)
+        variance = sigma * sigma * spread
         bias = self._agreement.bias(blocks, past.blocks, energy, variance)
         kept = 1 / (1 / count + _CAUTION * bias / (sigma * sigma + 1e-6))
         kept[(kept < _FORGOTTEN) | (past.count == 0) | (sigma < _QUIET)] = 0
@@ -228,7 +228,7 @@ class TemporalAverage:
             if self._agreement.coarse:  # maps show less than there is
                 agree |= past.count > 0
             self._learn(np.sqrt(energy / spread), agree, past.blocks, _OF_DIFFERENCES)
-        count = cv2.min(kept + 1, float(self.limit))
+        count = np.minimum(kept + 1, np.float32(self.limit))
         share = np.clip((kept - _TESTED[0]) / (_TESTED[1] - _TESTED[0]), 0, 1)
         used = 1 / (1 + np.minimum(kept, self.limit - 1) * share)
         none = bool(used.min() == 1)
