@@ -18,8 +18,8 @@ _MEDIAN, _MEDIAN_GRAY = 0.789, 0.455
 # The factors of coarse noise: how much they may grow from a square to the next, their bound, from
 # where on noise is called coarse, and the share of each new measurement.
 _ALIKE, _COARSEST, _COARSE, _PACE = 1.35, 16.0, 1.5, 0.3
-# The energy of coarse noise varies more: the excess may be as many times larger as the factor of the
-# second squares says, but not more than this.
+# The energy of coarse noise varies more: the excess may be larger by the factor of the second
+# squares, but not by more than this.
 _ROUGHEST = 4.0
 # Mean absolute value of a normal distribution of deviation 1, sqrt(2 / pi).
 _MEAN_ABSOLUTE = 0.798

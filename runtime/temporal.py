@@ -1,4 +1,4 @@
-"""Time as guidance: frames are averaged where nothing moves, and the map says how much noise is left."""
+"""Frames are averaged where nothing moves, and a map says how much noise is left."""
 
 from __future__ import annotations
 
@@ -94,7 +94,7 @@ class TemporalAverage:
 
     Other dials of a call:
 
-    - strength: a user who turns it down wants to see more of the *frame*, and at 0 the frame itself.
+    - strength: whoever turns it down wants to see more of the *frame*, and at 0 the frame itself.
       So call the enhancer at strength 1 and use `blended`. At strength 0 it need not be called.
     - guidance: a map of the frame's noise level that the user gives replaces sigma; pass it as
       `noise_level`.
