@@ -11,7 +11,7 @@ BLOCK = 4
 # of noise the squared difference may be: for pictures of three channels, and of one.
 _MEANS = ((1, 5.0, 9.8), (3, 3.0, 4.8), (5, 3.0, 4.8), (15, 3.0, 4.8))
 # Sides of the squares whose energy of differences is compared, and how many times that of noise it
-# may be. What one square shows is not counted again in the larger ones.
+# may be, for three channels. What one square shows is not counted again in the larger ones.
 _ENERGIES = ((3, 1.2), (9, 1.1), (15, 1.06))
 # Median of the mean of three squared normal numbers, and of one.
 _MEDIAN, _MEDIAN_GRAY = 0.789, 0.455
@@ -60,6 +60,8 @@ class Agreement:
         variance: of the noise of a pixel's difference.
         """
         difference = cv2.subtract(frame, average, dtype=cv2.CV_32F)
+        if difference.ndim == 3 and (difference[..., :1] == difference).all():
+            difference = np.ascontiguousarray(difference[..., 0])  # a gray picture in colour
         channels = 1 if difference.ndim == 2 else difference.shape[2]
         bias = np.zeros_like(energy)
         medians = []
@@ -71,7 +73,7 @@ class Agreement:
             bias = cv2.max(bias, cv2.scaleAdd(variance, -limit, squares))
             medians.append(np.median(squares[::4, ::4] / (variance[::4, ::4] * share + 1e-6)))
         self._learn(np.array(medians, np.float32) / (_MEDIAN_GRAY if channels == 1 else _MEDIAN))
-        rough = min(float(self.factors[1]), _ROUGHEST)
+        rough = min(float(self.factors[1]), _ROUGHEST) * (3 / channels) ** 0.5
         limits = [1 + (limit - 1) * rough for _, limit in _ENERGIES]
         bias = cv2.max(bias, cv2.scaleAdd(variance, -limits[0], energy))
         unseen = (bias <= 0).astype(np.float32)

@@ -61,6 +61,15 @@ def test_what_stands_still_has_the_variance_that_the_map_says():
     assert (picture.astype(float) - truth).std() < SIGMA / np.sqrt(8)
 
 
+def test_gray_pictures_are_averaged_as_well_as_colour():
+    truth = np.full((160, 240), 128, np.uint8)
+    frames = noisy([truth] * 16)
+    gray = averages(frames)[-1][0]
+    assert (gray.astype(float) - truth).std() < SIGMA / np.sqrt(6)
+    in_colour = averages([np.dstack([frame] * 3) for frame in frames])[-1][0]
+    assert np.abs(in_colour.astype(int) - gray[..., None]).max() <= 1
+
+
 def test_the_count_is_bounded_by_the_limit():
     frames = noisy([np.full((96, 96, 3), 128, np.uint8)] * 16)
     _, noise = averages(frames, limit=5)[-1]
