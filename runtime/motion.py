@@ -185,8 +185,8 @@ def _fitted(terms: np.ndarray, values: np.ndarray, weights: np.ndarray) -> np.nd
     fits = []
     for axis in range(2):
         weighted = terms * weights[:, axis : axis + 1]
-        slopes = np.linalg.lstsq(weighted.T @ terms, weighted.T @ values[:, axis], rcond=None)[0]
-        fits.append(terms @ slopes)
+        normal = weighted.T @ terms + 1e-9 * np.eye(terms.shape[1])
+        fits.append(terms @ np.linalg.solve(normal, weighted.T @ values[:, axis]))
     return np.stack(fits, axis=1)
 
 
