@@ -219,7 +219,7 @@ class TemporalAverage:
         count = np.maximum(past.count, np.float32(0.05))
         spread = 1 + 1 / count
         energy = energy_of_blocks(differences)
-        variance = sigma * sigma * spread
+        variance = (sigma * sigma + np.float32(1e-3)) * spread
         bias = self._agreement.bias(blocks, past.blocks, energy, variance)
         kept = 1 / (1 / count + _CAUTION * bias / (sigma * sigma + 1e-6))
         kept[(kept < _FORGOTTEN) | (past.count == 0) | (sigma < _QUIET)] = 0

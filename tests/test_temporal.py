@@ -301,6 +301,20 @@ def test_a_map_of_the_noise_level_is_used():
         assert 255 * noise[:, half].mean() == pytest.approx(picture[:, half].std(), rel=0.2)
 
 
+def test_a_noise_level_of_zero_does_not_spread():
+    level = np.full((160, 240), LEVEL, np.float32)
+    level[:, :100] = 0
+    frames = noisy([photo()] * 10)
+    for frame in frames:
+        frame[:, :100] = photo()[:, :100]
+    temporal = TemporalAverage()
+    for frame in frames:
+        picture, noise = temporal(frame, noise_level=level)
+    assert noise is not None
+    assert np.abs(picture[:, :90].astype(int) - photo()[:, :90]).max() <= 1
+    assert np.median(noise[:, 130:]) < LEVEL / 2
+
+
 def test_strength_blends_with_the_frame():
     frame, enhanced = noisy([photo()])[0], photo()
     assert np.array_equal(blended(frame, enhanced, 0), frame)
