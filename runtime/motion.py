@@ -236,7 +236,9 @@ def _cut(picture: np.ndarray, box: tuple[int, int, int, int], shift: np.ndarray)
         part = cv2.copyMakeBorder(part, above, below, before, behind, cv2.BORDER_REPLICATE)
     if not margin:
         return part
-    part = cv2.sepFilter2D(part, -1, _lanczos(float(x)), _lanczos(float(y)))
+    along, down = _lanczos(float(x)), _lanczos(float(y))
+    anchor = (len(along) - 1) // 2, (len(down) - 1) // 2
+    part = cv2.sepFilter2D(part, -1, along, down, anchor=anchor)
     return part[margin:-margin, margin:-margin]
 
 
@@ -256,6 +258,6 @@ def _lanczos(part: float) -> np.ndarray:
     """The filter that takes the value `part` of a pixel further, in [0, 1)."""
     if part == 0:
         return np.ones(1, np.float32)
-    places = np.arange(-_LOBES, _LOBES + 1) - part
-    weights = np.sinc(places) * np.sinc(places / _LOBES) * (np.abs(places) < _LOBES)
+    places = np.arange(1 - _LOBES, 1 + _LOBES) - part
+    weights = np.sinc(places) * np.sinc(places / _LOBES)
     return (weights / weights.sum()).astype(np.float32)

@@ -148,6 +148,9 @@ class TemporalAverage:
         assert self._past is not None
         noise = cv2.resize(self._past.noise / 255, values.shape[1::-1])
         picture = picture[:height, :width]
+        noise = np.ascontiguousarray(noise[:height, :width])
+        if layout.dtype == np.uint8 and not layout.alpha:
+            return np.ascontiguousarray(picture).reshape(given.shape), noise
         if layout.dtype != np.uint8:
             picture = picture * np.float32(full_scale(layout.dtype) / 255)
         if layout.dtype == np.uint16:
@@ -156,7 +159,7 @@ class TemporalAverage:
         planes = layout.pixels(out)[0]
         planes[..., : layout.color] = picture.reshape(height, width, layout.color)
         planes[..., layout.color :] = layout.pixels(frame)[0][..., layout.color :]
-        return out, np.ascontiguousarray(noise[:height, :width])
+        return out, noise
 
     def learn(self, guidance: np.ndarray | None) -> None:
         """Learn the noise level from the map of the last picture.
