@@ -103,12 +103,17 @@ def over_time(enhancer: hyperguide.Enhancer, frames: Frames) -> Iterator[np.ndar
     temporal = TemporalAverage()
     for frame in frames:
         picture, noise = temporal(frame)
-        if noise is None:
-            result = enhancer(picture)
-        else:
-            result = enhancer(picture, guidance=noise, guidance_mix=MIX)
+        result = _enhanced(enhancer, picture, noise)
         temporal.learn(result.guidance)
         yield result.image
+
+
+def _enhanced(
+    enhancer: hyperguide.Enhancer, picture: np.ndarray, noise: np.ndarray | None
+) -> hyperguide.Result:
+    if noise is None:
+        return enhancer(picture)
+    return enhancer(picture, guidance=noise, guidance_mix=MIX)
 
 
 def clip(sequence: Path, kind: str, count: int) -> Frames:
@@ -149,7 +154,9 @@ def with_noise(frames: Frames, sigma: float, seed: int) -> Frames:
 
 
 def _read(path: Path) -> np.ndarray:
-    return cv2.cvtColor(cv2.imread(str(path)), cv2.COLOR_BGR2RGB)
+    picture = cv2.imread(str(path))
+    assert picture is not None, path
+    return cv2.cvtColor(picture, cv2.COLOR_BGR2RGB)
 
 
 def _psnrs(frames: Frames, clean: Frames) -> list[float]:
@@ -203,8 +210,7 @@ def _times(enhancer: hyperguide.Enhancer, frames: Frames) -> tuple[list[float], 
         began = time.perf_counter()
         picture, noise = temporal(frame)
         averaged = time.perf_counter()
-        mix = {} if noise is None else {"guidance": noise, "guidance_mix": MIX}
-        result = enhancer(picture, **mix)
+        result = _enhanced(enhancer, picture, noise)
         called = time.perf_counter()
         temporal.learn(result.guidance)
         averaging.append(averaged - began + time.perf_counter() - called)
@@ -215,7 +221,7 @@ def _times(enhancer: hyperguide.Enhancer, frames: Frames) -> tuple[list[float], 
 
 
 def _sheet(enhancer: hyperguide.Enhancer, davis: Path) -> np.ndarray:
-    """Moving things, RGB: frame by frame, averaged, three times the difference; for some moments."""
+    """Moving things: frame by frame, averaged, three times the difference, clean; RGB."""
     moments = (
         ("libby", 10, 300, 150, 50),
         ("parkour", 12, 400, 120, 20),

@@ -11,13 +11,16 @@ BLOCK = 4
 # of noise the squared difference may be: for pictures of three channels, and of one.
 _MEANS = ((1, 5.0, 9.8), (3, 3.0, 4.8), (5, 3.0, 4.8), (15, 3.0, 4.8))
 # Sides of the squares whose energy of differences is compared, and how many times that of noise it
-# may be. What one square shows is not counted again in the larger ones.
+# may be, for three channels. What one square shows is not counted again in the larger ones.
 _ENERGIES = ((3, 1.2), (9, 1.1), (15, 1.06))
 # Median of the mean of three squared normal numbers, and of one.
 _MEDIAN, _MEDIAN_GRAY = 0.789, 0.455
 # The factors of coarse noise: how much they may grow from a square to the next, their bound, from
 # where on noise is called coarse, and the share of each new measurement.
 _ALIKE, _COARSEST, _COARSE, _PACE = 1.35, 16.0, 1.5, 0.3
+# The energy of coarse noise varies more: the excess may be larger by the factor of the second
+# squares, but not by more than this.
+_ROUGHEST = 4.0
 # Mean absolute value of a normal distribution of deviation 1, sqrt(2 / pi).
 _MEAN_ABSOLUTE = 0.798
 
@@ -57,6 +60,8 @@ class Agreement:
         variance: of the noise of a pixel's difference.
         """
         difference = cv2.subtract(frame, average, dtype=cv2.CV_32F)
+        if difference.ndim == 3 and (difference[..., :1] == difference).all():
+            difference = np.ascontiguousarray(difference[..., 0])  # a gray picture in colour
         channels = 1 if difference.ndim == 2 else difference.shape[2]
         bias = np.zeros_like(energy)
         medians = []
@@ -68,13 +73,15 @@ class Agreement:
             bias = cv2.max(bias, cv2.scaleAdd(variance, -limit, squares))
             medians.append(np.median(squares[::4, ::4] / (variance[::4, ::4] * share + 1e-6)))
         self._learn(np.array(medians, np.float32) / (_MEDIAN_GRAY if channels == 1 else _MEDIAN))
-        bias = cv2.max(bias, cv2.scaleAdd(variance, -_ENERGIES[0][1], energy))
+        rough = min(float(self.factors[1]), _ROUGHEST) * (3 / channels) ** 0.5
+        limits = [1 + (limit - 1) * rough for _, limit in _ENERGIES]
+        bias = cv2.max(bias, cv2.scaleAdd(variance, -limits[0], energy))
         unseen = (bias <= 0).astype(np.float32)
-        ratios = cv2.multiply(cv2.min(cv2.divide(energy, variance), 2.0), unseen)
-        for side, limit in _ENERGIES[1:]:
-            total = cv2.add(cv2.blur(unseen, (side, side)), 1e-3)
+        ratios = np.minimum(cv2.divide(energy, variance), 2) * unseen
+        for (side, _), limit in zip(_ENERGIES[1:], limits[1:], strict=True):
+            total = cv2.blur(unseen, (side, side)) + np.float32(1e-3)
             mean = cv2.divide(cv2.blur(ratios, (side, side)), total)
-            bias = cv2.max(bias, cv2.multiply(cv2.subtract(mean, limit), variance))
+            bias = cv2.max(bias, (mean - np.float32(limit)) * variance)
         return cv2.dilate(bias, np.ones((3, 3), np.uint8))
 
     @property

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import pairwise
+from typing import Any
 
 import cv2
 import numpy as np
@@ -25,6 +27,8 @@ _CAMERA_GAIN, _TILE_GAIN = 0.01, 0.15
 _ROUGHNESS = 0.4
 # F-statistic from which on the camera counts as zooming or turning rather than panning.
 _SIGNIFICANT = 15
+# OpenCV allows this for a second map and for an initial flow; its type stubs do not.
+_NONE: Any = None
 # Lobes of the interpolation filter.
 _LOBES = 4
 
@@ -47,12 +51,12 @@ class Motion:
         return not self.shifts.any()
 
     def applied(self, picture: np.ndarray, into: np.ndarray) -> None:
-        """Write the old picture, moved; float32, shape (H, W) or (H, W, C). Its border is repeated."""
+        """Write the old picture, moved; float32, (H, W) or (H, W, C). Its border is repeated."""
         side = _TILE * self.scale
         for row, shifts in enumerate(self.shifts):
             changes = np.flatnonzero((shifts[1:] != shifts[:-1]).any(axis=1)) + 1
             starts = [0, *changes.tolist(), len(shifts)]
-            for first, last in zip(starts[:-1], starts[1:], strict=True):
+            for first, last in pairwise(starts):
                 top, left = row * side, first * side
                 bottom, right = min(top + side, len(picture)), min(last * side, picture.shape[1])
                 box = (top, left, bottom, right)
@@ -66,7 +70,7 @@ class Motion:
         return cv2.remap(
             reduced,
             places,
-            None,
+            _NONE,
             cv2.INTER_NEAREST,
             borderMode=cv2.BORDER_CONSTANT,
             borderValue=outside,
@@ -83,7 +87,7 @@ class MotionSearch:
     """
 
     def __init__(self) -> None:
-        self._flow = cv2.DISOpticalFlow_create(cv2.DISOPTICAL_FLOW_PRESET_FAST)
+        self._flow = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_FAST)
 
     def __call__(self, before: np.ndarray, now: np.ndarray, noise: float, scale: int) -> Motion:
         """The motion from one picture to the next.
@@ -96,7 +100,7 @@ class MotionSearch:
         if min(before.shape) < _SMALLEST:
             return Motion(np.zeros((rows, columns, 2)), scale)
         before, now = (cv2.GaussianBlur(p, _BLUR, _BLUR_SIGMA) for p in (before, now))
-        flow = self._flow.calc(now, before, None)
+        flow = np.nan_to_num(self._flow.calc(now, before, _NONE))
         before, now = (p.astype(np.float32) for p in (before, now))
         own, certainty = _refined(before, now, _median_of_tiles(flow))
         variance = noise**2 / (_TILE**2 * certainty) + _ROUGHNESS**2
@@ -181,8 +185,8 @@ def _fitted(terms: np.ndarray, values: np.ndarray, weights: np.ndarray) -> np.nd
     fits = []
     for axis in range(2):
         weighted = terms * weights[:, axis : axis + 1]
-        slopes = np.linalg.lstsq(weighted.T @ terms, weighted.T @ values[:, axis], rcond=None)[0]
-        fits.append(terms @ slopes)
+        normal = weighted.T @ terms + 1e-9 * np.eye(terms.shape[1])
+        fits.append(terms @ np.linalg.solve(normal, weighted.T @ values[:, axis]))
     return np.stack(fits, axis=1)
 
 
@@ -200,7 +204,7 @@ def _mean_of_tiles(values: np.ndarray) -> np.ndarray:
 
 def _moved(picture: np.ndarray, tiles: np.ndarray) -> np.ndarray:
     places = _places(tiles, picture.shape)
-    return cv2.remap(picture, places, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    return cv2.remap(picture, places, _NONE, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
 
 
 def _places(tiles: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
@@ -232,7 +236,9 @@ def _cut(picture: np.ndarray, box: tuple[int, int, int, int], shift: np.ndarray)
         part = cv2.copyMakeBorder(part, above, below, before, behind, cv2.BORDER_REPLICATE)
     if not margin:
         return part
-    part = cv2.sepFilter2D(part, -1, _lanczos(float(x)), _lanczos(float(y)))
+    along, down = _lanczos(float(x)), _lanczos(float(y))
+    anchor = (len(along) - 1) // 2, (len(down) - 1) // 2
+    part = cv2.sepFilter2D(part, -1, along, down, anchor=anchor)
     return part[margin:-margin, margin:-margin]
 
 
@@ -252,6 +258,6 @@ def _lanczos(part: float) -> np.ndarray:
     """The filter that takes the value `part` of a pixel further, in [0, 1)."""
     if part == 0:
         return np.ones(1, np.float32)
-    places = np.arange(-_LOBES, _LOBES + 1) - part
-    weights = np.sinc(places) * np.sinc(places / _LOBES) * (np.abs(places) < _LOBES)
+    places = np.arange(1 - _LOBES, 1 + _LOBES) - part
+    weights = np.sinc(places) * np.sinc(places / _LOBES)
     return (weights / weights.sum()).astype(np.float32)

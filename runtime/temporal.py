@@ -1,4 +1,4 @@
-"""Time as guidance: frames are averaged where nothing moves, and the map says how much noise is left."""
+"""Frames are averaged where nothing moves, and a map says how much noise is left."""
 
 from __future__ import annotations
 
@@ -94,7 +94,7 @@ class TemporalAverage:
 
     Other dials of a call:
 
-    - strength: a user who turns it down wants to see more of the *frame*, and at 0 the frame itself.
+    - strength: whoever turns it down wants to see more of the *frame*, and at 0 the frame itself.
       So call the enhancer at strength 1 and use `blended`. At strength 0 it need not be called.
     - guidance: a map of the frame's noise level that the user gives replaces sigma; pass it as
       `noise_level`.
@@ -148,6 +148,9 @@ class TemporalAverage:
         assert self._past is not None
         noise = cv2.resize(self._past.noise / 255, values.shape[1::-1])
         picture = picture[:height, :width]
+        noise = np.ascontiguousarray(noise[:height, :width])
+        if layout.dtype == np.uint8 and not layout.alpha:
+            return np.ascontiguousarray(picture).reshape(given.shape), noise
         if layout.dtype != np.uint8:
             picture = picture * np.float32(full_scale(layout.dtype) / 255)
         if layout.dtype == np.uint16:
@@ -156,7 +159,7 @@ class TemporalAverage:
         planes = layout.pixels(out)[0]
         planes[..., : layout.color] = picture.reshape(height, width, layout.color)
         planes[..., layout.color :] = layout.pixels(frame)[0][..., layout.color :]
-        return out, np.ascontiguousarray(noise[:height, :width])
+        return out, noise
 
     def learn(self, guidance: np.ndarray | None) -> None:
         """Learn the noise level from the map of the last picture.
@@ -200,7 +203,7 @@ class TemporalAverage:
         self, values: np.ndarray, size: tuple[int, int], noise_level: float | np.ndarray | None
     ) -> np.ndarray | None:
         """The picture to enhance, in [0, 255], of the type of `values`; None if it is the frame."""
-        bytes_ = values if values.dtype == np.uint8 else cv2.convertScaleAbs(cv2.max(values, 0.0))
+        bytes_ = values if values.dtype == np.uint8 else cv2.convertScaleAbs(np.maximum(values, 0))
         blocks = reduced(bytes_)
         past = self._past
         known = noise_level is not None or self._curve.levels is not None
@@ -216,10 +219,10 @@ class TemporalAverage:
         past = self._moved(past, blocks, noise_level)
         past, differences = _compared(past, bytes_)
         sigma = self._sigma(past.blocks, noise_level)
-        count = cv2.max(past.count, 0.05)
-        spread = cv2.add(cv2.divide(1.0, count), 1.0)
+        count = np.maximum(past.count, np.float32(0.05))
+        spread = 1 + 1 / count
         energy = energy_of_blocks(differences)
-        variance = cv2.multiply(cv2.multiply(sigma, sigma), spread)
+        variance = (sigma * sigma + np.float32(1e-3)) * spread
         bias = self._agreement.bias(blocks, past.blocks, energy, variance)
         kept = 1 / (1 / count + _CAUTION * bias / (sigma * sigma + 1e-6))
         kept[(kept < _FORGOTTEN) | (past.count == 0) | (sigma < _QUIET)] = 0
@@ -228,7 +231,7 @@ class TemporalAverage:
             if self._agreement.coarse:  # maps show less than there is
                 agree |= past.count > 0
             self._learn(np.sqrt(energy / spread), agree, past.blocks, _OF_DIFFERENCES)
-        count = cv2.min(kept + 1, float(self.limit))
+        count = np.minimum(kept + 1, np.float32(self.limit))
         share = np.clip((kept - _TESTED[0]) / (_TESTED[1] - _TESTED[0]), 0, 1)
         used = 1 / (1 + np.minimum(kept, self.limit - 1) * share)
         none = bool(used.min() == 1)
