@@ -35,6 +35,9 @@ from hyperguide.video.source import VideoSource
 SEGMENT = 12
 FRAMES = 100
 LOSSLESS = EncoderWishes("ffv1")
+# x264 encodes smaller pictures a little differently each time: its assembly for `mbtree` reads
+# beyond the rows. With `asm=0` they are the same.
+REPRODUCIBLE = 640, 360
 
 
 @pytest.fixture(scope="module")
@@ -136,15 +139,17 @@ def test_a_killed_run_goes_on_with_the_frames_of_one_run(
 
 @pytest.mark.long
 @pytest.mark.parametrize("codec", ["h264", "ffv1"])
-def test_runs_killed_at_ten_random_points_give_the_frames_of_one_run(
+def test_runs_killed_at_random_points_give_the_frames_of_one_run(
     model: Path, enhancer: hyperguide.Enhancer, source: Path, tmp_path: Path, codec: str
 ) -> None:
     wishes = EncoderWishes(codec)
+    if codec == "h264":
+        source = clip(tmp_path / "in.mkv", "-c:v", "ffv1", frames=FRAMES, size=REPRODUCIBLE)
     enhance(enhancer, source, tmp_path / "whole.mkv", smooth=0.8, wishes=wishes)
     wanted = contents(frame_hashes(tmp_path / "whole.mkv"))
     rng = random.Random(5)
     output = tmp_path / "out.mkv"
-    for _ in range(10):
+    for _ in range(10 if codec == "ffv1" else 4):
         run_and_kill(model, source, output, codec, False, rng.randint(1, 60))
         run_and_kill(model, source, output, codec, True, rng.randint(61, 100))
         if output.exists():  # it was killed too late

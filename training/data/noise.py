@@ -8,7 +8,6 @@ from typing import Annotated
 import cv2
 import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import Generator, Tensor
 
 from hyperguide.training.fields import Checked, Range, Share, check_ascending
@@ -16,6 +15,7 @@ from hyperguide.training.fields import Checked, Range, Share, check_ascending
 from .camera_noise import add_camera_noise, draw_camera, local_deviation
 from .draws import happens, log_uniform, numpy_generator, smooth_field, uniform
 from .grain import draw_grain
+from .jpeg import through_jpeg, through_jpeg_somewhere
 from .photo_variety import MARGIN, draw_photo, resized
 from .sample import Sample
 
@@ -26,6 +26,8 @@ _RESIZED = (0.6, 1.6)
 # strongest is useless.
 _OF_GRAIN = 0.5
 
+# Share of photos that were JPEG files before the noise: their artefacts are not noise.
+_STORED = 0.25
 
 Quality = Annotated[int, Range(1, 100)]  # of JPEG files
 
@@ -133,14 +135,17 @@ class Noise(Checked):
         pixels = crop.permute(1, 2, 0).numpy()
         if numbers.random() >= self.camera:
             photo = draw_photo(pixels, height, width, self.varied, self.drawn, numbers)
-            added = self._add(torch.from_numpy(photo).permute(2, 0, 1)[None], rng)
+            planes = torch.from_numpy(photo).permute(2, 0, 1)
+            if numbers.random() < _STORED * self.varied:
+                planes = through_jpeg_somewhere(planes, 60, numbers)
+            added = self._add(planes[None], rng)
             return added.degraded[0], added.clean[0], added.guidance[0]
         scale = log_uniform(*_RESIZED, numbers) if numbers.random() < 1 / 3 else 1.0
         taken = round(height * scale), round(width * scale)
         photo = draw_photo(pixels, *taken, self.varied, self.drawn, numbers, spotless=True)
         noisy, clean, level = _of_camera(photo, (height, width), self.gray, numbers)
-        planes = (torch.from_numpy(v).permute(2, 0, 1) for v in (noisy, clean, level))
-        return next(planes), next(planes), next(planes)
+        three = (torch.from_numpy(v).permute(2, 0, 1) for v in (noisy, clean, level))
+        return next(three), next(three), next(three)
 
     def _levels(self, count: int, rng: Generator) -> Tensor:
         """A standard deviation for each sample, shape (count, 1, 1, 1)."""
@@ -193,36 +198,7 @@ def _of_camera(
     chance = rng.random()
     file = (stored * 255).round() / 255
     for _ in range(0 if chance < 0.15 else 1 if chance < 0.6 else 2):
-        file = _through_jpeg_somewhere(file, rng)
+        file = through_jpeg_somewhere(file, 55 if rng.random() < 0.5 else 80, rng)
     result = file.permute(1, 2, 0).numpy()
     level = local_deviation(result - color, variance)[..., None]
     return result, np.ascontiguousarray(color, np.float32), level
-
-
-def _through_jpeg_somewhere(image: Tensor, rng: np.random.Generator) -> Tensor:
-    """An image, shape (C, H, W), after JPEG compression at a random quality and block offset.
-
-    The quality is that of cameras or of files that people send. Files that were cropped and stored
-    again have two block grids.
-    """
-    quality = int(rng.integers(55 if rng.random() < 0.5 else 80, 101))
-    top, left = rng.integers(0, 16, 2).tolist()
-    larger = F.pad(image[None], (left, 0, top, 0), mode="replicate")[0]
-    return through_jpeg(larger, quality, bool(rng.random() < 0.4))[:, top:, left:]
-
-
-def through_jpeg(image: Tensor, quality: int, whole_colors: bool = False) -> Tensor:
-    """An image, shape (1 or 3, H, W) in [0, 1], after JPEG compression.
-
-    whole_colors: store the colours at full resolution (4:4:4) rather than half (4:2:0).
-    """
-    pixels = (image * 255).round().byte().permute(1, 2, 0).numpy()
-    if pixels.shape[2] == 3:
-        pixels = cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR)
-    sampling = 0x111111 if whole_colors else 0x221111
-    options = [cv2.IMWRITE_JPEG_QUALITY, quality, cv2.IMWRITE_JPEG_SAMPLING_FACTOR, sampling]
-    data = cv2.imencode(".jpg", pixels, options)[1]
-    decoded = cv2.imdecode(data, cv2.IMREAD_UNCHANGED)
-    assert decoded is not None
-    decoded = cv2.cvtColor(decoded, cv2.COLOR_BGR2RGB) if decoded.ndim == 3 else decoded[..., None]
-    return torch.from_numpy(decoded).permute(2, 0, 1).float() / 255

@@ -1,4 +1,4 @@
-"""Varies photos in scale, colours and light, and mixes in drawn pictures."""
+"""Varies photos in scale, sharpness, colours and light, and mixes in drawn pictures."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from .drawings import draw_picture
 from .draws import log_uniform
 
 # Pixels by which crops are larger than samples, so that photos can be reduced.
-MARGIN = 64
+MARGIN = 128
 
 # Photos have their own grain and JPEG artefacts. Reduced by this factor they have almost none.
 _SPOTLESS = 2.0
@@ -30,7 +30,8 @@ def draw_photo(
     """A picture of the given size from a crop of a photo, or drawn.
 
     crop: float32, shape (H, W, C) in [0, 1]; so is the result, at the given size.
-    varied: 0 leaves the photo unchanged, 1 varies its scale, colours and light in most cases.
+    varied: 0 leaves the photo unchanged, 1 varies its scale, sharpness, colours and light in most
+        cases.
     drawn: share of drawn pictures.
     spotless: reduce the photo in most cases, as far as `varied` allows, so that its own grain is
         not taken for detail.
@@ -53,7 +54,7 @@ def _scaled(
     spotless: bool,
     rng: np.random.Generator,
 ) -> np.ndarray:
-    """A part of the crop, reduced or enlarged to the given size.
+    """A part of the crop, reduced, sharpened, or enlarged to the given size.
 
     Photos are reduced before they are enlarged, because enlarged grain would look like a camera's.
     """
@@ -71,7 +72,19 @@ def _scaled(
     taken = [max(round(side * reduced), 4) for side in small]
     photo = crop[: taken[0], : taken[1]]
     photo = resized(photo, small, cv2.INTER_AREA)
+    if enlarged == 1 and not spotless and rng.random() < 0.45 * varied:
+        photo = _sharpened(photo, rng)
     return resized(photo, (height, width), cv2.INTER_CUBIC).clip(0, 1)
+
+
+def _sharpened(photo: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """A photo after an unsharp mask, as cameras and websites apply it.
+
+    Sharpened leaves and grass look like noise, and must be told from it.
+    """
+    radius, amount = log_uniform(0.4, 1.5, rng), rng.uniform(0.2, 2.0)
+    soft = cv2.GaussianBlur(photo, (0, 0), radius).reshape(photo.shape)
+    return (photo + np.float32(amount) * (photo - soft)).clip(0, 1)
 
 
 def resized(photo: np.ndarray, size: tuple[int, int], how: int) -> np.ndarray:
