@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+import math
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -35,6 +36,8 @@ _TESTED = (2.0, 4.0)
 # Percentiles at which maps and differences of frames are read. Texture raises some values of maps;
 # differences are read only where they were small.
 _OF_MAPS, _OF_DIFFERENCES = 60, 40
+# About how many blocks of a frame are read.
+_SAMPLES = 6000
 # A map is read where no average was used within so many blocks: networks look that far around.
 _AROUND = 9
 
@@ -271,7 +274,8 @@ class TemporalAverage:
     def _learn(
         self, levels: np.ndarray, where: np.ndarray, blocks: np.ndarray, percentile: float
     ) -> None:
-        some = (slice(None, None, 2), slice(None, None, 2))
+        step = max(round(math.sqrt(where.size / _SAMPLES)), 1)
+        some = (slice(None, None, step), slice(None, None, step))
         mask = where[some]
         self._curve.learn(levels[some][mask], _brightness(blocks)[some][mask], percentile)
 
