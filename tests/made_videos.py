@@ -149,11 +149,16 @@ def guided_model(path: Path) -> Path:
 def enhance(
     enhancer: hyperguide.Enhancer, source: Path, output: Path, *, strength: float = 1.0, **more: Any
 ) -> Summary:
-    """Enhance a file in segments of few frames. `more`: of `FileOptions` and `enhance_file`."""
+    """Enhance a file in segments of few frames. `more`: of `FileOptions` and `enhance_file`.
+
+    Frames are enhanced on their own, or with smoothing and averaging if `smooth` is given.
+    """
     names = ("force", "resume", "report", "say", "stop")
     given = {name: more.pop(name) for name in names if name in more}
     dials = {} if strength == 1 else {"strength": strength}
-    options = FileOptions(**{"dials": dials, "segment": 12, "smooth": 0, **more})
+    temporal = bool(more.get("smooth"))
+    defaults = {"dials": dials, "segment": 12, "smooth": 0, "temporal": temporal}
+    options = FileOptions(**{**defaults, **more})
     return enhance_file(enhancer, parse_source(str(source)), output, options, **given)
 
 
