@@ -17,7 +17,7 @@ from hyperguide import video
 
 def main(source: str, output: str, region: list[int]) -> None:
     with hyperguide.load("denoise") as enhancer, video.writer(output) as writer:
-        stream = enhancer.stream()
+        stream = enhancer.stream(temporal=False)  # maps of the frames, not of averages
         most = enhancer.info.guidance.maximum
         for frame in video.frames(source):
             noise = stream(frame.image).guidance
