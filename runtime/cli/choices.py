@@ -66,7 +66,9 @@ class Choices:
             raise click.UsageError("Give at least one picture, folder or video with -i.")
         if (self.task is None) == (self.model is None):
             raise click.UsageError("Give either a task with -t or a model file with -m.")
-        if self.output == "" or (self.output is None and not self.show):
+        if self.output == "":
+            raise click.UsageError("The name behind -o is empty: give the name of the output.")
+        if self.output is None and not self.show:
             raise click.UsageError("Give the name of the output with -o.")
         if self.resume and self.force:
             raise click.UsageError("Give either --resume, to go on, or --force, to begin anew.")
