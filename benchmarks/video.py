@@ -147,7 +147,7 @@ class _Sleeping:
 
     def __init__(self, like: hyperguide.Enhancer, seconds: float) -> None:
         self.path, self.info, self.engine = like.path, like.info, "sleep"
-        self.seconds = seconds
+        self.seconds, self.temporal = seconds, False
 
     def stream(self, *arguments: object) -> _Sleeping:
         return self

@@ -64,6 +64,7 @@ class Stream:
         self._enhancer = enhancer
         self._meaning = meaning
         self._before: _Before | None = None
+        self.temporal = temporal
         self._average = TemporalAverage() if temporal else None
 
     def __call__(self, frame: Any, **dials: Any) -> Result:

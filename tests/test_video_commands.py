@@ -51,6 +51,7 @@ def test_a_film_is_enhanced_in_one_call(quick_cli: Cli, clip: Path, tmp_path: Pa
     assert done.code == 0, done.err
     assert "10 frames in" in done.err
     assert "noise level" in done.err
+    assert "after averaging over time" in done.err
     assert "(slowest)" in done.err
     assert len(_md5(out)) == 10
     assert not list(tmp_path.glob("*.parts"))

@@ -236,7 +236,7 @@ def test_one_colour_in_place_of_a_picture_fails_with_its_time(
             stream, calls = enhancer.stream(*given, **more), iter(range(100))
 
             class Calls:
-                state, restore = stream.state, stream.restore
+                state, restore, temporal = stream.state, stream.restore, stream.temporal
 
                 def __call__(self, frame: np.ndarray, **dials: Any) -> Any:
                     result = stream(frame, **dials)

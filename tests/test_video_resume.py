@@ -561,7 +561,7 @@ def test_an_engine_that_fails_on_the_way_leaves_what_is_done(
             stream, calls = enhancer.stream(*given, **more), iter(range(1000))
 
             class Calls:
-                state, restore = stream.state, stream.restore
+                state, restore, temporal = stream.state, stream.restore, stream.temporal
 
                 def __call__(self, *given: Any, **more: Any) -> Any:
                     if next(calls) == 40:

@@ -168,7 +168,7 @@ class _Run:
         self._stream = enhancer.stream(options.smooth, options.temporal)
         self._maps = None if options.maps is None else (options.maps, enhancer.info.guidance)
         self._segments: list[Segment] = []
-        self._summary = Summary()
+        self._summary = Summary(averaged=self._stream.temporal)
         self._moved = 0.0  # the most seconds that the time of a frame was changed by
 
     def resume(self, segments: list[Segment], state: dict[str, np.ndarray]) -> None:

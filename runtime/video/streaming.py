@@ -77,6 +77,7 @@ def _run(
     for note in (*info.notes, *sink.notes, *notes):
         say(note)
     stream = enhancer.stream(options.smooth, options.temporal)
+    summary.averaged = stream.temporal
     maps = None if options.maps is None else (options.maps, enhancer.info.guidance)
 
     def written(items: Iterator[Item]) -> Iterator[int]:

@@ -54,6 +54,7 @@ class Summary:
     frames: enhanced in this run. before: those that an earlier run had done. seconds: of this run.
     busy: seconds that each stage was busy. until: seconds of video that the output holds.
     notes: what the user should know. complete: whether the output holds the whole source.
+    averaged: whether maps are those of averaged frames.
     """
 
     frames: int = 0
@@ -64,6 +65,7 @@ class Summary:
     until: float = 0.0
     notes: list[str] = field(default_factory=list)
     complete: bool = True
+    averaged: bool = False
 
     def words(self, meaning: Guidance) -> str:
         """The summary in a line or two."""
@@ -79,5 +81,5 @@ class Summary:
             )
             parts.append(f"busy: {', '.join(shares)}")
         if found := self.maps.words(meaning):
-            parts.append(found)
+            parts.append(found + ", after averaging over time" * self.averaged)
         return "; ".join(parts)
