@@ -130,6 +130,7 @@ class Stream:
             result = self._smoothed(frame, dials)
         else:
             self._before = None  # its map is that of an average
+            noise = np.minimum(noise, np.float32(self._meaning.maximum))
             others = {name: value for name, value in dials.items() if name != "strength"}
             mix = others.pop("guidance_mix", MIX if told is None else 1.0)
             result = self._enhancer(picture, **others | {"guidance": noise, "guidance_mix": mix})

@@ -12,6 +12,9 @@ from skimage.metrics import peak_signal_noise_ratio
 import hyperguide
 from hyperguide.errors import HyperguideError
 from hyperguide.model_format.bundled import bundled_path
+from hyperguide.result import Result
+from hyperguide.stream import Stream
+from hyperguide.tasks import TASKS
 
 SIGMA = 20
 
@@ -149,3 +152,39 @@ def test_a_cut_starts_anew(denoiser: hyperguide.Enhancer, frames: list[np.ndarra
         np.testing.assert_array_equal(stream(after).image, denoiser(after).image)
         other_size = np.ascontiguousarray(after[:80])
         np.testing.assert_array_equal(stream(other_size).image, denoiser(other_size).image)
+
+
+@pytest.mark.parametrize("size", [(1, 1), (1, 40), (3, 3), (5, 17), (33, 47)])
+@pytest.mark.parametrize("kind", ["uint8", "uint16", "float32", "gray", "alpha"])
+def test_frames_of_any_size_and_type_keep_them(
+    denoiser: hyperguide.Enhancer, size: tuple[int, int], kind: str
+) -> None:
+    rng = np.random.default_rng(1)
+    channels = {"gray": 1, "alpha": 4}.get(kind, 3)
+    dtype = np.dtype(kind if kind not in ("gray", "alpha") else "uint8")
+    most = 1.0 if dtype.kind == "f" else np.iinfo(dtype).max
+    with denoiser.stream() as stream:
+        for _ in range(6):
+            noisy = rng.normal(0.5, 0.08, (*size, channels)).clip(0, 1) * most
+            frame = (noisy if dtype.kind == "f" else np.rint(noisy)).astype(dtype)
+            result = stream(frame)
+            assert (result.image.shape, result.image.dtype) == (frame.shape, dtype)
+            if kind == "alpha":
+                np.testing.assert_array_equal(result.image[..., 3], frame[..., 3])
+
+
+def test_noise_beyond_the_maps_range_is_told_as_its_end() -> None:
+    meaning = TASKS["denoise"].guidance
+    told = []
+
+    def enhancer(frame: np.ndarray, **dials: Any) -> Result:
+        given = dials.get("guidance", meaning.maximum)
+        told.append(float(np.max(given)))
+        return Result(frame, np.full(frame.shape[:2], meaning.maximum, np.float32))
+
+    rng = np.random.default_rng(1)
+    with Stream(enhancer, 0, True, meaning) as stream:
+        for _ in range(25):
+            noisy = rng.normal(127, 110, (96, 128, 3))
+            stream(np.rint(noisy).clip(0, 255).astype(np.uint8))
+    assert max(told) <= meaning.maximum + 1e-6
