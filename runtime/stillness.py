@@ -10,9 +10,9 @@ from .pixels import full_scale
 
 # Rows and columns of a frame for each of a reduced one.
 _REDUCTION = 8
-# Mean difference of two frames, full scale = 1, from which on they count as different scenes, and
-# how often reduced frames are halved for that.
-_CUT = 0.12
+# Mean difference of two frames, full scale = 1, from which on they count as different scenes.
+CUT = 0.12
+# How often reduced frames are halved for that.
 _HALVINGS_TO_COMPARE = 2
 # Mean square differences, in parts of what noise alone gives, up to which a part counts as still,
 # and from which on as moving. They are means over a window of reduced pixels; of those of white
@@ -57,7 +57,7 @@ def is_cut(change: np.ndarray) -> bool:
     """Whether two frames that differ by `change` show different scenes."""
     for _ in range(_HALVINGS_TO_COMPARE):  # so that noise does not count
         change = _halved(change)
-    return float(np.abs(change).mean()) >= _CUT
+    return float(np.abs(change).mean()) >= CUT
 
 
 def stillness(change: np.ndarray, noise: float | np.ndarray) -> np.ndarray:

@@ -64,7 +64,6 @@ class Stream:
         self._enhancer = enhancer
         self._meaning = meaning
         self._before: _Before | None = None
-        self.temporal = temporal
         self._average = TemporalAverage() if temporal else None
 
     def __call__(self, frame: Any, **dials: Any) -> Result:
@@ -83,6 +82,11 @@ class Stream:
         if self._average is not None and self._can_average(frame.shape[:2], dials):
             return self._averaged(self._average, frame, dials)
         return self._smoothed(frame, dials)
+
+    @property
+    def temporal(self) -> bool:
+        """Whether frames are averaged."""
+        return self._average is not None
 
     def reset(self) -> None:
         """Forget the frames so far."""

@@ -16,14 +16,13 @@ from .errors import HyperguideError
 from .motion import MotionSearch
 from .noise_curve import NoiseCurve, unclipped_means
 from .pixels import full_scale, layout_of
+from .stillness import CUT
 
 __all__ = ["MIX", "TemporalAverage", "blended"]
 
 # `guidance_mix` for the map of `TemporalAverage`: the network's own estimate has a say.
 MIX = 0.8
 
-# Mean difference from which on two frames count as different scenes, as in `Stream`.
-_CUT = 0.12 * 255
 # Noise below this level is left to the network.
 _QUIET = 2.0
 # How much an unexplained difference counts against the frames before it.
@@ -313,7 +312,7 @@ def _continues(past: _Past, values: np.ndarray, blocks: np.ndarray, size: tuple[
     """Whether a frame shows the same scene as the frames before."""
     if past.average.shape != values.shape or tuple(past.size) != size:
         return False
-    return cv2.norm(blocks, past.blocks, cv2.NORM_L1) / blocks.size < _CUT
+    return cv2.norm(blocks, past.blocks, cv2.NORM_L1) / blocks.size < 255 * CUT
 
 
 def _in_levels(pixels: np.ndarray) -> np.ndarray:
