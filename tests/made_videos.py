@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import re
 import shutil
 import subprocess
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -147,7 +149,7 @@ def guided_model(path: Path) -> Path:
 
 
 def enhance(
-    enhancer: hyperguide.Enhancer, source: Path, output: Path, *, strength: float = 1.0, **more: Any
+    enhancer: Any, source: Path, output: Path, *, strength: float = 1.0, **more: Any
 ) -> Summary:
     """Enhance a file in segments of few frames. `more`: of `FileOptions` and `enhance_file`.
 
@@ -160,6 +162,28 @@ def enhance(
     defaults = {"dials": dials, "segment": 12, "smooth": 0, "temporal": temporal}
     options = FileOptions(**{**defaults, **more})
     return enhance_file(enhancer, parse_source(str(source)), output, options, **given)
+
+
+class Tampered:
+    """An enhancer whose streams pass each result through `change`, after the frame's number."""
+
+    def __init__(
+        self, enhancer: hyperguide.Enhancer, change: Callable[[int, hyperguide.Result], Any]
+    ) -> None:
+        self.info, self.path, self.engine = enhancer.info, enhancer.path, enhancer.engine
+        self._enhancer, self._change = enhancer, change
+
+    def stream(self, *given: Any, **more: Any) -> Any:
+        stream, numbers = self._enhancer.stream(*given, **more), itertools.count()
+        change = self._change
+
+        class Calls:
+            state, restore, temporal = stream.state, stream.restore, stream.temporal
+
+            def __call__(self, frame: np.ndarray, **dials: Any) -> Any:
+                return change(next(numbers), stream(frame, **dials))
+
+        return Calls()
 
 
 SUBTITLES = """1

@@ -9,11 +9,11 @@ import threading
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 from made_videos import (
+    Tampered,
     clip,
     contents,
     decoded,
@@ -229,24 +229,10 @@ def test_frames_of_one_colour_are_no_failure_of_the_engine(
 def test_one_colour_in_place_of_a_picture_fails_with_its_time(
     enhancer: hyperguide.Enhancer, tmp_path: Path, color: int
 ) -> None:
-    class Broken:
-        info, path, engine = enhancer.info, enhancer.path, enhancer.engine
+    def change(number: int, result: hyperguide.Result) -> hyperguide.Result:
+        return result if number < 5 else replace(result, image=np.full_like(result.image, color))
 
-        def stream(self, *given: Any, **more: Any) -> Any:
-            stream, calls = enhancer.stream(*given, **more), iter(range(100))
-
-            class Calls:
-                state, restore, temporal = stream.state, stream.restore, stream.temporal
-
-                def __call__(self, frame: np.ndarray, **dials: Any) -> Any:
-                    result = stream(frame, **dials)
-                    if next(calls) < 5:
-                        return result
-                    return replace(result, image=np.full_like(result.image, color))
-
-            return Calls()
-
-    broken: Any = Broken()
+    broken = Tampered(enhancer, change)
     source = clip(tmp_path / "in.mkv", "-c:v", "ffv1", frames=10)
     with pytest.raises(HyperguideError, match=r"at 0\.20 s came back in one colour"):
         enhance(broken, source, tmp_path / "out.mkv")

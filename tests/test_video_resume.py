@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 from made_videos import (
+    Tampered,
     clip,
     contents,
     enhance,
@@ -554,23 +555,12 @@ def test_an_engine_that_fails_on_the_way_leaves_what_is_done(
 ) -> None:
     output = tmp_path / "out.mkv"
 
-    class Failing:
-        info, path, engine = enhancer.info, enhancer.path, enhancer.engine
+    def change(number: int, result: hyperguide.Result) -> hyperguide.Result:
+        if number == 40:
+            raise HyperguideError("The device is gone.")
+        return result
 
-        def stream(self, *given: Any, **more: Any) -> Any:
-            stream, calls = enhancer.stream(*given, **more), iter(range(1000))
-
-            class Calls:
-                state, restore, temporal = stream.state, stream.restore, stream.temporal
-
-                def __call__(self, *given: Any, **more: Any) -> Any:
-                    if next(calls) == 40:
-                        raise HyperguideError("The device is gone.")
-                    return stream(*given, **more)
-
-            return Calls()
-
-    failing: Any = Failing()
+    failing = Tampered(enhancer, change)
     settings: dict[str, Any] = {"smooth": 0.8, "wishes": LOSSLESS}
     with pytest.raises(HyperguideError, match=r"At 1\.60 s: The device is gone"):
         enhance(failing, source, output, **settings)
