@@ -28,7 +28,7 @@ import hyperguide
 from hyperguide.video.coding import Coding, coding_of, planar_name, plane_format
 from hyperguide.video.colors import from_rgb, to_rgb
 from hyperguide.video.encoders import EncoderWishes
-from hyperguide.video.planes import frame_like, planes_of
+from hyperguide.video.planes import frame_like, in_format, planes_of
 
 SIZE = 48, 32
 # H.273, table 4: red and blue weights.
@@ -236,7 +236,7 @@ def test_packed_formats_are_repacked_without_changing_a_value(tmp_path: Path, na
     frame = next(container.decode(video=0))
     container.close()
     way = av.video.reformatter.VideoReformatter()
-    planar = way.reformat(frame, format=made)
+    planar = in_format(way, frame, made)
     format = plane_format(made)
     assert format is not None
     planes = planes_of(planar, format)
@@ -244,6 +244,24 @@ def test_packed_formats_are_repacked_without_changing_a_value(tmp_path: Path, na
     from_planar = ["-f", "rawvideo", "-pix_fmt", made, "-video_size", size, "-i", there]
     ffmpeg(*from_planar, "-pix_fmt", name, "-f", "rawvideo", back)
     assert back.read_bytes() == raw.read_bytes()
+
+
+def test_repacking_keeps_rows_apart() -> None:
+    """Rows of 427 values of chroma: threads of libswscale overwrite each other's."""
+    size = 854, 36
+    frame = av.VideoFrame(*size, "p210le")
+    values = [np.frombuffer(plane, np.uint16) for plane in frame.planes]
+    random = np.random.default_rng(0)
+    for plane in values:
+        plane[:] = random.integers(0, 1024, plane.size) << 6
+    luma, chroma = (plane.reshape(size[1], -1)[:, : size[0]] >> 6 for plane in values)
+    format = plane_format("yuv422p10le")
+    assert format is not None
+    for _ in range(10):
+        way = av.video.reformatter.VideoReformatter()
+        planes = planes_of(in_format(way, frame, format.name), format)
+        for found, wanted in zip(planes, (luma, chroma[:, ::2], chroma[:, 1::2]), strict=True):
+            np.testing.assert_array_equal(found, wanted)
 
 
 LOSSLESS = [

@@ -19,7 +19,7 @@ from .coding import output_tags
 from .colors import from_rgb, to_rgb
 from .maps import saved
 from .pipeline import Stage
-from .planes import digest_of, frame_like, planes_of
+from .planes import digest_of, frame_like, in_format, planes_of
 from .video_info import VideoInfo
 
 # How FFmpeg scales chroma: slowly and without bias.
@@ -130,9 +130,10 @@ def _reformatted(
     matrix, range = output_tags(coding, info.matrix, info.range, pixel_format, info.height)
     frame.colorspace, frame.color_range = coding.matrix, _FULL if coding.full_range else _LIMITED
     with av_errors(f"Frames could not be converted to {pixel_format}"):
-        made = reformatter.reformat(
+        made = in_format(
+            reformatter,
             frame,
-            format=pixel_format,
+            pixel_format,
             interpolation=_EXACT,
             dst_colorspace=matrix if coding.format.kind == "rgb" else coding.matrix,
             dst_color_range=range or _LIMITED,

@@ -25,6 +25,15 @@ def planes_of(frame: av.VideoFrame, format: PlaneFormat) -> list[np.ndarray]:
     return views
 
 
+def in_format(reformatter: Any, frame: av.VideoFrame, name: str, **how: Any) -> av.VideoFrame:
+    """The frame in FFmpeg's format `name`; `how` goes to `VideoReformatter.reformat`.
+
+    With several threads, libswscale 9 writes past the end of rows of 10 bits into rows that
+    another thread has already made, where the width is no multiple of 64 bytes.
+    """
+    return reformatter.reformat(frame, format=name, threads=1, **how)
+
+
 def digest_of(planes: Sequence[np.ndarray]) -> int:
     """A checksum of planes, to find a frame again."""
     found = 0

@@ -12,7 +12,7 @@ from .addresses import Address
 from .av_library import av, av_errors, reason
 from .deinterlacing import Deinterlacer
 from .opening import limit_size, main_stream, open_container
-from .planes import digest_of, planes_of
+from .planes import digest_of, in_format, planes_of
 from .video_info import VideoInfo, describe
 
 __all__ = ["VideoInfo", "VideoSource"]
@@ -218,7 +218,7 @@ class VideoSource:
         if frame.format.name == self.info.format.name:
             return frame
         with av_errors(f"{self.address}: {frame.format.name} could not be converted"):
-            made = self._reformatter.reformat(frame, format=self.info.format.name)
+            made = in_format(self._reformatter, frame, self.info.format.name)
         made.pts, made.duration = frame.pts, frame.duration
         return made
 
