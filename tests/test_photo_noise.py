@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from hyperguide.training.data import camera_noise
+from hyperguide.training.data import noise as noise_module
 from hyperguide.training.data.camera_noise import (
     Camera,
     Demosaicking,
@@ -20,9 +21,9 @@ from hyperguide.training.data.camera_noise import (
 )
 from hyperguide.training.data.drawings import draw_picture
 from hyperguide.training.data.grain import draw_grain
-from hyperguide.training.data.jpeg import through_jpeg_somewhere
+from hyperguide.training.data.jpeg import draw_jpeg
 from hyperguide.training.data.noise import Noise
-from hyperguide.training.data.photo_variety import MARGIN, draw_photo
+from hyperguide.training.data.photo_variety import MARGIN, draw_photo, processed
 from hyperguide.training.losses import guidance_loss
 from hyperguide.training.networks.hyper import HyperNetwork
 from made_data import generator
@@ -167,7 +168,7 @@ def test_samples_of_cameras_are_files_and_say_how_far_they_are_from_the_photo() 
     torch.testing.assert_close(noisy * 255, (noisy * 255).round(), atol=1e-3, rtol=0)
     measured = (noisy - clean).square().mean((1, 2, 3)).sqrt()
     torch.testing.assert_close(
-        level.square().mean((1, 2, 3)).sqrt(), measured, rtol=0.05, atol=1e-3
+        level.square().mean((1, 2, 3)).sqrt(), measured, rtol=0.12, atol=1e-3
     )
     again = noise.degrade(crops, None, generator())
     assert torch.equal(again.degraded, noisy)
@@ -178,7 +179,7 @@ def test_jpeg_noise_has_its_grid_of_blocks_anywhere() -> None:
     ramp = torch.linspace(0.3, 0.7, 96).expand(3, 32, 96)
     starts = set()
     for seed in range(30):
-        stored = through_jpeg_somewhere(ramp, 80, np.random.default_rng(seed))
+        stored = draw_jpeg(80, np.random.default_rng(seed)).store(ramp)
         assert stored.shape == ramp.shape
         assert float((stored - ramp).abs().max()) < 0.06
         steps = (stored[0, 16, 1:] - stored[0, 16, :-1]).abs().numpy()
@@ -243,7 +244,36 @@ def test_some_photos_are_sharpened_and_stored_as_jpeg() -> None:
     assert torch.equal(sample.clean, sample.degraded)
     levels = 255 * sample.clean
     stored = (levels - levels.round()).abs().amax((1, 2, 3)) < 1e-3
-    assert 0.03 < float(stored.float().mean()) < 0.4
+    assert 0.1 < float(stored.float().mean()) < 0.6
+
+
+def test_the_artefacts_of_files_are_no_noise(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without noise, the target is the file as it is, however much it differs from the photo."""
+    silent = replace(_PLAIN, shot=1e-9, read=1e-10)
+    monkeypatch.setattr(noise_module, "draw_camera", lambda rng: silent)
+    crop = np.random.default_rng(0).random((1, 3, 64 + MARGIN, 64 + MARGIN), np.float32)
+    errors = []
+    for seed in range(12):
+        sample = Noise(camera=1, gray=0).degrade(torch.from_numpy(crop), None, generator(seed))
+        of_file = float((sample.degraded - torch.from_numpy(crop[..., :64, :64])).square().mean())
+        to_target = float((sample.degraded - sample.clean).square().mean())
+        errors.append((of_file, to_target, float(sample.guidance.square().mean())))
+    # Rounding to 8 bits flips a few of the file's coefficients.
+    of_file, to_target, of_map = np.sqrt(errors).T
+    assert np.median(of_file) > 50 / 255
+    assert to_target.max() < 6 / 255
+    assert of_map.max() < 6 / 255
+
+
+def test_processed_photos_keep_their_size_and_range() -> None:
+    rng = np.random.default_rng(0)
+    for channels in (1, 3):
+        photo = rng.random((40, 48, channels), np.float32)
+        made = [processed(photo, rng) for _ in range(20)]
+        assert {picture.shape for picture in made} == {photo.shape}
+        assert min(float(picture.min()) for picture in made) >= 0
+        assert max(float(picture.max()) for picture in made) <= 1
+        assert sum(np.abs(picture - photo).max() > 0.05 for picture in made) > 10
 
 
 def test_drawn_pictures_are_repeatable_and_differ() -> None:

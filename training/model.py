@@ -237,9 +237,18 @@ def _build(preset: Preset, guided: bool, level: float | None) -> GuidedModel:
 
 def _proxy(settings: Proxy, channels: int, maximum: float) -> HyperNetwork | PlainHyperNetwork:
     match settings:
-        case CompactProxySettings(view, width, unshuffle, dilations, smooth, texture, _, coarse):
+        case CompactProxySettings(view, width, unshuffle, dilations, smooth, texture) as compact:
             return HyperNetwork(
-                channels, width, unshuffle, dilations, view, smooth, maximum, texture, coarse
+                channels,
+                width,
+                unshuffle,
+                dilations,
+                view,
+                smooth,
+                maximum,
+                texture,
+                compact.coarse,
+                compact.reach,
             )
         case PlainProxySettings(width=width):
             return PlainHyperNetwork(channels, width, maximum)

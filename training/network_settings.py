@@ -22,6 +22,7 @@ Depth = Annotated[int, Range(1, 32)]  # layers or blocks in sequence
 Stages = Annotated[int, Range(1, 12)]
 Dilation = Annotated[int, Range(1, 64)]
 Texture = Annotated[int, Range(0, 256)]
+Reach = Annotated[int, Range(0, 64)]
 
 _MOST_LEVELS = 8
 _MOST_BLOCKS = 96  # of a U-Net, in both directions and in the middle
@@ -31,7 +32,7 @@ _MOST_BLOCKS = 96  # of a U-Net, in both directions and in the middle
 class CompactProxySettings(Checked):
     """Arguments of `networks.hyper.HyperNetwork`.
 
-    `texture` is for the view `scene`, `coarse` for the others.
+    `texture` is for the view `scene`, `coarse` and `reach` for the others.
     """
 
     view: View
@@ -42,12 +43,17 @@ class CompactProxySettings(Checked):
     texture: Texture = 0
     network: Literal["compact"] = "compact"
     coarse: bool = False
+    reach: Reach = 0
 
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.coarse and self.view == "scene":
             raise HyperguideError(
                 "The proxy's view: scene is coarse already: leave coarse out in the preset."
+            )
+        if self.reach and not self.coarse:
+            raise HyperguideError(
+                "The proxy's reach needs coarse: true: set it, or leave reach out in the preset."
             )
         if self.texture and self.view != "scene":
             raise HyperguideError(

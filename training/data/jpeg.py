@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import cv2
 import numpy as np
 import torch
@@ -9,16 +11,32 @@ import torch.nn.functional as F
 from torch import Tensor
 
 
-def through_jpeg_somewhere(image: Tensor, lowest: int, rng: np.random.Generator) -> Tensor:
-    """An image, shape (C, H, W), after JPEG compression at a random quality and block offset.
+@dataclass(frozen=True)
+class JpegFile:
+    """How a file is stored.
 
-    Files that were cropped and stored again have two block grids.
-    lowest: quality, 1 to 100.
+    quality: 1 to 100. whole_colors: at full resolution (4:4:4) rather than half (4:2:0).
+    top, left: rows and columns by which the block grid is shifted, as in files that were cropped
+        and stored again.
     """
+
+    quality: int
+    whole_colors: bool
+    top: int
+    left: int
+
+    def store(self, image: Tensor) -> Tensor:
+        """An image, shape (1 or 3, H, W) in [0, 1], as read from the file."""
+        larger = F.pad(image[None], (self.left, 0, self.top, 0), mode="replicate")[0]
+        stored = through_jpeg(larger, self.quality, self.whole_colors)
+        return stored[:, self.top :, self.left :]
+
+
+def draw_jpeg(lowest: int, rng: np.random.Generator) -> JpegFile:
+    """A file of random quality, at least `lowest`, and block offset."""
     quality = int(rng.integers(lowest, 101))
     top, left = rng.integers(0, 16, 2).tolist()
-    larger = F.pad(image[None], (left, 0, top, 0), mode="replicate")[0]
-    return through_jpeg(larger, quality, bool(rng.random() < 0.4))[:, top:, left:]
+    return JpegFile(quality, bool(rng.random() < 0.4), top, left)
 
 
 def through_jpeg(image: Tensor, quality: int, whole_colors: bool = False) -> Tensor:

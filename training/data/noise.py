@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Annotated
 
 import cv2
@@ -15,8 +16,8 @@ from hyperguide.training.fields import Checked, Range, Share, check_ascending
 from .camera_noise import add_camera_noise, draw_camera, local_deviation
 from .draws import happens, log_uniform, numpy_generator, smooth_field, uniform
 from .grain import draw_grain
-from .jpeg import through_jpeg, through_jpeg_somewhere
-from .photo_variety import MARGIN, draw_photo, resized
+from .jpeg import JpegFile, draw_jpeg, through_jpeg
+from .photo_variety import MARGIN, draw_photo, processed, resized
 from .sample import Sample
 
 # Range of scales, relative to the samples, at which camera noise is drawn.
@@ -134,11 +135,17 @@ class Noise(Checked):
         numbers = numpy_generator(rng)
         pixels = crop.permute(1, 2, 0).numpy()
         if numbers.random() >= self.camera:
-            photo = draw_photo(pixels, height, width, self.varied, self.drawn, numbers)
+            is_clean = numbers.random() < self.clean
+            is_processed = is_clean and numbers.random() < self.varied
+            photo = draw_photo(
+                pixels, height, width, self.varied, self.drawn, numbers, spotless=is_processed
+            )
+            if is_processed:
+                photo = processed(photo, numbers)
             planes = torch.from_numpy(photo).permute(2, 0, 1)
-            if numbers.random() < _STORED * self.varied:
-                planes = through_jpeg_somewhere(planes, 60, numbers)
-            added = self._add(planes[None], rng)
+            if not is_clean and numbers.random() < _STORED * self.varied:
+                planes = draw_jpeg(60, numbers).store(planes)
+            added = replace(self, clean=float(is_clean))._add(planes[None], rng)
             return added.degraded[0], added.clean[0], added.guidance[0]
         scale = log_uniform(*_RESIZED, numbers) if numbers.random() < 1 / 3 else 1.0
         taken = round(height * scale), round(width * scale)
@@ -194,11 +201,25 @@ def _of_camera(
         how = way[int(rng.integers(4))]
         noisy, color, variance = (resized(p, size, how) for p in (noisy, color, variance))
         color, variance = color.clip(0, 1), variance.clip(0)
-    stored = torch.from_numpy(noisy.clip(0, 1).astype(np.float32)).permute(2, 0, 1)
     chance = rng.random()
-    file = (stored * 255).round() / 255
-    for _ in range(0 if chance < 0.15 else 1 if chance < 0.6 else 2):
-        file = through_jpeg_somewhere(file, 55 if rng.random() < 0.5 else 80, rng)
-    result = file.permute(1, 2, 0).numpy()
-    level = local_deviation(result - color, variance)[..., None]
-    return result, np.ascontiguousarray(color, np.float32), level
+    files = [
+        draw_jpeg(55 if rng.random() < 0.5 else 80, rng)
+        for _ in range(0 if chance < 0.15 else 1 if chance < 0.6 else 2)
+    ]
+    result, spoilt = (_through_files(picture, files) for picture in (noisy, color))
+    level = local_deviation(result - spoilt, variance)[..., None]
+    # Noise dithers: the mean of many such files has fewer artefacts, the stronger the noise is.
+    of_noise = float(np.square(level).mean())
+    of_files = float(np.square(spoilt - color).mean())
+    share = of_noise / (of_noise + of_files + 1e-8)
+    clean = share * color + (1 - share) * spoilt
+    return result, np.ascontiguousarray(clean, np.float32), level
+
+
+def _through_files(picture: np.ndarray, files: Sequence[JpegFile]) -> np.ndarray:
+    """A picture, shape (H, W, C), after it was stored in these files."""
+    stored = torch.from_numpy(picture.clip(0, 1).astype(np.float32)).permute(2, 0, 1)
+    stored = (stored * 255).round() / 255
+    for file in files:
+        stored = file.store(stored)
+    return stored.permute(1, 2, 0).numpy()

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import cv2
 import numpy as np
+import torch
 
 from .drawings import draw_picture
 from .draws import log_uniform
+from .jpeg import draw_jpeg
 
 # Pixels by which crops are larger than samples, so that photos can be reduced.
 MARGIN = 128
@@ -75,6 +77,30 @@ def _scaled(
     if enlarged == 1 and not spotless and rng.random() < 0.45 * varied:
         photo = _sharpened(photo, rng)
     return resized(photo, (height, width), cv2.INTER_CUBIC).clip(0, 1)
+
+
+def processed(photo: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """A photo as small cameras and websites make it: noise reduction, sharpening, JPEG.
+
+    photo: float32, shape (H, W, C) in [0, 1]; so is the result.
+    Halos, smeared grain and blocks are not noise, and removing them would only lose detail.
+    """
+    if rng.random() < 0.4:
+        photo = _noise_reduced(photo, rng)
+    for _ in range(int(rng.integers(0, 3))):
+        photo = _sharpened(photo, rng)
+    planes = torch.from_numpy(photo).permute(2, 0, 1)
+    for _ in range(int(rng.integers(0, 3))):
+        planes = draw_jpeg(65, rng).store(planes)
+    return np.ascontiguousarray(planes.permute(1, 2, 0).numpy())
+
+
+def _noise_reduced(photo: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """A noisy photo after a bilateral filter, which leaves strokes like those of a brush."""
+    level = log_uniform(2, 8, rng) / 255
+    noisy = photo + np.float32(level) * rng.standard_normal(photo.shape, np.float32)
+    reduced = cv2.bilateralFilter(noisy, 5, level * rng.uniform(4, 10), rng.uniform(1, 3))
+    return reduced.reshape(photo.shape).clip(0, 1)
 
 
 def _sharpened(photo: np.ndarray, rng: np.random.Generator) -> np.ndarray:

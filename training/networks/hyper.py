@@ -13,6 +13,7 @@ from hyperguide.training.preset import View
 
 from .guided_input import DETAIL_GAIN, MIDDLE, DetailHead, UnshuffledConvolution
 from .resampling import SCENE, average, interpolate
+from .surroundings import Surroundings
 from .texture import Texture, scene_parts
 from .upsampling import Upsampling
 
@@ -38,6 +39,8 @@ class HyperNetwork(nn.Module):
     texture: for `scene`, width of the learned features of each cell's parts; 0 for none.
     coarse: for the other views, whether to also use half the resolution, which shows noise that was
         demosaicked, downscaled or enlarged, and larger structures of texture.
+    reach: with `coarse`, how many cells of four blocks to each side of a place are averaged, see
+        `Surroundings`; 0 for none.
     """
 
     def __init__(
@@ -51,6 +54,7 @@ class HyperNetwork(nn.Module):
         maximum: float,
         texture: int = 0,
         coarse: bool = False,
+        reach: int = 0,
     ) -> None:
         super().__init__()
         self.channels = channels
@@ -59,7 +63,7 @@ class HyperNetwork(nn.Module):
         self.smooth = smooth or view == "scene"
         self.maximum = maximum
         self.texture = Texture(channels, texture) if texture else None
-        self.coarse = CoarseFeatures(width) if coarse else None
+        self.coarse = CoarseFeatures(width, reach) if coarse else None
         first: nn.Module
         if view == "scene":
             if any(side % unshuffle for side in SCENE):
@@ -95,7 +99,7 @@ class HyperNetwork(nn.Module):
         """Height and width must be multiples of this."""
         if self.view == "scene":
             return 1
-        return self.unshuffle if self.coarse is None else 2 * self.unshuffle
+        return self.unshuffle * (1 if self.coarse is None else self.coarse.size_multiple)
 
     def forward(self, image: Tensor) -> Tensor:
         """Predict the map.
@@ -138,18 +142,27 @@ class CoarseFeatures(nn.Module):
     """Features computed at half the resolution and upsampled to the full one.
 
     width: channels of input and output.
+    reach: of the `Surroundings`, 0 for none.
     """
 
-    def __init__(self, width: int) -> None:
+    def __init__(self, width: int, reach: int = 0) -> None:
         super().__init__()
         self.convs = nn.ModuleList([_convolution(width, width, 1) for _ in range(2)])
+        self.surroundings = Surroundings(width, reach) if reach else None
         self.up = nn.Conv2d(width, 4 * width, 1)
 
+    @property
+    def size_multiple(self) -> int:
+        """Height and width of the input must be multiples of this."""
+        return 2 if self.surroundings is None else 4
+
     def forward(self, x: Tensor) -> Tensor:
-        """x: shape (N, width, H, W), H and W even; returns the same shape."""
+        """x: shape (N, width, H, W), multiples of `size_multiple`; returns the same shape."""
         x = F.avg_pool2d(F.relu(x), 2)
         for conv in self.convs:
             x = F.relu(conv(x))
+        if self.surroundings is not None:
+            x = x + self.surroundings(x)
         return F.pixel_shuffle(self.up(x), 2)
 
 
