@@ -16,7 +16,7 @@ from PIL import Image
 from hyperguide.errors import HyperguideError
 from hyperguide.picture_files import read_kernel, write_picture
 from hyperguide.training.data.batches import Stream, open_data
-from hyperguide.training.data.degradations import Blur, Haze, Noise, Rain, vary_tone
+from hyperguide.training.data.degradations import Blur, Haze, Noise, vary_tone
 from hyperguide.training.data.drawn_kernels import draw_kernel
 from hyperguide.training.preset import Schedule, Stage, load_preset
 from made_data import STAGE, generator, noise_picture, small_preset
@@ -70,24 +70,6 @@ def test_recompressed_samples_went_through_a_jpeg_file(channels: int) -> None:
         Image.fromarray(pixels).save(data, "JPEG", quality=70)
         decoded = np.asarray(Image.open(data), np.float32).reshape(32, 32, channels) / 255
         np.testing.assert_allclose(picture.permute(1, 2, 0), decoded, atol=3 / 255)
-
-
-def test_a_veil_is_in_the_clean_picture_too() -> None:
-    clean = torch.full((32, 3, 64, 64), 0.2)
-    sample = Rain(synthetic=1, veil=0.5, clean=0).degrade(clean, None, generator())
-    veiled = (sample.clean - clean).abs().amax((1, 2, 3)) > 0.01
-    assert 0.2 < float(veiled.float().mean()) < 0.8
-    dry = (sample.guidance == 0).expand_as(clean)
-    assert float((sample.degraded - sample.clean)[dry].abs().max()) <= 5 / 255
-
-
-def test_rain_is_the_clipped_sum_and_its_map_marks_the_streaks() -> None:
-    clean = torch.full((8, 3, 64, 64), 0.4)
-    sample = Rain(clean=0, veil=0).degrade(clean, None, generator())
-    streaks = sample.degraded - clean
-    assert torch.equal(sample.guidance, (streaks[:, :1] > 5 / 255).float())
-    assert 0.01 < float(sample.guidance.mean()) < 0.9
-    assert float(sample.degraded.max()) <= 1
 
 
 def test_haze_inverts_by_the_scattering_model() -> None:

@@ -21,6 +21,7 @@ from hyperguide.training.networks.hyper import (
     StageHyperNetworks,
 )
 from hyperguide.training.networks.prenet import PReNet
+from hyperguide.training.networks.refinement import GuidedRefinement
 from hyperguide.training.networks.scattering import Dehazed, ScatteringUNet
 from hyperguide.training.networks.stack import GuidedStack
 from hyperguide.training.networks.unet import GuidedUNet
@@ -35,6 +36,7 @@ from .preset import (
     Preset,
     Proxy,
     Reconstruction,
+    RefinementSettings,
     ScatteringSettings,
     StackSettings,
     UNetSettings,
@@ -137,8 +139,9 @@ class GuidedModel(nn.Module):
             return maps[-1]
 
         frozen = {name: p.detach() for name, p in reconstruction.named_parameters()}
+        more = () if kernel is None else (kernel,)
         functional_call(
-            reconstruction, frozen, (image, ask, kernel), {"maps_only": True}, strict=True
+            reconstruction, frozen, (image, ask, *more), {"maps_only": True}, strict=True
         )
         return tuple(maps)
 
@@ -232,7 +235,9 @@ def _build(preset: Preset, guided: bool, level: float | None) -> GuidedModel:
     if isinstance(settings, UnfoldedSettings) and settings.maps == "stage":
         networks = [_proxy(preset.proxy, 1, maximum) for _ in range(settings.stages)]
         return GuidedModel(StageHyperNetworks(networks), reconstruction)
-    return GuidedModel(_proxy(preset.proxy, preset.channels, maximum), reconstruction)
+    # The hyper-network of a refinement reads the observation and the last result.
+    pictures = 2 if isinstance(settings, RefinementSettings) else 1
+    return GuidedModel(_proxy(preset.proxy, pictures * preset.channels, maximum), reconstruction)
 
 
 def _proxy(settings: Proxy, channels: int, maximum: float) -> HyperNetwork | PlainHyperNetwork:
@@ -262,6 +267,8 @@ def _reconstruction(
             return GuidedUNet(channels, guided, maximum, settings, output)
         case ScatteringSettings(texture=texture):
             return ScatteringUNet(channels, guided, maximum, settings, texture)
+        case RefinementSettings(stages=stages):
+            return GuidedRefinement(channels, guided, maximum, settings, stages)
         case StackSettings(_, unshuffle, width, depth):
             return GuidedStack(channels, guided, unshuffle, width, depth, maximum)
         case PReNetSettings(stages=stages):

@@ -125,6 +125,14 @@ class ScatteringSettings(UNetShape):
     texture: Texture = 0
 
 
+@dataclass(frozen=True, kw_only=True)
+class RefinementSettings(UNetShape):
+    """Arguments of `networks.refinement.GuidedRefinement`; the shape is that of each stage."""
+
+    network: Literal["refinement"]
+    stages: Stages
+
+
 @dataclass(frozen=True)
 class StackSettings(Checked):
     """Arguments of `networks.stack.GuidedStack`."""
@@ -190,6 +198,7 @@ Proxy = CompactProxySettings | PlainProxySettings
 Reconstruction = (
     UNetSettings
     | ScatteringSettings
+    | RefinementSettings
     | StackSettings
     | PReNetSettings
     | GridDehazeNetSettings

@@ -137,11 +137,11 @@ def draw_camera(rng: np.random.Generator) -> Camera:
         contrast=float(rng.uniform(0, 1)),
         demosaicking=("bilinear", "edge-aware", "gradient-corrected")[int(rng.integers(3))],
         pattern=int(rng.integers(4)),
-        luma_left=_draw_shares(0.15, rng) if chance[0] < 0.75 else (),
-        chroma_left=_draw_shares(0.02, rng, most=0.6) if chance[1] < 0.85 else (),
-        smooth_left=float(rng.uniform(0.25, 1)) if chance[2] < 0.6 else 1.0,
-        softness=float(rng.uniform(0.3, 0.9)) if chance[3] < 0.6 else 0.0,
-        sharpening=float(rng.uniform(0, 1.5)) if chance[4] < 0.4 else 0.0,
+        luma_left=_draw_shares(0.05, rng, most=0.7) if chance[0] < 0.9 else (),
+        chroma_left=_draw_shares(0.01, rng, most=0.25) if chance[1] < 0.95 else (),
+        smooth_left=float(rng.uniform(0.1, 0.8)) if chance[2] < 0.8 else 1.0,
+        softness=float(rng.uniform(0.3, 1.2)) if chance[3] < 0.85 else 0.0,
+        sharpening=float(rng.uniform(0, 1.5)) if chance[4] < 0.3 else 0.0,
     )
 
 
@@ -162,8 +162,9 @@ def add_camera_noise(
     """A photo with the noise of a camera, and the variance of the unfiltered noise.
 
     photo: float32, shape (H, W, 3), sRGB in [0, 1].
-    Returns (noisy, shape (H, W, 3), not clipped; variance of each channel before demosaicking and
-    noise reduction, shape (H, W, 3): how the noise varies over the picture, not its strength).
+    Returns (noisy, shape (H, W, 3), not clipped; variance of each channel before demosaicking,
+    reduced where the photo is flat, shape (H, W, 3): how the noise varies over the picture, not
+    its strength).
     """
     raw = undevelop(photo, camera)
     mosaic = _to_mosaic(raw, camera.pattern)
@@ -173,7 +174,10 @@ def add_camera_noise(
     noise = develop(noisy, camera) - develop(mosaic, camera)
     noise = _blur(_reduce(noise, photo, camera), camera.softness)
     noise = _sharpen(noise, camera.sharpening)
-    return photo + noise, _unfiltered_variance(raw, photo, camera)
+    variance = _unfiltered_variance(raw, photo, camera)
+    if camera.smooth_left < 1:
+        variance = variance * np.square(_share_left(photo, camera.smooth_left))[..., None]
+    return photo + noise, variance
 
 
 def undevelop(photo: np.ndarray, camera: Camera) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""Synthesises the tasks' degradations on batches of clean crops: noise, rain, haze, blur.
+"""Synthesises the tasks' degradations on batches of clean crops: haze and blur, and lists all.
 
 Each class has the ranges of one degradation. Its `degrade` takes clean crops, their depth and a
 generator and returns the observation y, the target x, the true map sigma_gt in the task's unit,
@@ -8,11 +8,9 @@ is the number of pixels by which crops must be larger than samples.
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, field
 from typing import Annotated, Any, ClassVar
 
-import cv2
 import numpy as np
 import torch
 import torch.nn.functional as F
@@ -21,11 +19,11 @@ from torch import Generator, Tensor
 from hyperguide.errors import HyperguideError
 from hyperguide.training.fields import Checked, Range, Share, check_ascending
 
-from .crops import random_window
 from .drawn_kernels import draw_kernel
 from .draws import happens, smooth_field, uniform
 from .kernels import on_canvas
 from .noise import Noise
+from .rain import Rain
 from .sample import Sample
 
 Density = Annotated[float, Range(0, 100)]
@@ -35,81 +33,6 @@ Light = Annotated[float, Range(0, 10)]  # what exceeds 1 is clipped
 def _bank() -> Any:
     """A field that presets cannot set: kernels or streak layers from files."""
     return field(default=(), repr=False, compare=False, metadata={"given": False})
-
-
-@dataclass(frozen=True)
-class Rain(Checked):
-    """Streak layers added to photos: min(x + S, 1), the model of Rain100L.
-
-    synthetic: share of samples with drawn streaks; the rest take real layers from the bank.
-    veil: share of the samples with drawn streaks in which mist covers the scene. The mist is part
-        of the target: only the streaks in front of it are removed (mist is haze, another task).
-    clean: share of samples without rain.
-    threshold: layer values above it count as streaks; 5/255 marks 21 % of Rain100L.
-    """
-
-    synthetic: Share = 0.3
-    veil: Share = 0.25
-    clean: Share = 0.05
-    threshold: Share = 5 / 255
-    bank: tuple[np.ndarray, ...] = _bank()
-
-    margin: ClassVar[int] = 0
-
-    def degrade(self, clean: Tensor, depth: Tensor | None, rng: Generator) -> Sample:
-        """Add rain; the map is 1 in streaks, 0 elsewhere."""
-        count, _, height, width = clean.shape
-        layers, drawn = zip(*(self._layer(height, width, rng) for _ in range(count)), strict=True)
-        streaks = torch.from_numpy(np.stack(layers))[:, None]
-        streaks = streaks * ~happens(self.clean, count, rng)
-        veiled = happens(self.veil, count, rng) & torch.tensor(drawn).view(-1, 1, 1, 1)
-        clean = torch.where(veiled, _veil(clean, rng), clean)
-        rainy = (clean + streaks).clamp(max=1)
-        return Sample(rainy, clean, (streaks > self.threshold).to(clean.dtype))
-
-    def _layer(self, height: int, width: int, rng: Generator) -> tuple[np.ndarray, bool]:
-        """A streak layer in [0, 1], and whether it was drawn."""
-        chance, pick, flip = torch.rand(3, generator=rng).tolist()
-        if not self.bank or chance < self.synthetic:
-            return draw_streaks(height, width, rng), True
-        layer = self.bank[int(pick * len(self.bank))]
-        crop = random_window(layer, height, width, rng)
-        return (crop[:, ::-1] if flip < 0.5 else crop).astype(np.float32) / 255, False
-
-
-def _veil(clean: Tensor, rng: Generator) -> Tensor:
-    """Photos, shape (N, C, H, W), behind gray mist of smoothly varying density up to 0.3."""
-    count, _, height, width = clean.shape
-    density = 0.3 * smooth_field(count, height, width, 3, rng)
-    density = density * torch.rand((count, 1, 1, 1), generator=rng)
-    return clean * (1 - density) + density * uniform(0.5, 0.95, (count, 1, 1, 1), rng)
-
-
-def draw_streaks(height: int, width: int, rng: Generator) -> np.ndarray:
-    """A synthetic streak layer in [0, 1], shape (height, width): one or two sheets of rain."""
-    layer = _draw_sheet(height, width, rng)
-    if float(torch.rand((), generator=rng)) < 0.3:
-        layer = np.minimum(layer + _draw_sheet(height, width, rng), 0.9)
-    return layer
-
-
-def _draw_sheet(height: int, width: int, rng: Generator) -> np.ndarray:
-    """Drops smeared along one angle, of random density, length, thickness and focus."""
-    share, length, angle, thick, bright = torch.rand(5, generator=rng).tolist()
-    length = int(6 + 54 * length**1.5)
-    angle = math.radians(120 * (angle - 0.5))  # from the vertical
-    line = 1 + int(2 * thick)  # pixels wide
-    covered = 0.02 + 0.3 * share**2  # of the picture, without overlap
-    drops = torch.rand((height + length, width + length), generator=rng).numpy()
-    drops = (drops < covered / (length * (line + 1))).astype(np.float32)
-    smear = np.zeros((2 * length + 1, 2 * length + 1), np.uint8)  # antialiasing requires 8 bits
-    dx, dy = math.sin(angle) * length / 2, math.cos(angle) * length / 2
-    ends = [(round(16 * (length + s * dx)), round(16 * (length + s * dy))) for s in (-1, 1)]
-    cv2.line(smear, ends[0], ends[1], 255, line, cv2.LINE_AA, shift=4)
-    kernel = cv2.GaussianBlur(smear.astype(np.float32), (0, 0), 0.4 + 0.8 * thick**2)
-    layer = cv2.filter2D(drops, -1, kernel / kernel.max(), borderType=cv2.BORDER_REFLECT)
-    strength = 0.08 + 0.55 * bright
-    return np.minimum(layer[:height, :width] * strength, 0.9)
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ import string
 import cv2
 import numpy as np
 
-_FONTS = (
+FONTS = (
     cv2.FONT_HERSHEY_SIMPLEX,
     cv2.FONT_HERSHEY_PLAIN,
     cv2.FONT_HERSHEY_DUPLEX,
@@ -15,7 +15,7 @@ _FONTS = (
     cv2.FONT_HERSHEY_TRIPLEX,
     cv2.FONT_HERSHEY_SCRIPT_SIMPLEX,
 )
-_LETTERS = string.ascii_letters + string.digits + ".,:;!?-+/()"
+LETTERS = string.ascii_letters + string.digits + ".,:;!?-+/()"
 
 
 def draw_picture(height: int, width: int, rng: np.random.Generator) -> np.ndarray:
@@ -69,12 +69,12 @@ def _grid(picture: np.ndarray, rng: np.random.Generator) -> None:
 def _text(picture: np.ndarray, rng: np.random.Generator) -> None:
     """Up to four rows of letters, some outlined like subtitles."""
     size = float(rng.uniform(0.35, 1.4))
-    font, color = _FONTS[int(rng.integers(len(_FONTS)))], _color(rng)
+    font, color = FONTS[int(rng.integers(len(FONTS)))], _color(rng)
     thickness = 1 if size < 0.7 else int(rng.integers(1, 3))
     x, y = _place(picture, rng)
     outlined = rng.random() < 0.3
     for row in range(int(rng.integers(1, 5))):
-        text = "".join(rng.choice(list(_LETTERS + "   "), int(rng.integers(3, 16))))
+        text = "".join(rng.choice(list(LETTERS + "   "), int(rng.integers(3, 16))))
         place = x - 20, y + round(row * 28 * size)
         if outlined:
             black = (0, 0, 0)

@@ -203,8 +203,8 @@ def _of_camera(
         color, variance = color.clip(0, 1), variance.clip(0)
     chance = rng.random()
     files = [
-        draw_jpeg(55 if rng.random() < 0.5 else 80, rng)
-        for _ in range(0 if chance < 0.15 else 1 if chance < 0.6 else 2)
+        draw_jpeg(60 if rng.random() < 0.4 else 90, rng)
+        for _ in range(0 if chance < 0.15 else 1 if chance < 0.75 else 2)
     ]
     result, spoilt = (_through_files(picture, files) for picture in (noisy, color))
     level = local_deviation(result - spoilt, variance)[..., None]

@@ -72,7 +72,10 @@ class UNetFeatures(nn.Module):
 
     def encode(self, image: Tensor, guidance: Tensor | None) -> tuple[Tensor, list[Tensor]]:
         """The features of the coarsest level, and those of the others, finest first."""
-        x = self.head(image, guidance)
+        return self.encode_features(self.head(image, guidance))
+
+    def encode_features(self, x: Tensor) -> tuple[Tensor, list[Tensor]]:
+        """The same from the output of the first layer."""
         skips = []
         for block, leave, down in zip(self.encoder, self.exits, self.down, strict=True):
             x = leave(block(x))
