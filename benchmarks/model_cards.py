@@ -68,7 +68,8 @@ class Words:
     """The hand-written text about a model.
 
     data: about the training data, with fields from the file's training record: `data`, where
-        `alone` counts the photos without a partner; `degradation`, its settings as attributes;
+        `alone` counts the photos without a partner; `degradation` and `outer`, the settings of D_h
+        and D_tr as attributes;
         `levels`, those in parts of 255.
     machine: the hardware of its last run.
     """
@@ -90,7 +91,10 @@ class Words:
         """The text about the training data, with the numbers of the file."""
         training = info.training
         data, preset = training["data"], training["preset"]
-        degradation = build(DEGRADATIONS[info.task], preset.get("degradation", {}), info.task)
+        fields = preset.get("degradation", {})
+        kind = DEGRADATIONS[info.task]
+        degradation = build(kind, fields, info.task)
+        outer = build(kind, fields | preset.get("outer_degradation", {}), info.task)
         levels = {
             name: round(255 * value)
             for name, value in vars(degradation).items()
@@ -98,7 +102,7 @@ class Words:
         }
         alone = data["photos"] - data["pairs"]
         return self.data.format(
-            data=data | {"alone": alone}, degradation=degradation, levels=levels
+            data=data | {"alone": alone}, degradation=degradation, outer=outer, levels=levels
         )
 
 

@@ -24,9 +24,8 @@ def small_preset(task: str = "denoise", **changes: object) -> Preset:
     preset = load_preset(task, "fast")
     degradation = {"size": 7} if task == "deblur" else {}
     schedule = Schedule(warmup=1, steps=1, stages=(STAGE,))
-    return replace(
-        preset, **{"schedule": schedule, "degradation": degradation, "border": 0} | changes
-    )  # type: ignore[arg-type]
+    small = {"degradation": degradation, "outer_degradation": {}, "border": 0}
+    return replace(preset, **{"schedule": schedule} | small | changes)  # type: ignore[arg-type]
 
 
 def generator(seed: int = 0) -> torch.Generator:

@@ -86,6 +86,14 @@ def test_pairs_that_do_not_fit_are_skipped_in_the_middle_of_a_run(tmp_path: Path
     assert "5.png is 32x24 pixels, but 5.png is 32x20" in data.photos.skipped[0]
 
 
+def test_the_outer_problem_may_have_its_own_degradation(photos: Path) -> None:
+    preset = small_preset(degradation={"clean": 1.0}, outer_degradation={"clean": 0.0})
+    data = open_data(preset, [photos])
+    for stream in STREAMS:
+        sample = data.draw(stream, 0, STAGE, seed=0).sample
+        assert bool(sample.guidance.any()) == (stream == "train")
+
+
 def test_more_than_five_percent_unreadable_ends_the_run(tmp_path: Path) -> None:
     folder = damaged_photos(tmp_path)
     damage(folder / "20.png")

@@ -68,7 +68,7 @@ def test_the_predicted_noise_map_is_nearly_as_good_as_the_true_one(
     scores: dict[str, list[float]] = {"true": [], "predicted": [], "constant": []}
     for number, sigma in enumerate((15, 25, 50) * 3):
         noise = Noise(sigma / 255, sigma / 255, clean=0, varying=0, gray=0, clipped=0)
-        noisy = replace(data, held_out_degradation=noise)
+        noisy = replace(data, degradations={**data.degradations, "held_out": noise})
         batch = noisy.draw("held_out", number, Stage(1, 256, 1), seed=6)
         degraded, clean, true = _numpy(batch.sample)
         scores["true"].append(psnr(enhance(degraded, guidance=true).image, clean))

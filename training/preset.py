@@ -160,6 +160,8 @@ class Preset(Checked):
     guidance_floor: floor in g, see `losses.guidance_loss`; 0 weighs all errors equally.
     guidance_too_low: weight in g of maps below the true one, see `losses.guidance_loss`.
     degradation: fields of the task's class in `degradations` that differ from their defaults.
+    outer_degradation: those that are different again in D_tr, the data of the outer problem. A
+        hyper-network needs many pictures without anything to remove, a reconstruction few.
     channels: 3 for RGB, 1 for gray pictures.
     """
 
@@ -170,6 +172,7 @@ class Preset(Checked):
     loss: LossName
     schedule: Schedule
     degradation: dict[str, Any] = dataclasses.field(default_factory=dict)
+    outer_degradation: dict[str, Any] = dataclasses.field(default_factory=dict)
     channels: Literal[1, 3] = 3
     stage_weight: Weight = 0.0
     haze_weight: Weight = 0.0

@@ -65,6 +65,7 @@ class Data:
     """Scenes and how to degrade those that are not pairs, for training and for validation.
 
     photos: decodes the scenes; its cache and the skipped files are the only state.
+    degradations: of each stream.
     channels: planes of the batches, 3 or 1.
     threshold: of the rain region, full scale = 1.
     description: a description of the data for the model file.
@@ -77,8 +78,7 @@ class Data:
     train: Sequence[Scene]
     held_out: Sequence[Scene]
     photos: Photos
-    train_degradation: Degradation
-    held_out_degradation: Degradation
+    degradations: Mapping[Stream, Degradation]
     channels: int
     threshold: float
     description: str
@@ -151,7 +151,7 @@ class Data:
 
     def record(self) -> dict[str, Any]:
         """Facts about the data for checkpoints and model files, without local paths."""
-        bank = len(getattr(self.train_degradation, "bank", ()))
+        bank = len(getattr(self.degradations["train"], "bank", ()))
         return {
             "description": self.description,
             "photos": len(self.train),
@@ -205,8 +205,7 @@ class Data:
         """One crop, every tensor of shape (1, ...)."""
         if scene.is_pair:
             return self._crop_pair(planes, stage, rng)
-        held_out = stream == "held_out"
-        degradation = self.held_out_degradation if held_out else self.train_degradation
+        degradation = self.degradations[stream]
         height, width = stage.crop + degradation.margin, stage.width + degradation.margin
         window = draw_window(height, width, stage.reduce, rng, stage.least_share)
         photo, depth = planes.clean, None
@@ -293,7 +292,9 @@ def open_data(
     if preset.task not in DEGRADATIONS:
         raise HyperguideError(f"Training of {preset.task} is not part of this version.")
     where = "The preset's degradation"
-    degradation = build(DEGRADATIONS[preset.task], preset.degradation, where)
+    kind = DEGRADATIONS[preset.task]
+    degradation = build(kind, preset.degradation, where)
+    outer = build(kind, preset.degradation | preset.outer_degradation, where)
     scenes = find_scenes(folders, preset.task, option, tell)
     bank: dict[str, np.ndarray] = {}
     if isinstance(degradation, Blur):
@@ -302,7 +303,14 @@ def open_data(
     elif streaks is not None:
         bank = read_streaks(streaks)
     train, held_out = split_held_out(scenes, HELD_OUT_SHARE, option)
-    train_degradation, held_out_degradation = _split_bank(degradation, list(bank.values()))
+    layers = list(bank.values())
+    hyper, held_out_degradation = _split_bank(degradation, layers)
+    degradations: dict[Stream, Degradation] = {
+        "hyper": hyper,
+        "probe": hyper,
+        "train": _split_bank(outer, layers)[0],
+        "held_out": held_out_degradation,
+    }
     threshold = degradation.threshold if isinstance(degradation, Rain) else 0.0
     decoder = Decoder(preset.task, preset.channels, threshold, degradation.margin + 1)
     _check_first(scenes, decoder)
@@ -314,8 +322,7 @@ def open_data(
         train=train,
         held_out=held_out,
         photos=Photos(decoder, len(scenes), cache_bytes),
-        train_degradation=train_degradation,
-        held_out_degradation=held_out_degradation,
+        degradations=degradations,
         channels=preset.channels,
         threshold=threshold,
         description=description or ", ".join(folder.resolve().name for folder in folders),
