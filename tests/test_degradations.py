@@ -16,8 +16,9 @@ from PIL import Image
 from hyperguide.errors import HyperguideError
 from hyperguide.picture_files import read_kernel, write_picture
 from hyperguide.training.data.batches import Stream, open_data
-from hyperguide.training.data.degradations import Blur, Haze, Noise, vary_tone
+from hyperguide.training.data.degradations import Blur, Haze, Noise
 from hyperguide.training.data.drawn_kernels import draw_kernel
+from hyperguide.training.data.haze import vary_tone
 from hyperguide.training.preset import Schedule, Stage, load_preset
 from made_data import STAGE, generator, noise_picture, small_preset
 
@@ -93,6 +94,46 @@ def test_a_hazy_sample_knows_its_light_and_transmission() -> None:
     assert float(light.max()) == 1
     torch.testing.assert_close(clean * t + light * (1 - t), sample.degraded)
     assert 0 < int((t == 1).all((1, 2, 3)).sum()) < 16
+
+
+def test_cameras_expose_for_the_haze_but_targets_stay() -> None:
+    clean = 0.8 * torch.rand(64, 3, 32, 32, generator=generator(1))
+    haze = Haze(beta=(1.5, 1.5), airlight=(1, 1), tint=0, clean=0, invented=0, exposed=0.5)
+    depth = torch.ones(64, 1, 32, 32)
+    sample = haze.degrade(clean, depth, generator())
+    assert torch.equal(sample.clean, clean)
+    t = float(np.exp(-1.5))
+    as_scattered = clean * t + (1 - t)
+    is_exposed = (sample.degraded - as_scattered).abs().amax((1, 2, 3)) > 1e-5
+    assert 20 < int(is_exposed.sum()) < 44
+    assert 0.2 < float(sample.degraded[is_exposed].mean()) < 0.65 < float(as_scattered.mean())
+    # Far away there is only airlight, which is exposed as the picture is.
+    dense = replace(haze, beta=(40, 40), exposed=1).degrade(clean, depth, generator())
+    assert dense.airlight is not None
+    torch.testing.assert_close(dense.degraded, dense.airlight.expand_as(clean))
+
+
+def test_disturbed_hazy_pictures_keep_their_targets() -> None:
+    clean = torch.rand(40, 3, 32, 32, generator=generator(1))
+    haze = Haze(beta=(1, 1), airlight=(1, 1), tint=0, clean=0, invented=0)
+    depth = torch.rand(40, 1, 32, 32, generator=generator(2))
+    plain = haze.degrade(clean, depth, generator()).degraded
+    sample = replace(haze, disturbed=1).degrade(clean, depth, generator())
+    assert torch.equal(sample.clean, clean)
+    changed = (sample.degraded - plain).abs().amax((1, 2, 3)) > 1e-3
+    assert 0.7 < float(changed.float().mean()) < 1
+    assert 0 <= float(sample.degraded.min()) < float(sample.degraded.max()) <= 1
+
+
+def test_dense_haze_leaves_little_of_the_scene() -> None:
+    clean = torch.rand(200, 3, 8, 8, generator=generator(1))
+    haze = Haze(beta=(0.5, 1.0), clean=0, invented=0, dense=0.3, densest=4)
+    sample = haze.degrade(clean, torch.ones(200, 1, 8, 8), generator())
+    assert sample.transmission is not None
+    beta = -sample.transmission[:, 0, 0, 0].log()
+    assert float(beta.min()) >= 0.5
+    assert 3 < float(beta.max()) <= 4
+    assert 0.2 < float((beta > 1).float().mean()) < 0.4
 
 
 def test_the_tone_of_photos_varies_within_its_bounds_before_the_haze_comes() -> None:

@@ -67,6 +67,18 @@ def test_the_scattering_model_is_inverted(size: tuple[int, int]) -> None:
         torch.testing.assert_close(network(hazy, hazy[:, :1]).picture, clean, atol=2e-5, rtol=0)
 
 
+def test_pictures_exposed_for_the_haze_are_brightened() -> None:
+    shape = UNetShape(2, (16, 32), 1)
+    network = ScatteringUNet(3, False, 1.0, shape, exposure=True)
+    image = _random(1, 3, 96, 128)
+    with torch.no_grad():
+        plain = network(image).picture
+        assert network.gain is not None
+        assert network.gain.bias is not None
+        network.gain.bias.fill_(math.atanh(math.log(1.5)))
+        torch.testing.assert_close(network(image).picture, 1.5 * plain)
+
+
 def test_haze_may_end_within_a_cell_where_the_brightness_does() -> None:
     """Bright pixels are hazy and dark ones are not, half of each in every cell."""
     clean = torch.full((1, 3, 2 * SCENE[0], 2 * SCENE[1]), 0.2)

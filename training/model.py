@@ -265,8 +265,8 @@ def _reconstruction(
     match settings:
         case UNetSettings(output=output):
             return GuidedUNet(channels, guided, maximum, settings, output)
-        case ScatteringSettings(texture=texture):
-            return ScatteringUNet(channels, guided, maximum, settings, texture)
+        case ScatteringSettings(texture=texture, exposure=exposure):
+            return ScatteringUNet(channels, guided, maximum, settings, texture, exposure)
         case RefinementSettings(stages=stages):
             return GuidedRefinement(channels, guided, maximum, settings, stages)
         case StackSettings(_, unshuffle, width, depth):

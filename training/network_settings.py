@@ -119,10 +119,12 @@ class ScatteringSettings(UNetShape):
     """Arguments of `networks.scattering.ScatteringUNet`.
 
     texture: width of the learned features of each cell's parts; 0 for none.
+    exposure: whether the result is also multiplied by a predicted gain.
     """
 
     network: Literal["scattering"]
     texture: Texture = 0
+    exposure: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -21,8 +21,8 @@ from .resampling import SCENE, average, interpolate
 from .texture import PARTS, Texture, scene_parts
 from .unet import UNetFeatures
 
-# Lower bound of the airlight, full scale = 1.
-_DARKEST_LIGHT = 0.5
+# Lower bound of the airlight, full scale = 1, and that of pictures that were exposed for the haze.
+_DARKEST_LIGHT, _DARKEST_EXPOSED = 0.5, 0.25
 # Upper bound of the optical depth: 5 % of the scene's light remains, too little for 8-bit pictures.
 _DENSEST = 3.0
 # The output of the last layer is multiplied by this, so that small weights suffice.
@@ -58,15 +58,23 @@ class ScatteringUNet(UNetFeatures):
 
     Its receptive field is the whole picture, even if the map is given.
     texture: width of the learned features of each cell's parts; 0 for none.
+    exposure: whether J is also multiplied by a predicted gain, one for the picture. Cameras expose
+        for the haze, and what lies behind it comes out too dark.
     Other arguments: see `UNetFeatures`.
     """
 
     size_multiple = 1
     # Kept in floats by an int8 export: they are cheap, and their output goes into exp(tau).
-    in_floats = ("tail", "look", "hidden", "light")
+    in_floats = ("tail", "look", "hidden", "light", "gain")
 
     def __init__(
-        self, channels: int, guided: bool, maximum: float, shape: UNetShape, texture: int = 0
+        self,
+        channels: int,
+        guided: bool,
+        maximum: float,
+        shape: UNetShape,
+        texture: int = 0,
+        exposure: bool = False,
     ) -> None:
         planes = channels + 3
         super().__init__(planes + texture, guided, maximum, shape)
@@ -87,6 +95,12 @@ class ScatteringUNet(UNetFeatures):
         assert self.light.bias is not None
         nn.init.zeros_(self.light.weight)
         nn.init.constant_(self.light.bias, 2.0)  # training starts with an airlight near white
+        self.gain: nn.Conv2d | None = None
+        if exposure:
+            self.gain = nn.Conv2d(_HIDDEN, 1, 1)
+            assert self.gain.bias is not None
+            nn.init.zeros_(self.gain.weight)
+            nn.init.zeros_(self.gain.bias)
 
     def forward(self, image: Tensor, guidance: Tensor | None = None) -> Dehazed:
         """Restore the image.
@@ -100,17 +114,23 @@ class ScatteringUNet(UNetFeatures):
         depth = None if guidance is None else average(guidance, *SCENE)
         coarse, skips = self.encode(seen, depth)
         fine = self.decode(coarse, skips)
-        airlight = self._airlight(scene, coarse, fine)
+        hidden = self._hidden(scene, coarse, fine)
+        share = torch.sigmoid(self.light(hidden).float())
+        darkest = _DARKEST_LIGHT if self.gain is None else _DARKEST_EXPOSED
+        airlight = darkest + (1 - darkest) * share
         planes = F.pixel_shuffle(self.tail(fine), self.unshuffle)
         planes = interpolate(planes.float(), *image.shape[2:])
         base, slope = planes.split(1, 1)
         brightness = image.mean(1, keepdim=True)
         tau = _DENSEST * torch.sigmoid(_GAIN * (base + slope * brightness) - 3)
         picture = airlight + (image - airlight) * torch.exp(tau)
+        if self.gain is not None:
+            # Between a third of the light and three times as much.
+            picture = picture * torch.exp(torch.tanh(self.gain(hidden).float()))
         return Dehazed(airlight, torch.exp(-tau), picture)
 
-    def _airlight(self, scene: Tensor, coarse: Tensor, fine: Tensor) -> Tensor:
-        """Predict the airlight, one colour per picture, shape (N, C, 1, 1).
+    def _hidden(self, scene: Tensor, coarse: Tensor, fine: Tensor) -> Tensor:
+        """Features of the whole picture, from which its light is predicted, shape (N, 64, 1, 1).
 
         scene: output of `look_at`. coarse, fine: the features of the coarsest and finest level.
         """
@@ -118,9 +138,7 @@ class ScatteringUNet(UNetFeatures):
         places = F.avg_pool2d(scene, self.unshuffle).flatten(2)
         found = (weights[:, :, None] * places[:, None]).sum(3).flatten(1)[..., None, None]
         mean, most = coarse.mean((2, 3), keepdim=True), coarse.amax((2, 3), keepdim=True)
-        hidden = F.relu(self.hidden(torch.cat([mean, most, found], 1)))
-        share = torch.sigmoid(self.light(hidden).float())
-        return _DARKEST_LIGHT + (1 - _DARKEST_LIGHT) * share
+        return F.relu(self.hidden(torch.cat([mean, most, found], 1)))
 
 
 def look_at(parts: Tensor) -> Tensor:
