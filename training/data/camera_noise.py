@@ -123,7 +123,9 @@ def draw_camera(rng: np.random.Generator) -> Camera:
 
     The relation of read to shot noise, the gains and the brightness are as measured by Brooks et
     al.; the shot noise has a wider range, from a large sensor in daylight to levels that are
-    presentable only after noise reduction.
+    presentable only after noise reduction. Softness, sharpening and what noise reduction leaves are
+    such that the octaves of the noise, and its strength in detail relative to flat parts, are
+    about those of photos of several makers.
     """
     shot = log_uniform(1e-4, 0.03, rng)
     read = float(np.exp(2.18 * np.log(shot) + 1.2 + rng.normal(0, 0.26)))
@@ -137,11 +139,11 @@ def draw_camera(rng: np.random.Generator) -> Camera:
         contrast=float(rng.uniform(0, 1)),
         demosaicking=("bilinear", "edge-aware", "gradient-corrected")[int(rng.integers(3))],
         pattern=int(rng.integers(4)),
-        luma_left=_draw_shares(0.05, rng, most=0.7) if chance[0] < 0.9 else (),
-        chroma_left=_draw_shares(0.01, rng, most=0.25) if chance[1] < 0.95 else (),
-        smooth_left=float(rng.uniform(0.1, 0.8)) if chance[2] < 0.8 else 1.0,
-        softness=float(rng.uniform(0.3, 1.2)) if chance[3] < 0.85 else 0.0,
-        sharpening=float(rng.uniform(0, 1.5)) if chance[4] < 0.3 else 0.0,
+        luma_left=_draw_shares(0.2, rng) if chance[0] < 0.85 else (),
+        chroma_left=_draw_shares(0.005, rng, most=0.12) if chance[1] < 0.95 else (),
+        smooth_left=float(rng.uniform(0.1, 0.7)) if chance[2] < 0.8 else 1.0,
+        softness=float(rng.uniform(0.5, 1.2)) if chance[3] < 0.9 else 0.0,
+        sharpening=float(rng.uniform(0, 2)) if chance[4] < 0.5 else 0.0,
     )
 
 
