@@ -78,12 +78,14 @@ class UNetShape(Checked):
     middle: residual blocks at the coarsest level.
     blocks: residual blocks in each direction at the other levels, finest first; one number applies
         to all.
+    blockwise_map: whether the network sees one value of the map for each block of pixels.
     """
 
     unshuffle: Block
     widths: tuple[Width, ...]
     middle: Depth
     blocks: tuple[Depth, ...] = (1,)
+    blockwise_map: bool = False
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -60,7 +60,9 @@ class UNetFeatures(nn.Module):
         self.asks_per_stage = False
         others = widths[:-1]
         levels = list(zip(others, blocks if len(blocks) > 1 else blocks * len(others), strict=True))
-        self.head = GuidedHead(channels, guided, widths[0], shape.unshuffle, maximum)
+        self.head = GuidedHead(
+            channels, guided, widths[0], shape.unshuffle, maximum, shape.blockwise_map
+        )
         self.encoder = nn.ModuleList(_residual_blocks(*level) for level in levels)
         self.exits = nn.ModuleList(nn.Identity() for _ in widths[:-1])  # like `entry` of the blocks
         self.down = nn.ModuleList(
