@@ -120,7 +120,9 @@ def _scattering() -> GuidedModel:
     torch.manual_seed(0)
     proxy = HyperNetwork(3, 8, 4, (1, 1, 1, 1), "scene", True, 1.0, texture=4)
     shape = UNetShape(2, (8, 8), 1)
-    return fold_layers(GuidedModel(proxy, ScatteringUNet(3, True, 1.0, shape, texture=4))).eval()
+    return fold_layers(
+        GuidedModel(proxy, ScatteringUNet(3, True, 1.0, shape, texture=4, exposure=True))
+    ).eval()
 
 
 def test_inputs_of_optical_depth_and_light_stay_in_floats() -> None:
