@@ -21,6 +21,11 @@ T = TypeVar("T")
 _MOST_ITEMS = 32  # in a list
 
 
+def of_files() -> Any:
+    """A field that presets cannot set: kernels or streak layers from files, at first none."""
+    return dataclasses.field(default=(), repr=False, compare=False, metadata={"given": False})
+
+
 @dataclass(frozen=True)
 class Range:
     """From `least` to `most`, both included; `above` excludes `least` itself."""

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import Annotated, Any
+from dataclasses import dataclass
+from typing import Annotated
 
 import numpy as np
 import torch
@@ -11,18 +11,13 @@ import torch.nn.functional as F
 from torch import Generator, Tensor
 
 from hyperguide.errors import HyperguideError
-from hyperguide.training.fields import Checked, Range, Share
+from hyperguide.training.fields import Checked, Range, Share, of_files
 
 from .drawn_kernels import draw_kernel
 from .draws import happens
 from .kernels import on_canvas
 from .noise import Noise
 from .sample import Sample
-
-
-def _bank() -> Any:
-    """A field that presets cannot set: kernels or streak layers from files."""
-    return field(default=(), repr=False, compare=False, metadata={"given": False})
 
 
 @dataclass(frozen=True)
@@ -44,7 +39,7 @@ class Blur(Checked):
     impulse: Share = 0.05
     dark: Share = 0.0
     size: Annotated[int, Range(1, 511)] = 37
-    bank: tuple[np.ndarray, ...] = _bank()
+    bank: tuple[np.ndarray, ...] = of_files()
 
     def __post_init__(self) -> None:
         super().__post_init__()

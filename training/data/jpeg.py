@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import cv2
@@ -37,6 +38,15 @@ def draw_jpeg(lowest: int, rng: np.random.Generator) -> JpegFile:
     quality = int(rng.integers(lowest, 101))
     top, left = rng.integers(0, 16, 2).tolist()
     return JpegFile(quality, bool(rng.random() < 0.4), top, left)
+
+
+def through_files(picture: np.ndarray, files: Sequence[JpegFile]) -> np.ndarray:
+    """A picture, shape (H, W, C), rounded to 8 bits and stored in one file after the other."""
+    stored = torch.from_numpy(picture.clip(0, 1).astype(np.float32)).permute(2, 0, 1)
+    stored = (stored * 255).round() / 255
+    for file in files:
+        stored = file.store(stored)
+    return stored.permute(1, 2, 0).numpy()
 
 
 def through_jpeg(image: Tensor, quality: int, whole_colors: bool = False) -> Tensor:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Annotated
 
@@ -16,8 +15,8 @@ from hyperguide.training.fields import Checked, Range, Share, check_ascending
 from .camera_noise import add_camera_noise, draw_camera, local_deviation
 from .draws import happens, log_uniform, numpy_generator, smooth_field, uniform
 from .grain import draw_grain
-from .jpeg import JpegFile, draw_jpeg, through_jpeg
-from .photo_variety import MARGIN, draw_photo, processed, resized
+from .jpeg import draw_jpeg, through_files, through_jpeg
+from .photo_variety import MARGIN, draw_photo, draw_scene, resized
 from .sample import Sample
 
 # Range of scales, relative to the samples, at which camera noise is drawn.
@@ -136,12 +135,7 @@ class Noise(Checked):
         pixels = crop.permute(1, 2, 0).numpy()
         if numbers.random() >= self.camera:
             is_clean = numbers.random() < self.clean
-            is_processed = is_clean and numbers.random() < self.varied
-            photo = draw_photo(
-                pixels, height, width, self.varied, self.drawn, numbers, spotless=is_processed
-            )
-            if is_processed:
-                photo = processed(photo, numbers)
+            photo = draw_scene(pixels, height, width, self.varied, self.drawn, is_clean, numbers)
             planes = torch.from_numpy(photo).permute(2, 0, 1)
             if not is_clean and numbers.random() < _STORED * self.varied:
                 planes = draw_jpeg(60, numbers).store(planes)
@@ -206,7 +200,7 @@ def _of_camera(
         draw_jpeg(60 if rng.random() < 0.4 else 90, rng)
         for _ in range(0 if chance < 0.15 else 1 if chance < 0.75 else 2)
     ]
-    result, spoilt = (_through_files(picture, files) for picture in (noisy, color))
+    result, spoilt = (through_files(picture, files) for picture in (noisy, color))
     level = local_deviation(result - spoilt, variance)[..., None]
     # Noise dithers: the mean of many such files has fewer artefacts, the stronger the noise is.
     of_noise = float(np.square(level).mean())
@@ -214,12 +208,3 @@ def _of_camera(
     share = of_noise / (of_noise + of_files + 1e-8)
     clean = share * color + (1 - share) * spoilt
     return result, np.ascontiguousarray(clean, np.float32), level
-
-
-def _through_files(picture: np.ndarray, files: Sequence[JpegFile]) -> np.ndarray:
-    """A picture, shape (H, W, C), after it was stored in these files."""
-    stored = torch.from_numpy(picture.clip(0, 1).astype(np.float32)).permute(2, 0, 1)
-    stored = (stored * 255).round() / 255
-    for file in files:
-        stored = file.store(stored)
-    return stored.permute(1, 2, 0).numpy()

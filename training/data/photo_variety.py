@@ -79,6 +79,21 @@ def _scaled(
     return resized(photo, (height, width), cv2.INTER_CUBIC).clip(0, 1)
 
 
+def draw_scene(
+    crop: np.ndarray,
+    height: int,
+    width: int,
+    varied: float,
+    drawn: float,
+    is_clean: bool,
+    rng: np.random.Generator,
+) -> np.ndarray:
+    """As `draw_photo`; scenes with nothing to remove are also processed, in a share of `varied`."""
+    is_processed = is_clean and rng.random() < varied
+    photo = draw_photo(crop, height, width, varied, drawn, rng, spotless=is_processed)
+    return processed(photo, rng) if is_processed else photo
+
+
 def processed(photo: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """A photo as small cameras and websites make it: noise reduction, sharpening, JPEG.
 

@@ -3,22 +3,21 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass, field
-from typing import Annotated, Any
+from dataclasses import dataclass
+from typing import Annotated
 
 import cv2
 import numpy as np
 import torch
 from torch import Generator, Tensor
 
-from hyperguide.training.fields import Checked, Range, Share
+from hyperguide.training.fields import Checked, Range, Share, of_files
 
 from .crops import crop_picture
 from .draws import log_uniform, numpy_generator
-from .jpeg import JpegFile, draw_jpeg
+from .jpeg import draw_jpeg, through_files
 from .overlays import draw_overlay
-from .photo_variety import MARGIN, draw_photo, processed
+from .photo_variety import MARGIN, draw_scene
 from .sample import Sample
 
 # Range of the brightness of drawn streaks.
@@ -27,11 +26,6 @@ _BRIGHTNESS = (0.06, 0.65)
 _LONGEST = 120
 
 Layers = Annotated[int, Range(1, 16)]
-
-
-def _bank() -> Any:
-    """A field that presets cannot set: streak layers from files."""
-    return field(default=(), repr=False, compare=False, metadata={"given": False})
 
 
 @dataclass(frozen=True)
@@ -65,7 +59,7 @@ class Rain(Checked):
     drawn: Share = 0.0
     overlays: Share = 0.0
     threshold: Share = 5 / 255
-    bank: tuple[np.ndarray, ...] = _bank()
+    bank: tuple[np.ndarray, ...] = of_files()
 
     @property
     def margin(self) -> int:
@@ -104,16 +98,14 @@ class Rain(Checked):
             files = [draw_jpeg(60, rng) for _ in range(int(rng.integers(0, 3)))]
             level = log_uniform(0.5, 8, rng) / 255
             noise = np.float32(level) * rng.standard_normal(clean.shape, np.float32)
-            rainy, clean = (_stored(picture + noise, files) for picture in (rainy, clean))
+            rainy, clean = (through_files(picture + noise, files) for picture in (rainy, clean))
         return rainy.clip(0, 1), clean.clip(0, 1), added
 
     def _photo(self, crop: np.ndarray, is_clean: bool, rng: np.random.Generator) -> np.ndarray:
         if not self.margin:
             return crop
         height, width = (side - MARGIN for side in crop.shape[:2])
-        is_processed = is_clean and rng.random() < self.varied
-        photo = draw_photo(crop, height, width, self.varied, self.drawn, rng, spotless=is_processed)
-        return processed(photo, rng) if is_processed else photo
+        return draw_scene(crop, height, width, self.varied, self.drawn, is_clean, rng)
 
     def _rain(self, photo: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
         """The scene, perhaps behind mist, and the same in the rain."""
@@ -136,15 +128,6 @@ class Rain(Checked):
         layer = crop_picture(layer, height, width, rng.random(), rng.random())
         layer = layer[:, ::-1] if rng.random() < 0.5 else layer
         return layer.astype(np.float32) / 255
-
-
-def _stored(picture: np.ndarray, files: Sequence[JpegFile]) -> np.ndarray:
-    """A picture, shape (H, W, C), rounded to 8 bits and stored in these files."""
-    planes = torch.from_numpy(np.ascontiguousarray(picture.clip(0, 1))).permute(2, 0, 1)
-    planes = (planes * 255).round() / 255
-    for file in files:
-        planes = file.store(planes)
-    return planes.permute(1, 2, 0).numpy()
 
 
 def _veil(photo: np.ndarray, rng: np.random.Generator) -> np.ndarray:
