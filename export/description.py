@@ -15,7 +15,11 @@ from hyperguide.training.networks.hyper import StageHyperNetworks
 from hyperguide.training.networks.scattering import ScatteringUNet
 from hyperguide.training.networks.unfolded import UnfoldedDeconvolution
 
+from .overlap import sufficient_overlap
 from .probe import receptive_field
+
+# Pixels; tiles may overlap by the receptive field of networks that see no further.
+_FAR = 128
 
 
 def describe(trained: TrainedModel) -> ModelInfo:
@@ -32,6 +36,10 @@ def describe(trained: TrainedModel) -> ModelInfo:
         )
     whole_picture = isinstance(model.reconstruction, ScatteringUNet)
     reach, is_global = (0, True) if whole_picture else _reach(model, preset.task == "deblur")
+    overlap = None
+    if not is_global and reach > _FAR:
+        seen = sufficient_overlap(_restored(model), model.channels, model.size_multiple, reach)
+        overlap = min(reach, seen)
     return ModelInfo(
         task=preset.task,
         tier=preset.tier,
@@ -43,6 +51,7 @@ def describe(trained: TrainedModel) -> ModelInfo:
         quality={"validation": record.pop("validation")},
         training=record,
         whole_picture=whole_picture,
+        overlap=overlap,
     )
 
 
@@ -67,7 +76,7 @@ def _reach(model: GuidedModel, blurs: bool) -> tuple[int, bool]:
             "choose fewer levels or blocks in the preset."
         )
     if isinstance(model.proxy, StageHyperNetworks):
-        pair = _Function(lambda image: model.restore(image).restored, model.size_multiple)
+        pair = _Function(_restored(model), model.size_multiple)
         whole = receptive_field(pair, [model.channels], 0)
         return (max(own, of_map), True) if whole is None else (whole, False)
     proxy = _Function(model.predict, model.size_multiple)
@@ -75,6 +84,10 @@ def _reach(model: GuidedModel, blurs: bool) -> tuple[int, bool]:
     if of_proxy is None:
         return max(own, of_map), True
     return max(own, of_map + of_proxy), False
+
+
+def _restored(model: GuidedModel) -> Callable[[Tensor], Tensor]:
+    return lambda image: model.restore(image).restored
 
 
 class _Function(nn.Module):

@@ -28,6 +28,7 @@ from hyperguide.export import cost
 from hyperguide.export.cost import bytes_per_pixel, kilo_macs
 from hyperguide.export.graph import cancel_differences, export_graph
 from hyperguide.export.model import compare_with_torch, export_model, seal
+from hyperguide.export.overlap import sufficient_overlap
 from hyperguide.export.probe import receptive_field
 from hyperguide.model_format.bundled import bundled_models, bundled_path
 from hyperguide.model_format.contract import DIALS
@@ -315,6 +316,9 @@ def test_a_metadata_entry_given_twice_is_refused(model_copy: Path) -> None:
         ("size_multiple", "0"),
         ("size_multiple", '"8"'),
         ("receptive_field", "-1"),
+        ("overlap", "-1"),
+        ("overlap", "1000"),
+        ("overlap", "1.5"),
         ("guidance", "{}"),
         ("guidance", '{"name": "x"'),
     ],
@@ -323,7 +327,8 @@ def test_metadata_that_this_version_cannot_run_is_refused(
     key: str, value: str, model_copy: Path
 ) -> None:
     model = onnx.load(model_copy)
-    next(e for e in model.metadata_props if e.key == f"hyperguide.{key}").value = value
+    entries = {entry.key: entry.value for entry in model.metadata_props}
+    onnx.helper.set_model_props(model, entries | {f"hyperguide.{key}": value})
     onnx.save(model, model_copy)
     with pytest.raises(HyperguideError, match=r"metadata of .* is damaged"):
         hyperguide.load(model_copy)
@@ -418,6 +423,22 @@ def test_the_receptive_field_is_exact() -> None:
     # third block).
     assert receptive_field(_Blocks(), [1], 0) == 11
     assert receptive_field(_Mean(), [1], 0) is None
+
+
+def _taps(image: Tensor, near: float, far: float) -> Tensor:
+    """Add pixels 12 and 40 away, with these weights."""
+    wide = nn.functional.pad(image, (40, 40))
+    at = {d: wide[..., 40 + d : 40 + d + image.shape[3]] for d in (-40, -12, 12, 40)}
+    return image + near * (at[-12] + at[12]) + far * (at[-40] + at[40])
+
+
+@pytest.mark.parametrize(
+    ("near", "far", "overlap"), [(0.1, 0.1, 40), (0.1, 1e-4, 12), (1e-4, 1e-4, 0), (0.1, 0, 12)]
+)
+def test_tiles_overlap_by_what_changes_a_pixel_by_a_quarter_of_a_level(
+    near: float, far: float, overlap: int
+) -> None:
+    assert sufficient_overlap(lambda image: _taps(image, near, far), 1, 4, 40) == overlap
 
 
 @pytest.mark.parametrize("task", ["denoise", "deblur", "dehaze"])

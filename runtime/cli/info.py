@@ -39,6 +39,7 @@ def info(model: str, tier: str, as_json: bool) -> None:
         "dials": dials,
         "size_multiple": about.size_multiple,
         "receptive_field": about.receptive_field,
+        "overlap": about.tile_overlap,
         "context": about.context,
         "whole_picture": about.whole_picture,
         "precision": about.precision,

@@ -1,6 +1,6 @@
 """Strategies for computing tiles that together equal the picture enhanced whole.
 
-`LocalContext`: the network sees a limited distance, by which tiles overlap.
+`LocalContext`: what is far away does not matter, so tiles that overlap are enough.
 `MapOfWhole`: the map depends on the whole picture, and is predicted once, from a small copy.
 `WholeScene`: the result does too. A small copy is enhanced, and its change applied to each tile.
 `Deblurring`: Fourier transforms. Tiles wrap at borders, and share the power of the whole map.
@@ -88,7 +88,7 @@ class Strategy(Protocol):
 
 
 class LocalContext:
-    """Tiles whose windows reach as far as the network sees."""
+    """Tiles whose windows reach as far as what matters to them."""
 
     wraps = False
     needs_overview = False
@@ -97,7 +97,7 @@ class LocalContext:
         self._runner = runner
         self._request = request
         self._sizes = runner.info.sizes
-        self.overlap = self._sizes.of(runner.info.receptive_field)
+        self.overlap = runner.info.tile_overlap
 
     def take_overview(self, rows: int, columns: int) -> None:
         """Do nothing: tiles share nothing."""

@@ -57,4 +57,4 @@ WORDS: dict[str, tuple[str, ...]] = {
 }
 # Entries that are JSON; older files lack the later ones.
 VALUES = ("guidance", "size_multiple", "receptive_field", "training", "quality")
-LATER_VALUES = ("cost", "card", "whole_picture")
+LATER_VALUES = ("cost", "card", "whole_picture", "overlap")

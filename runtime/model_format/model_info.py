@@ -34,6 +34,8 @@ class ModelInfo:
         is given.
     context: `local`, or `global` if the predicted map depends on the whole picture.
     whole_picture: whether the result depends on the whole picture even if the map is given.
+    overlap: pixels by which tiles must overlap so that no seam shows, which is less than a large
+        receptive field; None if it was not measured.
     precision: of the weights.
     io: of the pictures: `float` (NCHW in [0, 1]), or `uint8` (NHWC, bytes).
     training: how the model was trained: preset, data, steps, seconds.
@@ -57,6 +59,13 @@ class ModelInfo:
     cost: dict[str, Any] = field(default_factory=dict)
     card: dict[str, Any] = field(default_factory=dict)
     whole_picture: bool = False
+    overlap: int | None = None
+
+    @property
+    def tile_overlap(self) -> int:
+        """Pixels by which tiles must overlap, a valid length."""
+        pixels = self.receptive_field if self.overlap is None else self.overlap
+        return self.sizes.of(pixels)
 
     @property
     def sizes(self) -> SizeRequirements:
@@ -116,6 +125,9 @@ class ModelInfo:
         ):
             value = values[name]
             _expect(name, value, type(value) is int and least <= value <= most)
+        overlap = values.get("overlap")
+        right = type(overlap) is int and 0 <= overlap <= values["receptive_field"]
+        _expect("overlap", overlap, overlap is None or right)
         for name in ("training", "quality", "cost", "card"):
             _expect(name, values.get(name, {}), isinstance(values.get(name, {}), dict))
         _expect("whole_picture", values.get("whole_picture"), _is_flag(values))
