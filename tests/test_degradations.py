@@ -303,6 +303,9 @@ def test_kernels_of_the_user_blur_and_some_are_held_out(photos: Path, tmp_path: 
 def test_kernels_larger_than_the_crop_are_refused(photos: Path) -> None:
     with pytest.raises(HyperguideError, match="37 pixels are larger than the preset's crop of 16"):
         open_data(small_preset("deblur", degradation={}), [photos])
+    larger = small_preset("deblur", outer_degradation={"size": 37})
+    with pytest.raises(HyperguideError, match="37 pixels are larger than the preset's crop of 16"):
+        open_data(larger, [photos])
     with pytest.raises(HyperguideError, match="size 6: give an odd one"):
         open_data(small_preset("deblur", degradation={"size": 6}), [photos])
 

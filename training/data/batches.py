@@ -299,7 +299,9 @@ def open_data(
     bank: dict[str, np.ndarray] = {}
     if isinstance(degradation, Blur):
         bank = read_kernels(kernels) if kernels is not None else {}
-        _check_blur(degradation, preset, scenes, bank)
+        assert isinstance(outer, Blur)
+        for blur in (degradation, outer):
+            _check_blur(blur, preset, scenes, bank)
     elif streaks is not None:
         bank = read_streaks(streaks)
     train, held_out = split_held_out(scenes, HELD_OUT_SHARE, option)
@@ -312,7 +314,8 @@ def open_data(
         "held_out": held_out_degradation,
     }
     threshold = degradation.threshold if isinstance(degradation, Rain) else 0.0
-    decoder = Decoder(preset.task, preset.channels, threshold, degradation.margin + 1)
+    margin = max(degradation.margin, outer.margin)
+    decoder = Decoder(preset.task, preset.channels, threshold, margin + 1)
     _check_first(scenes, decoder)
     names = ["|".join(path.name for path in scene.files) for scene in scenes]
     files = [path for scene in scenes for path in scene.files]
