@@ -180,12 +180,19 @@ class Bilevel:
                 case "response" | "unguided":
                     return self.model.restore(batch.degraded, batch.kernel)
                 case _:
-                    return self.model.restore(batch.degraded, batch.kernel, self._constant)
+                    return self.model.restore(
+                        batch.degraded,
+                        batch.kernel,
+                        lambda read, stage: self._constant(read, stage, batch),
+                    )
 
-    def _constant(self, read: Tensor, stage: int) -> Tensor:
-        """The predicted map as a constant: sigma+ of Eq. (5)."""
+    def _constant(self, read: Tensor, stage: int, batch: Sample) -> Tensor:
+        """The predicted map as a constant, sigma+ of Eq. (5), or what a hint makes of it."""
         with torch.no_grad():
-            return self.model.predict(read, stage)
+            predicted = self.model.predict(read, stage)
+            if batch.told is None or batch.trust is None or self.strategy == "manual":
+                return predicted
+            return predicted + batch.trust * (batch.told - predicted)
 
     def move_theta(self) -> None:
         """One step on theta with its current gradients."""

@@ -162,6 +162,8 @@ class Preset(Checked):
     degradation: fields of the task's class in `degradations` that differ from their defaults.
     outer_degradation: those that are different again in D_tr, the data of the outer problem. A
         hyper-network needs many pictures without anything to remove, a reconstruction few.
+    hints: share of D_tr's samples for which the reconstruction network sees a coarse, partial copy
+        of the true map instead of the predicted one, so that it learns to use one that is told.
     channels: 3 for RGB, 1 for gray pictures.
     """
 
@@ -180,6 +182,7 @@ class Preset(Checked):
     border_weight: Weight = 0.25
     guidance_floor: Weight = 0.0
     guidance_too_low: Weight = 1.0
+    hints: Share = 0.0
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -32,6 +32,7 @@ from .crops import draw_window, to_tensor
 from .decoding import Decoder, MisfitError, Planes, read_streaks
 from .degradations import DEGRADATIONS, Blur, Degradation, Haze, Rain
 from .derived_maps import describe
+from .hints import draw_hint
 from .kernels import on_canvas, read_kernels
 from .photos import Photos
 from .sample import Sample
@@ -68,6 +69,7 @@ class Data:
     degradations: of each stream.
     channels: planes of the batches, 3 or 1.
     threshold: of the rain region, full scale = 1.
+    hints: share of the outer problem's samples whose map is told, see `hints.draw_hint`.
     description: a description of the data for the model file.
     fingerprint: changes when pictures, streak layers or kernels are added or removed; a resume
         compares it.
@@ -84,6 +86,7 @@ class Data:
     description: str
     fingerprint: str
     files: tuple[Path, ...] = ()
+    hints: float = 0.0
 
     @cached_property
     def contents(self) -> str:
@@ -115,16 +118,21 @@ class Data:
                 "change the preset's batch or the number of processes."
             )
         share = stage.batch // world
-        known = len(self.photos.skipped)
+        skipped = len(self.photos.skipped)
         samples, names, mapped = [], [], []
         for index in range(rank * share, (rank + 1) * share):
             rng = _generator(seed, stream, number, index)
             scene, planes = self._pick(stream, rng)
-            samples.append(self._sample(planes, scene, stream, stage, rng))
+            sample = self._sample(planes, scene, stream, stage, rng)
+            if self.hints and stream == "train":
+                known = self.hints if scene.map_source != "none" else 0.0
+                told, trust = draw_hint(sample.guidance, known, rng)
+                sample = sample._replace(told=told, trust=trust)
+            samples.append(sample)
             names.append(scene.name)
             mapped.append(scene.map_source != "none")
-        sample = Sample(*map(_join, zip(*samples, strict=True)))  # type: ignore[arg-type]
-        return Batch(sample, tuple(names), tuple(self.photos.skipped[known:]), tuple(mapped))
+        joined = Sample(*map(_join, zip(*samples, strict=True)))  # type: ignore[arg-type]
+        return Batch(joined, tuple(names), tuple(self.photos.skipped[skipped:]), tuple(mapped))
 
     def absorb(self, batch: Batch) -> Batch:
         """Count the files that another process skipped; keep only those new here in the batch.
@@ -331,6 +339,7 @@ def open_data(
         description=description or ", ".join(folder.resolve().name for folder in folders),
         fingerprint=hashlib.sha256(os.fsencode("\n".join([*names, *bank]))).hexdigest(),
         files=(*files, *banks),
+        hints=preset.hints,
     )
 
 

@@ -15,6 +15,7 @@ class Sample(NamedTuple):
     kernel: shape (N, 1, kh, kw), odd sides, sum 1; None for tasks without blur.
     airlight, transmission: A, shape (N, C, 1, 1), and t, shape (N, 1, H, W), of the scattering
         model that made y; None unless it made all samples of the batch.
+    told, trust: hints for the outer problem, see `hints.draw_hint`; None if there are none.
     """
 
     degraded: Tensor
@@ -23,3 +24,5 @@ class Sample(NamedTuple):
     kernel: Tensor | None = None
     airlight: Tensor | None = None
     transmission: Tensor | None = None
+    told: Tensor | None = None
+    trust: Tensor | None = None
