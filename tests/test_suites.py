@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import struct
 import tracemalloc
@@ -10,6 +11,7 @@ import zlib
 from pathlib import Path
 
 import numpy as np
+import PIL.Image
 import pytest
 import scipy.io
 import scipy.signal
@@ -333,6 +335,45 @@ def test_rain100l_is_composed_as_the_authors_pictures_are(tmp_path: Path) -> Non
         assert np.array_equal(getattr(ours, part), getattr(theirs, part)), part
 
 
+def test_a_part_of_rain100h_is_read_as_the_authors_folder_is(tmp_path: Path) -> None:
+    part, published = tmp_path / "part", tmp_path / "published"
+    background = _write(part / "bsds500" / "val" / "b.png", _photo() // 2)
+    rainy = np.minimum(background + _streaks()[..., None].astype(int), 255).astype(np.uint8)
+    _write(part / "rain100h" / "test" / "rain-3.png", rainy)
+    (part / "rain100h" / "backgrounds.json").write_text(json.dumps({"test": {"3": "val/b.png"}}))
+    _write(published / "rain100h" / "rainy" / "rain-3.png", rainy)
+    _write(published / "rain100h" / "norain-3.png", background)
+    assert "1 pictures" in open_suite("rain100h", Options(data=part)).about
+    (ours,), (theirs,) = _cases("rain100h", part), _cases("rain100h", published)
+    assert np.array_equal(ours.degraded, (rainy / 255).astype(np.float32))
+    assert np.array_equal(_map(ours), _streaks() > 5)
+    for field in ("degraded", "clean", "true_map"):
+        assert np.array_equal(getattr(ours, field), getattr(theirs, field)), field
+    (part / "rain100h" / "backgrounds.json").write_text('{"test": {"4": "val/b.png"}}')
+    with pytest.raises(HyperguideError, match="names no background"):
+        _cases("rain100h", part)
+
+
+def test_haze_is_disturbed_by_noise_by_jpeg_and_by_halving(tmp_path: Path) -> None:
+    indoor = tmp_path / "sots" / "indoor"
+    clear = _write(indoor / "gt" / "1400.png", _photo(96, 128))
+    hazy = _write(indoor / "hazy" / "1400_3.png", clear // 2 + 80)
+    noisy, jpeg, half = _cases("sots-disturbed", tmp_path)
+    assert [case.level for case in (noisy, jpeg, half)] == ["noise 2/255", "JPEG 90", "half size"]
+    error = 255 * noisy.degraded - hazy
+    assert abs(float(error.std()) - np.sqrt(4 + 1 / 12)) < 0.05  # and that of the rounding
+    assert np.array_equal(noisy.clean, clear / 255)
+    content = io.BytesIO()
+    PIL.Image.fromarray(hazy).save(content, "JPEG", quality=90)
+    independent = np.asarray(PIL.Image.open(content)).astype(float)
+    distances = [np.abs(255 * case - hazy).mean() for case in (jpeg.degraded, independent / 255)]
+    assert distances[0] == pytest.approx(distances[1], rel=0.05)
+    assert distances[0] > 0.5
+    blocks = hazy.reshape(48, 2, 64, 2, 3).mean((1, 3))
+    assert np.abs(255 * half.degraded - blocks).max() <= 0.5 + 1e-3
+    np.testing.assert_allclose(half.clean, clear.reshape(48, 2, 64, 2, 3).mean((1, 3)) / 255)
+
+
 def test_haze_on_nyu_inverts_by_the_scattering_model(tmp_path: Path) -> None:
     photos: dict[int, np.ndarray] = {}
     for i in range(103):
@@ -430,7 +471,7 @@ def test_pairs_that_do_not_match_are_refused_in_a_sentence(pairs_folder: Path) -
 
 
 def test_missing_data_is_named_in_a_sentence(tmp_path: Path) -> None:
-    for name in ("bsd68", "set12", "levin", "rain100l", "sots"):
+    for name in ("bsd68", "set12", "levin", "rain100l", "rain100h", "sots", "sots-disturbed"):
         with pytest.raises(HyperguideError, match="give --data DIR or set the variable HYPERG"):
             _cases(name)
         with pytest.raises(HyperguideError, match=r"does not exist: give another --data\."):

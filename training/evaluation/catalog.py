@@ -15,7 +15,7 @@ from .levin import levin
 from .noise import bsd68, set12
 from .pairs import pairs
 from .suites import Options, Suite
-from .weather import rain100l, sots
+from .weather import rain100h, rain100l, sots, sots_disturbed
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,9 @@ _SUITES = {
     "set12": _Entry(set12, frozenset({"noise", "quadrants"})),
     "levin": _Entry(levin, frozenset({"noise", "quadrants", "boundary"})),
     "rain100l": _Entry(rain100l, frozenset()),
+    "rain100h": _Entry(rain100h, frozenset()),
     "sots": _Entry(sots, frozenset()),
+    "sots-disturbed": _Entry(sots_disturbed, frozenset()),
     "polyu": _Entry(polyu, frozenset()),
 }
 # Suites of a folder that the user names after the colon.

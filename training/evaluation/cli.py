@@ -71,7 +71,8 @@ Examples:
     "suite_name",
     required=True,
     metavar="NAME",
-    help="bsd68, set12, polyu, levin, rain100l, sots; pairs:DIR with DIR/input and DIR/target; "
+    help="bsd68, set12, polyu, levin, rain100l, rain100h, sots, sots-disturbed; pairs:DIR with "
+    "DIR/input and DIR/target; "
     "harmless:DIR, whose pictures should come back as they are; or sheet:DIR, photos without any "
     "truth, to be looked at.",
 )

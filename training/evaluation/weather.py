@@ -1,10 +1,13 @@
-"""Rain and haze suites: Rain100L, and RESIDE's SOTS indoor or its recipe on NYU Depth."""
+"""Rain and haze suites: Rain100L, Rain100H, and RESIDE's SOTS indoor or its recipe on NYU Depth."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
+import cv2
 import numpy as np
 
 from hyperguide.errors import HyperguideError
@@ -49,6 +52,40 @@ def rain100l(options: Options) -> Suite:
     )
 
 
+def rain100h(options: Options) -> Suite:
+    """Rain100H (Yang et al. 2017): heavy rain in several directions, all 100 pictures or a part.
+
+    Read from the authors' folder DATA/rain100h with norain-N.png and rainy/rain-N.png, or from
+    DATA/rain100h/test/rain-N.png and the photos DATA/bsds500/PATH that
+    DATA/rain100h/backgrounds.json names.
+    """
+    folder = data_folder(options, "rain100h")
+    if is_folder(folder / "rainy"):
+        pictures = list_pictures(folder / "rainy")[: options.limit]
+        cases = [partial(_rainy, rainy, folder / f"no{rainy.name}") for rainy in pictures]
+    else:
+        backgrounds = read_backgrounds(folder / LISTING, "test")
+        photos = data_folder(options, "bsds500")
+        pictures = list_pictures(folder / "test")[: options.limit]
+        cases = [
+            partial(_rainy, rainy, photos / _background(backgrounds, rainy)) for rainy in pictures
+        ]
+    return Suite(
+        about=f"Rain100H test, {len(pictures)} pictures, rain region where streaks exceed 5/255",
+        protocol="y-matlab",
+        guidance=TASKS["derain"].guidance,
+        cases=tuple(cases),
+        settings={"threshold": _RAIN_THRESHOLD},
+    )
+
+
+def _background(backgrounds: dict[str, str], layer: Path) -> str:
+    number = layer.stem.rpartition("-")[2]
+    if number not in backgrounds:
+        raise HyperguideError(f"backgrounds.json names no background for {layer}: add it.")
+    return backgrounds[number]
+
+
 def _rainy(rainy: Path, clean: Path) -> Case:
     degraded, truth = read_picture(rainy), read_picture(clean)
     if degraded.shape != truth.shape:
@@ -59,18 +96,16 @@ def _rainy(rainy: Path, clean: Path) -> Case:
 
 
 def _composed(layer: Path, photos: Path, backgrounds: dict[str, str]) -> Case:
-    number = layer.stem.rpartition("-")[2]
-    if number not in backgrounds:
-        raise HyperguideError(f"backgrounds.json names no background for {layer}: add it.")
+    background = photos / _background(backgrounds, layer)
     streaks = gray_plane(read_picture(layer), f"The streak layer {layer}").astype(int)
-    truth = read_picture(photos / backgrounds[number])
+    truth = read_picture(background)
     if truth.shape != (*streaks.shape, 3):
         raise HyperguideError(
-            f"The background {photos / backgrounds[number]} is not a colour picture of the size "
-            f"of {layer}: turn or replace it."
+            f"The background {background} is not a colour picture of the size of {layer}: "
+            "turn or replace it."
         )
     degraded = np.minimum(truth + streaks[..., None], 255)
-    return _rain_case(f"rain-{number}", degraded, truth, streaks)
+    return _rain_case(f"rain-{layer.stem.rpartition('-')[2]}", degraded, truth, streaks)
 
 
 def _rain_case(name: str, degraded: np.ndarray, clean: np.ndarray, streaks: np.ndarray) -> Case:
@@ -101,6 +136,57 @@ def sots(options: Options) -> Suite:
         cases=tuple(cases),
         settings={"source": "nyu", "airlight": 1, "beta": "0.5 + 0.1 level, levels 1..10 in turn"},
     )
+
+
+def sots_disturbed(options: Options) -> Suite:
+    """The pictures of `sots`, disturbed as on the way from a camera to a file.
+
+    With noise of 2/255 and 8 bits, as a JPEG file of quality 90, and at half the size, in turn.
+    """
+    suite = sots(options)
+    return replace(
+        suite,
+        about=f"{suite.about}, disturbed",
+        cases=tuple(
+            partial(_disturbed, case, label, disturb)
+            for label, disturb in _DISTURBANCES.items()
+            for case in suite.cases
+        ),
+        settings=suite.settings | {"disturbed": list(_DISTURBANCES)},
+    )
+
+
+def _disturbed(make: Callable[[], Case], label: str, disturb: Callable[[Case], Case]) -> Case:
+    return replace(disturb(make()), level=label)
+
+
+def _noisy(case: Case) -> Case:
+    noise = np.random.RandomState(0).normal(0, 2 / 255, case.degraded.shape)
+    return replace(case, degraded=as_stored(case.degraded + noise), seed=0)
+
+
+def _as_jpeg(case: Case) -> Case:
+    stored = np.rint(case.degraded[..., ::-1] * 255).astype(np.uint8)
+    _, content = cv2.imencode(".jpg", stored, [cv2.IMWRITE_JPEG_QUALITY, 90])
+    read = cv2.imdecode(content, cv2.IMREAD_COLOR)
+    assert read is not None
+    read = read[..., ::-1]
+    return replace(case, degraded=(read / 255).astype(np.float32))
+
+
+def _halved(case: Case) -> Case:
+    height, width = case.clean.shape[:2]
+
+    def half(picture: np.ndarray) -> np.ndarray:
+        return cv2.resize(picture, (width // 2, height // 2), interpolation=cv2.INTER_AREA)
+
+    truth = None if case.true_map is None else half(case.true_map)
+    return replace(
+        case, degraded=as_stored(half(case.degraded)), clean=half(case.clean), true_map=truth
+    )
+
+
+_DISTURBANCES = {"noise 2/255": _noisy, "JPEG 90": _as_jpeg, "half size": _halved}
 
 
 def _published_sots(options: Options) -> Suite:
