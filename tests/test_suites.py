@@ -8,6 +8,7 @@ import struct
 import tracemalloc
 import warnings
 import zlib
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -21,7 +22,11 @@ from hyperguide.picture_files import encode_map, read_picture, write_picture
 from hyperguide.tasks import TASKS
 from hyperguide.training.data.sources import find_scenes
 from hyperguide.training.evaluation.catalog import open_suite
+from hyperguide.training.evaluation.findings import find
 from hyperguide.training.evaluation.mat_file import read_mat
+from hyperguide.training.evaluation.measure import measure
+from hyperguide.training.evaluation.protocols import PROTOCOLS
+from hyperguide.training.evaluation.restorers import open_target
 from hyperguide.training.evaluation.suites import Case, Options
 
 _RNG = np.random.default_rng(7)
@@ -468,6 +473,35 @@ def test_pairs_that_do_not_match_are_refused_in_a_sentence(pairs_folder: Path) -
         _cases(f"pairs:{pairs_folder}")
     with pytest.raises(HyperguideError, match=r"no pairs in .*input: name the folders"):
         _cases(f"pairs:{pairs_folder / 'input'}")
+
+
+def test_text_is_drawn_over_photos_and_its_change_is_measured_alone(tmp_path: Path) -> None:
+    for name in ("a", "b", "c", "d"):
+        _write(tmp_path / f"{name}.png", np.full((240, 320, 3), 120, np.uint8))
+    cases = _cases(f"text:{tmp_path}")
+    assert len({case.clean.tobytes() for case in cases}) == 4
+    for case in cases:
+        assert np.array_equal(case.degraded, case.clean)
+        assert len(case.parts) == 3
+        for part in case.parts:
+            assert 30 < part.sum() < 4000
+            assert np.abs(case.clean[part] - 120 / 255).mean() > 0.2  # letters stand out
+        assert not (case.parts[0] & case.parts[1] | case.parts[1] & case.parts[2]).any()
+    suite = open_suite(f"text:{tmp_path}", Options())
+    target = replace(open_target("input"), restorer=_erases_the_top)
+    measured = [e.measurement for e in measure(suite, target, PROTOCOLS["rgb"])]
+    found = find(measured)
+    assert (found.part_error, found.worst_part) == pytest.approx((10, 10))
+    assert find([replace(m, part_error=None) for m in measured]).part_error is None
+
+
+def _erases_the_top(
+    picture: np.ndarray, kernel: object, guidance: object, scale: float
+) -> tuple[np.ndarray, None]:
+    """Darken the upper third, where the sign is, by 10 levels, the rest by 2."""
+    change = np.full(picture.shape, 2 / 255)
+    change[: len(picture) // 3] = 10 / 255
+    return picture - change, None
 
 
 def test_missing_data_is_named_in_a_sentence(tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ from .levin import levin
 from .noise import bsd68, set12
 from .pairs import pairs
 from .suites import Options, Suite
+from .text import text
 from .weather import rain100h, rain100l, sots, sots_disturbed
 
 
@@ -41,11 +42,12 @@ _OF_FOLDERS: dict[str, Callable[[Path, Options], Suite]] = {
     "pairs": pairs,
     "harmless": harmless,
     "clean": harmless,  # its former name
+    "text": text,
 }
 
 
 def open_suite(name: str, options: Options) -> Suite:
-    """Open a suite by name, or as `pairs:DIR` or `harmless:DIR`.
+    """Open a suite by name, or as `pairs:DIR`, `harmless:DIR` or `text:DIR`.
 
     Raises HyperguideError if there is no such suite, its data is missing, or it does not accept one
     of the options.

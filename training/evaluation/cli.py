@@ -73,7 +73,8 @@ Examples:
     metavar="NAME",
     help="bsd68, set12, polyu, levin, rain100l, rain100h, sots, sots-disturbed; pairs:DIR with "
     "DIR/input and DIR/target; "
-    "harmless:DIR, whose pictures should come back as they are; or sheet:DIR, photos without any "
+    "harmless:DIR, whose pictures should come back as they are; text:DIR, with text drawn "
+    "over them; or sheet:DIR, photos without any "
     "truth, to be looked at.",
 )
 @click.option(

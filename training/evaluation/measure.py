@@ -45,6 +45,8 @@ class Measurement:
         same conditions, and if there is nothing to remove.
     quadrants: upper left, upper right, lower left, lower right; empty unless the suite has them.
     seed: of the noise.
+    part_error: highest mean absolute error of the restored picture in one of the case's parts, in
+        levels of 8 bits; None without parts.
     seen: whether the target was trained on the picture; None if unknown.
     """
 
@@ -58,6 +60,7 @@ class Measurement:
     seconds: float
     seed: int | None
     seen: bool | None = None
+    part_error: float | None = None
 
 
 @dataclass(frozen=True)
@@ -118,6 +121,7 @@ def measure(
             seconds=seconds,
             seed=case.seed,
             seen=_was_seen(case, target),
+            part_error=_part_error(restored, case),
         )
         yield Example(case, restored, predicted if comparable else None, measurement)
 
@@ -127,6 +131,11 @@ def _ratio(predicted: np.ndarray, case: Case) -> float | None:
     if true is None and case.true_map is not None:
         true = root_mean_square(case.true_map)
     return root_mean_square(predicted) / true if true else None
+
+
+def _part_error(restored: np.ndarray, case: Case) -> float | None:
+    error = 255 * np.abs(restored - case.clean)
+    return max((float(error[part].mean()) for part in case.parts if part.any()), default=None)
 
 
 def _was_seen(case: Case, target: Target) -> bool | None:

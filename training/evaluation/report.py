@@ -108,6 +108,11 @@ def _finding_lines(summary: Sequence[Row]) -> list[str]:
                 f"{found.unharmed:.1%} come back at {UNHARMED:g} dB and more, "
                 f"the worst at {found.lowest:.2f} dB"
             )
+        if found.part_error is not None and found.worst_part is not None:
+            said.append(
+                f"the worst text changes by {found.part_error:.2f} levels, "
+                f"at most {found.worst_part:.2f}"
+            )
         if found.map_ratio is not None and found.map_true is not None:
             said.append(
                 f"map {found.map_ratio:.2f} of the true level (median), "

@@ -32,6 +32,7 @@ class Case:
     seed: of the noise, for `numpy.random.RandomState`, whose stream never changes.
     true_level: root mean square of the true map, if only that is known.
     photo: the whole picture, in any range, if `clean` is only a part of it.
+    parts: kinds of pixels whose change is reported by itself, bool, shape (H, W).
     """
 
     name: str
@@ -44,6 +45,7 @@ class Case:
     seed: int | None = None
     true_level: float | None = None
     photo: np.ndarray | None = None
+    parts: tuple[np.ndarray, ...] = ()
 
 
 @dataclass(frozen=True)
