@@ -6,6 +6,8 @@ import numpy as np
 import pytest
 import torch
 
+import hyperguide.training.evaluation.text as text_suite
+from hyperguide.training.data import lettering
 from hyperguide.training.data import rain as rain_module
 from hyperguide.training.data.overlays import Overlay, draw_overlay
 from hyperguide.training.data.photo_variety import MARGIN
@@ -98,6 +100,19 @@ def test_noise_and_jpeg_stay_in_the_target() -> None:
     dry = (sample.guidance < 1e-6).expand_as(crops)
     # JPEG spreads a streak over its blocks.
     assert float((sample.degraded - sample.clean)[dry].abs().median()) < 2 / 255
+
+
+def test_letters_of_fonts_are_drawn_where_they_belong() -> None:
+    picture = np.full((60, 200, 3), 90, np.uint8)
+    lettering.write(picture, "Hill", (20, 10), "cmss10", 30, (250, 250, 0), outline=2)
+    changed = (picture != 90).any(2)
+    assert not changed[:, :16].any()
+    assert not changed[:8].any()
+    assert (picture == (250, 250, 0)).all(2).sum() > 100
+    assert (picture == 0).all(2).sum() > 50
+    assert not set(lettering.FONTS) & set(text_suite._FONTS)
+    for font in lettering.FONTS:
+        lettering.open_font(font, 12)
 
 
 def test_an_overlay_covers_by_its_opacity() -> None:

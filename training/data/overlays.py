@@ -9,9 +9,9 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
+from . import lettering
 from .drawings import FONTS, LETTERS
-
-Color = tuple[int, int, int]
+from .lettering import Color
 
 
 @dataclass(frozen=True)
@@ -72,6 +72,20 @@ def _subtitle(pixels: np.ndarray, rng: np.random.Generator) -> None:
         cv2.putText(pixels, text, place, font, size, bright, thickness, cv2.LINE_AA)
 
 
+def _print(pixels: np.ndarray, rng: np.random.Generator) -> None:
+    """One to three rows set in a font: titles, captions, small print."""
+    height, width = pixels.shape[:2]
+    size = round(8 * 5 ** float(rng.random()))
+    font = lettering.FONTS[int(rng.integers(len(lettering.FONTS)))]
+    ink: Color = (255, 255, 255) if rng.random() < 0.5 else _color(rng)
+    left, top = int(rng.integers(-40, width // 2)), int(rng.integers(-size // 2, height))
+    outline = int(rng.integers(1, 1 + max(size // 10, 1))) if rng.random() < 0.4 else 0
+    paper = _color(rng) if rng.random() < 0.2 else None
+    for row in range(int(rng.integers(1, 4))):
+        line, place = _words(int(rng.integers(6, 40)), rng), (left, top + round(1.3 * row * size))
+        lettering.write(pixels, line, place, font, size, ink, outline, paper)
+
+
 def _sign(pixels: np.ndarray, rng: np.random.Generator) -> None:
     """Letters on a plain board, as on shops and roads."""
     size = float(rng.uniform(0.5, 2.0))
@@ -123,7 +137,7 @@ def _wires(pixels: np.ndarray, rng: np.random.Generator) -> None:
         cv2.polylines(pixels, [_subpixel(points)], False, color, thickness, cv2.LINE_AA, 4)
 
 
-_KINDS = (_subtitle, _subtitle, _sign, _fence, _grass, _grass, _wires)
+_KINDS = (_subtitle, _print, _print, _sign, _fence, _grass, _grass, _wires)
 
 
 def _stroke(

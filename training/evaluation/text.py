@@ -10,9 +10,11 @@ import PIL.Image
 import PIL.ImageDraw
 import PIL.ImageFont
 
+from hyperguide.training.data.lettering import Color, open_font
+
 from .suites import Case, Options, Suite, list_pictures, read_float
 
-# Fonts that come with matplotlib. Training draws letters of strokes, which look different.
+# Fonts that training does not use.
 _FONTS = ("DejaVuSans-Bold", "DejaVuSans", "DejaVuSerif", "STIXGeneral", "DejaVuSansMono")
 _LINES = (
     "What did they say when the rain began?",
@@ -23,8 +25,6 @@ _LINES = (
 _SIGNS = ("HOTEL 24", "Bakery", "EXIT ILL", "Wifi/Taxi")
 _WHITE, _BLACK, _IVORY = (255, 255, 255), (0, 0, 0), (225, 225, 215)
 _YELLOW, _RED = (255, 240, 90), (170, 20, 20)
-
-_Color = tuple[int, int, int]
 
 
 def text(folder: Path, options: Options) -> Suite:
@@ -66,7 +66,7 @@ class _Page:
         place: tuple[int, int],
         line: str,
         font: PIL.ImageFont.FreeTypeFont,
-        ink: _Color,
+        ink: Color,
         anchor: str = "la",
         outline: int = 0,
     ) -> np.ndarray:
@@ -108,7 +108,4 @@ def _small_print(page: _Page, number: int) -> np.ndarray:
 
 
 def _font(number: int, size: int) -> PIL.ImageFont.FreeTypeFont:
-    import matplotlib as mpl
-
-    name = f"{_FONTS[number % len(_FONTS)]}.ttf"
-    return PIL.ImageFont.truetype(Path(mpl.get_data_path(), "fonts", "ttf", name), size)
+    return open_font(_FONTS[number % len(_FONTS)], size)
