@@ -28,6 +28,20 @@ def test_each_block_of_a_unet_widens_its_view_by_two_convolutions_on_its_level()
     assert _reach((1, 2)) == base + 2 * 2 * 4
 
 
+def test_blocks_of_the_finest_level_may_be_left_out_of_the_encoder() -> None:
+    shape = UNetShape(2, (16, 32), 1, finest_encoder=False)
+    network = GuidedUNet(3, True, 1.0, shape, "residual")
+    names = set(network.state_dict())
+    assert not any(name.startswith("encoder.") for name in names)
+    assert "decoder.0.conv2.weight" in names
+    assert receptive_field(network, [3, 1], 0) == _reach_of((16, 32), True) - 2 * 2
+
+
+def _reach_of(widths: tuple[int, ...], finest_encoder: bool) -> int:
+    shape = UNetShape(2, widths, 1, finest_encoder=finest_encoder)
+    return receptive_field(GuidedUNet(3, True, 1.0, shape, "residual"), [3, 1], 0) or 0
+
+
 @pytest.mark.parametrize(
     ("blocks", "words"),
     [

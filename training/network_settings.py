@@ -79,6 +79,8 @@ class UNetShape(Checked):
     blocks: residual blocks in each direction at the other levels, finest first; one number applies
         to all.
     blockwise_map: whether the network sees one value of the map for each block of pixels.
+    finest_encoder: whether the finest level has blocks before the others, too, rather than only after
+        them; blocks cost most there.
     """
 
     unshuffle: Block
@@ -86,6 +88,7 @@ class UNetShape(Checked):
     middle: Depth
     blocks: tuple[Depth, ...] = (1,)
     blockwise_map: bool = False
+    finest_encoder: bool = True
 
     def __post_init__(self) -> None:
         super().__post_init__()

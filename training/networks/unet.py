@@ -64,6 +64,8 @@ class UNetFeatures(nn.Module):
             channels, guided, widths[0], shape.unshuffle, maximum, shape.blockwise_map
         )
         self.encoder = nn.ModuleList(_residual_blocks(*level) for level in levels)
+        if levels and not shape.finest_encoder:
+            self.encoder[0] = nn.Sequential()  # an identity in which an int8 export rounds nothing
         self.exits = nn.ModuleList(nn.Identity() for _ in widths[:-1])  # like `entry` of the blocks
         self.down = nn.ModuleList(
             nn.Conv2d(fine, coarse, 2, stride=2) for fine, coarse in pairwise(widths)
