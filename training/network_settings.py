@@ -79,8 +79,8 @@ class UNetShape(Checked):
     blocks: residual blocks in each direction at the other levels, finest first; one number applies
         to all.
     blockwise_map: whether the network sees one value of the map for each block of pixels.
-    finest_encoder: whether the finest level has blocks before the others, too, rather than only after
-        them; blocks cost most there.
+    finest_encoder: whether the finest level, where blocks cost most, has them in the encoder, too,
+        rather than only in the decoder.
     """
 
     unshuffle: Block
