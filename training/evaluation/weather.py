@@ -9,13 +9,16 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+import torch
 
 from hyperguide.errors import HyperguideError
 from hyperguide.picture_files import gray_plane, read_picture
 from hyperguide.storage.paths import exists, is_folder
 from hyperguide.tasks import TASKS
+from hyperguide.training.data.jpeg import through_jpeg
 from hyperguide.training.data.rain_layers import LISTING, read_backgrounds
 
+from .noise import add_noise
 from .suites import Case, Options, Suite, as_stored, data_folder, list_pictures, read_float
 
 # Streaks darker than this, of 255, are invisible; the map marks 21 % of Rain100L's pixels.
@@ -34,22 +37,8 @@ def rain100l(options: Options) -> Suite:
     to bit-identical pictures: the streak layers DATA/rain100l/test/streak-N.png on the backgrounds
     DATA/bsds500/PATH that DATA/rain100l/backgrounds.json names.
     """
-    folder = data_folder(options, "rain100l")
-    if is_folder(folder / "rainy"):
-        pictures = list_pictures(folder / "rainy")[: options.limit]
-        cases = [partial(_rainy, rainy, folder / f"no{rainy.name}") for rainy in pictures]
-    else:
-        backgrounds = read_backgrounds(folder / LISTING, "test")
-        photos = data_folder(options, "bsds500")
-        layers = list_pictures(folder / "test")[: options.limit]
-        cases = [partial(_composed, layer, photos, backgrounds) for layer in layers]
-    return Suite(
-        about="Rain100L test, rain region where the streak layer exceeds 5/255",
-        protocol="y-matlab",
-        guidance=TASKS["derain"].guidance,
-        cases=tuple(cases),
-        settings={"threshold": _RAIN_THRESHOLD},
-    )
+    about = "Rain100L test, rain region where the streak layer exceeds 5/255"
+    return _rain(options, "rain100l", about, _composed)
 
 
 def rain100h(options: Options) -> Suite:
@@ -59,7 +48,23 @@ def rain100h(options: Options) -> Suite:
     DATA/rain100h/test/rain-N.png and the photos DATA/bsds500/PATH that
     DATA/rain100h/backgrounds.json names.
     """
-    folder = data_folder(options, "rain100h")
+    suite = _rain(options, "rain100h", "", _rainy_on_background)
+    count = len(suite.cases)
+    about = f"Rain100H test, {count} pictures, rain region where streaks exceed 5/255"
+    return replace(suite, about=about)
+
+
+def _rain(
+    options: Options,
+    name: str,
+    about: str,
+    on_background: Callable[[Path, Path, dict[str, str]], Case],
+) -> Suite:
+    """The authors' folder, or pictures of DATA/NAME/test with backgrounds among the photos.
+
+    on_background: makes a case from such a picture, the folder of photos, and the backgrounds.
+    """
+    folder = data_folder(options, name)
     if is_folder(folder / "rainy"):
         pictures = list_pictures(folder / "rainy")[: options.limit]
         cases = [partial(_rainy, rainy, folder / f"no{rainy.name}") for rainy in pictures]
@@ -67,11 +72,9 @@ def rain100h(options: Options) -> Suite:
         backgrounds = read_backgrounds(folder / LISTING, "test")
         photos = data_folder(options, "bsds500")
         pictures = list_pictures(folder / "test")[: options.limit]
-        cases = [
-            partial(_rainy, rainy, photos / _background(backgrounds, rainy)) for rainy in pictures
-        ]
+        cases = [partial(on_background, picture, photos, backgrounds) for picture in pictures]
     return Suite(
-        about=f"Rain100H test, {len(pictures)} pictures, rain region where streaks exceed 5/255",
+        about=about,
         protocol="y-matlab",
         guidance=TASKS["derain"].guidance,
         cases=tuple(cases),
@@ -84,6 +87,10 @@ def _background(backgrounds: dict[str, str], layer: Path) -> str:
     if number not in backgrounds:
         raise HyperguideError(f"backgrounds.json names no background for {layer}: add it.")
     return backgrounds[number]
+
+
+def _rainy_on_background(rainy: Path, photos: Path, backgrounds: dict[str, str]) -> Case:
+    return _rainy(rainy, photos / _background(backgrounds, rainy))
 
 
 def _rainy(rainy: Path, clean: Path) -> Case:
@@ -161,17 +168,13 @@ def _disturbed(make: Callable[[], Case], label: str, disturb: Callable[[Case], C
 
 
 def _noisy(case: Case) -> Case:
-    noise = np.random.RandomState(0).normal(0, 2 / 255, case.degraded.shape)
-    return replace(case, degraded=as_stored(case.degraded + noise), seed=0)
+    level = np.full(case.degraded.shape[:2], 2 / 255)
+    return replace(case, degraded=as_stored(add_noise(case.degraded, level, 0)), seed=0)
 
 
 def _as_jpeg(case: Case) -> Case:
-    stored = np.rint(case.degraded[..., ::-1] * 255).astype(np.uint8)
-    _, content = cv2.imencode(".jpg", stored, [cv2.IMWRITE_JPEG_QUALITY, 90])
-    read = cv2.imdecode(content, cv2.IMREAD_COLOR)
-    assert read is not None
-    read = read[..., ::-1]
-    return replace(case, degraded=(read / 255).astype(np.float32))
+    planes = torch.from_numpy(case.degraded).permute(2, 0, 1)
+    return replace(case, degraded=through_jpeg(planes, 90).permute(1, 2, 0).numpy())
 
 
 def _halved(case: Case) -> Case:
