@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import math
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
@@ -23,6 +25,7 @@ from hyperguide.export.quantized_layers import (
     QuantizedConvolution,
     Rounding,
     quantize_layers,
+    round_keeping_sums,
     to_floats,
 )
 from hyperguide.model_format.model_file import read_model_file
@@ -32,7 +35,7 @@ from hyperguide.training.networks.folding import fold_layers
 from hyperguide.training.networks.hyper import HyperNetwork, PlainHyperNetwork
 from hyperguide.training.networks.prenet import PReNet
 from hyperguide.training.networks.scattering import ScatteringUNet
-from hyperguide.training.networks.unet import ResidualBlock
+from hyperguide.training.networks.unet import GuidedUNet, ResidualBlock
 from hyperguide.training.preset import UNetShape
 from made_runs import rough_pair
 
@@ -64,7 +67,7 @@ def test_a_quantized_convolution_equals_one_of_integers() -> None:
     layer = QuantizedConvolution(conv, Rounding(0.02))
     units = (x / 0.02).round().clamp(-128, 127)
     step = conv.weight.abs().amax((1, 2, 3)) / 63
-    weights = (conv.weight / step.view(-1, 1, 1, 1)).round()
+    weights = round_keeping_sums(conv.weight / step.view(-1, 1, 1, 1))
     assert float(weights.detach().abs().max()) == 63
     sums = nn.functional.conv2d(units.double(), weights.double())
     assert torch.equal(sums, sums.round())
@@ -101,6 +104,48 @@ def test_a_value_that_several_layers_read_is_rounded_once() -> None:
         "1.conv2.weight": False,
     }
     assert not any(isinstance(m, Rounding | QuantizedConvolution) for m in plain.modules())
+
+
+def test_rounded_weights_keep_the_sums_over_their_taps() -> None:
+    units = 20 * torch.randn(8, 3, 6, 6, generator=torch.Generator().manual_seed(0))
+    rounded = round_keeping_sums(units)
+    assert torch.equal(rounded, rounded.round())
+    assert float((rounded - units).abs().max()) <= 1.0
+    sums = [taps.sum((2, 3)) for taps in (units, rounded, units.round())]
+    assert float((sums[1] - sums[0]).abs().max()) <= 0.5 + 1e-3
+    assert float((sums[2] - sums[0]).abs().max()) > 2.0  # errors of 36 taps add up
+    single = units[:, :, :1, :1]
+    assert torch.equal(round_keeping_sums(single), single.round())
+
+
+def test_a_precise_unet_rounds_only_what_its_inner_convolutions_read() -> None:
+    torch.manual_seed(0)
+    shape = UNetShape(2, (8, 8), 1, precise_int8=True)
+    network = fold_layers(GuidedUNet(3, True, 0.3, shape, "residual")).eval()
+    with torch.no_grad():
+        for weights in network.parameters():
+            weights.add_(torch.randn_like(weights), alpha=0.05)
+
+    def run(module: nn.Module, image: Tensor) -> Tensor:
+        restored: Tensor = module(image, torch.full_like(image[:, :1], 0.1))
+        return restored
+
+    quantized = quantize_layers(network, run, _crops(), 0.999)
+    rounded = {n for n, m in quantized.named_modules() if isinstance(m, QuantizedConvolution)}
+    plain = {n for n, m in network.named_modules() if isinstance(m, nn.Conv2d)} - rounded
+    assert plain == {"head.image", "head.guidance", "tail"}
+    assert not any(steps.shared for steps in to_floats(quantized)[1].values())
+    # What the blocks add is small: were their input rounded as well, the image would be, too.
+    coarse = copy.deepcopy(quantized)
+    for module in coarse.modules():
+        if isinstance(module, Rounding):
+            module.log_step.data += math.log(1e9)  # everything that is rounded becomes zero
+    image = _crops()[0]
+    with torch.no_grad():
+        x = network.head(image, torch.full_like(image[:, :1], 0.1))
+        assert torch.count_nonzero(coarse.encoder[0](x) - x) > 0  # biases
+        spread = (coarse.encoder[0](x) - x)[:, :, 2:-2, 2:-2].std((2, 3))
+    assert float(spread.max()) < 1e-5
 
 
 def _with_detail() -> GuidedModel:

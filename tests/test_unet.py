@@ -28,29 +28,46 @@ def test_each_block_of_a_unet_widens_its_view_by_two_convolutions_on_its_level()
     assert _reach((1, 2)) == base + 2 * 2 * 4
 
 
-def test_blocks_of_the_finest_level_may_be_left_out_of_the_encoder() -> None:
-    shape = UNetShape(2, (16, 32), 1, finest_encoder=False)
+def test_blocks_may_be_left_out_of_the_encoder() -> None:
+    shape = UNetShape(2, (16, 32), 1, encoder_blocks=(0,))
     network = GuidedUNet(3, True, 1.0, shape, "residual")
     names = set(network.state_dict())
     assert not any(name.startswith("encoder.") for name in names)
     assert "decoder.0.conv2.weight" in names
-    assert receptive_field(network, [3, 1], 0) == _reach_of((16, 32), True) - 2 * 2
+    assert receptive_field(network, [3, 1], 0) == _reach_of((16, 32), None) - 2 * 2
 
 
-def _reach_of(widths: tuple[int, ...], finest_encoder: bool) -> int:
-    shape = UNetShape(2, widths, 1, finest_encoder=finest_encoder)
+def _reach_of(widths: tuple[int, ...], encoder_blocks: tuple[int, ...] | None) -> int:
+    shape = UNetShape(2, widths, 1, encoder_blocks=encoder_blocks)
     return receptive_field(GuidedUNet(3, True, 1.0, shape, "residual"), [3, 1], 0) or 0
 
 
 @pytest.mark.parametrize(
-    ("blocks", "words"),
+    ("name", "blocks", "words"),
     [
-        ([1, 1, 1], "takes 2 numbers of blocks or one"),
-        ([0, 1], "blocks must be from 1 to 32, not 0"),
+        ("blocks", [1, 1, 1], "takes 2 numbers of blocks or one for all, not 3: mend blocks"),
+        ("blocks", [0, 1], "blocks must be from 1 to 32, not 0"),
+        ("encoder_blocks", [1, 1, 1], "not 3: mend encoder_blocks"),
+        ("encoder_blocks", [-1], "encoder_blocks must be from 0 to 32, not -1"),
+        ("encoder_blocks", 1, "encoder_blocks must be a list"),
     ],
 )
-def test_blocks_that_do_not_fit_the_levels_are_refused(blocks: list[int], words: str) -> None:
+def test_blocks_that_do_not_fit_the_levels_are_refused(
+    name: str, blocks: object, words: str
+) -> None:
     fields = json.loads(load_preset("denoise", "fast").to_json())
-    fields["reconstruction"] |= {"widths": [16, 32, 64], "blocks": blocks}
+    fields["reconstruction"] |= {"widths": [16, 32, 64], "blocks": [1], name: blocks}
     with pytest.raises(HyperguideError, match=words):
         preset_from_dict(fields, "preset")
+
+
+def test_presets_without_blocks_of_the_encoder_take_those_of_the_decoder() -> None:
+    fields = json.loads(load_preset("denoise", "fast").to_json())
+    fields["reconstruction"] |= {"widths": [16, 32, 64], "blocks": [3, 2], "encoder_blocks": None}
+    shape = preset_from_dict(fields, "preset").reconstruction
+    assert isinstance(shape, UNetShape)
+    assert shape.encoder_depths == shape.decoder_depths == (3, 2)
+    fields["reconstruction"]["encoder_blocks"] = [0]
+    shape = preset_from_dict(fields, "preset").reconstruction
+    assert isinstance(shape, UNetShape)
+    assert shape.encoder_depths == (0, 0)

@@ -10,7 +10,7 @@ import difflib
 from collections.abc import Hashable, Iterator
 from dataclasses import dataclass
 from functools import cache
-from types import UnionType
+from types import NoneType, UnionType
 from typing import Annotated, Any, Literal, TypeVar, cast, get_args, get_origin, get_type_hints
 
 from hyperguide.errors import HyperguideError
@@ -133,7 +133,10 @@ def _value(hint: Any, value: Any, where: str) -> Any:
     if hint in (int, float):
         raise TypeError(f"{where}: the type of this number has no range")
     if isinstance(hint, UnionType):
-        return _one_of(get_args(hint), value, where)
+        kinds = tuple(kind for kind in get_args(hint) if kind is not NoneType)
+        if value is None and len(kinds) < len(get_args(hint)):
+            return None
+        return _value(*kinds, value, where) if len(kinds) == 1 else _one_of(kinds, value, where)
     if dataclasses.is_dataclass(hint):
         return build(hint, value, where)  # type: ignore[arg-type]
     if get_origin(hint) is Literal:

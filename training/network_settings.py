@@ -19,6 +19,7 @@ Output = Literal["residual", "affine"]
 Width = Annotated[int, Range(1, 1024)]  # feature channels
 Block = Annotated[int, Range(1, 16)]  # side of pixel blocks
 Depth = Annotated[int, Range(1, 32)]  # layers or blocks in sequence
+Blocks = Annotated[int, Range(0, 32)]  # residual blocks of a level, which works without any, too
 Stages = Annotated[int, Range(1, 12)]
 Dilation = Annotated[int, Range(1, 64)]
 Texture = Annotated[int, Range(0, 256)]
@@ -79,8 +80,11 @@ class UNetShape(Checked):
     blocks: residual blocks in each direction at the other levels, finest first; one number applies
         to all.
     blockwise_map: whether the network sees one value of the map for each block of pixels.
-    finest_encoder: whether the finest level, where blocks cost most, has them in the encoder, too,
-        rather than only in the decoder.
+    encoder_blocks: like `blocks`, for the encoder alone, where 0 is possible; None for as many as
+        in the decoder.
+    precise_int8: whether an int8 export leaves the first layer, the last layer and the features
+        between blocks in floats. This costs a quarter of the speed, but one range of 8 bits does
+        not fit the features of both weak and strong noise.
     """
 
     unshuffle: Block
@@ -88,27 +92,42 @@ class UNetShape(Checked):
     middle: Depth
     blocks: tuple[Depth, ...] = (1,)
     blockwise_map: bool = False
-    finest_encoder: bool = True
+    encoder_blocks: tuple[Blocks, ...] | None = None
+    precise_int8: bool = False
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        widths, blocks = len(self.widths), len(self.blocks)
-        if widths > _MOST_LEVELS:
+        if (widths := len(self.widths)) > _MOST_LEVELS:
             raise HyperguideError(
                 f"A U-Net has at most {_MOST_LEVELS} widths, not {widths}: mend widths in the "
                 "preset."
             )
-        if blocks not in (1, widths - 1):
-            raise HyperguideError(
-                f"A U-Net of {widths} widths takes {widths - 1} numbers of blocks or one for all, "
-                f"not {blocks}: mend blocks in the preset."
-            )
-        each = self.blocks * (widths - 1) if blocks == 1 else self.blocks
-        if (count := 2 * sum(each) + self.middle) > _MOST_BLOCKS:
+        for name in ("blocks", "encoder_blocks"):
+            numbers = getattr(self, name)
+            if numbers is not None and len(numbers) not in (1, widths - 1):
+                raise HyperguideError(
+                    f"A U-Net of {widths} widths takes {widths - 1} numbers of blocks or one for "
+                    f"all, not {len(numbers)}: mend {name} in the preset."
+                )
+        if (count := sum(self.encoder_depths + self.decoder_depths) + self.middle) > _MOST_BLOCKS:
             raise HyperguideError(
                 f"A U-Net has at most {_MOST_BLOCKS} blocks in all, not {count}: mend blocks or "
                 "middle in the preset."
             )
+
+    @property
+    def decoder_depths(self) -> tuple[int, ...]:
+        """Residual blocks of each level of the decoder, finest first."""
+        return self._of_levels(self.blocks)
+
+    @property
+    def encoder_depths(self) -> tuple[int, ...]:
+        """Residual blocks of each level of the encoder, finest first."""
+        return self._of_levels(self.encoder_blocks or self.blocks)
+
+    def _of_levels(self, blocks: tuple[int, ...]) -> tuple[int, ...]:
+        levels = len(self.widths) - 1
+        return blocks if len(blocks) == levels else blocks * levels
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -58,6 +58,7 @@ class GuidedHead(UnshuffledConvolution):
     maximum: the map is divided by it, so that the network sees it in [0, 1].
     blockwise: whether each block sees the mean of the map, rather than each of its values. Maps
         that a hyper-network makes at this resolution do not differ much within a block.
+    exact: whether the layer stays in floats in an int8 export.
     """
 
     def __init__(
@@ -68,6 +69,7 @@ class GuidedHead(UnshuffledConvolution):
         unshuffle: int,
         maximum: float,
         blockwise: bool = False,
+        exact: bool = False,
     ) -> None:
         super().__init__(
             channels + (guided and not blockwise), width, unshuffle, int(guided and blockwise)
@@ -75,6 +77,7 @@ class GuidedHead(UnshuffledConvolution):
         self.channels = channels
         self.maximum = maximum
         self.blockwise = guided and blockwise
+        self.exact = exact
 
     def forward(self, image: Tensor, guidance: Tensor | None = None) -> Tensor:
         """Convolve an image in [0, 1], shape (N, C, H, W), and a map of shape (N, 1, H, W)."""
@@ -154,10 +157,9 @@ class SplitHead(nn.Module):
     four times the largest map, weak noise would get only three of them.
     """
 
-    in_floats = ("guidance",)
-
     def __init__(self, head: GuidedHead) -> None:
         super().__init__()
+        self.in_floats = ("image", "guidance") if head.exact else ("guidance",)
         of_image = head.channels * head.unshuffle**2
         self.image = _strided(head.weight[:, :of_image], head.bias, head.unshuffle)
         self.guidance: nn.Conv2d | None = None

@@ -20,11 +20,14 @@ class ResidualBlock(nn.Module):
     """x + conv(relu(conv(x))).
 
     `entry` is an identity; an int8 export rounds there, since several operations read its output.
+
+    width: channels.
+    exact: whether an int8 export rounds only what the convolutions read.
     """
 
-    def __init__(self, width: int) -> None:
+    def __init__(self, width: int, exact: bool = False) -> None:
         super().__init__()
-        self.entry = nn.Identity()
+        self.entry = _identity(exact)
         self.conv1 = nn.Conv2d(width, width, 3, padding=1)
         self.conv2 = nn.Conv2d(width, width, 3, padding=1)
 
@@ -34,10 +37,15 @@ class ResidualBlock(nn.Module):
         return x + self.conv2(F.relu(self.conv1(x)))
 
 
-def _residual_blocks(width: int, count: int) -> nn.Module:
+def _identity(exact: bool) -> nn.Module:
+    """A layer without effect; an int8 export rounds at it unless `exact`."""
+    return nn.Sequential() if exact else nn.Identity()
+
+
+def _residual_blocks(width: int, count: int, exact: bool) -> nn.Module:
     if count == 1:
-        return ResidualBlock(width)
-    return nn.Sequential(*(ResidualBlock(width) for _ in range(count)))
+        return ResidualBlock(width, exact)
+    return nn.Sequential(*(ResidualBlock(width, exact) for _ in range(count)))
 
 
 class UNetFeatures(nn.Module):
@@ -51,28 +59,35 @@ class UNetFeatures(nn.Module):
     maximum: the map is divided by it, so that the networks see it in [0, 1].
     """
 
+    in_floats: tuple[str, ...] = ()
+
     def __init__(self, channels: int, guided: bool, maximum: float, shape: UNetShape) -> None:
         super().__init__()
-        widths, blocks = shape.widths, shape.blocks
+        widths, others = shape.widths, shape.widths[:-1]
         self.unshuffle = shape.unshuffle
         self.maximum = maximum
         self.channels = channels
         self.asks_per_stage = False
-        others = widths[:-1]
-        levels = list(zip(others, blocks if len(blocks) > 1 else blocks * len(others), strict=True))
+        exact = shape.precise_int8
+        if exact:
+            self.in_floats = (*self.in_floats, "tail")
         self.head = GuidedHead(
-            channels, guided, widths[0], shape.unshuffle, maximum, shape.blockwise_map
+            channels, guided, widths[0], shape.unshuffle, maximum, shape.blockwise_map, exact
         )
-        self.encoder = nn.ModuleList(_residual_blocks(*level) for level in levels)
-        if levels and not shape.finest_encoder:
-            self.encoder[0] = nn.Sequential()  # an identity in which an int8 export rounds nothing
-        self.exits = nn.ModuleList(nn.Identity() for _ in widths[:-1])  # like `entry` of the blocks
+        self.encoder = nn.ModuleList(
+            _residual_blocks(width, count, exact)
+            for width, count in zip(others, shape.encoder_depths, strict=True)
+        )
+        self.exits = nn.ModuleList(_identity(exact) for _ in others)  # like `entry` of the blocks
         self.down = nn.ModuleList(
             nn.Conv2d(fine, coarse, 2, stride=2) for fine, coarse in pairwise(widths)
         )
-        self.middle = nn.ModuleList(ResidualBlock(widths[-1]) for _ in range(shape.middle))
+        self.middle = nn.ModuleList(ResidualBlock(widths[-1], exact) for _ in range(shape.middle))
         self.up = nn.ModuleList(nn.Conv2d(coarse, 4 * fine, 1) for fine, coarse in pairwise(widths))
-        self.decoder = nn.ModuleList(_residual_blocks(*level) for level in levels)
+        self.decoder = nn.ModuleList(
+            _residual_blocks(width, count, exact)
+            for width, count in zip(others, shape.decoder_depths, strict=True)
+        )
 
     def encode(self, image: Tensor, guidance: Tensor | None) -> tuple[Tensor, list[Tensor]]:
         """The features of the coarsest level, and those of the others, finest first."""
