@@ -12,7 +12,6 @@ import numpy as np
 import torch
 
 from hyperguide.model_format.contract import ENHANCED, GUIDANCE, IMAGE, KERNEL, SCALE
-from hyperguide.training.bilevel import Strategy
 from hyperguide.training.checkpoint import TrainedModel
 from hyperguide.training.data.batches import Data, open_data
 from hyperguide.training.data.sample import Sample
@@ -34,13 +33,11 @@ class Calibration:
     """Calibration pictures like those the model will see, with their ground truth.
 
     data: photos degraded according to the preset, or pairs; the last of them are held out.
-    strategy: strategy that the run was trained with.
     multiple, channels: size multiple of the model, and the planes that it is exported for.
     """
 
     preset: Preset
     data: Data
-    strategy: Strategy
     multiple: int
     channels: int
 
@@ -100,7 +97,6 @@ def open_calibration(
     return Calibration(
         preset,
         open_data(preset, folders, option="--calib", tell=tell),
-        trained.strategy,
         model.size_multiple,
         model.channels,
     )

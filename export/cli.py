@@ -48,14 +48,11 @@ Examples:
 @click.option(
     "--steps",
     type=click.IntRange(min=0),
-    help=f"Training steps with rounded weights, for int8. Default: {Lower.steps}.",
+    help=f"Steps that fit int8 to the fp32 pair. Default: {Lower.steps}.",
 )
 @click.option("--accept-loss", is_flag=True, help=f"Write a file that loses over {MOST_LOSS} dB.")
-@click.option(
-    "--vgg-weights",
-    type=Path,
-    help="torchvision's VGG16 weights, for int8 of runs with a perceptual loss.",
-)
+# No longer needed: int8 is fitted to the fp32 pair, whatever that was trained with.
+@click.option("--vgg-weights", type=Path, hidden=True, expose_value=False)
 @click.option(
     "--io",
     type=click.Choice(["float", "uint8"]),
@@ -83,7 +80,6 @@ def export(
     calib: tuple[Path, ...],
     steps: int | None,
     accept_loss: bool,
-    vgg_weights: Path | None,
     io: Literal["float", "uint8"],
     triton: Path | None,
     plain: bool,
@@ -95,14 +91,13 @@ def export(
     RUN may also be a model file in fp32 or the name of a bundled one, to export another precision.
     The image and guidance of the file are compared with torch at three sizes before it is written.
     Lower precisions are calibrated on the pictures of --calib, and their loss against fp32 is
-    measured on the last of these. An int8 pair is fine-tuned for some minutes with rounded weights
-    and activations.
+    measured on the last of these. An int8 pair is fitted to the fp32 pair for some minutes.
     """
     if threads is not None:
         torch.set_num_threads(threads)
     if output.suffix != ".onnx":
         raise HyperguideError(f"The output {output} is no model file: give a name with .onnx.")
-    lower = _lower(precision, calib, steps, accept_loss, vgg_weights)
+    lower = _lower(precision, calib, steps, accept_loss)
     if plain and lower is not None:
         raise HyperguideError("--plain is for comparisons in fp32: leave out --precision.")
     file = find_model_file(run)
@@ -151,13 +146,10 @@ def _lower(
     calib: tuple[Path, ...],
     steps: int | None,
     accept_loss: bool,
-    vgg_weights: Path | None,
 ) -> Lower | None:
     """The settings for a lower precision from the options; None for fp32."""
     if steps is not None and precision != "int8":
         raise HyperguideError("--steps belong to --precision int8: leave them out.")
-    if vgg_weights is not None and precision != "int8":
-        raise HyperguideError("--vgg-weights belong to --precision int8: leave them out.")
     if precision == "fp32":
         if calib or accept_loss:
             raise HyperguideError(
@@ -171,4 +163,4 @@ def _lower(
         )
     kind: Literal["fp16", "int8"] = "fp16" if precision == "fp16" else "int8"
     steps = Lower.steps if steps is None else steps
-    return Lower(kind, calib, steps, accept_loss, vgg_weights)
+    return Lower(kind, calib, steps, accept_loss)

@@ -70,16 +70,14 @@ class Lower:
     """The settings for a file in lower precision.
 
     calibration: folders of photos or pairs as for training, see `sources.find_scenes`.
-    steps: fine-tuning steps of an int8 pair, see `quantization.quantize`.
+    steps: steps that fit an int8 pair to the float pair, see `quantization.quantize`.
     accept_loss: write the file even if it loses more than MOST_LOSS dB.
-    vgg_weights: for int8 of runs with a perceptual loss, see `bilevel.Bilevel.from_preset`.
     """
 
     precision: Literal["fp16", "int8"]
     calibration: Sequence[Path]
     steps: int = 1000
     accept_loss: bool = False
-    vgg_weights: Path | None = None
 
 
 def export_model(
@@ -97,7 +95,7 @@ def export_model(
     The graph in fp32 is compared with torch at three sizes, with and without dials, before the
     file appears under its name.
 
-    report: called with the number of fine-tuning steps done for int8.
+    report: called with the number of steps done for int8.
     tell: called with a sentence for each calibration folder, saying what was found there.
     plain: fuse and split nothing, for comparisons; fp32 only.
     io: type of the pictures, see `ModelInfo`.
@@ -168,7 +166,7 @@ def _lower(
 ) -> tuple[onnx.ModelProto, Exported]:
     """The graph of a folded pair in lower precision."""
     if lower.precision == "int8":
-        quantized = quantize(model, calibration, lower.steps, report, lower.vgg_weights)
+        quantized = quantize(model, calibration, lower.steps, report)
         proto, differences = _proven_graph(quantized.model, path, blurs)
         return insert_pairs(proto, quantized.steps), Exported(differences)
     proto, differences = _proven_graph(model, path, blurs)

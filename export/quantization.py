@@ -1,11 +1,10 @@
-"""Explicit int8 quantisation: calibration, then fine-tuning with rounded values and weights."""
+"""Explicit int8 quantisation: calibration, then a fit to the float pair with rounded values."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 import numpy as np
 import onnx
@@ -14,7 +13,6 @@ import torch
 from torch import Tensor
 
 from hyperguide.tasks import find_task
-from hyperguide.training.bilevel import Bilevel
 from hyperguide.training.model import GuidedModel, Restoration
 from hyperguide.training.optimizers import lr_factor, set_lr_factor
 from hyperguide.training.precision import autocast, fastest_precision
@@ -28,7 +26,7 @@ _COVERED = 0.9999
 # Operators through which OpenVINO moves pairs to a Concat.
 _TRANSPARENT = {"Add", "AveragePool", "Clip", "Div", "Mul", "Relu", "Sub"}
 # Step size of the weights; that of the ranges' logarithms is ten times as large.
-_LR = 1e-3
+_LR = 3e-4
 # Mean squared difference below which pictures or maps count as equal.
 _EQUAL = (0.25 / 255) ** 2
 
@@ -46,65 +44,59 @@ class Quantized:
 
 
 def quantize(
-    model: GuidedModel,
-    calibration: Calibration,
-    steps: int,
-    report: Callable[[int], None],
-    vgg_weights: Path | None = None,
+    model: GuidedModel, calibration: Calibration, steps: int, report: Callable[[int], None]
 ) -> Quantized:
-    """Quantise every convolution of a folded pair and fine-tune it.
+    """Quantise every convolution of a folded pair and fit it to the float pair.
 
-    steps: steps of Algorithm 1 with rounded weights and activations, each followed by one towards
-        the float pair's outputs with turned dials. With 0, the pair is not fine-tuned.
+    steps: steps with rounded weights and activations towards the float pair's pictures and maps.
+        With 0, the pair is not fitted.
     report: called with the number of steps done.
-    vgg_weights: see `bilevel.Bilevel.from_preset`, also for the errors raised.
     """
     quantized = quantize_layers(
         model, lambda pair, s: pair.restore(s.degraded, s.kernel), calibration.crops, _COVERED
     )
     if steps:
-        _fine_tune(quantized.train(), model, calibration, steps, report, vgg_weights)
+        _fit(quantized.train(), model, calibration, steps, report)
     return Quantized(*to_floats(quantized.eval()))
 
 
-def _fine_tune(
+def _fit(
     model: GuidedModel,
     in_floats: GuidedModel,
     calibration: Calibration,
     steps: int,
     report: Callable[[int], None],
-    vgg_weights: Path | None,
 ) -> None:
-    preset, data = calibration.preset, calibration.data
+    """Train a quantised pair to return what the float pair does.
+
+    The targets are not the clean pictures: more training would change the pair, so that its
+    measured qualities, such as how true its map is and that it leaves clean pictures alone, would
+    no longer be those of the fp32 file.
+    """
+    preset, data, channels = calibration.preset, calibration.data, calibration.channels
     maximum = find_task(preset.task).guidance.maximum
-    assert model.proxy is not None
-    optimizers = _optimizer(model.proxy), _optimizer(model.reconstruction)
+    optimizer = _optimizer(model)
     device = torch.device("cpu")
-    algorithm = Bilevel.from_preset(
-        preset,
-        model,
-        *optimizers,
-        # f updates theta only if it did so in training; else only g determines the map.
-        "response" if calibration.strategy == "response" else "strict",
-        autocast=autocast(fastest_precision(device), device),
-        vgg_weights=vgg_weights,
-    )
+    in_lower_precision = autocast(fastest_precision(device), device)
     schedule = replace(preset.schedule, steps=steps, shape="cosine")
     stage = schedule.stages[-1]
     rng = torch.Generator().manual_seed(0)
     for step in range(steps):
-        for optimizer in optimizers:
-            set_lr_factor(optimizer, lr_factor(schedule, step))
-        algorithm.inner_step(data.draw("hyper", step, stage, seed=1).sample)
-        algorithm.outer_step(data.draw("train", step, stage, seed=1).sample)
+        set_lr_factor(optimizer, lr_factor(schedule, step))
+        optimizer.zero_grad()
+        sample = data.draw("hyper", step, stage, seed=1).sample
+        image = sample.degraded.expand(-1, channels, -1, -1)
+        with torch.no_grad():
+            wanted = in_floats.restore(image, sample.kernel)
+        with in_lower_precision():
+            found = model.restore(image, sample.kernel)
+        _differ(found, wanted, maximum).backward()
         sample = data.draw("train", step, stage, seed=2).sample
-        turned = turn_dials(sample, calibration.channels, maximum, rng)
-        with algorithm.autocast():
+        turned = turn_dials(sample, channels, maximum, rng)
+        with in_lower_precision():
             found = turned.restore(model)
-        loss = _differ(found, turned.wanted(in_floats), maximum)
-        loss.backward()
-        algorithm.move_theta()
-        algorithm.move_omega()
+        _differ(found, turned.wanted(in_floats), maximum).backward()
+        optimizer.step()
         report(step + 1)
 
 

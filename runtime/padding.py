@@ -27,7 +27,9 @@ class SizeRequirements:
         return height % self.multiple == 0 and width % self.multiple == 0
 
     def pad(self, array: np.ndarray, rows_axis: int = 2) -> np.ndarray:
-        """Repeat the last row and column until the size is valid.
+        """Mirror the last rows and columns until the size is valid.
+
+        Networks that look far see structure in rows and columns that are repeated instead.
 
         array: height at `rows_axis`, width at the next axis; returned itself if nothing is missing.
         """
@@ -36,7 +38,7 @@ class SizeRequirements:
             return array
         widths = [(0, 0)] * array.ndim
         widths[rows_axis : rows_axis + 2] = [(0, count) for count in missing]
-        return np.pad(array, widths, mode="edge")
+        return np.pad(array, widths, mode="symmetric")
 
     @staticmethod
     def crop(array: np.ndarray, height: int, width: int, rows_axis: int = 2) -> np.ndarray:

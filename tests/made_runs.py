@@ -15,7 +15,7 @@ from hyperguide.training.checkpoint import TrainedModel
 from hyperguide.training.data.batches import open_data
 from hyperguide.training.model import GuidedModel, build_model
 from hyperguide.training.networks.folding import fold_layers
-from hyperguide.training.preset import Preset, Schedule, Stage, load_preset
+from hyperguide.training.preset import Preset, Schedule, Stage, UNetShape, load_preset
 from hyperguide.training.run_record import RunRecord, Settings
 from hyperguide.training.trainer import Progress, Run
 
@@ -70,9 +70,15 @@ def export_untrained(preset: Preset, path: Path) -> GuidedModel:
 
 
 def rough_pair() -> GuidedModel:
-    """A folded, untrained pair for colour denoising that changes pictures."""
+    """A folded, untrained pair for colour denoising that changes pictures.
+
+    It is shallow: random weights of many layers amplify every difference.
+    """
     torch.manual_seed(0)
-    model = build_model(load_preset("denoise", "fast"))
+    preset = load_preset("denoise", "fast")
+    assert isinstance(preset.reconstruction, UNetShape)
+    shallow = replace(preset.reconstruction, middle=2, blocks=(3, 1))
+    model = build_model(replace(preset, reconstruction=shallow))
     with torch.no_grad():
         for weights in model.parameters():
             weights.add_(torch.randn_like(weights), alpha=0.02)

@@ -249,8 +249,8 @@ def test_the_deblurring_file_equals_torch(
     enhancer = hyperguide.load(deblur_file, device=device, threads=1)
     result = enhancer(image[0].permute(1, 2, 0).numpy(), kernel=kernel)
     multiple = trained.model.size_multiple
-    margins = [0, -size[1] % multiple, 0, -size[0] % multiple]
-    padded = nn.functional.pad(image, margins, mode="replicate")
+    margins = [(0, 0), (0, 0), *((0, -side % multiple) for side in size)]
+    padded = torch.from_numpy(np.pad(image.numpy(), margins, "symmetric"))
     with torch.no_grad():
         expected = trained.model.restore(padded, torch.from_numpy(kernel)[None, None])
     restored = expected.restored[0, :, : size[0], : size[1]].clamp(0, 1)

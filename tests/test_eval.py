@@ -156,7 +156,7 @@ def test_a_run_is_padded_and_cropped_and_scored_by_its_restored_pictures(
         )
         rows, columns = (-side % model.size_multiple for side in noisy.shape[:2])
         assert rows or columns
-        padded = np.pad(noisy, ((0, rows), (0, columns), (0, 0)), "edge").transpose(2, 0, 1)
+        padded = np.pad(noisy, ((0, rows), (0, columns), (0, 0)), "symmetric").transpose(2, 0, 1)
         with torch.no_grad():
             restored = model.restore(torch.from_numpy(padded).float()[None]).restored[0]
         picture = restored.permute(1, 2, 0).numpy()[: clean.shape[0], : clean.shape[1]]
@@ -169,7 +169,7 @@ def test_gray_pictures_pass_colour_models_as_three_equal_planes(
     denoiser: Preset, tmp_path: Path
 ) -> None:
     model = _save_run(tmp_path / "run", denoiser)
-    gray = np.random.default_rng(0).random((24, 32)).astype(np.float32)
+    gray = np.random.default_rng(0).random((32, 48)).astype(np.float32)
     restored, guidance = open_target(str(tmp_path / "run")).restorer(gray)
     with torch.no_grad():
         expected = model.restore(torch.from_numpy(gray).expand(1, 3, -1, -1))
@@ -203,7 +203,7 @@ def test_a_told_noise_level_becomes_the_map(data: Path, denoiser: Preset, tmp_pa
     clean = read_picture(data / "denoise_test" / "set12" / "01.png") / 255
     noisy = clean + np.random.RandomState(0).normal(size=clean.shape) * 25 / 255
     missing = (0, -75 % model.size_multiple)
-    planes = torch.from_numpy(np.pad(noisy, (missing, missing), "edge")).float()
+    planes = torch.from_numpy(np.pad(noisy, (missing, missing), "symmetric")).float()
     image = planes.expand(1, 3, -1, -1)
     level = torch.full_like(image[:, :1], 40 / 255)
     with torch.no_grad():
@@ -319,7 +319,7 @@ def test_the_wiener_filter_scores_what_an_independent_one_scores(
 
 def test_quadrants_report_the_predicted_level_of_each(data: Path, tmp_path: Path) -> None:
     out = _eval(
-        *("denoise", "--suite", "levin", "--data", data, "--quadrants", "2,5,10,20"),
+        *("denoise-gray-fast", "--suite", "levin", "--data", data, "--quadrants", "2,5,10,20"),
         *("--json", tmp_path / "q.json"),
     )
     table = {line[:12].strip(): line[12:].split() for line in out.splitlines()}
@@ -410,7 +410,7 @@ def test_the_sheet_of_quadrants_shows_the_true_and_the_predicted_map(
 ) -> None:
     path = tmp_path / "sheet.png"
     words = ("--suite", "levin", "--data", data, "--quadrants", "2,5,10,20")
-    _eval("denoise", *words, "--sheet", path, "--limit", 1)
+    _eval("denoise-gray-fast", *words, "--sheet", path, "--limit", 1)
     sheet = read_picture(path)
     assert sheet.dtype == np.uint8
     # Title and caption are 50 pixels high; each column is a gap of 10 and a picture of 320.

@@ -109,7 +109,8 @@ def test_the_graph_has_no_reshapes_and_no_superfluous_subtractions(tmp_path: Pat
     proxy = replace(preset.proxy, view="image")  # type: ignore[type-var]
     proto = export_graph(fold_layers(build_model(replace(preset, proxy=proxy))))
     counts = Counter(node.op_type for node in proto.graph.node)
-    assert counts.keys().isdisjoint({"Reshape", "Transpose", "Shape", "Div"})
+    assert counts.keys().isdisjoint({"Reshape", "Transpose", "Shape"})
+    assert counts["Div"] == 1  # of the weighted mean of the surroundings
     # The image minus one half, and 1 - guidance_mix; not the restored picture minus the image.
     assert counts["Sub"] == 2
 
@@ -179,7 +180,7 @@ def test_bundled_files_keep_the_contract(task: str) -> None:
 
 
 def test_bundled_files_stay_small() -> None:
-    assert sum(path.stat().st_size for path in bundled_models()) < 12e6
+    assert sum(path.stat().st_size for path in bundled_models()) < 16e6
 
 
 def test_files_carry_no_trace_of_the_machine_that_made_them(exported: Path) -> None:
@@ -481,7 +482,7 @@ def test_a_plain_file_computes_the_same_in_more_steps(
     plain = tmp_path / "plain.onnx"
     assert quick_cli("export", run_folder, "-o", plain, "--plain").code == 0
     counts = [len(onnx.load(path).graph.node) for path in (exported, plain)]
-    assert counts[0] < 0.8 * counts[1]
+    assert counts[0] < 0.85 * counts[1]
     picture = astronaut[:64, :96].astype(np.float32) / 255
     fused, unfused = (hyperguide.load(path)(picture) for path in (exported, plain))
     np.testing.assert_allclose(fused.image, unfused.image, atol=1e-5)

@@ -166,7 +166,7 @@ def test_batches_and_pictures_beyond_the_profile_are_cut(
     for shape in ((5, 32, 48, 3), (400, 64, 3), (370, 600, 3)):
         pixels = _pixels(*shape)
         one, other = enhancer(pixels), expected(pixels)
-        np.testing.assert_allclose(one.guidance, other.guidance, atol=1e-5)
+        np.testing.assert_allclose(one.guidance, other.guidance, atol=3e-5)
         assert np.abs(one.image.astype(int) - other.image).max() <= 1
 
 
@@ -325,7 +325,7 @@ def test_pictures_in_the_memory_of_the_gpu_that_do_not_fit_are_refused(
     enhancer = hyperguide.load(built["frozen"])
     image = np.zeros((3, 32, 48), np.float32)
     for odd, reason in (
-        (OnGpu(gpu, image[:, :30, :46]), "multiples of 8, not 46x30: pad it first"),
+        (OnGpu(gpu, image[:, :30, :46]), "multiples of 16, not 46x30: pad it first"),
         (OnGpu(gpu, image.astype(np.float64)), "CxHxW of float32 with 3 channel"),
         (OnGpu(gpu, image[:2]), "CxHxW of float32 with 3 channel"),
         (OnGpu(gpu, image, strides=(4, 144, 12)), "must be contiguous"),

@@ -13,7 +13,7 @@ _MAXIMUM = 80 / 255
 
 def _sample(count: int, planes: int = 3) -> Sample:
     rng = torch.Generator().manual_seed(1)
-    clean = torch.rand((count, planes, 16, 24), generator=rng)
+    clean = torch.rand((count, planes, 16, 32), generator=rng)
     noisy = clean + 0.1 * torch.randn(clean.shape, generator=rng)
     return Sample(noisy, clean, torch.full_like(clean[:, :1], 0.1))
 
@@ -69,5 +69,5 @@ def test_gray_pictures_have_gray_targets() -> None:
 
 def test_gray_samples_fill_three_planes_for_a_colour_model() -> None:
     turned = turn_dials(_sample(8, planes=1), 3, _MAXIMUM, torch.Generator().manual_seed(6))
-    assert turned.image.shape == (8, 3, 16, 24)
+    assert turned.image.shape == (8, 3, 16, 32)
     assert torch.equal(turned.image.amin(1), turned.image.amax(1))

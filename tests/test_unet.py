@@ -46,6 +46,7 @@ def _reach_of(widths: tuple[int, ...], encoder_blocks: tuple[int, ...] | None) -
     ("name", "blocks", "words"),
     [
         ("blocks", [1, 1, 1], "takes 2 numbers of blocks or one for all, not 3: mend blocks"),
+        ("blocks", [32], "at most 96 blocks in all, not 129"),
         ("blocks", [0, 1], "blocks must be from 1 to 32, not 0"),
         ("encoder_blocks", [1, 1, 1], "not 3: mend encoder_blocks"),
         ("encoder_blocks", [-1], "encoder_blocks must be from 0 to 32, not -1"),
@@ -56,7 +57,8 @@ def test_blocks_that_do_not_fit_the_levels_are_refused(
     name: str, blocks: object, words: str
 ) -> None:
     fields = json.loads(load_preset("denoise", "fast").to_json())
-    fields["reconstruction"] |= {"widths": [16, 32, 64], "blocks": [1], name: blocks}
+    shape = {"widths": [16, 32, 64], "middle": 1, "blocks": [1], "encoder_blocks": None}
+    fields["reconstruction"] |= shape | {name: blocks}
     with pytest.raises(HyperguideError, match=words):
         preset_from_dict(fields, "preset")
 

@@ -30,7 +30,7 @@ def small_preset() -> Preset:
     """A denoising preset with networks of a few hundred weights."""
     preset = load_preset("denoise", "fast")
     assert isinstance(preset.reconstruction, UNetSettings)
-    network = replace(preset.reconstruction, widths=(4, 4), blocks=(1,))
+    network = replace(preset.reconstruction, widths=(4, 4), blocks=(1,), encoder_blocks=None)
     return replace(preset, proxy=replace(preset.proxy, width=4), reconstruction=network)
 
 
