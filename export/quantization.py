@@ -73,7 +73,7 @@ def _fit(
     measured qualities, such as how true its map is and that it leaves clean pictures alone, would
     no longer be those of the fp32 file.
     """
-    preset, data, channels = calibration.preset, calibration.data, calibration.channels
+    preset, data = calibration.preset, calibration.data
     maximum = find_task(preset.task).guidance.maximum
     optimizer = _optimizer(model)
     device = torch.device("cpu")
@@ -85,14 +85,13 @@ def _fit(
         set_lr_factor(optimizer, lr_factor(schedule, step))
         optimizer.zero_grad()
         sample = data.draw("hyper", step, stage, seed=1).sample
-        image = sample.degraded.expand(-1, channels, -1, -1)
         with torch.no_grad():
-            wanted = in_floats.restore(image, sample.kernel)
+            wanted = in_floats.restore(sample.degraded, sample.kernel)
         with in_lower_precision():
-            found = model.restore(image, sample.kernel)
+            found = model.restore(sample.degraded, sample.kernel)
         _differ(found, wanted, maximum).backward()
         sample = data.draw("train", step, stage, seed=2).sample
-        turned = turn_dials(sample, channels, maximum, rng)
+        turned = turn_dials(sample, calibration.channels, maximum, rng)
         with in_lower_precision():
             found = turned.restore(model)
         _differ(found, turned.wanted(in_floats), maximum).backward()

@@ -77,7 +77,7 @@ def rough_pair() -> GuidedModel:
     torch.manual_seed(0)
     preset = load_preset("denoise", "fast")
     assert isinstance(preset.reconstruction, UNetShape)
-    shallow = replace(preset.reconstruction, middle=2, blocks=(3, 1))
+    shallow = replace(preset.reconstruction, blocks=preset.reconstruction.encoder_depths)
     model = build_model(replace(preset, reconstruction=shallow))
     with torch.no_grad():
         for weights in model.parameters():

@@ -6,6 +6,7 @@ the work, which is the main reason why it runs in real time.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from itertools import pairwise
 
 import torch.nn.functional as F
@@ -48,6 +49,12 @@ def _residual_blocks(width: int, count: int, exact: bool) -> nn.Module:
     return nn.Sequential(*(ResidualBlock(width, exact) for _ in range(count)))
 
 
+def _levels(widths: Sequence[int], depths: Sequence[int], exact: bool) -> nn.ModuleList:
+    """The residual blocks of each level of an encoder or decoder."""
+    levels = zip(widths, depths, strict=True)
+    return nn.ModuleList(_residual_blocks(width, count, exact) for width, count in levels)
+
+
 class UNetFeatures(nn.Module):
     """The U-Net without its last layer, over unshuffled pixels, with the map as an input channel.
 
@@ -74,20 +81,14 @@ class UNetFeatures(nn.Module):
         self.head = GuidedHead(
             channels, guided, widths[0], shape.unshuffle, maximum, shape.blockwise_map, exact
         )
-        self.encoder = nn.ModuleList(
-            _residual_blocks(width, count, exact)
-            for width, count in zip(others, shape.encoder_depths, strict=True)
-        )
+        self.encoder = _levels(others, shape.encoder_depths, exact)
         self.exits = nn.ModuleList(_identity(exact) for _ in others)  # like `entry` of the blocks
         self.down = nn.ModuleList(
             nn.Conv2d(fine, coarse, 2, stride=2) for fine, coarse in pairwise(widths)
         )
         self.middle = nn.ModuleList(ResidualBlock(widths[-1], exact) for _ in range(shape.middle))
         self.up = nn.ModuleList(nn.Conv2d(coarse, 4 * fine, 1) for fine, coarse in pairwise(widths))
-        self.decoder = nn.ModuleList(
-            _residual_blocks(width, count, exact)
-            for width, count in zip(others, shape.decoder_depths, strict=True)
-        )
+        self.decoder = _levels(others, shape.decoder_depths, exact)
 
     def encode(self, image: Tensor, guidance: Tensor | None) -> tuple[Tensor, list[Tensor]]:
         """The features of the coarsest level, and those of the others, finest first."""
