@@ -13,8 +13,7 @@ from hyperguide.engines.triton import refuse_entry, write_onnx_entry
 from hyperguide.errors import HyperguideError
 from hyperguide.model_format.contract import PRECISIONS
 from hyperguide.model_format.model_file import read_model_file
-from hyperguide.training.checkpoint import load_run
-from hyperguide.training.model_weights import find_model_file, load_model
+from hyperguide.training.model_weights import load_trained
 
 from .model import MOST_LOSS, Lower, export_model
 
@@ -100,8 +99,7 @@ def export(
     lower = _lower(precision, calib, steps, accept_loss)
     if plain and lower is not None:
         raise HyperguideError("--plain is for comparisons in fp32: leave out --precision.")
-    file = find_model_file(run)
-    trained = load_run(run) if file is None else load_model(file)
+    trained = load_trained(run)
     entry = None if triton is None else triton / output.stem
     if entry is not None:
         refuse_entry(entry, force)

@@ -26,13 +26,14 @@ def make_run(
     strategy: Strategy = "strict",
     steps: int = 6,
     workers: int = 0,
+    warmup: int = 2,
     **changes: Any,
 ) -> Run:
-    """A run of two warm-up and `steps` outer steps on 32-pixel crops; changes go to the preset."""
+    """A run of `warmup` plus `steps` steps on 32-pixel crops; changes go to the preset."""
     names = {field.name for field in fields(Preset)}
     of_preset = {name: changes.pop(name) for name in names & changes.keys()}
     stages = (Stage(until=1.0, crop=32, batch=2),)
-    schedule = Schedule(warmup=2, steps=steps, stages=stages, held_out=4, **changes)
+    schedule = Schedule(warmup=warmup, steps=steps, stages=stages, held_out=4, **changes)
     preset = replace(load_preset("denoise", "fast"), schedule=schedule, **of_preset)
     folder.mkdir(exist_ok=True)
     level = 0.1 if strategy == "manual" else None

@@ -1,9 +1,11 @@
-"""Reconstruction networks that see one value of the map for each block of pixels."""
+"""Reconstruction networks whose map enters at the second level."""
 
 from __future__ import annotations
 
+import pytest
 import torch
 
+from hyperguide.errors import HyperguideError
 from hyperguide.training.networks.folding import fold_layers, unfold_weights
 from hyperguide.training.networks.unet import GuidedUNet
 from hyperguide.training.preset import UNetShape
@@ -11,7 +13,7 @@ from hyperguide.training.preset import UNetShape
 
 def network(guided: bool = True) -> GuidedUNet:
     torch.manual_seed(0)
-    shape = UNetShape(4, (16,), 1, blockwise_map=True)
+    shape = UNetShape(2, (16, 32), 1, blockwise_map=True)
     made = GuidedUNet(3, guided, 0.3, shape, "residual")
     with torch.no_grad():
         for weights in made.parameters():
@@ -40,6 +42,12 @@ def test_folded_it_is_the_same_function_and_comes_back() -> None:
     torch.testing.assert_close(again(image, guidance), made(image, guidance))
 
 
-def test_the_unguided_twin_has_no_such_channel() -> None:
-    assert network(guided=False).head.in_channels == 48
-    assert network().head.in_channels == 49
+def test_the_first_layer_sees_only_the_picture_and_the_unguided_twin_no_map_at_all() -> None:
+    guided, twin = network().state_dict(), network(guided=False).state_dict()
+    assert guided["head.weight"].shape == twin["head.weight"].shape == (16, 12, 3, 3)
+    assert guided.keys() - twin.keys() == {"blockwise_map.conv.weight"}
+
+
+def test_a_network_of_one_level_refuses_it() -> None:
+    with pytest.raises(HyperguideError, match="blockwise_map"):
+        UNetShape(4, (16,), 1, blockwise_map=True)

@@ -13,6 +13,9 @@ The strategies differ in which loss updates which parameters:
     oracle     strict, but omega is guided by the true map
     manual     f updates omega, guided by a constant level that the user gives
 
+With a teacher, g compares with its maps instead of the true ones, and f with its results at the
+same maps, which are scaled at random, instead of the clean pictures.
+
 Parameters that are not updated get no gradient.
 """
 
@@ -41,6 +44,18 @@ class NotFiniteError(Exception):
     """A gradient is NaN or infinite; the network that it belongs to was not updated."""
 
 
+class Targets(Protocol):
+    """What a teacher provides for a batch, see `teacher.Teacher`."""
+
+    def guidance(self, batch: Sample) -> Tensor:
+        """The map that theta learns to predict."""
+        ...
+
+    def results(self, batch: Sample, maps: tuple[Tensor, ...]) -> Tensor:
+        """The pictures that omega learns to return, guided by `maps`."""
+        ...
+
+
 class Step(Protocol):
     """The part of an optimizer that the algorithm uses."""
 
@@ -67,6 +82,7 @@ class Bilevel:
     naive_weight: lambda in f + lambda g.
     autocast: context of the forward passes.
     clip: maximum gradient norm of each network.
+    targets: what g and f compare with while training, from a teacher; None for the truth.
     """
 
     model: GuidedModel
@@ -80,6 +96,7 @@ class Bilevel:
     naive_weight: float = 1.0
     autocast: Callable[[], AbstractContextManager[object]] = nullcontext
     clip: float = 1.0
+    targets: Targets | None = None
 
     @classmethod
     def from_preset(
@@ -92,6 +109,7 @@ class Bilevel:
         naive_weight: float = 1.0,
         autocast: Callable[[], AbstractContextManager[object]] = nullcontext,
         vgg_weights: Path | None = None,
+        targets: Targets | None = None,
     ) -> Bilevel:
         """Algorithm 1 with the losses of a preset.
 
@@ -114,6 +132,7 @@ class Bilevel:
             naive_weight,
             autocast,
             preset.schedule.clip,
+            targets,
         )
 
     @property
@@ -123,14 +142,15 @@ class Bilevel:
 
     def inner_step(self, batch: Sample) -> Tensor:
         """One step on theta at fixed omega (line 3). Returns g, detached."""
-        loss = self.g(batch)
+        loss = self.g(self._with_map(batch))
         loss.backward()
         self.move_theta()
         return loss.detach()
 
     def outer_step(self, batch: Sample) -> Tensor:
         """One step on omega (line 4), and on theta with `response`. Returns f, detached."""
-        loss = self.f(self._guided(batch), batch)
+        result = self._guided(batch)
+        loss = self.f(result, self._with_results(batch, result))
         loss.backward()
         if self.strategy == "response":
             self.move_theta()
@@ -141,8 +161,8 @@ class Bilevel:
         """One step of the naive strategy on f + lambda g. Returns (f, g), detached."""
         with self.autocast():
             result = self.model.restore(batch.degraded, batch.kernel)
-        f = self.f(result, batch)
-        g = self._mean_g(result.maps, batch)
+        f = self.f(result, self._with_results(batch, result))
+        g = self._mean_g(result.maps, self._with_map(batch))
         (f + self.naive_weight * g).backward()
         self.move_theta()
         self.move_omega()
@@ -169,6 +189,18 @@ class Bilevel:
         losses = [self.guidance_loss(guidance, batch.guidance) for guidance in maps]
         return torch.stack(losses).mean()
 
+    def _with_map(self, batch: Sample) -> Sample:
+        """The batch with the map that g compares with."""
+        if self.targets is None:
+            return batch
+        return batch._replace(guidance=self.targets.guidance(batch))
+
+    def _with_results(self, batch: Sample, result: Restoration) -> Sample:
+        """The batch with the pictures that f compares a result with."""
+        if self.targets is None:
+            return batch
+        return batch._replace(clean=self.targets.results(batch, result.maps))
+
     def _guided(self, batch: Sample) -> Restoration:
         """Restore with the guidance of the strategy."""
         with self.autocast():
@@ -187,12 +219,13 @@ class Bilevel:
                     )
 
     def _constant(self, read: Tensor, stage: int, batch: Sample) -> Tensor:
-        """The predicted map as a constant, sigma+ of Eq. (5), or what a hint makes of it."""
+        """The predicted map as a constant, sigma+ of Eq. (5), or what dials make of it."""
         with torch.no_grad():
-            predicted = self.model.predict(read, stage)
-            if batch.told is None or batch.trust is None or self.strategy == "manual":
-                return predicted
-            return predicted + batch.trust * (batch.told - predicted)
+            guidance = self.model.predict(read, stage)
+            told, trust = batch.told, batch.trust
+            if told is not None and trust is not None and self.strategy != "manual":
+                guidance = guidance + trust * (told - guidance)
+            return guidance if batch.scale is None else batch.scale * guidance
 
     def move_theta(self) -> None:
         """One step on theta with its current gradients."""

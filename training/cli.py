@@ -31,6 +31,7 @@ from .preset import Preset, load_preset
 from .run_folder import refuse_among_photos, refuse_run_folder
 from .run_record import Settings
 from .starting_weights import describe_origin, seen_by, start_from
+from .teacher import load_teacher
 from .trainer import Progress, Run
 
 
@@ -42,6 +43,7 @@ Examples:
   hyperguide train derain --data pairs/ --out runs/mine        (pairs/input, pairs/target)
   hyperguide train deblur --data photos/ --out runs/deblur --strategy response
   hyperguide train derain --tier paper --init-from PReNet.pth --data photos/ --out runs/prenet
+  hyperguide train denoise --tier live --teacher denoise-fast --data photos/ --out runs/live
   hyperguide train denoise --data photos/ --out runs/denoise --resume
   torchrun --nproc-per-node 2 -m hyperguide train denoise --data photos/ --out runs/denoise
 """
@@ -85,12 +87,22 @@ Examples:
     type=Path,
     help="Start from a run, a model file or a bundled model's name, or authors' weights (.pth).",
 )
+@click.option(
+    "--teacher",
+    type=Path,
+    help="A run, a model file or a bundled model's name whose maps and results are learned "
+    "instead of the true ones and the clean pictures.",
+)
 @click.option("--streaks", type=Path, help="Folder of gray rain streak layers (derain).")
 @click.option("--kernels", type=Path, help="Folder of blur kernels (deblur).")
 @click.option("--vgg-weights", type=Path, help="torchvision's VGG16 weights (dehaze, tier paper).")
 @click.option("--steps", type=click.IntRange(1), help="Outer steps instead of the preset's.")
 @click.option("--warmup", type=click.IntRange(0), help="Warm-up steps instead of the preset's.")
-@click.option("--inner", type=click.IntRange(1), help="Inner steps before each outer step.")
+@click.option(
+    "--inner",
+    type=click.IntRange(0),
+    help="Inner steps before each outer step; 0 keeps the hyper-network as it is.",
+)
 @click.option("--batch", type=click.IntRange(1), help="Batch instead of the preset's.")
 @click.option(
     "--threads",
@@ -185,6 +197,7 @@ class _Options:
     level: float | None
     naive_weight: float | None
     init_from: Path | None
+    teacher: Path | None
     streaks: Path | None
     kernels: Path | None
     vgg_weights: Path | None
@@ -208,12 +221,14 @@ class _Options:
 def _open_run(given: _Options, world: World) -> Run:
     preset = _with_changes(load_preset(given.task, given.tier, given.preset_file), given)
     precision = fastest_precision(world.device) if given.precision == "auto" else given.precision
+    teacher = None if given.teacher is None else load_teacher(given.teacher, preset)
     settings = Settings(
         given.strategy,
         given.seed,
         _level(given),
         _naive_weight(given),
         precision,  # type: ignore[arg-type]  # one of click's choices
+        "" if teacher is None else teacher.name,
     )
     data = open_data(
         preset,
@@ -224,6 +239,7 @@ def _open_run(given: _Options, world: World) -> Run:
         round(given.cache * 2**30),
         tell=click.echo if world.leads else silent,
     )
+    data = replace(data, scales=teacher is not None)
     if not given.resume:
         refuse_among_photos(given.out, given.data)
     start, origin, seen_before = None, "", None
@@ -238,6 +254,7 @@ def _open_run(given: _Options, world: World) -> Run:
         origin=origin,
         seen_before=seen_before,
         vgg_weights=given.vgg_weights,
+        teacher=teacher,
     )
 
 

@@ -15,7 +15,7 @@ from hyperguide.model_format.model_info import ModelInfo
 from hyperguide.storage.paths import exists
 from hyperguide.training.networks.folding import unfold_weights
 
-from .checkpoint import TrainedModel, load_weights
+from .checkpoint import TrainedModel, load_run, load_weights
 from .model import build_model
 from .preset import Preset
 from .run_record import RunRecord, are_settings
@@ -29,6 +29,12 @@ def find_model_file(path: Path) -> Path | None:
     if path.suffix == ".onnx":
         return path
     return None if exists(path) else named_path(str(path))
+
+
+def load_trained(path: Path) -> TrainedModel:
+    """Load a run folder, a model file in fp32, or a bundled model by its name."""
+    file = find_model_file(path)
+    return load_run(path) if file is None else load_model(file)
 
 
 def load_model(path: Path) -> TrainedModel:

@@ -79,7 +79,9 @@ class UNetShape(Checked):
     middle: residual blocks at the coarsest level.
     blocks: residual blocks in each direction at the other levels, finest first; one number applies
         to all.
-    blockwise_map: whether the network sees one value of the map for each block of pixels.
+    blockwise_map: whether the map enters at the second level, with one value for each of its
+        cells, rather than at the first with one for each pixel. Maps of a hyper-network that reads
+        blocks hardly differ within a cell, and this is faster.
     encoder_blocks: like `blocks`, for the encoder alone, where 0 is possible; None for as many as
         in the decoder.
     precise_int8: whether an int8 export leaves the first layer, the last layer and the features
@@ -101,6 +103,10 @@ class UNetShape(Checked):
             raise HyperguideError(
                 f"A U-Net has at most {_MOST_LEVELS} widths, not {widths}: mend widths in the "
                 "preset."
+            )
+        if self.blockwise_map and widths == 1:
+            raise HyperguideError(
+                "A blockwise_map needs a U-Net of two widths or more: mend widths in the preset."
             )
         for name in ("blocks", "encoder_blocks"):
             numbers = getattr(self, name)

@@ -112,7 +112,8 @@ class Schedule(Checked):
 
     warmup: steps on theta only, before the alternation.
     steps: outer steps.
-    inner: inner steps before each outer step, and in each step of the warm-up.
+    inner: inner steps before each outer step, and in each step of the warm-up; 0, without a
+        warm-up, keeps theta as it is.
     optimizer: `muon` for the convolutions with Adam for the rest, or `adam` for everything.
     proxy_lr, reconstruction_lr: step sizes for the convolutions; with `adam`, for everything.
     adam_lr: with `muon`, Adam's step size for biases and last layers.
@@ -127,7 +128,7 @@ class Schedule(Checked):
     warmup: Annotated[int, Range(0, 10**9)]
     steps: Steps
     stages: tuple[Stage, ...]
-    inner: Annotated[int, Range(1, 1000)] = 1
+    inner: Annotated[int, Range(0, 1000)] = 1
     optimizer: Literal["muon", "adam"] = "muon"
     proxy_lr: StepSize = 0.01
     reconstruction_lr: StepSize = 0.01
@@ -145,6 +146,8 @@ class Schedule(Checked):
         ends = [stage.until for stage in self.stages]
         if ends != sorted(set(ends)) or ends[-1] != 1:
             raise HyperguideError("The stages' `until` must ascend and end at 1.0 in the preset.")
+        if self.warmup and not self.inner:
+            raise HyperguideError("A warm-up needs inner steps: set warmup: 0 or inner: 1.")
 
 
 @dataclass(frozen=True)

@@ -30,6 +30,7 @@ class Settings:
     level: of the map, for the strategy `manual`, in the task's unit.
     naive_weight: lambda in f + lambda g, for the strategy `naive`.
     precision: of the forward passes.
+    teacher: the pair that provided the targets of g and f, "" for none.
     """
 
     strategy: Strategy = "strict"
@@ -37,6 +38,7 @@ class Settings:
     level: float | None = None
     naive_weight: float = 1.0
     precision: Precision = "fp32"
+    teacher: str = ""
 
 
 @dataclass(frozen=True)

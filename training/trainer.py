@@ -7,7 +7,7 @@ import math
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, suppress
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, reduce
 from pathlib import Path
 from time import perf_counter
 
@@ -31,6 +31,7 @@ from .preset import Preset, Stage
 from .run_record import RunRecord, Settings, refuse_changes
 from .run_state import RunState, read_state
 from .seen_photos import UNKNOWN, SeenPhotos
+from .teacher import Teacher
 from .validation import HeldOut, to_device
 
 # Minimum number of steps between two validations.
@@ -63,6 +64,7 @@ class Run:
 
     initialise: called with the new pair, to start from given weights; `origin` names them, and
         `seen_before` holds the photos that they were trained on.
+    teacher: see `bilevel`; `settings.teacher` is its name.
     """
 
     def __init__(
@@ -77,17 +79,21 @@ class Run:
         origin: str = "",
         seen_before: SeenPhotos | None = None,
         vgg_weights: Path | None = None,
+        teacher: Teacher | None = None,
     ) -> None:
         torch.manual_seed(settings.seed)
         self.preset, self.data, self.folder, self.settings = preset, data, folder, settings
         self.world = world or World(0, 1, torch.device("cpu"))
         self.workers, self.origin, self._seen_before = workers, origin, seen_before
         self.model = build_model(preset, settings.strategy != "unguided", settings.level)
+        self._teacher = teacher
         self._check_crops()
         if initialise is not None:
             initialise(self.model)
         schedule = preset.schedule
         parallel = self.world.wrap(self.model)
+        if teacher is not None:
+            teacher.model.to(self.world.device)
         self.proxy_optimizer = None
         if self.model.proxy is not None and self.model.has_theta:
             self.proxy_optimizer = build_optimizer(self.model.proxy, schedule, schedule.proxy_lr)
@@ -103,6 +109,7 @@ class Run:
             settings.naive_weight,
             autocast(settings.precision, self.world.device),
             vgg_weights,
+            teacher,
         )
         optimizers = {"omega": self.reconstruction_optimizer}
         if self.proxy_optimizer is not None:
@@ -118,9 +125,10 @@ class Run:
 
     @cached_property
     def seen(self) -> SeenPhotos:
-        """The photos that the weights were trained on, including those of the starting weights."""
-        own = self.data.seen
-        return own if self._seen_before is None else own.with_those_of(self._seen_before)
+        """The photos that the weights depend on: also those of starting weights and teacher."""
+        others = [self._seen_before, None if self._teacher is None else self._teacher.seen]
+        known = [seen for seen in others if seen is not None]
+        return reduce(SeenPhotos.with_those_of, known, self.data.seen)
 
     def train(
         self,
@@ -336,8 +344,10 @@ class Run:
         )
 
     def _check_crops(self) -> None:
+        multiple = self.model.size_multiple
+        if self._teacher is not None:
+            multiple = math.lcm(multiple, self._teacher.model.size_multiple)
         for stage in self.preset.schedule.stages:
-            multiple = self.model.size_multiple
             if stage.crop % multiple or stage.width % multiple:
                 raise HyperguideError(
                     f"The preset's crop of {stage.crop}x{stage.width} pixels does not fit the "

@@ -32,7 +32,7 @@ from .crops import draw_window, to_tensor
 from .decoding import Decoder, MisfitError, Planes, read_streaks
 from .degradations import DEGRADATIONS, Blur, Degradation, Haze, Rain
 from .derived_maps import describe
-from .hints import draw_hint
+from .hints import draw_hint, draw_scale
 from .kernels import on_canvas, read_kernels
 from .photos import Photos
 from .sample import Sample
@@ -70,6 +70,7 @@ class Data:
     channels: planes of the batches, 3 or 1.
     threshold: of the rain region, full scale = 1.
     hints: share of the outer problem's samples whose map is told, see `hints.draw_hint`.
+    scales: whether the maps of the outer problem are scaled, see `hints.draw_scale`.
     description: a description of the data for the model file.
     fingerprint: changes when pictures, streak layers or kernels are added or removed; a resume
         compares it.
@@ -87,6 +88,7 @@ class Data:
     fingerprint: str
     files: tuple[Path, ...] = ()
     hints: float = 0.0
+    scales: bool = False
 
     @cached_property
     def contents(self) -> str:
@@ -128,6 +130,8 @@ class Data:
                 known = self.hints if scene.map_source != "none" else 0.0
                 told, trust = draw_hint(sample.guidance, known, rng)
                 sample = sample._replace(told=told, trust=trust)
+            if self.scales and stream == "train":
+                sample = sample._replace(scale=draw_scale(len(sample.degraded), rng))
             samples.append(sample)
             names.append(scene.name)
             mapped.append(scene.map_source != "none")

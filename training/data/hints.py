@@ -1,4 +1,7 @@
-"""Hints: the true map as depth sensors and users know it, coarse, inexact and in places only."""
+"""Maps as the reconstruction meets them in use: told from outside, or scaled by the dial.
+
+Hints are the true map as depth sensors and users know it, coarse, inexact and in places only.
+"""
 
 from __future__ import annotations
 
@@ -14,6 +17,8 @@ _CELLS = (3, 48)
 _LEAST_KNOWN = 0.2
 # Largest standard deviation of a cell's relative error.
 _ERROR = 0.05
+# Half of the scales are 1, the others lie between the inverse of this and this.
+_LARGEST_SCALE = 4.0
 
 
 def draw_hint(guidance: Tensor, share: float, rng: Generator) -> tuple[Tensor, Tensor]:
@@ -27,6 +32,12 @@ def draw_hint(guidance: Tensor, share: float, rng: Generator) -> tuple[Tensor, T
     drawn = [_draw_one(one[None], rng) for one in guidance]
     told, trust = (torch.cat(planes) for planes in zip(*drawn, strict=True))
     return told, trust * happens(share, len(guidance), rng)
+
+
+def draw_scale(count: int, rng: Generator) -> Tensor:
+    """Scales of the maps of `count` samples, shape (N, 1, 1, 1)."""
+    exponents = uniform(-1.0, 1.0, (count, 1, 1, 1), rng) * happens(0.5, count, rng)
+    return torch.full((), _LARGEST_SCALE) ** exponents
 
 
 def _draw_one(guidance: Tensor, rng: Generator) -> tuple[Tensor, Tensor]:

@@ -21,11 +21,10 @@ class UnshuffledConvolution(nn.Conv2d):
     planes: channels of the input.
     width: channels of the output.
     unshuffle: side of the blocks.
-    more: channels at the resolution of the blocks beside those of the pixels.
     """
 
-    def __init__(self, planes: int, width: int, unshuffle: int, more: int = 0) -> None:
-        super().__init__(planes * unshuffle**2 + more, width, 3, padding=1)
+    def __init__(self, planes: int, width: int, unshuffle: int) -> None:
+        super().__init__(planes * unshuffle**2, width, 3, padding=1)
         self.unshuffle = unshuffle
 
     @torch.no_grad()
@@ -56,8 +55,6 @@ class GuidedHead(UnshuffledConvolution):
     channels: channels of the image.
     guided: whether there is a map.
     maximum: the map is divided by it, so that the network sees it in [0, 1].
-    blockwise: whether each block sees the mean of the map, rather than each of its values. Maps
-        that a hyper-network makes at this resolution do not differ much within a block.
     exact: whether the layer stays in floats in an int8 export.
     """
 
@@ -68,26 +65,18 @@ class GuidedHead(UnshuffledConvolution):
         width: int,
         unshuffle: int,
         maximum: float,
-        blockwise: bool = False,
         exact: bool = False,
     ) -> None:
-        super().__init__(
-            channels + (guided and not blockwise), width, unshuffle, int(guided and blockwise)
-        )
+        super().__init__(channels + guided, width, unshuffle)
         self.channels = channels
         self.maximum = maximum
-        self.blockwise = guided and blockwise
         self.exact = exact
 
     def forward(self, image: Tensor, guidance: Tensor | None = None) -> Tensor:
         """Convolve an image in [0, 1], shape (N, C, H, W), and a map of shape (N, 1, H, W)."""
         if guidance is None:
             return super().forward(image - MIDDLE)
-        if not self.blockwise:
-            return super().forward(torch.cat([image - MIDDLE, guidance / self.maximum], 1))
-        blocks = F.pixel_unshuffle(image - MIDDLE, self.unshuffle)
-        levels = F.avg_pool2d(guidance, self.unshuffle) / self.maximum
-        return nn.Conv2d.forward(self, torch.cat([blocks, levels], 1))
+        return super().forward(torch.cat([image - MIDDLE, guidance / self.maximum], 1))
 
     def fold(self) -> SplitHead:  # type: ignore[override]  # has two inputs itself
         """The equivalent strided convolutions, one of the image and one of the map."""
@@ -97,10 +86,31 @@ class GuidedHead(UnshuffledConvolution):
         """See `UnshuffledConvolution.unfold`."""
         weight = _over_blocks(folded["image.weight"], self.unshuffle)
         if self.in_channels > weight.shape[1]:
-            of_map = folded["guidance.weight"]
-            of_map = of_map if self.blockwise else _over_blocks(of_map, self.unshuffle)
+            of_map = _over_blocks(folded["guidance.weight"], self.unshuffle)
             weight = torch.cat([weight, self.maximum * of_map], 1)
         return {"weight": weight, "bias": folded["image.bias"]}
+
+
+class BlockwiseMap(nn.Module):
+    """Features of a map at a lower resolution, which sees one value of it for each block of pixels.
+
+    width: channels of the output.
+    side: of the blocks.
+    maximum: the map is divided by it, so that the network sees it in [0, 1].
+    """
+
+    in_floats = ("conv",)  # in int8, for the same reason as in `SplitHead`
+
+    def __init__(self, width: int, side: int, maximum: float) -> None:
+        super().__init__()
+        self.side = side
+        self.maximum = maximum
+        self.conv = nn.Conv2d(1, width, 3, padding=1, bias=False)
+
+    def forward(self, guidance: Tensor) -> Tensor:
+        """guidance: shape (N, 1, H, W); returns shape (N, width, H / side, W / side)."""
+        features: Tensor = self.conv(F.avg_pool2d(guidance, self.side) / self.maximum)
+        return features
 
 
 class DetailHead(UnshuffledConvolution):
@@ -163,19 +173,15 @@ class SplitHead(nn.Module):
         of_image = head.channels * head.unshuffle**2
         self.image = _strided(head.weight[:, :of_image], head.bias, head.unshuffle)
         self.guidance: nn.Conv2d | None = None
-        self.pool = head.unshuffle if head.blockwise else 1
         if head.in_channels > of_image:
             of_map = head.weight[:, of_image:] / head.maximum
-            self.guidance = _strided(of_map, None, 1 if head.blockwise else head.unshuffle)
+            self.guidance = _strided(of_map, None, head.unshuffle)
 
     def forward(self, image: Tensor, guidance: Tensor | None = None) -> Tensor:
         """See `GuidedHead.forward`."""
         x: Tensor = self.image(image - MIDDLE)
         if self.guidance is None:
             return x
-        assert guidance is not None
-        if self.pool > 1:
-            guidance = F.avg_pool2d(guidance, self.pool)
         return x + self.guidance(guidance)
 
 

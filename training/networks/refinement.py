@@ -42,10 +42,10 @@ class Refiner(UNetFeatures):
         self, read: Tensor, guidance: Tensor | None, features: Tensor | None
     ) -> tuple[Tensor, Tensor]:
         """The residual to add to the observation, and the features for the next stage."""
-        x = self.head(read, guidance)
+        x = self.first_features(read, guidance)
         if self.carry is not None:
             x = x + self.carry(features)
-        x = self.decode(*self.encode_features(x))
+        x = self.decode(*self.encode_features(x, guidance))
         return F.pixel_shuffle(self.tail(x), self.unshuffle), x
 
 

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from hyperguide.training.preset import Output, UNetShape
 
-from .guided_input import GuidedHead
+from .guided_input import BlockwiseMap, GuidedHead
 
 
 class ResidualBlock(nn.Module):
@@ -56,7 +56,7 @@ def _levels(widths: Sequence[int], depths: Sequence[int], exact: bool) -> nn.Mod
 
 
 class UNetFeatures(nn.Module):
-    """The U-Net without its last layer, over unshuffled pixels, with the map as an input channel.
+    """The U-Net without its last layer, over unshuffled pixels and the map.
 
     It has no normalisation layers: a result must not depend on other pictures in the batch or on
     distant parts of the picture.
@@ -78,8 +78,12 @@ class UNetFeatures(nn.Module):
         exact = shape.precise_int8
         if exact:
             self.in_floats = (*self.in_floats, "tail")
+        blockwise = guided and shape.blockwise_map
         self.head = GuidedHead(
-            channels, guided, widths[0], shape.unshuffle, maximum, shape.blockwise_map, exact
+            channels, guided and not blockwise, widths[0], shape.unshuffle, maximum, exact
+        )
+        self.blockwise_map = (
+            BlockwiseMap(widths[1], 2 * shape.unshuffle, maximum) if blockwise else None
         )
         self.encoder = _levels(others, shape.encoder_depths, exact)
         self.exits = nn.ModuleList(_identity(exact) for _ in others)  # like `entry` of the blocks
@@ -92,15 +96,22 @@ class UNetFeatures(nn.Module):
 
     def encode(self, image: Tensor, guidance: Tensor | None) -> tuple[Tensor, list[Tensor]]:
         """The features of the coarsest level, and those of the others, finest first."""
-        return self.encode_features(self.head(image, guidance))
+        return self.encode_features(self.first_features(image, guidance), guidance)
 
-    def encode_features(self, x: Tensor) -> tuple[Tensor, list[Tensor]]:
-        """The same from the output of the first layer."""
-        skips = []
+    def first_features(self, image: Tensor, guidance: Tensor | None) -> Tensor:
+        """The output of the first layer."""
+        features: Tensor = self.head(image, None if self.blockwise_map is not None else guidance)
+        return features
+
+    def encode_features(self, x: Tensor, guidance: Tensor | None) -> tuple[Tensor, list[Tensor]]:
+        """As `encode`, from the output of the first layer."""
+        skips: list[Tensor] = []
         for block, leave, down in zip(self.encoder, self.exits, self.down, strict=True):
             x = leave(block(x))
             skips.append(x)
             x = down(x)
+            if len(skips) == 1 and self.blockwise_map is not None:
+                x = x + self.blockwise_map(guidance)
         for block in self.middle:
             x = block(x)
         return x, skips
