@@ -212,7 +212,7 @@ def write_card(name: str, words: Words, models: list[ModelFile]) -> str:
         words.filled(models[0].info),
         "",
         *_seen(models[0].info),
-        f"`{words.preset}` by Algorithm 1 (strategy {training['settings']['strategy']}); the "
+        f"`{words.preset}` by Algorithm 1 ({_manner(training['settings'])}); the "
         f"{'last ' if training.get('origin') else ''}run took {training['step']} steps, "
         f"{hours:.2f} hours on {words.machine}.",
         "",
@@ -225,6 +225,11 @@ def write_card(name: str, words: Words, models: list[ModelFile]) -> str:
     for number, failure in enumerate(words.failures, 1):
         lines += [failure.says, "", f"![{failure.says}](cards/{name}-{number}.jpg)", ""]
     return "\n".join(lines)
+
+
+def _manner(settings: dict[str, Any]) -> str:
+    teacher = settings.get("teacher")
+    return f"strategy {settings['strategy']}" + (f", teacher {teacher}" if teacher else "")
 
 
 def quality_table(models: list[ModelFile]) -> list[str]:

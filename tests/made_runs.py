@@ -17,6 +17,7 @@ from hyperguide.training.model import GuidedModel, build_model
 from hyperguide.training.networks.folding import fold_layers
 from hyperguide.training.preset import Preset, Schedule, Stage, UNetShape, load_preset
 from hyperguide.training.run_record import RunRecord, Settings
+from hyperguide.training.teacher import Teacher
 from hyperguide.training.trainer import Progress, Run
 
 
@@ -27,6 +28,7 @@ def make_run(
     steps: int = 6,
     workers: int = 0,
     warmup: int = 2,
+    teacher: Teacher | None = None,
     **changes: Any,
 ) -> Run:
     """A run of `warmup` plus `steps` steps on 32-pixel crops; changes go to the preset."""
@@ -38,7 +40,9 @@ def make_run(
     folder.mkdir(exist_ok=True)
     level = 0.1 if strategy == "manual" else None
     settings = Settings(strategy, seed=3, level=level)
-    return Run(preset, open_data(preset, [photos]), folder, settings, workers=workers)
+    return Run(
+        preset, open_data(preset, [photos]), folder, settings, workers=workers, teacher=teacher
+    )
 
 
 def silent(progress: Progress) -> None:

@@ -46,6 +46,8 @@ def test_an_unknown_model_name_is_refused_in_one_sentence(name: str) -> None:
 
 def test_the_model_for_gray_stands_beside_that_for_colour() -> None:
     assert gray_path(FOLDER / "denoise-fast.onnx") == FOLDER / "denoise-gray-fast.onnx"
+    assert gray_path(FOLDER / "denoise-live-int8.onnx") == FOLDER / "denoise-gray-fast-int8.onnx"
+    assert gray_path(FOLDER / "denoise-gray-fast.onnx") is None
     assert gray_path(FOLDER / "derain-fast.onnx") is None
     assert gray_path(Path("denoise-fast.onnx")) is None  # not a bundled file
 

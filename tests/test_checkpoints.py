@@ -192,12 +192,14 @@ def test_a_checkpoint_of_another_architecture_is_refused(
     assert load_run(other).record.origin.startswith("run, sha256 ")
 
 
+@pytest.mark.parametrize("tier", ["fast", "live"])  # the map enters at the first, second level
 def test_an_unguided_twin_starts_a_guided_run_at_its_own_result(
-    photos: Path, tmp_path: Path
+    photos: Path, tmp_path: Path, tier: str
 ) -> None:
-    twin = make_run(photos, tmp_path / "twin", "unguided")
+    networks = load_preset("denoise", tier).reconstruction
+    twin = make_run(photos, tmp_path / "twin", "unguided", reconstruction=networks)
     twin.train(silent)
-    guided = make_run(photos, tmp_path / "guided")
+    guided = make_run(photos, tmp_path / "guided", reconstruction=networks)
     start_from(guided.model, tmp_path / "twin")
     image = torch.rand(1, 3, 32, 32)
     with torch.no_grad():
@@ -206,15 +208,17 @@ def test_an_unguided_twin_starts_a_guided_run_at_its_own_result(
     torch.testing.assert_close(actual, expected, atol=1e-6, rtol=0)
 
 
+@pytest.mark.parametrize("blockwise", [False, True])
 def test_a_denoiser_starts_every_stage_of_an_unfolded_network(
-    photos: Path, small_presets: Callable[[str, str], Path], tmp_path: Path
+    photos: Path, small_presets: Callable[[str, str], Path], tmp_path: Path, blockwise: bool
 ) -> None:
     unfolded = load_preset("deblur", "fast", small_presets("deblur", "fast"))
     assert isinstance(unfolded.reconstruction, UnfoldedSettings)
     assert isinstance(unfolded.reconstruction.denoiser, UNetSettings)
-    denoiser = make_run(
-        photos, tmp_path / "run", channels=1, reconstruction=unfolded.reconstruction.denoiser
-    )
+    network = replace(unfolded.reconstruction.denoiser, blockwise_map=blockwise)
+    stages = replace(unfolded.reconstruction, denoiser=network)
+    unfolded = replace(unfolded, reconstruction=stages)
+    denoiser = make_run(photos, tmp_path / "run", channels=1, reconstruction=network)
     denoiser.train(silent)
     model = build_model(unfolded)
     start_from(model, tmp_path / "run")

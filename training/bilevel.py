@@ -13,8 +13,8 @@ The strategies differ in which loss updates which parameters:
     oracle     strict, but omega is guided by the true map
     manual     f updates omega, guided by a constant level that the user gives
 
-With a teacher, g compares with its maps instead of the true ones, and f with its results at the
-same maps, which are scaled at random, instead of the clean pictures.
+With a teacher, which goes with `strict`, g compares with its maps instead of the true ones, and f
+with its results at the student's maps, which are scaled at random, instead of the clean pictures.
 
 Parameters that are not updated get no gradient.
 """
@@ -47,8 +47,8 @@ class NotFiniteError(Exception):
 class Targets(Protocol):
     """What a teacher provides for a batch, see `teacher.Teacher`."""
 
-    def guidance(self, batch: Sample) -> Tensor:
-        """The map that theta learns to predict."""
+    def guidance(self, batch: Sample) -> tuple[Tensor, ...]:
+        """The maps that theta learns to predict, one for each stage."""
         ...
 
     def results(self, batch: Sample, maps: tuple[Tensor, ...]) -> Tensor:
@@ -142,7 +142,7 @@ class Bilevel:
 
     def inner_step(self, batch: Sample) -> Tensor:
         """One step on theta at fixed omega (line 3). Returns g, detached."""
-        loss = self.g(self._with_map(batch))
+        loss = self.g(batch) if self.targets is None else self._g_of_teacher(batch, self.targets)
         loss.backward()
         self.move_theta()
         return loss.detach()
@@ -161,8 +161,8 @@ class Bilevel:
         """One step of the naive strategy on f + lambda g. Returns (f, g), detached."""
         with self.autocast():
             result = self.model.restore(batch.degraded, batch.kernel)
-        f = self.f(result, self._with_results(batch, result))
-        g = self._mean_g(result.maps, self._with_map(batch))
+        f = self.f(result, batch)
+        g = self._mean_g(result.maps, batch)
         (f + self.naive_weight * g).backward()
         self.move_theta()
         self.move_omega()
@@ -185,21 +185,23 @@ class Bilevel:
             maps = self.model.predictions(batch.degraded, batch.kernel)
         return self._mean_g(maps, batch)
 
+    def _g_of_teacher(self, batch: Sample, targets: Targets) -> Tensor:
+        with self.autocast():
+            maps = self.model.predictions(batch.degraded, batch.kernel)
+        pairs = zip(maps, targets.guidance(batch), strict=True)
+        return torch.stack([self.guidance_loss(mine, wanted) for mine, wanted in pairs]).mean()
+
     def _mean_g(self, maps: tuple[Tensor, ...], batch: Sample) -> Tensor:
         losses = [self.guidance_loss(guidance, batch.guidance) for guidance in maps]
         return torch.stack(losses).mean()
-
-    def _with_map(self, batch: Sample) -> Sample:
-        """The batch with the map that g compares with."""
-        if self.targets is None:
-            return batch
-        return batch._replace(guidance=self.targets.guidance(batch))
 
     def _with_results(self, batch: Sample, result: Restoration) -> Sample:
         """The batch with the pictures that f compares a result with."""
         if self.targets is None:
             return batch
-        return batch._replace(clean=self.targets.results(batch, result.maps))
+        wanted = self.targets.results(batch, result.maps)
+        # The true haze belongs to the true map.
+        return batch._replace(clean=wanted, airlight=None, transmission=None)
 
     def _guided(self, batch: Sample) -> Restoration:
         """Restore with the guidance of the strategy."""

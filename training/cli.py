@@ -31,7 +31,7 @@ from .preset import Preset, load_preset
 from .run_folder import refuse_among_photos, refuse_run_folder
 from .run_record import Settings
 from .starting_weights import describe_origin, seen_by, start_from
-from .teacher import load_teacher
+from .teacher import Teacher, load_teacher
 from .trainer import Progress, Run
 
 
@@ -62,7 +62,7 @@ Examples:
     "--tier",
     default="fast",
     show_default=True,
-    help="Which preset: fast or paper; for denoise also gray-fast, camera, live; for deblur also "
+    help="Which preset: fast or paper; for denoise also gray-fast, live; for deblur also "
     "paper-tiny.",
 )
 @click.option("--preset", "preset_file", type=Path, help="Preset file instead of the tier's.")
@@ -90,8 +90,8 @@ Examples:
 @click.option(
     "--teacher",
     type=Path,
-    help="A run, a model file or a bundled model's name whose maps and results are learned "
-    "instead of the true ones and the clean pictures.",
+    help="A run, a model file or a bundled model's name whose maps and results are the targets, "
+    "instead of the true maps and the clean pictures.",
 )
 @click.option("--streaks", type=Path, help="Folder of gray rain streak layers (derain).")
 @click.option("--kernels", type=Path, help="Folder of blur kernels (deblur).")
@@ -101,7 +101,8 @@ Examples:
 @click.option(
     "--inner",
     type=click.IntRange(0),
-    help="Inner steps before each outer step; 0 keeps the hyper-network as it is.",
+    help="Inner steps before each outer step; 0, with --warmup 0 and --init-from, keeps the "
+    "hyper-network as it is.",
 )
 @click.option("--batch", type=click.IntRange(1), help="Batch instead of the preset's.")
 @click.option(
@@ -221,14 +222,13 @@ class _Options:
 def _open_run(given: _Options, world: World) -> Run:
     preset = _with_changes(load_preset(given.task, given.tier, given.preset_file), given)
     precision = fastest_precision(world.device) if given.precision == "auto" else given.precision
-    teacher = None if given.teacher is None else load_teacher(given.teacher, preset)
+    teacher = _teacher(given, preset)
     settings = Settings(
         given.strategy,
         given.seed,
         _level(given),
         _naive_weight(given),
         precision,  # type: ignore[arg-type]  # one of click's choices
-        "" if teacher is None else teacher.name,
     )
     data = open_data(
         preset,
@@ -239,7 +239,11 @@ def _open_run(given: _Options, world: World) -> Run:
         round(given.cache * 2**30),
         tell=click.echo if world.leads else silent,
     )
-    data = replace(data, scales=teacher is not None)
+    if preset.schedule.inner == 0 and given.init_from is None and not given.resume:
+        raise HyperguideError(
+            "Without inner steps the hyper-network stays as it is: give a trained one with "
+            "--init-from."
+        )
     if not given.resume:
         refuse_among_photos(given.out, given.data)
     start, origin, seen_before = None, "", None
@@ -256,6 +260,14 @@ def _open_run(given: _Options, world: World) -> Run:
         vgg_weights=given.vgg_weights,
         teacher=teacher,
     )
+
+
+def _teacher(given: _Options, preset: Preset) -> Teacher | None:
+    if given.teacher is None:
+        return None
+    if given.strategy != "strict":
+        raise HyperguideError("--teacher belongs to --strategy strict: leave out one of them.")
+    return load_teacher(given.teacher, preset)
 
 
 def _with_changes(preset: Preset, given: _Options) -> Preset:

@@ -32,7 +32,10 @@ def find_model_file(path: Path) -> Path | None:
 
 
 def load_trained(path: Path) -> TrainedModel:
-    """Load a run folder, a model file in fp32, or a bundled model by its name."""
+    """Load a run folder, a model file in fp32, or a bundled model by its name.
+
+    Raises HyperguideError if it cannot be read, see `load_run` and `load_model_weights`.
+    """
     file = find_model_file(path)
     return load_run(path) if file is None else load_model(file)
 
@@ -56,7 +59,7 @@ def load_model_weights(path: Path) -> tuple[dict[str, Tensor], RunRecord]:
     refuse_changed(file)
     if info.precision != "fp32":
         raise HyperguideError(
-            f"{path} holds weights rounded to {info.precision}: start from the model in fp32."
+            f"{path} holds weights rounded to {info.precision}: give the model in fp32."
         )
     record = _record(info, path)
     preset = record.preset

@@ -147,7 +147,9 @@ class Schedule(Checked):
         if ends != sorted(set(ends)) or ends[-1] != 1:
             raise HyperguideError("The stages' `until` must ascend and end at 1.0 in the preset.")
         if self.warmup and not self.inner:
-            raise HyperguideError("A warm-up needs inner steps: set warmup: 0 or inner: 1.")
+            raise HyperguideError(
+                "A warm-up needs inner steps: give --warmup 0, too, or warmup: 0 in the preset."
+            )
 
 
 @dataclass(frozen=True)

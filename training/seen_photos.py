@@ -68,7 +68,7 @@ class SeenPhotos:
         return False
 
     def with_those_of(self, start: SeenPhotos) -> SeenPhotos:
-        """These photos plus those that the starting weights had seen."""
+        """These photos plus those of the starting weights or of a teacher."""
         both = {*self.hashes, *start.hashes}
         return SeenPhotos(
             _bounded(both),

@@ -64,7 +64,7 @@ class Run:
 
     initialise: called with the new pair, to start from given weights; `origin` names them, and
         `seen_before` holds the photos that they were trained on.
-    teacher: see `bilevel`; `settings.teacher` is its name.
+    teacher: see `bilevel`; it goes into the settings.
     """
 
     def __init__(
@@ -82,7 +82,9 @@ class Run:
         teacher: Teacher | None = None,
     ) -> None:
         torch.manual_seed(settings.seed)
-        self.preset, self.data, self.folder, self.settings = preset, data, folder, settings
+        self.preset, self.folder = preset, folder
+        self.data = replace(data, scales=teacher is not None)
+        self.settings = settings = replace(settings, teacher=teacher.name if teacher else "")
         self.world = world or World(0, 1, torch.device("cpu"))
         self.workers, self.origin, self._seen_before = workers, origin, seen_before
         self.model = build_model(preset, settings.strategy != "unguided", settings.level)
@@ -295,7 +297,7 @@ class Run:
         model = self._averaged()
         self.state.validation = self.held_out.validate(model)
         figures = self.state.validation | self.held_out.diagnose(
-            replace(self.algorithm, model=model), self.state.step
+            replace(self.algorithm, model=model, targets=None), self.state.step
         )
         state = self.state
         score = state.validation["output_psnr"]

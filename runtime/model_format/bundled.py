@@ -58,7 +58,12 @@ def bundled_path(task: str, tier: str, precision: str = "fp32", gray: bool = Fal
 
 
 def gray_path(path: Path) -> Path | None:
-    """The gray counterpart of a bundled colour model; None if there is none."""
-    task, _, rest = path.stem.partition("-")
-    beside = path.with_name(f"{task}-gray-{rest}.onnx")
-    return beside if path.parent == FOLDER and beside.exists() else None
+    """The gray counterpart of a bundled colour model, or else that of the tier `fast`.
+
+    None if there is neither.
+    """
+    if path.parent != FOLDER or "-gray-" in path.stem:
+        return None
+    task, tier, *precision = path.stem.split("-")
+    names = ("-".join([task, "gray", of, *precision]) for of in (tier, "fast"))
+    return next((beside for name in names if (beside := FOLDER / f"{name}.onnx").exists()), None)

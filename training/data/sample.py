@@ -16,8 +16,8 @@ class Sample(NamedTuple):
     airlight, transmission: A, shape (N, C, 1, 1), and t, shape (N, 1, H, W), of the scattering
         model that made y; None unless it made all samples of the batch.
     told, trust: hints for the outer problem, see `hints.draw_hint`; None if there are none.
-    scale: of the map that the reconstruction sees in the outer problem, shape (N, 1, 1, 1), see
-        `hints.draw_scale`; None for 1.
+    scale: of the map that guides the outer problem when there is a teacher, shape (N, 1, 1, 1),
+        see `hints.draw_scale`; None for 1.
     """
 
     degraded: Tensor
