@@ -12,10 +12,11 @@ import torch
 from torch import Generator, Tensor
 
 from hyperguide.training.data.draws import happens, uniform
-from hyperguide.training.data.hints import LARGEST_SCALE
 from hyperguide.training.data.sample import Sample
 from hyperguide.training.model import GuidedModel, Restoration
 
+# The map's scale is drawn between the inverse of this and this.
+_LARGEST_SCALE = 4.0
 # The degradation (difference from the clean picture) is scaled by a factor drawn from this range.
 _LEAST_DEGRADED, _MOST_DEGRADED = 0.25, 2.0
 # Shares of samples that are gray, of gray ones that are uniform, and of samples with a given map.
@@ -82,6 +83,6 @@ def turn_dials(sample: Sample, channels: int, maximum: float, rng: Generator) ->
         sample.kernel,
         maximum * _LEAST_GIVEN ** uniform(0.0, 1.0, one, rng),
         mix * happens(_GIVEN, count, rng),
-        LARGEST_SCALE ** uniform(-1.0, 1.0, one, rng),
+        _LARGEST_SCALE ** uniform(-1.0, 1.0, one, rng),
         gray,
     )

@@ -254,6 +254,7 @@ def _proxy(settings: Proxy, channels: int, maximum: float) -> HyperNetwork | Pla
                 texture,
                 compact.coarse,
                 compact.reach,
+                compact.patches,
             )
         case PlainProxySettings(width=width):
             return PlainHyperNetwork(channels, width, maximum)

@@ -33,7 +33,7 @@ _MOST_BLOCKS = 96  # of a U-Net, in both directions and in the middle
 class CompactProxySettings(Checked):
     """Arguments of `networks.hyper.HyperNetwork`.
 
-    `texture` is for the view `scene`, `coarse` and `reach` for the others.
+    `texture` is for the view `scene`, `coarse` and `reach` for the others, `patches` for `image`.
     """
 
     view: View
@@ -45,6 +45,7 @@ class CompactProxySettings(Checked):
     network: Literal["compact"] = "compact"
     coarse: bool = False
     reach: Reach = 0
+    patches: bool = False
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -59,6 +60,10 @@ class CompactProxySettings(Checked):
         if self.texture and self.view != "scene":
             raise HyperguideError(
                 "The proxy's texture needs view: scene: leave it out in the preset."
+            )
+        if self.patches and self.view != "image":
+            raise HyperguideError(
+                "The proxy's patches need view: image: leave them out in the preset."
             )
 
 

@@ -18,7 +18,7 @@ _LEAST_KNOWN = 0.2
 # Largest standard deviation of a cell's relative error.
 _ERROR = 0.05
 # Scales lie between the inverse of this and this.
-LARGEST_SCALE = 4.0
+_LARGEST_SCALE = 2.0
 
 
 def draw_hint(guidance: Tensor, share: float, rng: Generator) -> tuple[Tensor, Tensor]:
@@ -35,12 +35,12 @@ def draw_hint(guidance: Tensor, share: float, rng: Generator) -> tuple[Tensor, T
 
 
 def draw_scale(count: int, rng: Generator) -> Tensor:
-    """Scales of the maps of `count` samples, shape (N, 1, 1, 1), in [1/4, 4].
+    """Scales of the maps of `count` samples, shape (N, 1, 1, 1), in [1/2, 2].
 
     Half of them are 1. The logarithms of the others are uniform.
     """
     exponents = uniform(-1.0, 1.0, (count, 1, 1, 1), rng) * happens(0.5, count, rng)
-    return torch.full((), LARGEST_SCALE) ** exponents
+    return torch.full((), _LARGEST_SCALE) ** exponents
 
 
 def _draw_one(guidance: Tensor, rng: Generator) -> tuple[Tensor, Tensor]:

@@ -16,15 +16,16 @@ DETAIL_GAIN = 5.0  # scales noise and grain to the magnitude of a picture's valu
 
 
 class UnshuffledConvolution(nn.Conv2d):
-    """A 3x3 convolution over blocks of pixels.
+    """A convolution over blocks of pixels.
 
     planes: channels of the input.
     width: channels of the output.
     unshuffle: side of the blocks.
+    kernel: blocks that it sees in each direction, an odd number.
     """
 
-    def __init__(self, planes: int, width: int, unshuffle: int) -> None:
-        super().__init__(planes * unshuffle**2, width, 3, padding=1)
+    def __init__(self, planes: int, width: int, unshuffle: int, kernel: int = 3) -> None:
+        super().__init__(planes * unshuffle**2, width, kernel, padding=kernel // 2)
         self.unshuffle = unshuffle
 
     @torch.no_grad()
@@ -187,18 +188,19 @@ class SplitHead(nn.Module):
 
 @torch.no_grad()
 def _strided(weight: Tensor, bias: Tensor | None, unshuffle: int) -> nn.Conv2d:
-    """The strided convolution of pixels that is equivalent to a 3x3 one over their blocks.
+    """The strided convolution of pixels that is equivalent to one over their blocks.
 
-    weight: shape (O, planes u^2, 3, 3), a block's pixels row by row as in `pixel_unshuffle`.
+    weight: shape (O, planes u^2, k, k), a block's pixels row by row as in `pixel_unshuffle`.
     """
+    kernel = weight.shape[2]
     blocks = weight.unflatten(1, (-1, unshuffle, unshuffle))
     pixels = blocks.permute(0, 1, 4, 2, 5, 3).flatten(4, 5).flatten(2, 3)
     conv = nn.Conv2d(
         pixels.shape[1],
         len(pixels),
-        3 * unshuffle,
+        kernel * unshuffle,
         stride=unshuffle,
-        padding=unshuffle,
+        padding=kernel // 2 * unshuffle,
         bias=bias is not None,
     ).to(weight)
     conv.weight.copy_(pixels)
@@ -209,6 +211,6 @@ def _strided(weight: Tensor, bias: Tensor | None, unshuffle: int) -> nn.Conv2d:
 
 
 def _over_blocks(weight: Tensor, unshuffle: int) -> Tensor:
-    """The inverse of `_strided`: the weight of the 3x3 convolution over blocks."""
-    pixels = weight.unflatten(3, (3, unshuffle)).unflatten(2, (3, unshuffle))
+    """The inverse of `_strided`: the weight of the convolution over blocks."""
+    pixels = weight.unflatten(3, (-1, unshuffle)).unflatten(2, (-1, unshuffle))
     return pixels.permute(0, 1, 3, 5, 2, 4).flatten(1, 3)

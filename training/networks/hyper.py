@@ -41,6 +41,8 @@ class HyperNetwork(nn.Module):
         demosaicked, downscaled or enlarged, and larger structures of texture.
     reach: with `coarse`, how many cells of four blocks to each side of a place are averaged, see
         `Surroundings`; 0 for none.
+    patches: for the view `image`, whether the first convolution sees one block at a time, which
+        costs a ninth of seeing its neighbours too.
     """
 
     def __init__(
@@ -55,6 +57,7 @@ class HyperNetwork(nn.Module):
         texture: int = 0,
         coarse: bool = False,
         reach: int = 0,
+        patches: bool = False,
     ) -> None:
         super().__init__()
         self.channels = channels
@@ -76,7 +79,7 @@ class HyperNetwork(nn.Module):
         elif dilations[0] == 1 and view == "image+detail":
             first = DetailHead(channels, width, unshuffle)
         elif dilations[0] == 1:
-            first = UnshuffledConvolution(channels, width, unshuffle)
+            first = UnshuffledConvolution(channels, width, unshuffle, 1 if patches else 3)
         else:
             raise HyperguideError("The first of the proxy's dilations must be 1 in the preset.")
         out = 1 if self.smooth else unshuffle**2
