@@ -100,7 +100,7 @@ def test_lower_precisions_merged_weights_and_foreign_files_are_refused(
     rounded = Path(shutil.copy(exported, tmp_path / "int8.onnx"))
     file = read_model_file(rounded)
     replace_info(file, replace(file.info, precision="int8"))
-    with pytest.raises(HyperguideError, match="rounded to int8: start from the model in fp32"):
+    with pytest.raises(HyperguideError, match="rounded to int8: give the model in fp32"):
         load_model_weights(rounded)
     nameless = Path(shutil.copy(exported, tmp_path / "nameless.onnx"))
     replace_info(file := read_model_file(nameless), replace(file.info, training={}))

@@ -12,6 +12,7 @@ import pytest
 import yaml
 
 from hyperguide.errors import HyperguideError
+from hyperguide.training.checkpoint import load_run
 from hyperguide.training.data.batches import open_data
 from hyperguide.training.data.degradations import DEGRADATIONS
 from hyperguide.training.model import build_model
@@ -198,3 +199,12 @@ def test_presets_that_broke_readers_are_refused() -> None:
 def test_an_unknown_tier_names_those_that_there_are() -> None:
     with pytest.raises(HyperguideError, match="take one of fast, paper, paper-tiny, or give"):
         load_preset("deblur", "live")
+
+
+def test_weights_beside_a_preset_fit_its_networks() -> None:
+    folder = Path(__file__).parents[1] / "training" / "presets"
+    for path in sorted(folder.glob("*.safetensors")):
+        task, _, tier = path.stem.partition("-")
+        preset, trained = load_preset(task, tier), load_run(path)
+        assert trained.preset.proxy == preset.proxy
+        assert trained.preset.reconstruction == preset.reconstruction
