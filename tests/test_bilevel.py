@@ -156,7 +156,9 @@ def test_the_naive_step_descends_f_plus_lambda_g_in_both(kind: str) -> None:
 
     def objective() -> Tensor:
         result = model.restore(batch.degraded, batch.kernel)
-        return algorithm.f(result, batch) + 3.0 * algorithm._mean_g(result.maps, batch)
+        return algorithm.f(result, batch) + 3.0 * algorithm._mean_g(
+            result.maps, (batch.guidance,) * len(result.maps)
+        )
 
     gradients: dict[str, Tensor] = {}
 

@@ -142,7 +142,7 @@ class Bilevel:
 
     def inner_step(self, batch: Sample) -> Tensor:
         """One step on theta at fixed omega (line 3). Returns g, detached."""
-        loss = self.g(batch) if self.targets is None else self._g_of_teacher(batch, self.targets)
+        loss = self.g(batch, self.targets)
         loss.backward()
         self.move_theta()
         return loss.detach()
@@ -162,7 +162,7 @@ class Bilevel:
         with self.autocast():
             result = self.model.restore(batch.degraded, batch.kernel)
         f = self.f(result, batch)
-        g = self._mean_g(result.maps, batch)
+        g = self._mean_g(result.maps, (batch.guidance,) * len(result.maps))
         (f + self.naive_weight * g).backward()
         self.move_theta()
         self.move_omega()
@@ -179,20 +179,15 @@ class Bilevel:
             loss = loss + self.haze_weight * haze_loss(*result.haze, light, transmission)
         return loss
 
-    def g(self, batch: Sample) -> Tensor:
-        """The guidance loss at fixed omega."""
+    def g(self, batch: Sample, targets: Targets | None = None) -> Tensor:
+        """The guidance loss at fixed omega, against the true map or that of `targets`."""
         with self.autocast():
             maps = self.model.predictions(batch.degraded, batch.kernel)
-        return self._mean_g(maps, batch)
+        wanted = (batch.guidance,) * len(maps) if targets is None else targets.guidance(batch)
+        return self._mean_g(maps, wanted)
 
-    def _g_of_teacher(self, batch: Sample, targets: Targets) -> Tensor:
-        with self.autocast():
-            maps = self.model.predictions(batch.degraded, batch.kernel)
-        pairs = zip(maps, targets.guidance(batch), strict=True)
-        return torch.stack([self.guidance_loss(mine, wanted) for mine, wanted in pairs]).mean()
-
-    def _mean_g(self, maps: tuple[Tensor, ...], batch: Sample) -> Tensor:
-        losses = [self.guidance_loss(guidance, batch.guidance) for guidance in maps]
+    def _mean_g(self, maps: tuple[Tensor, ...], wanted: tuple[Tensor, ...]) -> Tensor:
+        losses = [self.guidance_loss(*pair) for pair in zip(maps, wanted, strict=True)]
         return torch.stack(losses).mean()
 
     def _with_results(self, batch: Sample, result: Restoration) -> Sample:

@@ -23,8 +23,8 @@ from .seen_photos import UNKNOWN, SeenPhotos
 
 # Our own files; all others hold authors' weights.
 _OURS = (".onnx", ".safetensors")
-# The way of the map into networks with `blockwise_map`.
-_BLOCKWISE = ".blockwise_map."
+# The weights of the map in networks with `blockwise_map`.
+_BLOCKWISE = "blockwise_map.conv.weight"
 
 
 def start_from(model: GuidedModel, path: Path) -> None:
@@ -49,7 +49,7 @@ def start_from(model: GuidedModel, path: Path) -> None:
         tensors = own | _for_each_stage(model, tensors, preset, guided)
     elif not (proxy := _of_proxy(tensors)):
         tensors = {name: _widened(weights, own.get(name)) for name, weights in tensors.items()}
-        unseen = {name: torch.zeros_like(own[name]) for name in own if _BLOCKWISE in name}
+        unseen = {name: torch.zeros_like(own[name]) for name in own if name.endswith(_BLOCKWISE)}
         tensors = unseen | tensors | _of_proxy(own)
     elif _shapes(proxy) != _shapes(_of_proxy(own)):
         rest = {name: weights for name, weights in tensors.items() if name not in proxy}
@@ -78,9 +78,8 @@ def _for_each_stage(
         # The map is the second half of the first layer's input, divided by the range of its task.
         scale = model.maximum / find_task(preset.task).guidance.maximum
         first = next(network.denoisers[0].named_parameters())[0]  # the order in files differs
-        blockwise = "blockwise_map.conv.weight"
-        if blockwise in of_denoiser:
-            of_denoiser[blockwise] = scale * of_denoiser[blockwise]
+        if _BLOCKWISE in of_denoiser:
+            of_denoiser[_BLOCKWISE] = scale * of_denoiser[_BLOCKWISE]
         elif first in of_denoiser:
             plane, guidance = of_denoiser[first].chunk(2, 1)
             of_denoiser[first] = torch.cat([plane, scale * guidance], 1)
