@@ -146,7 +146,8 @@ def check() -> int:
             wrong += [f"{model.path.name}: {fault}" for fault in faults(model.info, words)]
             if model.info.training != models[0].info.training:
                 wrong.append(f"{model.path.name} was not made from {models[0].path.name}")
-        if (MODELS / f"{name}.md").read_text() != write_card(name, words, models):
+        card = MODELS / f"{name}.md"
+        if not card.is_file() or card.read_text() != write_card(name, words, models):
             wrong.append(f"{name}.md does not say what the files say")
     for fault in wrong:
         print(fault)

@@ -3,11 +3,11 @@
     python benchmarks/smoothing.py --data photos/ --out trails.png
 
 The denoiser restores clips made of photos, each frame with other noise, once without smoothing and
-once with the default. The pan slides a window over a photo; its PSNR and the change of the picture
-and the map from frame to frame are printed, the latter for step 0. In the other clip a square with
-more noise, or less, moves over a photo: printed is how far the map where the square was before is
-from that of the frame alone. The sheet shows for each of these clips the map of the last frame,
-alone and smoothed, and ten times their difference.
+once with the default; frames are not averaged. The pan slides a window over a photo; its PSNR and
+the change of the picture and the map from frame to frame are printed, the latter for step 0. In the
+other clip a square with more noise, or less, moves over a photo: printed is how far the map where
+the square was before is from that of the frame alone. The sheet shows for each of these clips the
+map of the last frame, alone and smoothed, and ten times their difference.
 """
 
 from __future__ import annotations
@@ -95,7 +95,7 @@ def _noisy(clean: np.ndarray, sigma: float | np.ndarray, seed: int) -> np.ndarra
 def _restored(
     enhancer: hyperguide.Enhancer, frames: list[np.ndarray], smooth: float | None
 ) -> list[Result]:
-    with enhancer.stream(smooth) as stream:
+    with enhancer.stream(smooth, temporal=False) as stream:
         return [stream(frame) for frame in frames][_SETTLING:]
 
 

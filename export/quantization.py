@@ -13,22 +13,25 @@ import torch
 from torch import Tensor
 
 from hyperguide.tasks import find_task
+from hyperguide.training.data.sample import Sample
 from hyperguide.training.model import GuidedModel, Restoration
 from hyperguide.training.optimizers import lr_factor, set_lr_factor
 from hyperguide.training.precision import autocast, fastest_precision
 
 from .calibration import Calibration
+from .equalization import equalize
 from .quantized_layers import Steps, quantize_layers, to_floats
 from .turned_dials import turn_dials
 
 # Share of the absolute values that the initial ranges cover.
-_COVERED = 0.9999
+_COVERED = 0.9995
 # Operators through which OpenVINO moves pairs to a Concat.
 _TRANSPARENT = {"Add", "AveragePool", "Clip", "Div", "Mul", "Relu", "Sub"}
-# Step size of the weights; that of the ranges' logarithms is ten times as large.
-_LR = 3e-4
-# Mean squared difference below which pictures or maps count as equal.
-_EQUAL = (0.25 / 255) ** 2
+# Step sizes of the weights and of the ranges' logarithms.
+_LR, _LR_OF_RANGES = 3e-4, 3e-4
+# Mean squared differences below which maps count as equal, and at which errors of pictures begin to
+# count, 40 dB. Without it, those of almost clean pictures would count most.
+_EQUAL, _LEAST_ERROR = (0.25 / 255) ** 2, 1e-4
 
 
 @dataclass(frozen=True)
@@ -52,9 +55,12 @@ def quantize(
         With 0, the pair is not fitted.
     report: called with the number of steps done.
     """
-    quantized = quantize_layers(
-        model, lambda pair, s: pair.restore(s.degraded, s.kernel), calibration.crops, _COVERED
-    )
+
+    def run(pair: GuidedModel, sample: Sample) -> Restoration:
+        return pair.restore(sample.degraded, sample.kernel)
+
+    even = equalize(model, run, calibration.crops, _COVERED)
+    quantized = quantize_layers(even, run, calibration.crops, _COVERED)
     if steps:
         _fit(quantized.train(), model, calibration, steps, report)
     return Quantized(*to_floats(quantized.eval()))
@@ -89,32 +95,40 @@ def _fit(
             wanted = in_floats.restore(sample.degraded, sample.kernel)
         with in_lower_precision():
             found = model.restore(sample.degraded, sample.kernel)
-        _differ(found, wanted, maximum).backward()
+        _added_loss(found, wanted, sample.clean, maximum).backward()
         sample = data.draw("train", step, stage, seed=2).sample
         turned = turn_dials(sample, calibration.channels, maximum, rng)
         with in_lower_precision():
             found = turned.restore(model)
-        _differ(found, turned.wanted(in_floats), maximum).backward()
+        _added_loss(found, turned.wanted(in_floats), turned.clean, maximum).backward()
         optimizer.step()
         report(step + 1)
 
 
-def _differ(found: Restoration, wanted: Restoration, maximum: float) -> Tensor:
-    """Sum, over the picture and the maps, of the mean log(MSE), each relative to its range."""
-    pairs = [
-        (found.restored, wanted.restored, 1.0),
-        *((mine, other, maximum) for mine, other in zip(found.maps, wanted.maps, strict=True)),
-    ]
-    errors = [
-        ((mine.float() - other) / full).square().mean((1, 2, 3)) for mine, other, full in pairs
-    ]
-    return torch.stack([(error + _EQUAL).log().mean() for error in errors]).sum()
+def _added_loss(found: Restoration, wanted: Restoration, clean: Tensor, maximum: float) -> Tensor:
+    """How much a quantised pair adds to the float pair's error, on a logarithmic scale.
+
+    For the picture it is what PSNR loses, log(1 + MSE(found, wanted) / MSE(wanted, clean)), except
+    beyond 40 dB. log(MSE(found, wanted)) would lose at strong noise, where errors are large and
+    samples few, what it gains at weak noise. To it comes log(MSE) of the maps, relative to their
+    range.
+    """
+    own, added = (_mse(wanted.restored, other) for other in (clean, found.restored))
+    losses = [(1 + added / (own + _LEAST_ERROR)).log()]
+    for mine, other in zip(found.maps, wanted.maps, strict=True):
+        losses.append((_mse(mine / maximum, other / maximum) + _EQUAL).log())
+    return torch.stack([loss.mean() for loss in losses]).sum()
+
+
+def _mse(one: Tensor, other: Tensor) -> Tensor:
+    """Of each picture, shape (N,)."""
+    return (one.float() - other).square().mean((1, 2, 3))
 
 
 def _optimizer(network: torch.nn.Module) -> torch.optim.Adam:
     ranges = [p for name, p in network.named_parameters() if name.endswith("log_step")]
     others = [p for name, p in network.named_parameters() if not name.endswith("log_step")]
-    groups = [{"params": others, "base_lr": _LR}, {"params": ranges, "base_lr": 10 * _LR}]
+    groups = [{"params": others, "base_lr": _LR}, {"params": ranges, "base_lr": _LR_OF_RANGES}]
     return torch.optim.Adam(groups, _LR)
 
 

@@ -29,12 +29,13 @@ _LEAST_GIVEN = 0.01
 class Turned:
     """A batch for `GuidedModel.restore`, with dials that change its map.
 
-    image: shape (N, C, H, W). kernel: shape (N, 1, kh, kw) or None.
+    image, clean: shape (N, C, H, W). kernel: shape (N, 1, kh, kw) or None.
     given, mix, scale: shape (N, 1, 1, 1), see `GuidedModel.forward`.
     gray: which pictures have equal planes, bool of shape (N, 1, 1, 1).
     """
 
     image: Tensor
+    clean: Tensor
     kernel: Tensor | None
     given: Tensor
     mix: Tensor
@@ -70,16 +71,21 @@ def turn_dials(sample: Sample, channels: int, maximum: float, rng: Generator) ->
     ratio = _MOST_DEGRADED / _LEAST_DEGRADED
     amount = _LEAST_DEGRADED * ratio ** uniform(0.0, 1.0, one, rng)
     image = sample.clean + amount * (sample.degraded - sample.clean)
-    image = image.expand(-1, channels, -1, -1)
     gray = happens(_GRAY, count, rng)
-    image = torch.where(gray, image.mean(1, keepdim=True), image)
     even = gray & happens(_EVEN, count, rng)
-    image = torch.where(even, uniform(0.0, 1.0, one, rng), image)
+    value = uniform(0.0, 1.0, one, rng)
+
+    def in_gray(pictures: Tensor) -> Tensor:
+        pictures = pictures.expand(-1, channels, -1, -1)
+        pictures = torch.where(gray, pictures.mean(1, keepdim=True), pictures)
+        return torch.where(even, value, pictures)
+
     mix = uniform(0.0, 1.0, one, rng)
     # Half of the given maps replace the predicted map completely.
     mix = torch.where(happens(0.5, count, rng), torch.ones(()), mix)
     return Turned(
-        image,
+        in_gray(image),
+        in_gray(sample.clean),
         sample.kernel,
         maximum * _LEAST_GIVEN ** uniform(0.0, 1.0, one, rng),
         mix * happens(_GIVEN, count, rng),

@@ -20,17 +20,18 @@ import hyperguide
 from conftest import Cli, fails
 from hyperguide.export.graph import export_graph
 from hyperguide.export.model import Lower, export_model
-from hyperguide.export.quantization import insert_pairs
+from hyperguide.export.quantization import _added_loss, insert_pairs
 from hyperguide.export.quantized_layers import (
     QuantizedConvolution,
     Rounding,
+    largest_pair,
     quantize_layers,
     round_keeping_sums,
     to_floats,
 )
 from hyperguide.model_format.model_file import read_model_file
 from hyperguide.training.checkpoint import load_run
-from hyperguide.training.model import GuidedModel
+from hyperguide.training.model import GuidedModel, Restoration
 from hyperguide.training.networks.folding import fold_layers
 from hyperguide.training.networks.hyper import HyperNetwork, PlainHyperNetwork
 from hyperguide.training.networks.prenet import PReNet
@@ -66,13 +67,59 @@ def test_a_quantized_convolution_equals_one_of_integers() -> None:
     conv, x = nn.Conv2d(4, 3, 3), torch.randn(2, 4, 8, 9)
     layer = QuantizedConvolution(conv, Rounding(0.02))
     units = (x / 0.02).round().clamp(-128, 127)
-    step = conv.weight.abs().amax((1, 2, 3)) / 63
+    step = largest_pair(conv.weight) / 126
     weights = round_keeping_sums(conv.weight / step.view(-1, 1, 1, 1))
-    assert float(weights.detach().abs().max()) == 63
     sums = nn.functional.conv2d(units.double(), weights.double())
     assert torch.equal(sums, sums.round())
     expected = sums * (0.02 * step).view(1, -1, 1, 1) + conv.bias.view(1, -1, 1, 1)  # type: ignore[union-attr]
     torch.testing.assert_close(layer(x).double(), expected, atol=1e-5, rtol=0)
+
+
+def _largest_sums(units: np.ndarray) -> tuple[int, int]:
+    """The largest and the least sum of two products that processors without VNNI add in 16 bits.
+
+    units: weights in int8, shape (O, I, kh, kw), stored tap by tap; an odd number of inputs is
+        stored with or without padding. Activations are 255.
+    """
+    taps = units.transpose(0, 2, 3, 1).astype(int)
+    padded = np.pad(taps, [(0, 0), (0, 0), (0, 0), (0, taps.shape[3] % 2)])
+    rows = [padded.reshape(-1, 2)]
+    for filter_ in taps.reshape(len(taps), -1):
+        rows.append(np.pad(filter_, (0, filter_.size % 2)).reshape(-1, 2))
+    pairs = 255 * np.concatenate(rows)
+    return int(pairs.clip(min=0).sum(1).max()), int(pairs.clip(max=0).sum(1).min())
+
+
+@pytest.mark.parametrize(("inputs", "side"), [(4, 3), (3, 6), (16, 1), (1, 3)])
+def test_products_of_neighbouring_weights_fit_into_16_bits(inputs: int, side: int) -> None:
+    torch.manual_seed(0)
+    conv = nn.Conv2d(inputs, 8, side)
+    conv.weight.data[3] = 0.1  # all of one sign
+    layer = QuantizedConvolution(conv, Rounding(0.02))
+    units = (layer.rounded_weight() / layer.weight_steps().view(-1, 1, 1, 1)).round().detach()
+    largest, least = _largest_sums(units.numpy())
+    assert -(2**15) <= least < largest < 2**15
+    assert units.abs().max() > 63  # as far as every weight could go
+
+
+def test_the_range_of_pixels_is_not_trained() -> None:
+    """Noise goes beyond the range of pictures; a fitted range would clip it."""
+    quantized = quantize_layers(_with_detail(), lambda m, x: m.restore(x), _crops(), 0.999)
+    layers = quantized.named_modules()
+    rounded = {n: m.rounding for n, m in layers if isinstance(m, QuantizedConvolution)}
+    kept = {name for name, rounding in rounded.items() if not rounding.log_step.requires_grad}
+    assert kept == {"proxy.convs.0.image", "proxy.convs.0.other"}
+    assert len(rounded) > len(kept)
+
+
+def test_the_fit_counts_what_is_added_to_the_error_of_the_float_pair() -> None:
+    clean, wanted = torch.zeros(2, 3, 8, 8), torch.tensor([0.1, 0.02]).view(2, 1, 1, 1)
+    wanted = wanted.expand_as(clean)
+    found = wanted + torch.tensor([0.01, 0.01]).view(2, 1, 1, 1)
+    loss = _added_loss(Restoration((found,), ()), Restoration((wanted,), ()), clean, 1.0)
+    # MSE of independent errors; beyond 40 dB they count less.
+    ratios = [1 + 0.01**2 / (0.1**2 + 1e-4), 1 + 0.01**2 / (0.02**2 + 1e-4)]
+    assert float(loss) == pytest.approx(np.log(ratios).mean(), rel=1e-4)
 
 
 def test_gradients_pass_the_rounding_and_stop_where_it_clips() -> None:
@@ -118,9 +165,10 @@ def test_rounded_weights_keep_the_sums_over_their_taps() -> None:
     assert torch.equal(round_keeping_sums(single), single.round())
 
 
-def test_a_precise_unet_rounds_only_what_its_inner_convolutions_read() -> None:
+def _rounded_unet(precise: bool) -> tuple[GuidedUNet, GuidedUNet, set[str]]:
+    """A folded U-Net, its int8 form, and the names of the convolutions that stay in floats."""
     torch.manual_seed(0)
-    shape = UNetShape(2, (8, 8), 1, precise_int8=True)
+    shape = UNetShape(2, (8, 8), 1, precise_int8=precise)
     network = fold_layers(GuidedUNet(3, True, 0.3, shape, "residual")).eval()
     with torch.no_grad():
         for weights in network.parameters():
@@ -133,6 +181,15 @@ def test_a_precise_unet_rounds_only_what_its_inner_convolutions_read() -> None:
     quantized = quantize_layers(network, run, _crops(), 0.999)
     rounded = {n for n, m in quantized.named_modules() if isinstance(m, QuantizedConvolution)}
     plain = {n for n, m in network.named_modules() if isinstance(m, nn.Conv2d)} - rounded
+    return network, quantized, plain
+
+
+def test_the_last_layer_of_a_unet_and_what_reads_the_map_stay_in_floats() -> None:
+    assert _rounded_unet(precise=False)[2] == {"head.guidance", "tail"}
+
+
+def test_a_precise_unet_rounds_only_what_its_inner_convolutions_read() -> None:
+    network, quantized, plain = _rounded_unet(precise=True)
     assert plain == {"head.image", "head.guidance", "tail"}
     assert not any(steps.shared for steps in to_floats(quantized)[1].values())
     # What the blocks add is small: were their input rounded as well, the image would be, too.
@@ -249,9 +306,8 @@ def test_every_convolution_of_the_int8_graph_has_integer_weights_and_a_rounded_i
         weight, source = made[node.input[1]], made[node.input[0]]
         assert weight.op_type == source.op_type == "DequantizeLinear"
         assert constants[weight.input[0]].dtype == np.int8
-        # Processors without VNNI add two products in 16 bits.
-        largest = np.abs(constants[weight.input[0]].astype(int)).max()
-        assert 2 * np.iinfo(np.uint8).max * largest <= np.iinfo(np.int16).max
+        largest, least = _largest_sums(constants[weight.input[0]])
+        assert -(2**15) <= least < largest < 2**15
         assert constants[weight.input[1]].shape == (len(constants[weight.input[0]]),)
         assert not constants[weight.input[2]].any()  # symmetric
         assert constants[source.input[2]].dtype == np.int8

@@ -12,10 +12,11 @@ import pytest
 import yaml
 
 from hyperguide.errors import HyperguideError
-from hyperguide.training.checkpoint import load_run
+from hyperguide.model_format.bundled import bundled_models
 from hyperguide.training.data.batches import open_data
 from hyperguide.training.data.degradations import DEGRADATIONS
 from hyperguide.training.model import build_model
+from hyperguide.training.model_weights import load_trained
 from hyperguide.training.preset import (
     DilatedSettings,
     Preset,
@@ -30,6 +31,7 @@ from hyperguide.training.preset import (
 from hyperguide.training.yaml_text import parse_yaml
 from made_data import small_preset
 
+_IN_FLOATS = [path for path in bundled_models() if "int8" not in path.stem]
 _CASES = Path(os.environ.get("HYPERGUIDE_DATA", "nowhere")).parent / "cases"
 
 
@@ -201,10 +203,9 @@ def test_an_unknown_tier_names_those_that_there_are() -> None:
         load_preset("deblur", "live")
 
 
-def test_weights_beside_a_preset_fit_its_networks() -> None:
-    folder = Path(__file__).parents[1] / "training" / "presets"
-    for path in sorted(folder.glob("*.safetensors")):
-        task, _, tier = path.stem.partition("-")
-        preset, trained = load_preset(task, tier), load_run(path)
-        assert trained.preset.proxy == preset.proxy
-        assert trained.preset.reconstruction == preset.reconstruction
+@pytest.mark.parametrize("path", _IN_FLOATS, ids=[path.stem for path in _IN_FLOATS])
+def test_a_bundled_model_has_the_networks_of_its_preset(path: Path) -> None:
+    task, _, tier = path.stem.partition("-")
+    preset, trained = load_preset(task, tier), load_trained(path)
+    assert trained.preset.proxy == preset.proxy
+    assert trained.preset.reconstruction == preset.reconstruction

@@ -89,8 +89,8 @@ class UNetShape(Checked):
         blocks hardly differ within a cell, and this is faster.
     encoder_blocks: like `blocks`, for the encoder alone, where 0 is possible; None for as many as
         in the decoder.
-    precise_int8: whether an int8 export leaves the first layer, the last layer and the features
-        between blocks in floats. This costs a quarter of the speed, but one range of 8 bits does
+    precise_int8: whether an int8 export leaves the first layer and the features between blocks in
+        floats, like the last layer. This costs a quarter of the speed, but one range of 8 bits does
         not fit the features of both weak and strong noise.
     """
 

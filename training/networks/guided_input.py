@@ -15,6 +15,13 @@ MIDDLE = 128 / 255
 DETAIL_GAIN = 5.0  # scales noise and grain to the magnitude of a picture's values
 
 
+class PixelConvolution(nn.Conv2d):
+    """A convolution that reads the pixels themselves, in a folded network.
+
+    An int8 export keeps the range of its input as found on the calibration pictures.
+    """
+
+
 class UnshuffledConvolution(nn.Conv2d):
     """A convolution over blocks of pixels.
 
@@ -187,7 +194,7 @@ class SplitHead(nn.Module):
 
 
 @torch.no_grad()
-def _strided(weight: Tensor, bias: Tensor | None, unshuffle: int) -> nn.Conv2d:
+def _strided(weight: Tensor, bias: Tensor | None, unshuffle: int) -> PixelConvolution:
     """The strided convolution of pixels that is equivalent to one over their blocks.
 
     weight: shape (O, planes u^2, k, k), a block's pixels row by row as in `pixel_unshuffle`.
@@ -195,7 +202,7 @@ def _strided(weight: Tensor, bias: Tensor | None, unshuffle: int) -> nn.Conv2d:
     kernel = weight.shape[2]
     blocks = weight.unflatten(1, (-1, unshuffle, unshuffle))
     pixels = blocks.permute(0, 1, 4, 2, 5, 3).flatten(4, 5).flatten(2, 3)
-    conv = nn.Conv2d(
+    conv = PixelConvolution(
         pixels.shape[1],
         len(pixels),
         kernel * unshuffle,

@@ -66,7 +66,7 @@ class UNetFeatures(nn.Module):
     maximum: the map is divided by it, so that the networks see it in [0, 1].
     """
 
-    in_floats: tuple[str, ...] = ()
+    in_floats: tuple[str, ...] = ("tail",)  # of an int8 export: what it rounds off nothing mends
 
     def __init__(self, channels: int, guided: bool, maximum: float, shape: UNetShape) -> None:
         super().__init__()
@@ -76,8 +76,6 @@ class UNetFeatures(nn.Module):
         self.channels = channels
         self.asks_per_stage = False
         exact = shape.precise_int8
-        if exact:
-            self.in_floats = (*self.in_floats, "tail")
         blockwise = guided and shape.blockwise_map
         self.head = GuidedHead(
             channels, guided and not blockwise, widths[0], shape.unshuffle, maximum, exact
