@@ -34,6 +34,7 @@ TARGETS = ("sm75", "sm86", "sm89", "sm120")
 IN_FLOATS = {
     "denoise-fast-int8": 7,
     "denoise-gray-fast-int8": 1,
+    "denoise-live-int8": 6,
     "deblur-fast-int8": 1,
     "derain-fast-int8": 1,
     "dehaze-fast-int8": 4,
