@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from hyperguide.training.networks.guided_input import SplitHead
 from hyperguide.training.networks.unet import GuidedUNet, ResidualBlock
 
-from .quantized_layers import CROPS_COVERED
+from .quantized_layers import CROPS_COVERED, reach, watching
 
 Module = TypeVar("Module", bound=nn.Module)
 Crop = TypeVar("Crop")
@@ -59,16 +59,11 @@ def equalize(
     }
 
     def watch(layer: nn.Module, inputs: tuple[Tensor, ...]) -> None:
-        values = inputs[0].abs().transpose(0, 1).flatten(1)
-        kept = max(1, round(covered * values.shape[1]))
-        reaches[layer].append(values.kthvalue(kept, 1).values)
+        reaches[layer].append(reach(inputs[0].transpose(0, 1).flatten(1), covered))
 
-    hooks = [layer.register_forward_pre_hook(watch) for layer in reaches]
-    with torch.no_grad():
+    with watching(reaches, watch):
         for crop in crops:
             run(module, crop)
-    for hook in hooks:
-        hook.remove()
     with torch.no_grad():
         for features in found:
             _scale(features, [torch.stack(reaches[layer]) for layer in features.readers])

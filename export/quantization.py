@@ -27,8 +27,8 @@ from .turned_dials import turn_dials
 _COVERED = 0.9995
 # Operators through which OpenVINO moves pairs to a Concat.
 _TRANSPARENT = {"Add", "AveragePool", "Clip", "Div", "Mul", "Relu", "Sub"}
-# Step sizes of the weights and of the ranges' logarithms.
-_LR, _LR_OF_RANGES = 3e-4, 3e-4
+# Step size of the weights and of the ranges' logarithms.
+_LR = 3e-4
 # Mean squared differences below which maps count as equal, and at which errors of pictures begin to
 # count, 40 dB. Without it, those of almost clean pictures would count most.
 _EQUAL, _LEAST_ERROR = (0.25 / 255) ** 2, 1e-4
@@ -81,7 +81,7 @@ def _fit(
     """
     preset, data = calibration.preset, calibration.data
     maximum = find_task(preset.task).guidance.maximum
-    optimizer = _optimizer(model)
+    optimizer = torch.optim.Adam([{"params": list(model.parameters()), "base_lr": _LR}], _LR)
     device = torch.device("cpu")
     in_lower_precision = autocast(fastest_precision(device), device)
     schedule = replace(preset.schedule, steps=steps, shape="cosine")
@@ -123,13 +123,6 @@ def _added_loss(found: Restoration, wanted: Restoration, clean: Tensor, maximum:
 def _mse(one: Tensor, other: Tensor) -> Tensor:
     """Of each picture, shape (N,)."""
     return (one.float() - other).square().mean((1, 2, 3))
-
-
-def _optimizer(network: torch.nn.Module) -> torch.optim.Adam:
-    ranges = [p for name, p in network.named_parameters() if name.endswith("log_step")]
-    others = [p for name, p in network.named_parameters() if not name.endswith("log_step")]
-    groups = [{"params": others, "base_lr": _LR}, {"params": ranges, "base_lr": _LR_OF_RANGES}]
-    return torch.optim.Adam(groups, _LR)
 
 
 def insert_pairs(proto: onnx.ModelProto, steps: dict[str, Steps]) -> onnx.ModelProto:

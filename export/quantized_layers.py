@@ -8,7 +8,8 @@ Learned Step Size Quantization, ICLR 2020).
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -25,7 +26,6 @@ Crop = TypeVar("Crop")
 _LOWEST, _HIGHEST = -128, 127
 # Processors without int8 instructions (VNNI) add the products of two neighbouring inputs in 16 bits
 # and saturate the sum; 255 * 128 still fits. Otherwise OpenVINO loses half a decibel on them.
-_LARGEST_WEIGHT = 127
 _LARGEST_PAIR = 126  # two units less, because rounding raises each weight of a pair by up to one
 _LEAST_STEP = 1e-8  # for channels whose weights are zero
 # Dehazing signals that there is nothing to remove by extreme values. The few such crops must not
@@ -85,7 +85,7 @@ class QuantizedConvolution(nn.Module):
         """The rounded weights, whose sums over the taps are right, see `round_keeping_sums`."""
         steps = self.weight_steps().view(-1, 1, 1, 1)
         units = self.convolution.weight / steps
-        rounded = round_keeping_sums(units.detach()).clamp(-_LARGEST_WEIGHT, _LARGEST_WEIGHT)
+        rounded = round_keeping_sums(units.detach())
         return (units + (rounded - units).detach()) * steps
 
     def weight_steps(self) -> Tensor:
@@ -190,25 +190,43 @@ def _watch(
     sources: dict[int, tuple[nn.Module, Tensor]] = {}  # keeps the tensor, and so its id
 
     def watch(layer: nn.Module, inputs: tuple[Tensor, ...]) -> None:
-        sizes = inputs[0].abs().flatten()
-        kept = max(1, round(covered * sizes.numel()))
         source, _ = sources.get(id(inputs[0]), (None, None))
         of = seen.setdefault(layer, _Seen([], source))
-        of.reaches.append(float(sizes.kthvalue(kept).values))
+        of.reaches.append(float(reach(inputs[0].flatten(), covered)))
         if isinstance(layer, nn.Identity):  # returns the same tensor
             sources[id(inputs[0])] = layer, inputs[0]
 
     exact = {getattr(m, name) for m in module.modules() for name in getattr(m, "in_floats", ())}
     layers = [m for m in module.modules() if isinstance(m, nn.Conv2d | nn.Identity)]
     layers = [layer for layer in layers if layer not in exact]
-    hooks = [layer.register_forward_pre_hook(watch) for layer in layers]
-    with torch.no_grad():
+    with watching(layers, watch):
         for crop in crops:
             run(module, crop)
             sources.clear()
-    for hook in hooks:
-        hook.remove()
     return seen
+
+
+def reach(values: Tensor, covered: float) -> Tensor:
+    """The absolute value that the covered share of each row does not exceed.
+
+    values: shape (..., n). Returns shape (...).
+    """
+    kept = max(1, round(covered * values.shape[-1]))
+    return values.abs().kthvalue(kept).values
+
+
+@contextmanager
+def watching(
+    layers: Iterable[nn.Module], watch: Callable[[nn.Module, tuple[Tensor, ...]], None]
+) -> Iterator[None]:
+    """Call `watch` with each of the layers and its inputs before it runs, without gradients."""
+    hooks = [layer.register_forward_pre_hook(watch) for layer in layers]
+    try:
+        with torch.no_grad():
+            yield
+    finally:
+        for hook in hooks:
+            hook.remove()
 
 
 @torch.no_grad()

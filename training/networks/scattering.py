@@ -65,7 +65,7 @@ class ScatteringUNet(UNetFeatures):
 
     size_multiple = 1
     # Kept in floats by an int8 export: they are cheap, and their output goes into exp(tau).
-    in_floats = ("tail", "look", "hidden", "light", "gain")
+    in_floats = (*UNetFeatures.in_floats, "look", "hidden", "light", "gain")
 
     def __init__(
         self,

@@ -66,7 +66,7 @@ class UNetFeatures(nn.Module):
     maximum: the map is divided by it, so that the networks see it in [0, 1].
     """
 
-    in_floats: tuple[str, ...] = ("tail",)  # of an int8 export: what it rounds off nothing mends
+    in_floats: tuple[str, ...] = ("tail",)  # an int8 export does not round the last layer
 
     def __init__(self, channels: int, guided: bool, maximum: float, shape: UNetShape) -> None:
         super().__init__()
