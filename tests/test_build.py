@@ -29,8 +29,8 @@ from hyperguide.training.checkpoint import load_run
 pytest.importorskip("tensorrt_rtx", reason="TensorRT-RTX is not installed")
 
 TARGETS = ("sm75", "sm86", "sm89", "sm120")
-# Convolutions of the int8 files that stay in floats: those around the surroundings' mean, those that
-# enlarge noise maps or read the map, and first and last layers, as each file's export did it.
+# Convolutions of the int8 files that stay in floats: those around the surroundings' mean, those
+# that enlarge noise maps or read the map, and first and last layers, as each file's export did it.
 IN_FLOATS = {
     "denoise-fast-int8": 7,
     "denoise-gray-fast-int8": 1,
