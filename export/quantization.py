@@ -30,8 +30,8 @@ _TRANSPARENT = {"Add", "AveragePool", "Clip", "Div", "Mul", "Relu", "Sub"}
 # Step size of the weights and of the ranges' logarithms.
 _LR = 3e-4
 # Mean squared differences below which maps count as equal, and at which errors of pictures begin to
-# count, 40 dB. Without it, those of almost clean pictures would count most.
-_EQUAL, _LEAST_ERROR = (0.25 / 255) ** 2, 1e-4
+# count, 47 dB. Without it, those of almost clean pictures would count most.
+_EQUAL, _LEAST_ERROR = (0.25 / 255) ** 2, 2e-5
 
 
 @dataclass(frozen=True)
@@ -109,7 +109,7 @@ def _added_loss(found: Restoration, wanted: Restoration, clean: Tensor, maximum:
     """How much a quantised pair adds to the float pair's error, on a logarithmic scale.
 
     For the picture it is what PSNR loses, log(1 + MSE(found, wanted) / MSE(wanted, clean)), except
-    beyond 40 dB. log(MSE(found, wanted)) would lose at strong noise, where errors are large and
+    beyond 47 dB. log(MSE(found, wanted)) would lose at strong noise, where errors are large and
     samples few, what it gains at weak noise. To it comes log(MSE) of the maps, relative to their
     range.
     """
