@@ -36,6 +36,7 @@ from hyperguide.training.networks.folding import fold_layers
 from hyperguide.training.networks.hyper import HyperNetwork, PlainHyperNetwork
 from hyperguide.training.networks.prenet import PReNet
 from hyperguide.training.networks.scattering import ScatteringUNet
+from hyperguide.training.networks.scene_hyper import SceneHyperNetwork
 from hyperguide.training.networks.unet import GuidedUNet, ResidualBlock
 from hyperguide.training.preset import UNetShape
 from made_runs import rough_pair
@@ -220,7 +221,7 @@ def _recurrent() -> GuidedModel:
 
 def _scattering() -> GuidedModel:
     torch.manual_seed(0)
-    proxy = HyperNetwork(3, 8, 4, (1, 1, 1, 1), "scene", True, 1.0, texture=4)
+    proxy = SceneHyperNetwork(3, 8, 4, (1, 1, 1, 1), 1.0, texture=4, grain=True, edges=True)
     shape = UNetShape(2, (8, 8), 1)
     return fold_layers(
         GuidedModel(proxy, ScatteringUNet(3, True, 1.0, shape, texture=4, exposure=True))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -9,17 +11,20 @@ import onnxruntime
 import pytest
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 
 from hyperguide.errors import HyperguideError
 from hyperguide.export.graph import export_graph
 from hyperguide.picture_files import write_picture
 from hyperguide.training.data.batches import open_data
-from hyperguide.training.model import build_model
+from hyperguide.training.model import GuidedModel, build_model
 from hyperguide.training.networks.folding import fold_layers
-from hyperguide.training.networks.hyper import HyperNetwork
+from hyperguide.training.networks.grain import grain
+from hyperguide.training.networks.guided_input import MIDDLE
 from hyperguide.training.networks.resampling import SCENE, average, interpolate
-from hyperguide.training.preset import Stage, load_preset
+from hyperguide.training.networks.scattering import ScatteringUNet
+from hyperguide.training.networks.scene_hyper import SceneHyperNetwork
+from hyperguide.training.preset import Stage, UNetShape, load_preset
 from made_data import noise_picture
 
 SIZES = [(96, 128), (480, 640), (97, 131), (33, 40), (1, 1), (540, 961)]
@@ -43,14 +48,14 @@ def test_scene_enlargements_equal_torchs_interpolation(size: tuple[int, int]) ->
     torch.testing.assert_close(interpolate(grid, *size), expected, atol=1e-5, rtol=0)
 
 
-def _proxy() -> HyperNetwork:
+def _proxy() -> SceneHyperNetwork:
     torch.manual_seed(0)
-    return HyperNetwork(3, 16, 4, (1, 2, 4, 8), "scene", smooth=True, maximum=1.0)
+    return SceneHyperNetwork(3, 16, 4, (1, 2, 4, 8), 1.0)
 
 
 def test_blocks_that_the_scene_cannot_hold_are_refused() -> None:
     with pytest.raises(HyperguideError, match="96x128 cannot be unshuffled by 5: give 1, 2, 4"):
-        HyperNetwork(3, 16, 5, (1, 2, 4, 8), "scene", smooth=True, maximum=1.0)
+        SceneHyperNetwork(3, 16, 5, (1, 2, 4, 8), 1.0)
 
 
 def test_the_map_does_not_depend_on_the_resolution() -> None:
@@ -73,10 +78,22 @@ def test_every_part_of_the_map_knows_the_whole_scene() -> None:
     assert difference[..., :8, :8].mean() > 1e-5
 
 
-@pytest.mark.parametrize("size", [(64, 96), (480, 640), (1088, 320)])
-def test_the_graph_takes_pictures_of_any_size(size: tuple[int, int]) -> None:
+def _bundled() -> GuidedModel:
+    return build_model(load_preset("dehaze", "fast"))
+
+
+def _with_grain_and_edges() -> GuidedModel:
+    proxy = SceneHyperNetwork(3, 8, 4, (1, 1, 1, 1), 1.0, grain=True, edges=True)
+    return GuidedModel(proxy, ScatteringUNet(3, True, 1.0, UNetShape(2, (8, 8), 1), grain=True))
+
+
+@pytest.mark.parametrize("make", [_bundled, _with_grain_and_edges])
+@pytest.mark.parametrize("size", [(64, 96), (480, 640), (1088, 320), (1, 1)])
+def test_the_graph_takes_pictures_of_any_size(
+    size: tuple[int, int], make: Callable[[], GuidedModel]
+) -> None:
     torch.manual_seed(0)
-    model = fold_layers(build_model(load_preset("dehaze", "fast"))).eval()
+    model = fold_layers(make()).eval()
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 4
     session = onnxruntime.InferenceSession(
@@ -86,6 +103,33 @@ def test_the_graph_takes_pictures_of_any_size(size: tuple[int, int]) -> None:
     (guidance,) = session.run(["guidance"], {"image": image.numpy()})
     with torch.no_grad():
         np.testing.assert_allclose(guidance, model.predict(image).numpy(), atol=1e-5)
+
+
+@pytest.mark.parametrize("level", [1 / 255, 20 / 255])
+def test_grain_is_the_variance_of_noise_whatever_lies_behind_it(level: float) -> None:
+    """The mixed difference of white noise of variance v has the variance 4 v."""
+    rows = torch.linspace(0, 1, 960)[:, None].expand(960, 1280)
+    columns = (torch.arange(1280) % 7 < 3).float()
+    noise = level * torch.randn(1, 3, 960, 1280, generator=torch.Generator().manual_seed(0))
+    found = grain(noise + 0.3 * rows + 0.3 * columns)
+    variance = level**2 / 3  # of the mean of three channels
+    expected = (math.log(16**2 * 4 * variance) + 3) / 4
+    assert found.shape == (1, 1, *SCENE)
+    assert float(found.mean()) == pytest.approx(expected, abs=0.03)
+    flat = grain(torch.full((1, 3, 96, 128), 0.5))
+    assert torch.equal(flat, flat[..., :1, :1].expand_as(flat))
+    assert float(flat.max()) < float(found.min())
+
+
+def test_the_map_may_end_within_a_block_where_the_brightness_does() -> None:
+    network = SceneHyperNetwork(3, 8, 4, (1, 1, 1, 1), 1.0, edges=True)
+    last = network.convs[-1]
+    nn.init.zeros_(last.weight)
+    last.bias.data = torch.tensor([0.5, 2.0])
+    image = _random(1, 3, 96, 128)
+    expected = torch.sigmoid(0.5 + 2 * (image.mean(1, keepdim=True) - MIDDLE))
+    with torch.no_grad():
+        torch.testing.assert_close(network(image), expected)
 
 
 def test_a_crop_is_a_scene_whose_farthest_point_is_1(tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ from hyperguide.training.networks.guided_input import GuidedHead, UnshuffledConv
 from hyperguide.training.networks.hyper import HyperNetwork, PlainHyperNetwork
 from hyperguide.training.networks.stack import BranchedConvolution, GuidedStack
 from hyperguide.training.networks.upsampling import Upsampling
-from hyperguide.training.preset import View
+from hyperguide.training.preset import ImageView
 
 
 def _random(*shape: int, seed: int = 0) -> Tensor:
@@ -89,7 +89,7 @@ def test_upsampling_equals_torchs_interpolation_and_folds_into_a_convolution(
 
 
 @pytest.mark.parametrize("view", ["image", "detail", "image+detail"])
-def test_a_folded_pair_has_no_unshuffled_convolutions(view: View) -> None:
+def test_a_folded_pair_has_no_unshuffled_convolutions(view: ImageView) -> None:
     torch.manual_seed(0)
     proxy = HyperNetwork(3, 8, 4, (1, 1, 2, 1), view, False, 0.5)
     pair = GuidedModel(proxy, _stack())

@@ -18,11 +18,13 @@ from hyperguide.training.networks.hyper import (
     ConstantMap,
     HyperNetwork,
     PlainHyperNetwork,
+    ProxyNetwork,
     StageHyperNetworks,
 )
 from hyperguide.training.networks.prenet import PReNet
 from hyperguide.training.networks.refinement import GuidedRefinement
 from hyperguide.training.networks.scattering import Dehazed, ScatteringUNet
+from hyperguide.training.networks.scene_hyper import SceneHyperNetwork
 from hyperguide.training.networks.stack import GuidedStack
 from hyperguide.training.networks.unet import GuidedUNet
 from hyperguide.training.networks.unfolded import DilatedDenoiser, UnfoldedDeconvolution
@@ -240,24 +242,35 @@ def _build(preset: Preset, guided: bool, level: float | None) -> GuidedModel:
     return GuidedModel(_proxy(preset.proxy, pictures * preset.channels, maximum), reconstruction)
 
 
-def _proxy(settings: Proxy, channels: int, maximum: float) -> HyperNetwork | PlainHyperNetwork:
+def _proxy(settings: Proxy, channels: int, maximum: float) -> ProxyNetwork:
     match settings:
-        case CompactProxySettings(view, width, unshuffle, dilations, smooth, texture) as compact:
-            return HyperNetwork(
-                channels,
-                width,
-                unshuffle,
-                dilations,
-                view,
-                smooth,
-                maximum,
-                texture,
-                compact.coarse,
-                compact.reach,
-                compact.patches,
-            )
+        case CompactProxySettings():
+            return _compact_proxy(settings, channels, maximum)
         case PlainProxySettings(width=width):
             return PlainHyperNetwork(channels, width, maximum)
+
+
+def _compact_proxy(
+    settings: CompactProxySettings, channels: int, maximum: float
+) -> HyperNetwork | SceneHyperNetwork:
+    shape = (channels, settings.width, settings.unshuffle, settings.dilations)
+    if settings.view == "scene":
+        return SceneHyperNetwork(
+            *shape,
+            maximum,
+            texture=settings.texture,
+            grain=settings.grain,
+            edges=settings.edges,
+        )
+    return HyperNetwork(
+        *shape,
+        settings.view,
+        settings.smooth,
+        maximum,
+        coarse=settings.coarse,
+        reach=settings.reach,
+        patches=settings.patches,
+    )
 
 
 def _reconstruction(
@@ -266,8 +279,10 @@ def _reconstruction(
     match settings:
         case UNetSettings(output=output):
             return GuidedUNet(channels, guided, maximum, settings, output)
-        case ScatteringSettings(texture=texture, exposure=exposure):
-            return ScatteringUNet(channels, guided, maximum, settings, texture, exposure)
+        case ScatteringSettings(texture=texture, exposure=exposure, grain=grain):
+            return ScatteringUNet(
+                channels, guided, maximum, settings, texture, exposure=exposure, grain=grain
+            )
         case RefinementSettings(stages=stages):
             return GuidedRefinement(channels, guided, maximum, settings, stages)
         case StackSettings(_, unshuffle, width, depth):

@@ -13,7 +13,8 @@ from hyperguide.errors import HyperguideError
 
 from .fields import Checked, Range
 
-View = Literal["image", "detail", "image+detail", "scene"]
+ImageView = Literal["image", "detail", "image+detail"]
+View = Literal[ImageView, "scene"]
 Output = Literal["residual", "affine"]
 
 Width = Annotated[int, Range(1, 1024)]  # feature channels
@@ -31,9 +32,11 @@ _MOST_BLOCKS = 96  # of a U-Net, in both directions and in the middle
 
 @dataclass(frozen=True)
 class CompactProxySettings(Checked):
-    """Arguments of `networks.hyper.HyperNetwork`.
+    """Arguments of `networks.hyper.HyperNetwork` or, for the view `scene`, of
+    `networks.scene_hyper.SceneHyperNetwork`.
 
-    `texture` is for the view `scene`, `coarse` and `reach` for the others, `patches` for `image`.
+    `texture`, `grain` and `edges` are for the view `scene`, whose map is always smooth; `coarse`
+    and `reach` are for the others, `patches` for `image`.
     """
 
     view: View
@@ -46,6 +49,8 @@ class CompactProxySettings(Checked):
     coarse: bool = False
     reach: Reach = 0
     patches: bool = False
+    grain: bool = False
+    edges: bool = False
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -57,10 +62,11 @@ class CompactProxySettings(Checked):
             raise HyperguideError(
                 "The proxy's reach needs coarse: true: set it, or leave reach out in the preset."
             )
-        if self.texture and self.view != "scene":
-            raise HyperguideError(
-                "The proxy's texture needs view: scene: leave it out in the preset."
-            )
+        for name in ("texture", "grain", "edges"):
+            if getattr(self, name) and self.view != "scene":
+                raise HyperguideError(
+                    f"The proxy's {name} needs view: scene: leave it out in the preset."
+                )
         if self.patches and self.view != "image":
             raise HyperguideError(
                 "The proxy's patches need view: image: leave them out in the preset."
@@ -155,11 +161,13 @@ class ScatteringSettings(UNetShape):
 
     texture: width of the learned features of each cell's parts; 0 for none.
     exposure: whether the result is also multiplied by a predicted gain.
+    grain: whether the network sees each cell's grain.
     """
 
     network: Literal["scattering"]
     texture: Texture = 0
     exposure: bool = False
+    grain: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -23,6 +23,7 @@ from .network_settings import (
     CompactProxySettings,
     DilatedSettings,
     GridDehazeNetSettings,
+    ImageView,
     Output,
     PlainProxySettings,
     PReNetSettings,
@@ -34,7 +35,6 @@ from .network_settings import (
     UNetSettings,
     UNetShape,
     UnfoldedSettings,
-    View,
 )
 from .yaml_text import parse_yaml
 
@@ -42,6 +42,7 @@ __all__ = [
     "CompactProxySettings",
     "DilatedSettings",
     "GridDehazeNetSettings",
+    "ImageView",
     "LossName",
     "Output",
     "PReNetSettings",
@@ -57,7 +58,6 @@ __all__ = [
     "UNetSettings",
     "UNetShape",
     "UnfoldedSettings",
-    "View",
     "build",
     "load_preset",
     "preset_from_dict",

@@ -9,12 +9,11 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from hyperguide.errors import HyperguideError
-from hyperguide.training.preset import View
+from hyperguide.training.preset import ImageView
 
 from .guided_input import DETAIL_GAIN, MIDDLE, DetailHead, UnshuffledConvolution
-from .resampling import SCENE, average, interpolate
+from .scene_hyper import SceneHyperNetwork
 from .surroundings import Surroundings
-from .texture import Texture, scene_parts
 from .upsampling import Upsampling
 
 
@@ -27,18 +26,14 @@ class HyperNetwork(nn.Module):
     channels: channels of the image.
     width: feature channels.
     unshuffle: side of the pixel blocks folded into channels.
-    dilations: of the four convolutions; the first must be 1 except for `scene`.
+    dilations: of the four convolutions; the first must be 1.
     view: input of the first layer. `image` is the image, with half of the first layer's filters
         initialised with zero mean, so that they see only detail; `detail` is the image minus its
-        5x5 mean, in which noise stands out; `image+detail` is both. `scene` is the whole picture of
-        any size, averaged down to SCENE cells, with its channels' mean and deviation and its mean
-        darkest channel: the map is equally coarse, and each part depends on the whole picture.
-    smooth: whether the map has one value per pixel block, interpolated, rather than one per pixel;
-        always true for `scene`.
+        5x5 mean, in which noise stands out; `image+detail` is both.
+    smooth: whether the map has one value per pixel block, interpolated, rather than one per pixel.
     maximum: upper end of the map's range.
-    texture: for `scene`, width of the learned features of each cell's parts; 0 for none.
-    coarse: for the other views, whether to also use half the resolution, which shows noise that was
-        demosaicked, downscaled or enlarged, and larger structures of texture.
+    coarse: whether to also use half the resolution, which shows noise that was demosaicked,
+        downscaled or enlarged, and larger structures of texture.
     reach: with `coarse`, how many cells of four blocks to each side of a place are averaged, see
         `Surroundings`; 0 for none.
     patches: for the view `image`, whether the first convolution sees one block at a time, which
@@ -51,10 +46,10 @@ class HyperNetwork(nn.Module):
         width: int,
         unshuffle: int,
         dilations: tuple[int, int, int, int],
-        view: View,
+        view: ImageView,
         smooth: bool,
         maximum: float,
-        texture: int = 0,
+        *,
         coarse: bool = False,
         reach: int = 0,
         patches: bool = False,
@@ -63,28 +58,18 @@ class HyperNetwork(nn.Module):
         self.channels = channels
         self.view = view
         self.unshuffle = unshuffle
-        self.smooth = smooth or view == "scene"
+        self.smooth = smooth
         self.maximum = maximum
-        self.texture = Texture(channels, texture) if texture else None
         self.coarse = CoarseFeatures(width, reach) if coarse else None
         first: nn.Module
-        if view == "scene":
-            if any(side % unshuffle for side in SCENE):
-                raise HyperguideError(
-                    f"The proxy's scene of {SCENE[0]}x{SCENE[1]} cannot be unshuffled by "
-                    f"{unshuffle}: give 1, 2, 4 or 8 in the preset."
-                )
-            more = 2 * channels + 1 + texture
-            first = _convolution(channels * unshuffle**2 + more, width, dilations[0])
-        elif dilations[0] == 1 and view == "image+detail":
+        if dilations[0] == 1 and view == "image+detail":
             first = DetailHead(channels, width, unshuffle)
         elif dilations[0] == 1:
             first = UnshuffledConvolution(channels, width, unshuffle, 1 if patches else 3)
         else:
             raise HyperguideError("The first of the proxy's dilations must be 1 in the preset.")
         out = 1 if self.smooth else unshuffle**2
-        if view != "scene":
-            self.enlarge = Upsampling(unshuffle) if self.smooth else nn.PixelShuffle(unshuffle)
+        self.enlarge = Upsampling(unshuffle) if self.smooth else nn.PixelShuffle(unshuffle)
         self.convs = nn.ModuleList(
             [
                 first,
@@ -100,8 +85,6 @@ class HyperNetwork(nn.Module):
     @property
     def size_multiple(self) -> int:
         """Height and width must be multiples of this."""
-        if self.view == "scene":
-            return 1
         return self.unshuffle * (1 if self.coarse is None else self.coarse.size_multiple)
 
     def forward(self, image: Tensor) -> Tensor:
@@ -110,16 +93,6 @@ class HyperNetwork(nn.Module):
         image: shape (N, C, H, W) in [0, 1].
         Returns shape (N, 1, H, W) in [0, maximum].
         """
-        if self.view == "scene":
-            height, width = image.shape[2:]
-            scene = average(image, *SCENE)
-            blocks = F.pixel_unshuffle(scene - MIDDLE, self.unshuffle)
-            statistics = _scene_statistics(scene)
-            seen = [blocks, statistics.expand(-1, -1, *blocks.shape[2:])]
-            if self.texture is not None:
-                texture = self.texture(scene_parts(image))
-                seen.append(F.avg_pool2d(texture, self.unshuffle))
-            return interpolate(self._map(torch.cat(seen, 1)), height, width)
         enlarged: Tensor = self.enlarge(self._map(*self._view(image)))
         return enlarged
 
@@ -171,14 +144,6 @@ class CoarseFeatures(nn.Module):
 
 def _convolution(planes: int, width: int, dilation: int) -> nn.Conv2d:
     return nn.Conv2d(planes, width, 3, padding=dilation, dilation=dilation)
-
-
-def _scene_statistics(image: Tensor) -> Tensor:
-    """Mean and deviation of each channel and the mean darkest channel, shape (N, 2C+1, 1, 1)."""
-    mean = image.mean((2, 3), keepdim=True)
-    deviation = ((image - mean) ** 2).mean((2, 3), keepdim=True).add(1e-6).sqrt()
-    dark = image.amin(1, keepdim=True).mean((2, 3), keepdim=True)
-    return torch.cat([mean, deviation, dark], 1)
 
 
 class PlainHyperNetwork(nn.Module):
@@ -236,10 +201,13 @@ class ConstantMap(nn.Module):
         return torch.full_like(image[:, :1], self.level)
 
 
+ProxyNetwork = HyperNetwork | SceneHyperNetwork | PlainHyperNetwork
+
+
 class StageHyperNetworks(nn.ModuleList):
     """One hyper-network per stage of an unfolded network, each reading its stage's iterate."""
 
-    def __init__(self, networks: Sequence[HyperNetwork | PlainHyperNetwork]) -> None:
+    def __init__(self, networks: Sequence[ProxyNetwork]) -> None:
         super().__init__(networks)
         self.channels = networks[0].channels
         self.maximum = networks[0].maximum

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from hyperguide.errors import HyperguideError
 from hyperguide.training.preset import UNetShape
 
+from .grain import grain
 from .resampling import SCENE, average, interpolate
 from .texture import PARTS, Texture, scene_parts
 from .unet import UNetFeatures
@@ -60,6 +61,7 @@ class ScatteringUNet(UNetFeatures):
     texture: width of the learned features of each cell's parts; 0 for none.
     exposure: whether J is also multiplied by a predicted gain, one for the picture. Cameras expose
         for the haze, and what lies behind it comes out too dark.
+    grain: whether the network sees each cell's grain, see `grain.grain`.
     Other arguments: see `UNetFeatures`.
     """
 
@@ -74,10 +76,13 @@ class ScatteringUNet(UNetFeatures):
         maximum: float,
         shape: UNetShape,
         texture: int = 0,
+        *,
         exposure: bool = False,
+        grain: bool = False,
     ) -> None:
         planes = channels + 3
-        super().__init__(planes + texture, guided, maximum, shape)
+        super().__init__(planes + texture + grain, guided, maximum, shape)
+        self.grain = grain
         self.texture = Texture(channels, texture) if texture else None
         self.channels = channels  # of the image; the features have more input channels
         block = shape.unshuffle * 2 ** (len(shape.widths) - 1)
@@ -110,9 +115,13 @@ class ScatteringUNet(UNetFeatures):
         """
         parts = scene_parts(image)
         scene = look_at(parts)
-        seen = scene if self.texture is None else torch.cat([scene, self.texture(parts)], 1)
+        seen = [scene]
+        if self.texture is not None:
+            seen.append(self.texture(parts))
+        if self.grain:
+            seen.append(grain(image))
         depth = None if guidance is None else average(guidance, *SCENE)
-        coarse, skips = self.encode(seen, depth)
+        coarse, skips = self.encode(torch.cat(seen, 1), depth)
         fine = self.decode(coarse, skips)
         hidden = self._hidden(scene, coarse, fine)
         share = torch.sigmoid(self.light(hidden).float())
