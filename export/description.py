@@ -11,7 +11,6 @@ from hyperguide.model_format.model_info import ModelInfo
 from hyperguide.tasks import find_task
 from hyperguide.training.checkpoint import TrainedModel
 from hyperguide.training.model import GuidedModel
-from hyperguide.training.networks.hyper import StageHyperNetworks
 from hyperguide.training.networks.scattering import ScatteringUNet
 from hyperguide.training.networks.unfolded import UnfoldedDeconvolution
 
@@ -75,7 +74,7 @@ def _reach(model: GuidedModel, blurs: bool) -> tuple[int, bool]:
             "The reconstruction network must look at a bounded part of the picture: "
             "choose fewer levels or blocks in the preset."
         )
-    if isinstance(model.proxy, StageHyperNetworks):
+    if network.asks_per_stage:
         pair = _Function(_restored(model), model.size_multiple)
         whole = receptive_field(pair, [model.channels], 0)
         return (max(own, of_map), True) if whole is None else (whole, False)

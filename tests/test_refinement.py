@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import torch
 
+import hyperguide
+from hyperguide.export.probe import receptive_field
 from hyperguide.training.bilevel import Bilevel
 from hyperguide.training.data.sample import Sample
 from hyperguide.training.model import build_model
 from hyperguide.training.preset import Preset, preset_from_dict
+from made_runs import export_untrained
 
 
 def small(stages: int = 2) -> Preset:
@@ -72,6 +77,20 @@ def test_g_couples_both_problems_but_moves_theta_only() -> None:
     maps = model.predictions(sample.degraded)
     for found, expected in zip(maps, model.restore(sample.degraded).maps, strict=True):
         torch.testing.assert_close(found, expected)
+
+
+@torch.no_grad()
+def test_the_exported_graph_asks_for_a_map_in_every_stage(tmp_path: Path) -> None:
+    model = export_untrained(small(), tmp_path / "model.onnx")
+    enhancer = hyperguide.load(tmp_path / "model.onnx", device="cpu")
+    image = torch.rand(1, 3, 24, 40)
+    result = enhancer(image[0].permute(1, 2, 0).numpy())
+    expected = model.restore(image)
+    torch.testing.assert_close(
+        torch.from_numpy(result.guidance), expected.maps[-1][0, 0], atol=1e-5, rtol=0
+    )
+    # Two stages see further than one.
+    assert enhancer.info.receptive_field > receptive_field(model.reconstruction, [3, 1], 0)
 
 
 def test_a_given_map_guides_every_stage() -> None:
