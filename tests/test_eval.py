@@ -234,7 +234,7 @@ def test_a_deblurring_run_is_given_the_kernel(data: Path, tmp_path: Path) -> Non
     noisy = scipy.signal.convolve2d(x, f, "same")
     noisy += 0.02 * np.random.RandomState(0).normal(size=x.shape)
     side = -(-72 // model.size_multiple) * model.size_multiple
-    padded = np.pad(noisy, ((0, side - 70), (0, side - 72)), "edge")
+    padded = np.pad(noisy, ((0, side - 70), (0, side - 72)), "symmetric")
     image = torch.from_numpy(padded).float().expand(1, preset.channels, -1, -1)
     with torch.no_grad():
         result = model.restore(image, torch.from_numpy(f).float()[None, None])

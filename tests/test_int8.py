@@ -118,8 +118,8 @@ def test_the_fit_counts_what_is_added_to_the_error_of_the_float_pair() -> None:
     wanted = wanted.expand_as(clean)
     found = wanted + torch.tensor([0.01, 0.01]).view(2, 1, 1, 1)
     loss = _added_loss(Restoration((found,), ()), Restoration((wanted,), ()), clean, 1.0)
-    # MSE of independent errors; beyond 40 dB they count less.
-    ratios = [1 + 0.01**2 / (0.1**2 + 1e-4), 1 + 0.01**2 / (0.02**2 + 1e-4)]
+    # MSE of independent errors; beyond 47 dB they count less.
+    ratios = [1 + 0.01**2 / (0.1**2 + 2e-5), 1 + 0.01**2 / (0.02**2 + 2e-5)]
     assert float(loss) == pytest.approx(np.log(ratios).mean(), rel=1e-4)
 
 

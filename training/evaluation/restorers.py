@@ -209,7 +209,7 @@ _REFERENCES = {
 
 
 def _to_tensor(picture: np.ndarray, channels: int, multiple: int) -> Tensor:
-    """(H, W) or (H, W, 3) -> (1, channels, H', W') float32, edge-padded to the size multiple."""
+    """(H, W) or (H, W, 3) -> (1, channels, H', W') float32, mirrored up to the size multiple."""
     if picture.ndim == 3 and channels == 1:
         raise HyperguideError("This target takes gray pictures, but the suite's are in colour.")
     planes = np.atleast_3d(picture).transpose(2, 0, 1)[None].astype(np.float32)
