@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 
 import torch
@@ -79,7 +78,6 @@ class HyperNetwork(nn.Module):
                 _convolution(width, out, dilations[3]),
             ]
         )
-        _start_low(self.convs[-1])
         if view == "image":
             assert isinstance(first, UnshuffledConvolution)
             first.look_at_detail()
@@ -142,19 +140,6 @@ class CoarseFeatures(nn.Module):
         if self.surroundings is not None:
             x = x + self.surroundings(x)
         return F.pixel_shuffle(self.up(x), 2)
-
-
-@torch.no_grad()
-def _start_low(last: nn.Module) -> None:
-    """Let training start with a map of about a tenth of the range, whatever the picture.
-
-    True maps are mostly small. From half the range the first steps would overshoot to maps of zero,
-    where the sigmoid has no gradient.
-    """
-    assert isinstance(last, nn.Conv2d)
-    assert last.bias is not None
-    last.weight *= 0.1
-    last.bias.fill_(math.log(0.1 / 0.9))
 
 
 def _convolution(planes: int, width: int, dilation: int) -> nn.Conv2d:
