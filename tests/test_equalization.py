@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from hyperguide.export.equalization import equalize
+from hyperguide.export.quantized_layers import watching
 from hyperguide.training.networks.folding import fold_layers
 from hyperguide.training.networks.unet import GuidedUNet, ResidualBlock
 from hyperguide.training.preset import UNetShape
@@ -58,10 +59,8 @@ def test_an_equalized_network_is_the_same_function_with_even_channels(name: str)
             found.append(float(sizes.max() / sizes[sizes > 0].min()))
 
         blocks = [m for m in of.modules() if isinstance(m, ResidualBlock)]
-        hooks = [block.conv2.register_forward_pre_hook(watch) for block in blocks]
-        _run(of, image)
-        for hook in hooks:
-            hook.remove()
+        with watching([block.conv2 for block in blocks], watch):
+            _run(of, image)
         return found
 
     # Channels that are more than eight times smaller than the largest stay smaller.

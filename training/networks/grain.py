@@ -30,4 +30,5 @@ def grain(image: Tensor) -> Tensor:
     brightness = torch.cat([brightness, brightness[..., -1:]], 3)
     across = brightness[..., 1:] - brightness[..., :-1]
     mixed = across[:, :, 1:] - across[:, :, :-1]
-    return _GAIN * (F.relu(average(mixed * mixed, *SCENE)).add(_LEAST).log() - _MEAN)
+    variance = F.relu(average(mixed * mixed, *SCENE))  # rounding may leave less than zero
+    return _GAIN * (variance.add(_LEAST).log() - _MEAN)

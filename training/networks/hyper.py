@@ -58,7 +58,6 @@ class HyperNetwork(nn.Module):
         self.channels = channels
         self.view = view
         self.unshuffle = unshuffle
-        self.smooth = smooth
         self.maximum = maximum
         self.coarse = CoarseFeatures(width, reach) if coarse else None
         first: nn.Module
@@ -68,8 +67,8 @@ class HyperNetwork(nn.Module):
             first = UnshuffledConvolution(channels, width, unshuffle, 1 if patches else 3)
         else:
             raise HyperguideError("The first of the proxy's dilations must be 1 in the preset.")
-        out = 1 if self.smooth else unshuffle**2
-        self.enlarge = Upsampling(unshuffle) if self.smooth else nn.PixelShuffle(unshuffle)
+        out = 1 if smooth else unshuffle**2
+        self.enlarge = Upsampling(unshuffle) if smooth else nn.PixelShuffle(unshuffle)
         self.convs = nn.ModuleList(
             [
                 first,
