@@ -14,6 +14,7 @@ from hyperguide.training.preset import ImageView
 from .guided_input import DETAIL_GAIN, MIDDLE, DetailHead, UnshuffledConvolution
 from .scene_hyper import SceneHyperNetwork
 from .surroundings import Surroundings
+from .unsaturated import unsaturated
 from .upsampling import Upsampling
 
 
@@ -103,7 +104,7 @@ class HyperNetwork(nn.Module):
             x = x + self.coarse(x)
         for conv in self.convs[2:]:
             x = conv(F.relu(x))
-        return self.maximum * torch.sigmoid(x)
+        return self.maximum * torch.sigmoid(unsaturated(x))
 
     def _view(self, image: Tensor) -> tuple[Tensor, ...]:
         if self.view == "image":
