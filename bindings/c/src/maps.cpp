@@ -1,0 +1,125 @@
+#include "maps.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+
+#include "error.hpp"
+
+namespace hyperguide {
+
+namespace {
+
+constexpr std::int32_t kLargestSide = 65536;
+constexpr std::int64_t kMostPixels = std::int64_t(1) << 28;
+constexpr int kLargestKernel = 255;
+// Maps come from float arithmetic and from files, and may exceed the range by a rounding error.
+constexpr float kRounding = 1e-5f;
+constexpr double kSumTolerance = 1e-3;
+
+std::ptrdiff_t stride_of(const hg_map &map) {
+    return map.stride ? map.stride : std::ptrdiff_t(sizeof(float)) * map.width;
+}
+
+float *row_of(const hg_map &map, int y) {
+    return reinterpret_cast<float *>(reinterpret_cast<char *>(map.values) + stride_of(map) * y);
+}
+
+// The two places that a place of an enlarged row lies between, and the share of the second.
+struct Between {
+    int first, second;
+    float share;
+};
+
+std::vector<Between> places(int from, int to) {
+    std::vector<Between> found;
+    for (int i = 0; i < to; i++) {
+        const float at = std::clamp((float(i) + 0.5f) * float(from) / float(to) - 0.5f, 0.0f,
+                                    float(from - 1));
+        const int first = int(at);
+        found.push_back({first, std::min(first + 1, from - 1), at - float(first)});
+    }
+    return found;
+}
+
+}  // namespace
+
+void check_map(const hg_map &map, const char *what) {
+    const std::string the = std::string("The ") + what;
+    if (!map.values)
+        throw Error(HG_BAD_ARGUMENT, the + " has no values: give the address of its first row.");
+    if (map.width < 1 || map.height < 1 || map.width > kLargestSide || map.height > kLargestSide ||
+        std::int64_t(map.width) * map.height > kMostPixels)
+        throw Error(HG_BAD_ARGUMENT, the + " has the size " + std::to_string(map.width) + "x" +
+                                         std::to_string(map.height) + ": set width and height.");
+    if (map.stride && map.stride < std::ptrdiff_t(sizeof(float)) * map.width)
+        throw Error(HG_BAD_ARGUMENT, the + " has a stride shorter than a row: give the bytes from a "
+                                           "row to the next.");
+    if (reinterpret_cast<std::uintptr_t>(map.values) % sizeof(float) ||
+        map.stride % std::ptrdiff_t(sizeof(float)))
+        throw Error(HG_BAD_ARGUMENT, the + " is not aligned to its values of four bytes.");
+}
+
+void read_map(const hg_map &map, const ModelInfo &info, int height, int width, Planes &out) {
+    Planes own;
+    own.resize(1, map.height, map.width);
+    for (int y = 0; y < map.height; y++)
+        std::memcpy(own.plane(0) + std::size_t(y) * map.width, row_of(map, y),
+                    sizeof(float) * map.width);
+    for (float &value : own.values) {
+        if (!(value >= info.minimum - kRounding && value <= info.maximum + kRounding))
+            throw Error(HG_BAD_ARGUMENT, "The guidance map has the value " + std::to_string(value) +
+                                             ", outside " + std::to_string(info.minimum) + " to " +
+                                             std::to_string(info.maximum) + " (" + info.guidance +
+                                             "): give values in that range.");
+        value = std::clamp(value, info.minimum, info.maximum);
+    }
+    if (map.height == height && map.width == width) {
+        out = std::move(own);
+        return;
+    }
+    out.resize(1, height, width);
+    const auto rows = places(map.height, height), columns = places(map.width, width);
+    for (int y = 0; y < height; y++) {
+        const float *above = own.plane(0) + std::size_t(rows[y].first) * map.width;
+        const float *below = own.plane(0) + std::size_t(rows[y].second) * map.width;
+        float *to = out.plane(0) + std::size_t(y) * width;
+        for (int x = 0; x < width; x++) {
+            const auto [left, right, share] = columns[x];
+            const float upper = above[left] + share * (above[right] - above[left]);
+            const float lower = below[left] + share * (below[right] - below[left]);
+            to[x] = upper + rows[y].share * (lower - upper);
+        }
+    }
+}
+
+void write_map(const Planes &from, const hg_map &to) {
+    for (int y = 0; y < from.height; y++)
+        std::memcpy(row_of(to, y), from.plane(0) + std::size_t(y) * from.width,
+                    sizeof(float) * from.width);
+}
+
+std::vector<float> read_kernel(const float *values, std::int32_t rows, std::int32_t columns) {
+    if (rows < 1 || columns < 1 || rows % 2 == 0 || columns % 2 == 0 || rows > kLargestKernel ||
+        columns > kLargestKernel)
+        throw Error(HG_BAD_ARGUMENT, "The kernel of " + std::to_string(rows) + "x" +
+                                         std::to_string(columns) + " must have odd sides up to " +
+                                         std::to_string(kLargestKernel) + ": pad it with zeros.");
+    const std::size_t size = std::size_t(rows) * columns;
+    double total = 0;
+    for (std::size_t i = 0; i < size; i++) {
+        if (!(values[i] >= 0) || !std::isfinite(values[i]))
+            throw Error(HG_BAD_ARGUMENT, "The kernel has values that are negative, NaN or infinite: "
+                                         "mend or remove it.");
+        total += values[i];
+    }
+    if (!(std::abs(total - 1) <= kSumTolerance))
+        throw Error(HG_BAD_ARGUMENT, "The kernel sums up to " + std::to_string(total) +
+                                         " instead of 1: divide it by its sum.");
+    std::vector<float> kernel(size);
+    std::transform(values, values + size, kernel.begin(),
+                   [total](float value) { return float(double(value) / total); });
+    return kernel;
+}
+
+}  // namespace hyperguide

@@ -1,0 +1,237 @@
+#include "model_file.hpp"
+
+#include <cmath>
+#include <cerrno>
+#include <cstdio>
+#include <cstring>
+#include <memory>
+#include <set>
+#include <sys/stat.h>
+
+#include "error.hpp"
+#include "json.hpp"
+#include "protobuf.hpp"
+#include "sha256.hpp"
+
+namespace hyperguide {
+
+namespace {
+
+constexpr char kPrefix[] = "hyperguide.", kDigest[] = "hyperguide.sha256.";
+constexpr char kFormat[] = "1"; // version of the contract
+constexpr std::size_t kLargestFile = std::size_t(1) << 31; // what protocol buffers can hold
+constexpr double kLargestMultiple = 256;
+
+[[noreturn]] void refuse(const std::string &where, const std::string &reason) {
+    throw Error(HG_BAD_FILE, where + " " + reason);
+}
+
+void update(Sha256 &digest, const Field &field) {
+    if (field.wire == Wire::varint) {
+        digest.update(std::to_string(field.number) + "=" + std::to_string(field.value) + ";");
+        return;
+    }
+    digest.update(std::to_string(field.number) + ":" + std::to_string(field.bytes.size()) + ";");
+    digest.update(field.bytes);
+}
+
+// SHA-256 of weights, graph and metadata, as `hyperguide export` stores them.
+std::map<std::string, std::string> digests(std::string_view content, const Outline &outline) {
+    Sha256 weights, graph, metadata;
+    Fields fields(content);
+    for (Field field{}; fields.next(field);) {
+        if (field.number == kModelGraph) {
+            Fields parts(field.bytes);
+            for (Field part{}; parts.next(part);)
+                update(part.number == kInitializer ? weights : graph, part);
+        } else if (field.number != kModelMetadata) {
+            update(graph, field);
+        }
+    }
+    // As json.dumps(sorted(entries)) in Python, without the digests themselves.
+    std::string list;
+    for (const auto &[key, text] : outline.metadata) {
+        const bool is_digest = key == std::string(kDigest) + "weights" ||
+                               key == std::string(kDigest) + "graph" ||
+                               key == std::string(kDigest) + "metadata";
+        if (!is_digest)
+            list += (list.empty() ? "[" : ", [") + Json::quoted(key) + ", " + Json::quoted(text) + "]";
+    }
+    metadata.update("[" + list + "]");
+    return {{"weights", weights.digest()}, {"graph", graph.digest()}, {"metadata", metadata.digest()}};
+}
+
+// Reads the description; throws JsonError or out_of_range if something is missing or wrong.
+class Description {
+  public:
+    explicit Description(const std::map<std::string, std::string> &metadata)
+        : metadata_(metadata) {}
+
+    const std::string &word(const char *key, const std::set<std::string> &known = {}) const {
+        const auto place = metadata_.find(std::string(kPrefix) + key);
+        if (place == metadata_.end())
+            throw JsonError("there is no " + std::string(key));
+        const std::string &text = place->second;
+        const bool is_known = known.empty() ? !text.empty() && text.size() <= 64 : known.count(text);
+        if (!is_known)
+            throw JsonError("its " + std::string(key) + " is unknown");
+        return text;
+    }
+
+    Json json(const char *key) const {
+        const auto place = metadata_.find(std::string(kPrefix) + key);
+        if (place == metadata_.end())
+            throw JsonError("there is no " + std::string(key));
+        return Json::parse(place->second);
+    }
+
+    static const Json &member(const Json &object, const char *key, Json::Kind kind) {
+        const auto place = object.object.find(key);
+        if (place == object.object.end() || place->second.kind != kind)
+            throw JsonError("guidance." + std::string(key) + " is missing or of another kind");
+        return place->second;
+    }
+
+  private:
+    const std::map<std::string, std::string> &metadata_;
+};
+
+ModelInfo read_info(const std::map<std::string, std::string> &metadata) {
+    const Description from(metadata);
+    ModelInfo info;
+    info.task = from.word("task", {"denoise", "deblur", "derain", "dehaze"});
+    info.tier = from.word("tier");
+    info.color = from.word("color", {"rgb", "gray"});
+    info.context = from.word("context", {"local", "global"});
+    info.precision = from.word("precision", {"fp32", "fp16", "int8"});
+    info.io = from.word("io", {"float", "uint8"});
+    const Json multiple = from.json("size_multiple");
+    const double number = multiple.number;
+    if (!(number >= 1 && number <= kLargestMultiple && number == std::floor(number)))
+        throw JsonError("its size_multiple is wrong");
+    info.size_multiple = int(number);
+    const Json guidance = from.json("guidance");
+    using Kind = Json::Kind;
+    info.guidance = Description::member(guidance, "name", Kind::text).text;
+    info.unit = Description::member(guidance, "unit", Kind::text).text;
+    const double low = Description::member(guidance, "minimum", Kind::number).number;
+    const double high = Description::member(guidance, "maximum", Kind::number).number;
+    const double smoothing = Description::member(guidance, "smoothing", Kind::number).number;
+    if (!(low < high) || !(smoothing >= 0 && smoothing < 1) || std::abs(low) > 1e30 ||
+        std::abs(high) > 1e30)
+        throw JsonError("the range of its guidance is wrong");
+    info.minimum = float(low), info.maximum = float(high), info.smoothing = float(smoothing);
+    return info;
+}
+
+void check_types(const Outline &outline, const std::string &where) {
+    const std::map<std::string, Type> expected = {
+        {name::kImage, Type::float32},  {name::kEnhanced, Type::float32},
+        {name::kGuidance, Type::float32}, {name::kGuidanceIn, Type::float32},
+        {name::kMix, Type::float32},    {name::kScale, Type::float32},
+        {name::kStrength, Type::float32}, {name::kKernel, Type::float32}};
+    std::set<std::string> present;
+    for (const auto *values : {&outline.inputs, &outline.outputs})
+        for (const Value &value : *values) {
+            present.insert(value.name);
+            const auto place = expected.find(value.name);
+            if (place == expected.end() || place->second != value.type)
+                refuse(where, "has an input or output that no export writes, '" + value.name +
+                                  "': export or download it again.");
+        }
+    for (const char *needed : {name::kImage, name::kEnhanced, name::kGuidance, name::kGuidanceIn,
+                               name::kMix, name::kScale, name::kStrength})
+        if (!present.count(needed))
+            refuse(where, std::string("lacks '") + needed + "': export it again.");
+}
+
+}  // namespace
+
+ModelFile::ModelFile(std::string bytes, const std::string &where) : content(std::move(bytes)) {
+    Outline outline;
+    try {
+        outline = read_outline(content);
+    } catch (const Malformed &error) {
+        refuse(where, std::string("is no model file or is damaged (") + error.what() +
+                          "): export or download it again.");
+    }
+    const auto format = outline.metadata.find(std::string(kPrefix) + "format");
+    if (format == outline.metadata.end())
+        refuse(where, "is an ONNX file but not one of ours: make one with 'hyperguide export'.");
+    if (format->second != kFormat)
+        refuse(where, "has another format than this library reads: install the version of "
+                      "hyperguide that exported it.");
+    for (const auto &[part, digest] : digests(content, outline)) {
+        const auto stored = outline.metadata.find(kDigest + part);
+        if (stored == outline.metadata.end() || stored->second != digest)
+            refuse(where, "was changed since its export (its " + part +
+                              "): export or download it again.");
+    }
+    try {
+        info = read_info(outline.metadata);
+    } catch (const JsonError &error) {
+        refuse(where, std::string("has damaged metadata (") + error.what() +
+                          "): export or download it again.");
+    }
+    if (info.io != "float")
+        refuse(where, "takes bytes: use a file exported with --io float.");
+    check_types(outline, where);
+    for (const Value &input : outline.inputs)
+        takes_kernel |= input.name == name::kKernel;
+}
+
+std::string ModelFile::with_inputs() const {
+    const std::set<std::string_view> dials = {name::kGuidanceIn, name::kMix, name::kScale,
+                                              name::kStrength, name::kKernel};
+    const auto is_default = [&dials](const Field &part) {
+        if (part.number != kInitializer)
+            return false;
+        Fields fields(part.bytes);
+        for (Field field{}; fields.next(field);)
+            if (field.number == kTensorName)
+                return dials.count(field.bytes) > 0;
+        return false;
+    };
+    std::string out;
+    Fields fields(content);
+    for (Field field{}; fields.next(field);) {
+        if (field.number != kModelGraph) {
+            out += field.whole;
+            continue;
+        }
+        std::string graph;
+        Fields parts(field.bytes);
+        for (Field part{}; parts.next(part);)
+            if (!is_default(part))
+                graph += part.whole;
+        out += submessage(kModelGraph, graph);
+    }
+    return out;
+}
+
+std::string read_file(const char *path) {
+    struct Close {
+        void operator()(std::FILE *file) const { std::fclose(file); }
+    };
+    struct stat status {};
+    // Opening a pipe would block.
+    if (stat(path, &status) != 0)
+        refuse(path, std::string("cannot be read: ") + std::strerror(errno) + ".");
+    if (!S_ISREG(status.st_mode))
+        refuse(path, "is not a file: give the path of an .onnx file.");
+    const std::unique_ptr<std::FILE, Close> file(std::fopen(path, "rb"));
+    if (!file)
+        refuse(path, std::string("cannot be read: ") + std::strerror(errno) + ".");
+    std::string bytes;
+    char part[1 << 16];
+    for (std::size_t count; (count = std::fread(part, 1, sizeof part, file.get())) > 0;) {
+        if (bytes.size() + count > kLargestFile)
+            refuse(path, "is too large for a model file: give the path of an .onnx file.");
+        bytes.append(part, count);
+    }
+    if (std::ferror(file.get()))
+        refuse(path, std::string("cannot be read: ") + std::strerror(errno) + ".");
+    return bytes;
+}
+
+}  // namespace hyperguide

@@ -1,0 +1,235 @@
+#include "session.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+
+#include "error.hpp"
+#include "pixels.hpp"
+#include "pixels_padding.hpp"
+
+namespace hyperguide {
+
+namespace {
+
+// Copies a picture into one of the same format, matrix and range.
+void copy_rows(const View &in, const View &out) {
+    for (int i = 0; i < in.plane_count; i++)
+        for (int y = 0; y < in.planes[i].height; y++)
+            std::memmove(out.planes[i].row(y), in.planes[i].row(y), in.planes[i].row_bytes);
+}
+
+// Copies planes into the upper left of larger ones.
+void place(const float *from, int channels, int height, int width, Planes &to) {
+    for (int c = 0; c < channels; c++)
+        for (int y = 0; y < height; y++)
+            std::memcpy(to.plane(c) + std::size_t(y) * to.width,
+                        from + (std::size_t(c) * height + y) * width, sizeof(float) * width);
+}
+
+// Keeps the upper left of a map.
+void crop(Planes &map, int height, int width) {
+    for (int y = 1; y < height && map.width != width; y++)
+        std::memmove(map.plane(0) + std::size_t(y) * width,
+                     map.plane(0) + std::size_t(y) * map.width, sizeof(float) * width);
+    map.resize(1, height, width);
+}
+
+// Mixes a frame into the result at a strength; the result may have padding.
+void blend(const Planes &frame, float strength, Planes &result) {
+    for (int c = 0; c < frame.channels; c++)
+        for (int y = 0; y < frame.height; y++) {
+            const float *before = frame.plane(c) + std::size_t(y) * frame.width;
+            float *after = result.plane(c) + std::size_t(y) * result.width;
+            for (int x = 0; x < frame.width; x++)
+                after[x] = std::clamp(before[x] + strength * (after[x] - before[x]), 0.0f, 1.0f);
+        }
+}
+
+}  // namespace
+
+Session::Session(std::shared_ptr<const Model> model, const hg_session_options &options)
+    : smoothing(options.no_smoothing ? 0 : model->info.smoothing), model_(std::move(model)),
+      runner_(model_->engine->runner()), smoothing_(model_->info.is_noise()) {
+    if (model_->info.task == "denoise" && !options.no_temporal)
+        average_ = std::make_unique<TemporalAverage>();
+}
+
+void Session::run(const hg_picture *in, const hg_map *guidance, const hg_picture *out,
+                  const hg_map *guidance_out) {
+    if (!in || !out)
+        throw Error(HG_BAD_ARGUMENT, "The picture to read or to write is NULL.");
+    const ModelInfo &info = model_->info;
+    check_picture(*in, "picture", info.channels());
+    check_picture(*out, "result", info.channels());
+    const View from = view_of(*in), to = view_of(*out);
+    if (from.width != to.width || from.height != to.height)
+        throw Error(HG_BAD_ARGUMENT, "The result has another size than the picture: give both the "
+                                     "same width and height.");
+    if (planes_overlap(to))
+        throw Error(HG_BAD_ARGUMENT, "Planes of the result overlap: give each its own memory.");
+    if (overlap_partially(from, to) && !is_same_layout(from, to))
+        throw Error(HG_BAD_ARGUMENT, "Picture and result overlap without being the same: give the "
+                                     "same picture twice, or memory of its own.");
+    if (guidance)
+        check_map(*guidance, "guidance map");
+    if (guidance_out) {
+        check_map(*guidance_out, "map to write");
+        if (guidance_out->width != from.width || guidance_out->height != from.height)
+            throw Error(HG_BAD_ARGUMENT, "The map to write has another size than the picture: give "
+                                         "it the same width and height.");
+    }
+    if (strength == 0) {
+        if (from.format == to.format && from.matrix == to.matrix && from.range == to.range) {
+            copy_rows(from, to);
+        } else {
+            frame_.resize(info.channels(), from.height, from.width);
+            to_planes(from, info.channels(), frame_);
+            from_planes(frame_, from, to);
+        }
+        return;
+    }
+    frame_.resize(info.channels(), from.height, from.width);
+    to_planes(from, info.channels(), frame_);
+    if (guidance)
+        read_map(*guidance, info, from.height, from.width, told_);
+    {
+        const std::lock_guard<std::mutex> lock(cancelling_);
+        is_running_ = true, is_cancelled_ = false;
+        runner_->begin();
+    }
+    try {
+        enhance(guidance ? &told_ : nullptr);
+    } catch (...) {
+        const std::lock_guard<std::mutex> lock(cancelling_);
+        is_running_ = false;
+        if (is_cancelled_)
+            throw Error(HG_CANCELLED, "The call was cancelled.");
+        throw;
+    }
+    {
+        const std::lock_guard<std::mutex> lock(cancelling_);
+        is_running_ = false;
+        if (is_cancelled_)
+            throw Error(HG_CANCELLED, "The call was cancelled.");
+    }
+    if (info.channels() == 3 && is_gray(from))
+        write_gray(result_, from, to);
+    else
+        from_planes(result_, from, to);
+    if (guidance_out)
+        write_map(map_, *guidance_out);
+}
+
+void Session::enhance(const Planes *told) {
+    if (average_)
+        enhance_average(told);
+    else
+        enhance_smoothed(told);
+}
+
+void Session::enhance_average(const Planes *told) {
+    if (average_->next(frame_, told ? told->plane(0) : nullptr, average_picture_, noise_)) {
+        smoothing_.reset(); // its map would be that of an average
+        for (float &level : noise_)
+            level = std::min(level, model_->info.maximum);
+        Dials dials;
+        dials.guidance = noise_.data();
+        dials.share = told ? 1 : MIX;
+        call(average_picture_, dials);
+        // Whoever turns the strength down wants to see more of the frame, not of the average.
+        if (strength != 1)
+            blend(frame_, strength, result_);
+    } else {
+        enhance_smoothed(told);
+    }
+    if (!told)
+        average_->learn(map_.plane(0));
+}
+
+void Session::enhance_smoothed(const Planes *told) {
+    Dials dials;
+    dials.strength = strength;
+    if (told) {
+        dials.guidance = told->plane(0);
+    } else if (smoothing > 0 && smoothing_.memory(frame_, smoothing, guidance_, mix_)) {
+        dials.guidance = guidance_.data();
+        dials.mix = mix_.data();
+    }
+    call(frame_, dials);
+    if (!told && smoothing > 0)
+        smoothing_.remember(map_.plane(0));
+}
+
+const float *Session::padded(const float *map, Planes &into) const {
+    if (padded_.height == frame_.height && padded_.width == frame_.width)
+        return map;
+    into.resize(1, padded_.height, padded_.width);
+    place(map, 1, frame_.height, frame_.width, into);
+    mirror_edges(into, frame_.width, frame_.height);
+    return into.plane(0);
+}
+
+void Session::call(const Planes &picture, const Dials &dials) {
+    const ModelInfo &info = model_->info;
+    if (kernel_rows_ > picture.height || kernel_columns_ > picture.width)
+        throw Error(HG_BAD_ARGUMENT, "The kernel is larger than the picture: give a larger picture.");
+    const int least = model_->engine->least_side();
+    const int height = info.padded(std::max(picture.height, least));
+    const int width = info.padded(std::max(picture.width, least));
+    const bool fits = height == picture.height && width == picture.width;
+    padded_.channels = picture.channels, padded_.height = height, padded_.width = width;
+    if (!fits) {
+        padded_.resize(picture.channels, height, width);
+        place(picture.plane(0), picture.channels, picture.height, picture.width, padded_);
+        mirror_edges(padded_, picture.width, picture.height);
+    }
+    const float *image = fits ? picture.plane(0) : padded_.plane(0);
+    std::vector<Feed> feeds = {{name::kImage, image, {1, picture.channels, height, width}}};
+    const auto scalar = [&feeds](const char *dial, const float &value) {
+        feeds.push_back({dial, &value, {1, 1, 1, 1}});
+    };
+    if (dials.guidance) {
+        feeds.push_back({name::kGuidanceIn, padded(dials.guidance, padded_guidance_),
+                         {1, 1, height, width}});
+        if (dials.mix)
+            feeds.push_back({name::kMix, padded(dials.mix, padded_mix_), {1, 1, height, width}});
+        else
+            scalar(name::kMix, dials.share);
+    }
+    if (guidance_scale != 1)
+        scalar(name::kScale, guidance_scale);
+    if (dials.strength != 1)
+        scalar(name::kStrength, dials.strength);
+    if (!kernel_.empty())
+        feeds.push_back({name::kKernel, kernel_.data(), {1, 1, kernel_rows_, kernel_columns_}});
+    result_.resize(picture.channels, height, width);
+    map_.resize(1, height, width);
+    runner_->run(feeds, result_, map_);
+    crop(map_, picture.height, picture.width);
+}
+
+void Session::set_kernel(const float *values, std::int32_t rows, std::int32_t columns) {
+    if (!model_->takes_kernel)
+        throw Error(HG_BAD_ARGUMENT, "A " + model_->info.task + " model takes no kernel: leave it "
+                                     "out.");
+    kernel_ = values ? read_kernel(values, rows, columns) : std::vector<float>();
+    kernel_rows_ = values ? rows : 0;
+    kernel_columns_ = values ? columns : 0;
+}
+
+void Session::reset() {
+    smoothing_.reset();
+    if (average_)
+        average_->reset();
+}
+
+void Session::cancel() {
+    const std::lock_guard<std::mutex> lock(cancelling_);
+    if (!is_running_)
+        return;
+    is_cancelled_ = true;
+    runner_->cancel();
+}
+
+}  // namespace hyperguide

@@ -1,0 +1,64 @@
+// One stream of frames: what is set for it, and what is remembered.
+#pragma once
+
+#include <memory>
+#include <mutex>
+#include <vector>
+
+#include "maps.hpp"
+#include "model.hpp"
+#include "picture.hpp"
+#include "planes.hpp"
+#include "stillness.hpp"
+#include "temporal.hpp"
+
+namespace hyperguide {
+
+class Session {
+  public:
+    Session(std::shared_ptr<const Model> model, const hg_session_options &options);
+
+    void run(const hg_picture *in, const hg_map *guidance, const hg_picture *out,
+             const hg_map *guidance_out);
+    void set_kernel(const float *values, std::int32_t rows, std::int32_t columns);
+    void reset();
+    void cancel();
+
+    float strength = 1, guidance_scale = 1, smoothing;
+
+  private:
+    // The dials of a call to the network.
+    struct Dials {
+        const float *guidance = nullptr; // one value for each pixel, or null for the predicted map
+        const float *mix = nullptr;      // its share, one value for each pixel; null for `share`
+        float share = 1;
+        float strength = 1;
+    };
+
+    // Enhances frame_ into result_ and map_.
+    void enhance(const Planes *told);
+    void enhance_average(const Planes *told);
+    void enhance_smoothed(const Planes *told);
+    // Runs the network on a picture of the frame's size.
+    void call(const Planes &picture, const Dials &dials);
+    const float *padded(const float *map, Planes &into) const;
+
+    std::shared_ptr<const Model> model_;
+    std::unique_ptr<Runner> runner_;
+    std::vector<float> kernel_;
+    std::int32_t kernel_rows_ = 0, kernel_columns_ = 0;
+
+    Smoothing smoothing_;
+    std::unique_ptr<TemporalAverage> average_; // null if frames are not averaged
+
+    // Of the frame in progress, kept so that memory is reused. The result and those called padded
+    // have the size that the network takes.
+    Planes frame_, told_, average_picture_, padded_, padded_guidance_, padded_mix_;
+    Planes result_, map_;
+    std::vector<float> noise_, guidance_, mix_;
+
+    std::mutex cancelling_; // of the two flags
+    bool is_running_ = false, is_cancelled_ = false;
+};
+
+}  // namespace hyperguide

@@ -1,0 +1,518 @@
+// Frames averaged over time, and maps smoothed over time.
+#include <algorithm>
+#include <cmath>
+#include <cstdint>
+#include <functional>
+#include <limits>
+#include <random>
+#include <vector>
+
+#include "check.hpp"
+#include "error.hpp"
+#include "filters.hpp"
+#include "noise_curve.hpp"
+#include "stillness.hpp"
+#include "temporal.hpp"
+
+using namespace hyperguide;
+
+namespace {
+
+constexpr float SIGMA = 20, LEVEL = SIGMA / 255;
+constexpr int HEIGHT = 160, WIDTH = 240;
+constexpr double TURN = 6.283185307179586;
+
+using Frames = std::vector<Planes>;
+// The level at a place of a channel, in [0, 255].
+using Scene = std::function<double(double x, double y, int channel)>;
+
+// Normal numbers by Box and Muller: the same ones with every compiler.
+class Noise {
+  public:
+    explicit Noise(unsigned seed) : bits_(seed) {}
+    double operator()() {
+        const double one = (bits_() + 1.0) / 4294967297.0, two = bits_() / 4294967296.0;
+        return std::sqrt(-2 * std::log(one)) * std::cos(TURN * two);
+    }
+
+  private:
+    std::mt19937 bits_;
+};
+
+Planes drawn(const Scene &scene, int channels = 3, int height = HEIGHT, int width = WIDTH) {
+    Planes picture;
+    picture.resize(channels, height, width);
+    for (int channel = 0; channel < channels; channel++)
+        for (int y = 0; y < height; y++)
+            for (int x = 0; x < width; x++)
+                picture.plane(channel)[y * width + x] = float(scene(x, y, channel) / 255);
+    return picture;
+}
+
+double flat(double, double, int) { return 128; }
+
+// Waves of many lengths in all directions, in channels that are alike.
+double texture(double x, double y, int channel) {
+    struct Wave {
+        double x, y;
+    };
+    static const std::vector<Wave> waves = [] {
+        std::vector<Wave> all;
+        for (int i = 0; i < 12; i++) {
+            const double length = 9 * std::pow(1.3, i);
+            all.push_back({TURN * std::cos(2.4 * i) / length, TURN * std::sin(2.4 * i) / length});
+        }
+        return all;
+    }();
+    double level = 128;
+    for (int i = 0; i < 12; i++)
+        level += (4 + i) * std::sin(waves[i].x * x + waves[i].y * y + i * i + 0.3 * channel);
+    return level;
+}
+
+// With noise, rounded to bytes.
+Planes noisy(Planes picture, unsigned seed, float sigma = SIGMA) {
+    Noise noise(seed);
+    for (float &value : picture.values)
+        value = float(std::rint(std::clamp(255 * value + sigma * noise(), 0.0, 255.0)) / 255);
+    return picture;
+}
+
+Frames noisy(const Frames &clean, float sigma = SIGMA) {
+    Frames frames;
+    for (std::size_t i = 0; i < clean.size(); i++)
+        frames.push_back(noisy(clean[i], unsigned(i), sigma));
+    return frames;
+}
+
+struct Done {
+    bool averaged;
+    Planes picture; // the frame itself unless it was averaged
+    std::vector<float> noise;
+};
+
+// What is given out for frames of a known noise level.
+std::vector<Done> averages(const Frames &frames, TemporalAverage &&average = TemporalAverage()) {
+    std::vector<Done> all;
+    for (const Planes &frame : frames) {
+        const std::vector<float> level(frame.pixels(), LEVEL);
+        Done done{false, frame, level};
+        done.averaged = average.next(frame, level.data(), done.picture, done.noise);
+        all.push_back(done);
+    }
+    return all;
+}
+
+// The same if the network always finds the true level.
+std::vector<Done> learned(const Frames &frames, TemporalAverage &average, float level = LEVEL) {
+    std::vector<Done> all;
+    for (const Planes &frame : frames) {
+        Done done{false, frame, std::vector<float>(frame.pixels(), level)};
+        done.averaged = average.next(frame, nullptr, done.picture, done.noise);
+        average.learn(done.noise.data());
+        all.push_back(done);
+    }
+    return all;
+}
+
+struct Area {
+    int top = 0, bottom = HEIGHT, left = 0, right = WIDTH;
+};
+
+// The root of the mean squared difference in an area, in levels.
+double error(const Planes &one, const Planes &other, const Area &area = Area()) {
+    double sum = 0;
+    for (int c = 0; c < one.channels; c++)
+        for (int y = area.top; y < area.bottom; y++)
+            for (int x = area.left; x < area.right; x++) {
+                const int i = y * one.width + x;
+                const double away = 255.0 * (one.plane(c)[i] - other.plane(c)[i]);
+                sum += away * away;
+            }
+    const double count = double(area.bottom - area.top) * (area.right - area.left) * one.channels;
+    return std::sqrt(sum / count);
+}
+
+double mean(const std::vector<float> &values) {
+    double sum = 0;
+    for (const float value : values)
+        sum += value;
+    return 255 * sum / double(values.size());
+}
+
+// A brighter square that moves over an even background.
+Frames moving_square(int count, int step) {
+    Frames clean;
+    for (int i = 0; i < count; i++)
+        clean.push_back(drawn([&](double x, double y, int) {
+            const int left = 10 + step * i;
+            return y >= 60 && y < 100 && x >= left && x < left + 40 ? 150 : 100;
+        }));
+    return clean;
+}
+
+Frames panned(int count, double step_x, double step_y) {
+    Frames clean;
+    for (int i = 0; i < count; i++)
+        clean.push_back(drawn(
+            [&](double x, double y, int c) { return texture(x + step_x * i, y + step_y * i, c); }));
+    return clean;
+}
+
+void the_error_of_a_still_scene_falls_as_the_map_says() {
+    for (const Scene &scene : {Scene(flat), Scene(texture)}) {
+        const Planes truth = drawn(scene);
+        const auto done = averages(noisy(Frames(24, truth)));
+        CHECK(!done[0].averaged);
+        for (int i = 5; i < 24; i++) {
+            const double found = error(done[i].picture, truth), said = mean(done[i].noise);
+            CHECK(done[i].averaged);
+            CHECK(found < said * 1.03 && found > said * 0.8);
+            CHECK(found * found < 1.5 * SIGMA * SIGMA / (i + 1)); // as 1 / n
+        }
+    }
+}
+
+void the_count_is_bounded_by_the_limit() {
+    const Frames frames = noisy(Frames(16, drawn(flat, 3, 96, 96)));
+    const Done last = averages(frames, TemporalAverage(5)).back();
+    CHECK(last.averaged); // 5 before, and the frame
+    CHECK(*std::min_element(last.noise.begin(), last.noise.end()) > LEVEL / std::sqrt(6.0f) * 0.999f);
+    CHECK(!averages(frames, TemporalAverage(1)).back().averaged);
+}
+
+void gray_pictures_are_averaged_as_well_as_colour() {
+    const Planes truth = drawn(texture, 1);
+    const Frames frames = noisy(Frames(16, truth));
+    const Done gray = averages(frames).back();
+    CHECK(error(gray.picture, truth) < SIGMA / std::sqrt(6.0));
+    Frames in_colour;
+    for (const Planes &frame : frames)
+        in_colour.push_back(
+            drawn([&](double x, double y, int) { return 255 * frame.values[int(y * WIDTH + x)]; }));
+    const Done colour = averages(in_colour).back();
+    for (std::size_t i = 0; i < colour.picture.values.size(); i++)
+        CHECK(std::fabs(colour.picture.values[i] - gray.picture.values[i % gray.picture.pixels()]) <
+              0.5f / 255);
+}
+
+void clipped_noise_does_not_brighten_black() {
+    const Done last = averages(noisy(Frames(16, drawn([](double, double, int) { return 0; })))).back();
+    CHECK(mean(last.picture.values) < 0.35 * SIGMA / std::sqrt(TURN)); // the mean of max(noise, 0)
+}
+
+void a_moving_square_leaves_no_trace() {
+    const Frames clean = moving_square(24, 6), frames = noisy(clean);
+    for (const bool motion : {true, false}) {
+        const auto done = averages(frames, TemporalAverage(32, motion));
+        for (int i = 8; i < 24; i++) {
+            const Area path{52, 108, 10 + 6 * (i - 4), std::min(58 + 6 * i, WIDTH)};
+            CHECK(error(done[i].picture, clean[i], path) < 1.02 * error(frames[i], clean[i], path));
+            CHECK(error(done[i].picture, clean[i]) < 0.7 * SIGMA);
+        }
+    }
+}
+
+void a_slow_edge_stays_where_it_is() {
+    Frames clean; // a quarter of a pixel a frame
+    for (int i = 0; i < 24; i++)
+        clean.push_back(drawn([&](double x, double, int) {
+            return 80 + 80 * std::clamp(x - 100 - 0.25 * i, 0.0, 1.0);
+        }));
+    const Done last = averages(noisy(clean), TemporalAverage(32, false)).back();
+    for (int x = 90; x < 120; x++) {
+        double away = 0;
+        for (int y = 0; y < HEIGHT; y++)
+            away += last.picture.values[y * WIDTH + x] - clean[23].values[y * WIDTH + x];
+        CHECK(std::fabs(255 * away / HEIGHT) < 12);
+    }
+}
+
+void a_cut_starts_anew() {
+    const Frames before = noisy(Frames(8, drawn(texture)));
+    const Planes after = drawn([](double x, double y, int c) { return 255 - texture(x, y, c); });
+    Frames frames = before;
+    for (int i = 0; i < 6; i++)
+        frames.push_back(noisy(after, 100 + i));
+    const auto done = averages(frames);
+    CHECK(done[7].averaged && !done[8].averaged && done[13].averaged);
+    CHECK(error(done[13].picture, after) < 0.6 * SIGMA);
+}
+
+void another_size_or_form_starts_anew() {
+    for (const Planes &other : {drawn(flat, 1), drawn(flat, 3, 100, 100), drawn(flat, 3, 160, 238)}) {
+        Frames frames(8, drawn(flat));
+        frames.push_back(other);
+        frames = noisy(frames);
+        const auto done = averages(frames);
+        CHECK(done[7].averaged && !done[8].averaged);
+    }
+}
+
+void a_pan_is_followed() {
+    const double steps[][2] = {{2, 1}, {0, -2}, {9, 4}, {1.3, 0.4}, {-0.5, 2.25}};
+    for (const auto &step : steps) {
+        const Frames clean = panned(14, step[0], step[1]);
+        const Done last = averages(noisy(clean)).back();
+        CHECK(last.averaged);
+        const bool fast = step[0] > 4; // then less has been in sight long enough
+        const Area inner = fast ? Area{24, 104, 24, 120} : Area{32, HEIGHT - 32, 32, WIDTH - 32};
+        CHECK(error(last.picture, clean.back(), inner) < SIGMA / 2);
+        std::vector<float> noise = last.noise;
+        CHECK(percentile(noise, fast ? 40 : 50) < LEVEL / 2);
+    }
+}
+
+void looking_for_motion_does_no_harm() {
+    const Frames still(12, drawn(texture));
+    Frames chance; // nothing of a frame is found in the next
+    for (int i = 0; i < 12; i++)
+        chance.push_back(drawn(
+            [&](double x, double y, int c) { return texture(x + 977.0 * i, y + 313.0 * i * i, c); }));
+    for (const Frames &clean : {still, moving_square(12, 6), chance}) {
+        const Frames frames = noisy(clean);
+        const auto with = averages(frames);
+        const auto without = averages(frames, TemporalAverage(32, false));
+        double sums[2] = {0, 0};
+        for (int i = 0; i < 12; i++) {
+            sums[0] += error(with[i].picture, clean[i]);
+            sums[1] += error(without[i].picture, clean[i]);
+        }
+        CHECK(sums[0] < 1.01 * sums[1]);
+    }
+}
+
+void quiet_frames_are_left_alone() {
+    TemporalAverage average;
+    for (const Frames &clean : {Frames(5, drawn(texture)), panned(5, 3, 0)})
+        for (const Done &done : learned(clean, average, 0.8f / 255))
+            CHECK(!done.averaged);
+}
+
+void nothing_is_averaged_before_the_noise_is_known() {
+    TemporalAverage average;
+    Planes picture;
+    std::vector<float> noise;
+    average.learn(nullptr); // before the first frame, and without a map
+    for (const Planes &frame : noisy(Frames(4, drawn(flat)))) {
+        CHECK(!average.next(frame, nullptr, picture, noise));
+        average.learn(nullptr);
+    }
+}
+
+void the_noise_level_is_learned_and_followed() {
+    TemporalAverage average;
+    const Planes truth = drawn(flat, 3, 128, 128);
+    learned(noisy(Frames(12, truth)), average);
+    const Done last = learned(noisy(Frames(30, truth), 26), average, 26.0f / 255).back();
+    const double found = error(last.picture, truth, {0, 128, 0, 128});
+    CHECK(found < 13 && std::fabs(mean(last.noise) - found) < 0.15 * found);
+}
+
+void a_map_of_the_noise_level_is_used() {
+    // No noise on the left, which a level of 0 says.
+    const Planes truth = drawn(texture);
+    std::vector<float> level(truth.pixels()), noise;
+    for (std::size_t i = 0; i < level.size(); i++)
+        level[i] = i % WIDTH < 100 ? 0 : LEVEL;
+    TemporalAverage average;
+    Planes picture;
+    for (const Planes &noised : noisy(Frames(10, truth))) {
+        Planes frame = noised;
+        for (std::size_t i = 0; i < frame.values.size(); i++)
+            if (i % WIDTH < 100)
+                frame.values[i] = truth.values[i];
+        average.next(frame, level.data(), picture, noise);
+    }
+    CHECK(error(picture, truth, {0, HEIGHT, 0, 90}) < 0.5);
+    CHECK(error(picture, truth, {0, HEIGHT, 130, WIDTH}) < SIGMA / 2);
+}
+
+void a_reset_forgets() {
+    const Frames frames = noisy(panned(6, 2, 1));
+    TemporalAverage average;
+    const auto once = learned(frames, average);
+    average.reset();
+    const auto again = learned(frames, average);
+    for (int i = 0; i < 6; i++)
+        CHECK(once[i].picture.values == again[i].picture.values && once[i].noise == again[i].noise);
+}
+
+void any_size_is_averaged() {
+    const int sizes[][2] = {{161, 237}, {45, 33}, {7, 5}, {1, 9}, {1, 1}};
+    for (const auto &[height, width] : sizes)
+        for (const int channels : {1, 3}) {
+            const Planes truth = drawn(texture, channels, height, width);
+            const Done last = averages(noisy(Frames(8, truth))).back();
+            CHECK(last.picture.values.size() == truth.values.size());
+            CHECK(last.noise.size() == truth.pixels());
+            CHECK(error(last.picture, truth, {0, height, 0, width}) < 3 * SIGMA);
+        }
+}
+
+void values_that_are_none_are_refused() {
+    TemporalAverage average;
+    Smoothing smoothing(true);
+    Planes picture;
+    std::vector<float> noise, mix;
+    learned(noisy(Frames(4, drawn(flat))), average);
+    for (const float bad : {std::nanf(""), std::numeric_limits<float>::infinity()}) {
+        Planes frame = drawn(flat);
+        frame.values[12345] = bad;
+        const auto is_refused = [](const std::function<void()> &action) {
+            try {
+                action();
+                return false;
+            } catch (const Error &error) {
+                return error.status == HG_BAD_ARGUMENT;
+            }
+        };
+        CHECK(is_refused([&] { average.next(frame, nullptr, picture, noise); }));
+        CHECK(is_refused([&] { smoothing.memory(frame, 0.5f, noise, mix); }));
+        CHECK(is_refused([&] { average.next(drawn(flat), frame.plane(0), picture, noise); }));
+    }
+    for (const Done &done : learned(noisy(Frames(4, drawn(flat))), average))
+        CHECK(done.averaged); // as if nothing had happened
+    learned(noisy(Frames(3, drawn([](double x, double, int) { return 1e20 * x; }))), average);
+}
+
+void shifts_between_pictures_are_found() {
+    const auto part = [](double x, double y) {
+        return drawn([&](double px, double py, int) { return 255 * texture(px + x, py + y, 1); }, 1);
+    };
+    const float shifts[][2] = {{0, 0}, {0.5f, 0.25f}, {-1.25f, 0.75f}, {4, -2}, {-19, 11}};
+    const Planes before = part(0, 0);
+    MotionSearch search;
+    for (const auto &[x, y] : shifts) {
+        const Planes now = part(x, y);
+        Motion motion = search(before, now, 1, 1);
+        CHECK(motion.still() == (x == 0));
+        std::vector<float> along, down;
+        for (const Shift &shift : motion.shifts)
+            along.push_back(shift.x), down.push_back(shift.y);
+        CHECK(std::fabs(percentile(along, 50) - x) < 0.13f);
+        CHECK(std::fabs(percentile(down, 50) - y) < 0.13f);
+        Planes moved;
+        std::fill(motion.shifts.begin(), motion.shifts.end(), Shift{x, y});
+        motion.applied(before, moved);
+        CHECK(error(moved, now, {24, HEIGHT - 24, 24, WIDTH - 24}) < 0.2 * 255);
+    }
+}
+
+void means_of_clipped_noise_are_inverted() {
+    const UnclippedMeans unclipped(30);
+    for (const int value : {10, 60, 128, 200, 245}) {
+        Noise noise(1);
+        double sum = 0;
+        for (int i = 0; i < 200000; i++)
+            sum += std::clamp(value + 30 * noise(), 0.0, 255.0);
+        const float mean = float(sum / 200000 / 255);
+        float found;
+        unclipped.apply(&mean, 1, &found);
+        CHECK(std::fabs(255 * found - value) < 0.5);
+    }
+}
+
+void noise_that_grows_with_brightness_is_learned() {
+    const auto truth = [](float brightness) { return std::sqrt(4 + 1.5f * brightness); };
+    NoiseCurve curve;
+    Noise noise(0);
+    for (int frame = 0; frame < 3; frame++) {
+        std::vector<float> measured, brightness;
+        for (int i = 0; i < 20000; i++) {
+            brightness.push_back(20 + float(i % 215));
+            measured.push_back(truth(brightness.back()) * float(1 + 0.05 * noise()));
+        }
+        curve.learn(measured, brightness, 50);
+    }
+    for (float brightness = 30; brightness < 225; brightness++)
+        CHECK(std::fabs(curve.at(brightness) / truth(brightness) - 1) < 0.06f);
+}
+
+// Shows two frames, and returns the share of the first one's map in the second; empty for none.
+std::vector<float> share(const Planes &one, const Planes &other, float level, bool is_noise = true) {
+    Smoothing smoothing(is_noise);
+    std::vector<float> guidance, mix;
+    CHECK(!smoothing.memory(one, 0.5f, guidance, mix));
+    const std::vector<float> map(one.pixels(), level);
+    smoothing.remember(map.data());
+    if (!smoothing.memory(other, 0.5f, guidance, mix))
+        return {};
+    CHECK(guidance == map);
+    return mix;
+}
+
+void maps_are_mixed_where_nothing_moves() {
+    const auto scene = [](double left) {
+        return drawn([=](double x, double y, int) {
+            return y >= 48 && y < 112 && x >= left && x < left + 80 ? 60 : 120 + 0.1 * x;
+        });
+    };
+    const auto mix = share(noisy(scene(64), 0), noisy(scene(88), 1), LEVEL);
+    CHECK(mix.size() == std::size_t(HEIGHT) * WIDTH);
+    const auto at = [&](int y, int x) { return mix[std::size_t(y) * WIDTH + x]; };
+    for (int y = 52; y < 108; y++) {
+        for (int x = 60; x < 88; x++)
+            CHECK(at(y, x) == 0); // uncovered, and beside it
+        for (int x = 144; x < 172; x++)
+            CHECK(at(y, x) == 0); // covered
+    }
+    double still = 0;
+    for (int x = 0; x < WIDTH; x++)
+        still += at(16, x) / WIDTH + at(150, x) / WIDTH;
+    CHECK(still > 0.97 && still < 1.0001);
+    CHECK(at(80, 115) > 0.4f); // within the square nothing changes
+}
+
+void other_maps_are_compared_by_the_noise_of_good_cameras() {
+    Planes brighter = drawn(flat);
+    for (float &value : brighter.values)
+        value += 12.0f / 255;
+    CHECK(share(drawn(flat), brighter, 80.0f / 255)[0] == 0.5f);
+    CHECK(share(drawn(flat), brighter, 80.0f / 255, false)[0] == 0);
+}
+
+void maps_of_other_scenes_are_not_mixed() {
+    const Planes one = drawn(flat), dark = drawn([](double, double, int) { return 40; });
+    CHECK(share(one, dark, LEVEL).empty());
+    CHECK(share(one, drawn(flat, 3, 80, 240), LEVEL).empty());
+    CHECK(!share(one, one, LEVEL).empty());
+    CHECK(!share(drawn(flat, 3, 3, 5), drawn(flat, 3, 3, 5), LEVEL).empty());
+    Smoothing smoothing(true);
+    std::vector<float> guidance, mix;
+    const std::vector<float> map(one.pixels(), LEVEL);
+    smoothing.memory(one, 0.5f, guidance, mix);
+    smoothing.remember(map.data());
+    CHECK(!smoothing.memory(one, 0, guidance, mix));
+    smoothing.reset();
+    CHECK(!smoothing.memory(one, 0.5f, guidance, mix));
+}
+
+}  // namespace
+
+int main() {
+    the_error_of_a_still_scene_falls_as_the_map_says();
+    the_count_is_bounded_by_the_limit();
+    gray_pictures_are_averaged_as_well_as_colour();
+    clipped_noise_does_not_brighten_black();
+    a_moving_square_leaves_no_trace();
+    a_slow_edge_stays_where_it_is();
+    a_cut_starts_anew();
+    another_size_or_form_starts_anew();
+    a_pan_is_followed();
+    looking_for_motion_does_no_harm();
+    quiet_frames_are_left_alone();
+    nothing_is_averaged_before_the_noise_is_known();
+    the_noise_level_is_learned_and_followed();
+    a_map_of_the_noise_level_is_used();
+    a_reset_forgets();
+    any_size_is_averaged();
+    values_that_are_none_are_refused();
+    shifts_between_pictures_are_found();
+    means_of_clipped_noise_are_inverted();
+    noise_that_grows_with_brightness_is_learned();
+    maps_are_mixed_where_nothing_moves();
+    other_maps_are_compared_by_the_noise_of_good_cameras();
+    maps_of_other_scenes_are_not_mixed();
+    return failures != 0;
+}
