@@ -6,7 +6,9 @@
 # make bench  ten minutes of benchmarks, with other programs: see bench/index.html
 # make bench-gpu  on a machine with an NVIDIA GPU: build, verify and time everything, see gpu/
 # make bench-check   check speed ratios that must hold, in a few minutes
+# make native   build and test the C library and the GStreamer element: see bindings/
 # make fuzz   fuzz each reader of untrusted bytes for a minute: see docs/fuzzing.md
+# make fuzz-native   the same for the C library, which needs clang
 # `demo` and `test` first set everything up in .venv.
 
 PYTHON ?= python3
@@ -18,7 +20,8 @@ BIN := $(VENV)/bin
 FILES := $(shell find runtime training export -name '*.py' -o -name '*.yaml' -o -name '*.onnx' | sort)
 INSTALLED := $(VENV)/.installed
 
-.PHONY: setup demo test test-all test-lowest check bench bench-gpu bench-check fuzz clean FORCE
+.PHONY: setup demo test test-all test-lowest check bench bench-gpu bench-check native fuzz \
+	fuzz-native clean FORCE
 
 setup: $(INSTALLED)
 
@@ -95,6 +98,23 @@ fuzz: setup
 	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[dev,fuzz]' \
 		--config-settings editable_mode=strict
 	PYTHONPATH=tests $(BIN)/python -m fuzz run $(TARGET) --seconds $(SECONDS) --jobs $(JOBS)
+
+# Debian: apt install cmake g++ libgstreamer1.0-dev libgstreamer-plugins-base1.0-dev \
+#     gstreamer1.0-tools gstreamer1.0-plugins-base
+native: setup
+	$(BIN)/python -m pytest tests/test_native.py tests/test_gstreamer.py
+
+# make fuzz-native SECONDS=600
+fuzz-native:
+	CC=clang CXX=clang++ cmake -S bindings/c -B build/fuzz-native -DHYPERGUIDE_FUZZ=ON \
+		-DBUILD_TESTING=OFF -DHYPERGUIDE_EXAMPLES=OFF
+	cmake --build build/fuzz-native --target fuzz_model_file fuzz_pictures
+	mkdir -p fuzz/native-model-files fuzz/native-pictures
+	cp -n runtime/models/denoise-gray-fast-int8.onnx fuzz/native-model-files/
+	build/fuzz-native/fuzz_model_file -max_total_time=$(SECONDS) -max_len=200000 \
+		-artifact_prefix=fuzz/ fuzz/native-model-files
+	build/fuzz-native/fuzz_pictures -max_total_time=$(SECONDS) -max_len=1024 \
+		-artifact_prefix=fuzz/ fuzz/native-pictures
 
 clean:
 	rm -rf bench gpu build dist demo *.egg-info $(INSTALLED)

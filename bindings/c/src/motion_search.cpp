@@ -19,8 +19,8 @@ constexpr float NEARLY_WHOLE = 1.5f * STEP;
 // The Gaussian lowers white noise to this part.
 constexpr float BLUR_GAIN = 1 / 3.4f;
 // By how much, in deviations of the noise, the mean difference must fall for the camera to count as
-// moving, and for a tile to count as moving against the camera. Noise alone brings less, mostly. The
-// best of many shifts gains more by noise than optical flow does, so Python asks for less.
+// moving, and for a tile to count as moving against the camera. Noise alone brings less, mostly.
+// Python asks for 0.15: the best of many whole shifts gains more by noise than optical flow does.
 constexpr float CAMERA_GAIN = 0.01f, TILE_GAIN = 0.2f;
 // Deviation of the shifts of tiles that move as the camera does, without noise.
 constexpr float ROUGHNESS = 0.4f;
@@ -145,9 +145,10 @@ void MotionSearch::unexplained(const std::vector<Shift> &shifts,
     for (std::size_t i = 0; i < shifts.size(); ++i) {
         const int top = int(i) / motion_.columns * TILE, left = int(i) % motion_.columns * TILE;
         match_.before().cut(float(top) + shifts[i].y, float(left) + shifts[i].x, TILE, moved);
-        differences[i] =
-            difference_of_tiles(match_.now().at(top, left), match_.now().stride(), moved, TILE,
-                                std::min(TILE, now_.height - top), std::min(TILE, now_.width - left));
+        const int height = std::min(TILE, now_.height - top);
+        const int width = std::min(TILE, now_.width - left);
+        differences[i] = difference_of_tiles(match_.now().at(top, left), match_.now().stride(),
+                                             moved, TILE, height, width);
     }
 }
 

@@ -21,7 +21,9 @@ constexpr double PI = 3.14159265358979323846;
 constexpr float NOTICED = 0.02f;
 
 // NaN becomes 0.
-int to_byte(float brightness) { return brightness > 0 ? int(std::min(brightness, 255.0f) + 0.5f) : 0; }
+int to_byte(float brightness) {
+    return brightness > 0 ? int(std::min(brightness, 255.0f) + 0.5f) : 0;
+}
 
 double density(double place) { return std::exp(-place * place / 2) / std::sqrt(2 * PI); }
 

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <optional>
 
 #include "blocks.hpp"
 #include "error.hpp"
@@ -18,7 +19,7 @@ constexpr float QUIET = 2.0f;
 constexpr float CAUTION = 4.0f;
 // Below so many frames, those before are forgotten.
 constexpr float FORGOTTEN = 0.25f;
-// The count of what has come into sight, so that nothing is divided by zero.
+// The count of what has come into sight: it is forgotten, and nothing is divided by zero.
 constexpr float NEW = 0.05f;
 // An average of up to 2 frames is not used yet, one of 4 and more is: motion that one frame hides
 // in its noise shows after some more.
@@ -172,7 +173,7 @@ void TemporalAverage::count_frames(bool learns) {
         const float sigma = sigma_.values[i], before = count_.values[i];
         const float counted = std::max(before, NEW);
         float kept = 1 / (1 / counted + CAUTION * bias_.values[i] / (sigma * sigma + 1e-6f));
-        if (kept < FORGOTTEN || before == 0 || sigma < QUIET)
+        if (kept < FORGOTTEN || sigma < QUIET)
             kept = 0;
         found_.values[i] = std::sqrt(std::max(energy_.values[i], 0.0f) / (1 + 1 / counted));
         const bool agrees = (before >= 2 && kept > 0.5f * before) || (is_coarse && before > 0);
@@ -209,20 +210,27 @@ void TemporalAverage::learn_from(const Planes &levels, const Planes &where, floa
     curve_.learn(measured_, measured_brightness_, percent);
 }
 
+// The means of the new average, as if shares were constant within blocks. Python compares the next
+// frame with those of the average before this frame, which lag behind motion.
+void TemporalAverage::mix_blocks() {
+    fresh_.resize(1, blocks_.height, blocks_.width);
+    for (std::size_t i = 0; i < fresh_.values.size(); ++i)
+        fresh_.values[i] = 1 / count_.values[i];
+    for (int channel = 0; channel < blocks_.channels; ++channel)
+        blend_into(frame_blocks_.plane(channel), fresh_.plane(0), int(blocks_.pixels()),
+                   blocks_.plane(channel));
+}
+
 // Mixes the frame into the average, and the old average with the frame into the picture.
 void TemporalAverage::mix(const Planes &frame, bool is_used, Planes &picture) {
     sampled(sigma_, STEP, some_);
     const float level = percentile(some_, 75);
     const auto [darkest, brightest] =
         std::minmax_element(frame_blocks_.values.begin(), frame_blocks_.values.end());
-    const bool is_clipped = *darkest < 2 * level || *brightest > FULL_SCALE - 2 * level;
-    const UnclippedMeans unclipped(level);
-    fresh_.resize(1, blocks_.height, blocks_.width);
-    for (std::size_t i = 0; i < fresh_.values.size(); ++i)
-        fresh_.values[i] = 1 / count_.values[i];
-    for (int channel = 0; channel < blocks_.channels; ++channel) // not quite: shares are constant
-        blend_into(frame_blocks_.plane(channel), fresh_.plane(0), int(blocks_.pixels()),
-                   blocks_.plane(channel));
+    std::optional<UnclippedMeans> unclipped;
+    if (*darkest < 2 * level || *brightest > FULL_SCALE - 2 * level)
+        unclipped.emplace(level);
+    mix_blocks();
     const int height = blocks_.height * BLOCK, width = blocks_.width * BLOCK;
     fresh_enlarger_.start(fresh_, height, width);
     enlarger_.start(used_, height, width);
@@ -238,8 +246,8 @@ void TemporalAverage::mix(const Planes &frame, bool is_used, Planes &picture) {
             float *average = average_.plane(channel) + at;
             if (is_used) {
                 const float *before = average;
-                if (is_clipped) {
-                    unclipped.apply(average, frame.width, row_.data());
+                if (unclipped) {
+                    unclipped->apply(average, frame.width, row_.data());
                     before = row_.data();
                 }
                 blend(now, before, used, frame.width, picture.plane(channel) + at);

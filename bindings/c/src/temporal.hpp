@@ -72,6 +72,7 @@ class TemporalAverage {
     void find_brightness();
     void count_frames(bool learns);
     void learn_from(const Planes &levels, const Planes &where, float percent);
+    void mix_blocks();
     void mix(const Planes &frame, bool is_used, Planes &picture);
 
     const int limit_;
