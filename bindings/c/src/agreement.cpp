@@ -45,14 +45,14 @@ void mean_of_channels(const Planes &in, Planes &out) {
         return;
     }
     const float *one = in.plane(0), *two = in.plane(1), *three = in.plane(2);
-    for (std::size_t i = 0; i < in.pixels(); ++i)
+    for (std::size_t i = 0; i < in.pixels(); i++)
         out.values[i] = (one[i] + two[i] + three[i]) * (1.0f / 3);
 }
 
 bool is_gray(const Planes &in) {
     float most = 0;
-    for (int channel = 1; channel < in.channels; ++channel)
-        for (std::size_t i = 0; i < in.pixels(); ++i)
+    for (int channel = 1; channel < in.channels; channel++)
+        for (std::size_t i = 0; i < in.pixels(); i++)
             most = std::max(most, std::fabs(in.plane(channel)[i] - in.plane(0)[i]));
     return most <= EQUAL;
 }
@@ -69,7 +69,7 @@ void Agreement::energy_of_blocks(const Planes &differences, Planes &energy) {
 void Agreement::bias(const Planes &frame, const Planes &average, const Planes &energy,
                      const Planes &variance, Planes &bias) {
     difference_.resize(frame.channels, frame.height, frame.width);
-    for (std::size_t i = 0; i < difference_.values.size(); ++i)
+    for (std::size_t i = 0; i < difference_.values.size(); i++)
         difference_.values[i] = frame.values[i] - average.values[i];
     if (is_gray(difference_)) { // maybe in three channels: the first one tells all
         difference_.channels = 1;
@@ -87,7 +87,7 @@ bool Agreement::coarse() const { return factors_[SQUARES - 1] > COARSE; }
 void Agreement::compare_means(const Planes &variance) {
     const bool gray = difference_.channels == 1;
     std::array<float, SQUARES> found;
-    for (int square = 0; square < SQUARES; ++square) {
+    for (int square = 0; square < SQUARES; square++) {
         const auto &[side, for_color, for_gray] = MEANS[square];
         if (side > 1)
             box_blur(difference_, side, blurred_);
@@ -98,7 +98,7 @@ void Agreement::compare_means(const Planes &variance) {
         mean_of_channels(squares_, mean_);
         const float share = 1.0f / (side * BLOCK * side * BLOCK);
         const float limit = (gray ? for_gray : for_color) * share * factors_[square];
-        for (std::size_t i = 0; i < excess_.values.size(); ++i)
+        for (std::size_t i = 0; i < excess_.values.size(); i++)
             excess_.values[i] =
                 std::max(excess_.values[i], mean_.values[i] - limit * variance.values[i]);
         some_.clear();
@@ -118,18 +118,18 @@ void Agreement::compare_energies(const Planes &energy, const Planes &variance) {
     const auto limit_of = [&](int square) { return 1 + (ENERGIES[square].limit - 1) * rough; };
     unseen_.resize(1, energy.height, energy.width);
     ratios_.resize(1, energy.height, energy.width);
-    for (std::size_t i = 0; i < energy.values.size(); ++i) {
+    for (std::size_t i = 0; i < energy.values.size(); i++) {
         const float of_noise = variance.values[i];
         float &excess = excess_.values[i];
         excess = std::max(excess, energy.values[i] - limit_of(0) * of_noise);
         unseen_.values[i] = excess <= 0 ? 1.0f : 0.0f;
         ratios_.values[i] = std::min(energy.values[i] / of_noise, 2.0f) * unseen_.values[i];
     }
-    for (int square = 1; square < 3; ++square) {
+    for (int square = 1; square < 3; square++) {
         box_blur(unseen_, ENERGIES[square].side, total_);
         box_blur(ratios_, ENERGIES[square].side, mean_);
         const float limit = limit_of(square);
-        for (std::size_t i = 0; i < energy.values.size(); ++i) {
+        for (std::size_t i = 0; i < energy.values.size(); i++) {
             const float mean = mean_.values[i] / (total_.values[i] + 1e-3f);
             excess_.values[i] =
                 std::max(excess_.values[i], (mean - limit) * variance.values[i]);
@@ -139,9 +139,9 @@ void Agreement::compare_energies(const Planes &energy, const Planes &variance) {
 
 void Agreement::learn(const std::array<float, SQUARES> &found) {
     bool alike = true;
-    for (int square = 2; square < SQUARES; ++square)
+    for (int square = 2; square < SQUARES; square++)
         alike = alike && found[square] < ALIKE * found[square - 1];
-    for (int square = 0; square < SQUARES; ++square) {
+    for (int square = 0; square < SQUARES; square++) {
         const float target = alike ? std::min(std::max(found[square], 1.0f), COARSEST) : 1.0f;
         factors_[square] += PACE * (target - factors_[square]);
     }

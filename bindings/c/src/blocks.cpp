@@ -16,16 +16,16 @@ void add_columns(const float *sums, int width, int height, int side, int columns
                  float *means) {
     const int whole = std::min(width / side, columns);
     const float share = factor / (float(height) * side);
-    for (int column = 0; column < whole; ++column) {
+    for (int column = 0; column < whole; column++) {
         const float *first = sums + column * side;
         float sum = first[0];
-        for (int x = 1; x < side; ++x)
+        for (int x = 1; x < side; x++)
             sum += first[x];
         means[column] = sum * share;
     }
     if (whole < columns) {
         float sum = 0;
-        for (int x = whole * side; x < width; ++x)
+        for (int x = whole * side; x < width; x++)
             sum += sums[x];
         means[whole] = sum * factor / (float(height) * (width - whole * side));
     }
@@ -36,12 +36,12 @@ void add_columns(const float *sums, int width, int height, int side, int columns
 void block_means(const float *plane, int height, int width, int side, int rows, int columns,
                  float factor, float *means) {
     std::vector<float> sums(width);
-    for (int row = 0; row < rows; ++row, means += columns) {
+    for (int row = 0; row < rows; row++, means += columns) {
         const int first = row * side, last = std::min(first + side, height);
         std::copy_n(plane + std::size_t(first) * width, width, sums.begin());
-        for (int y = first + 1; y < last; ++y) {
+        for (int y = first + 1; y < last; y++) {
             const float *added = plane + std::size_t(y) * width;
-            for (int x = 0; x < width; ++x)
+            for (int x = 0; x < width; x++)
                 sums[x] += added[x];
         }
         add_columns(sums.data(), width, last - first, side, columns, factor, means);
@@ -51,7 +51,7 @@ void block_means(const float *plane, int height, int width, int side, int rows, 
 void block_means(const Planes &picture, int side, float factor, Planes &means) {
     const int height = picture.height, width = picture.width;
     means.resize(picture.channels, blocks_in(height, side), blocks_in(width, side));
-    for (int channel = 0; channel < picture.channels; ++channel)
+    for (int channel = 0; channel < picture.channels; channel++)
         block_means(picture.plane(channel), height, width, side, means.height, means.width, factor,
                     means.plane(channel));
 }
@@ -63,15 +63,15 @@ void compare_blocks(const Planes &one, const Planes &other, int side, float fact
     means.resize(one.channels, rows, columns);
     differences.resize(one.channels, rows, columns);
     std::vector<float> sums(width), changes(width);
-    for (int channel = 0; channel < one.channels; ++channel)
-        for (int row = 0; row < rows; ++row) {
+    for (int channel = 0; channel < one.channels; channel++)
+        for (int row = 0; row < rows; row++) {
             const int first = row * side, last = std::min(first + side, height);
             std::fill(sums.begin(), sums.end(), 0.0f);
             std::fill(changes.begin(), changes.end(), 0.0f);
-            for (int y = first; y < last; ++y) {
+            for (int y = first; y < last; y++) {
                 const float *ours = one.plane(channel) + std::size_t(y) * width;
                 const float *theirs = other.plane(channel) + std::size_t(y) * width;
-                for (int x = 0; x < width; ++x) {
+                for (int x = 0; x < width; x++) {
                     sums[x] += theirs[x];
                     changes[x] += std::fabs(ours[x] - theirs[x]);
                 }

@@ -20,7 +20,7 @@ int mirrored(int place, int length) {
 // Writes a row with its mirrored ends.
 void mirror(const float *row, int width, int reach, float *out) {
     std::copy(row, row + width, out + reach);
-    for (int i = 1; i <= reach; ++i) {
+    for (int i = 1; i <= reach; i++) {
         out[reach - i] = row[mirrored(-i, width)];
         out[reach + width - 1 + i] = row[mirrored(width - 1 + i, width)];
     }
@@ -33,11 +33,11 @@ void sum_neighbours(float *values, int count, int side, float *sums) {
     int done = 0;
     for (int bit = 1; bit <= side; bit *= 2) {
         if (side & bit) {
-            for (int x = 0; x < count; ++x)
+            for (int x = 0; x < count; x++)
                 sums[x] += values[x + done];
             done += bit;
         }
-        for (int x = 0; x + bit < count + side - 1; ++x)
+        for (int x = 0; x + bit < count + side - 1; x++)
             values[x] += values[x + bit];
     }
 }
@@ -48,21 +48,21 @@ void choose(const Planes &in, int side, float outside, Choice choice, Planes &ou
     const int width = in.width, reach = side / 2;
     std::vector<float> padded(width + 2 * reach, outside);
     float *best = padded.data() + reach;
-    for (int channel = 0; channel < in.channels; ++channel) {
+    for (int channel = 0; channel < in.channels; channel++) {
         const float *from = in.plane(channel);
         float *to = out.plane(channel);
-        for (int y = 0; y < in.height; ++y, to += width) {
+        for (int y = 0; y < in.height; y++, to += width) {
             const int first = std::max(y - reach, 0), last = std::min(y + reach, in.height - 1);
             std::copy_n(from + std::size_t(first) * width, width, best);
-            for (int other = first + 1; other <= last; ++other) {
+            for (int other = first + 1; other <= last; other++) {
                 const float *row = from + std::size_t(other) * width;
-                for (int x = 0; x < width; ++x)
+                for (int x = 0; x < width; x++)
                     best[x] = choice(best[x], row[x]);
             }
             std::copy_n(padded.data(), width, to);
-            for (int i = 1; i < side; ++i) {
+            for (int i = 1; i < side; i++) {
                 const float *shifted = padded.data() + i;
-                for (int x = 0; x < width; ++x)
+                for (int x = 0; x < width; x++)
                     to[x] = choice(to[x], shifted[x]);
             }
         }
@@ -76,25 +76,25 @@ void box_blur(const Planes &in, int side, Planes &out) {
     const int width = in.width, reach = side / 2;
     const float share = 1.0f / (side * side);
     std::vector<float> sums(width), padded(width + 2 * reach);
-    for (int channel = 0; channel < in.channels; ++channel) {
+    for (int channel = 0; channel < in.channels; channel++) {
         const float *from = in.plane(channel);
         float *to = out.plane(channel);
         const auto row = [&](int y) {
             return from + std::size_t(mirrored(y, in.height)) * width;
         };
         std::fill(sums.begin(), sums.end(), 0.0f);
-        for (int y = -reach; y <= reach; ++y) {
+        for (int y = -reach; y <= reach; y++) {
             const float *added = row(y);
-            for (int x = 0; x < width; ++x)
+            for (int x = 0; x < width; x++)
                 sums[x] += added[x];
         }
-        for (int y = 0; y < in.height; ++y, to += width) {
+        for (int y = 0; y < in.height; y++, to += width) {
             mirror(sums.data(), width, reach, padded.data());
             sum_neighbours(padded.data(), width, side, to);
-            for (int x = 0; x < width; ++x)
+            for (int x = 0; x < width; x++)
                 to[x] *= share;
             const float *added = row(y + reach + 1), *removed = row(y - reach);
-            for (int x = 0; x < width; ++x)
+            for (int x = 0; x < width; x++)
                 sums[x] += added[x] - removed[x];
         }
     }
@@ -106,19 +106,19 @@ void gaussian_blur(const Planes &in, Planes &out) {
     out.resize(in.channels, in.height, in.width);
     const int width = in.width;
     std::vector<float> padded(width + 2 * REACH), down(width);
-    for (int channel = 0; channel < in.channels; ++channel) {
+    for (int channel = 0; channel < in.channels; channel++) {
         const float *from = in.plane(channel);
         float *to = out.plane(channel);
-        for (int y = 0; y < in.height; ++y, to += width) {
+        for (int y = 0; y < in.height; y++, to += width) {
             const float *rows[5];
-            for (int i = 0; i < 5; ++i)
+            for (int i = 0; i < 5; i++)
                 rows[i] = from + std::size_t(mirrored(y + i - REACH, in.height)) * width;
-            for (int x = 0; x < width; ++x)
+            for (int x = 0; x < width; x++)
                 down[x] = OUTER * (rows[0][x] + rows[4][x]) + INNER * (rows[1][x] + rows[3][x]) +
                           MIDDLE * rows[2][x];
             mirror(down.data(), width, REACH, padded.data());
             const float *p = padded.data();
-            for (int x = 0; x < width; ++x)
+            for (int x = 0; x < width; x++)
                 to[x] =
                     OUTER * (p[x] + p[x + 4]) + INNER * (p[x + 1] + p[x + 3]) + MIDDLE * p[x + 2];
         }
@@ -138,12 +138,12 @@ void dilate(const Planes &in, int side, Planes &out) {
 void halved(const Planes &in, Planes &out) {
     out.resize(in.channels, std::max(in.height / 2, 1), std::max(in.width / 2, 1));
     const int right = in.width > 1, down = in.height > 1 ? in.width : 0;
-    for (int channel = 0; channel < in.channels; ++channel) {
+    for (int channel = 0; channel < in.channels; channel++) {
         float *to = out.plane(channel);
-        for (int y = 0; y < out.height; ++y, to += out.width) {
+        for (int y = 0; y < out.height; y++, to += out.width) {
             const float *one = in.plane(channel) + std::size_t(2 * y) * in.width;
             const float *two = one + down;
-            for (int x = 0; x < out.width; ++x)
+            for (int x = 0; x < out.width; x++)
                 to[x] = 0.25f * (one[2 * x] + one[2 * x + right] + two[2 * x] + two[2 * x + right]);
         }
     }
@@ -157,7 +157,7 @@ void to_gray(const Planes &in, Planes &out) {
     }
     const float *red = in.plane(0), *green = in.plane(1), *blue = in.plane(2);
     float *to = out.plane(0);
-    for (std::size_t i = 0; i < in.pixels(); ++i)
+    for (std::size_t i = 0; i < in.pixels(); i++)
         to[i] = 0.299f * red[i] + 0.587f * green[i] + 0.114f * blue[i];
 }
 
@@ -188,18 +188,18 @@ bool is_finite(const Planes &in) {
 }
 
 void blend(const float *one, const float *other, const float *share, int count, float *out) {
-    for (int x = 0; x < count; ++x)
+    for (int x = 0; x < count; x++)
         out[x] = other[x] + share[x] * (one[x] - other[x]);
 }
 
 void blend_into(const float *one, const float *share, int count, float *other) {
-    for (int x = 0; x < count; ++x)
+    for (int x = 0; x < count; x++)
         other[x] += share[x] * (one[x] - other[x]);
 }
 
 void Enlarger::find_places(int from, int to, std::vector<Place> &places) {
     places.resize(to);
-    for (int i = 0; i < to; ++i) {
+    for (int i = 0; i < to; i++) {
         const double exact = (i + 0.5) * from / to - 0.5;
         const double place = std::min(std::max(exact, 0.0), from - 1.0);
         const int first = std::min(int(place), std::max(from - 2, 0));
@@ -225,7 +225,7 @@ const std::vector<float> &Enlarger::stretched(int row) {
     into.values.resize(width_);
     const float *from = map_->plane(0) + std::size_t(row) * columns_;
     const int next = columns_ > 1;
-    for (int x = 0; x < width_; ++x) {
+    for (int x = 0; x < width_; x++) {
         const Place &place = along_[x];
         const float before = from[place.first], behind = from[place.first + next];
         into.values[x] = before + place.share * (behind - before);
@@ -241,7 +241,7 @@ const float *Enlarger::row(int y) {
     const float *behind = stretched(place.first + 1).data();
     row_.resize(width_);
     const float share = place.share;
-    for (int x = 0; x < width_; ++x)
+    for (int x = 0; x < width_; x++)
         row_[x] = before[x] + share * (behind[x] - before[x]);
     return row_.data();
 }

@@ -29,12 +29,12 @@ double sinc(double place) {
 Filter lanczos(double part) {
     std::array<double, TAPS> weights;
     double sum = 0;
-    for (int i = 0; i < TAPS; ++i) {
+    for (int i = 0; i < TAPS; i++) {
         const double place = i + 1 - LOBES - part;
         sum += weights[i] = sinc(place) * sinc(place / LOBES);
     }
     Filter filter;
-    for (int i = 0; i < TAPS; ++i)
+    for (int i = 0; i < TAPS; i++)
         filter[i] = float(weights[i] / sum);
     return filter;
 }
@@ -53,7 +53,7 @@ class Mover {
         const int top = box.top + bounded(whole_y, height_);
         if (part_y == 0) {
             const Filter along = lanczos(part_x);
-            for (int y = 0; y < box.height; ++y)
+            for (int y = 0; y < box.height; y++)
                 filter_row(plane, top + y, left, box.width, part_x != 0, along,
                            into + std::size_t(box.top + y) * width_ + box.left);
             return;
@@ -61,10 +61,10 @@ class Mover {
         const Filter along = lanczos(part_x), down = lanczos(part_y);
         const int lines = box.height + TAPS - 1;
         filtered_.resize(std::size_t(lines) * widest_);
-        for (int y = 0; y < lines; ++y)
+        for (int y = 0; y < lines; y++)
             filter_row(plane, top + y + 1 - LOBES, left, box.width, part_x != 0, along,
                        filtered_.data() + std::size_t(y) * widest_);
-        for (int y = 0; y < box.height; ++y)
+        for (int y = 0; y < box.height; y++)
             weigh(filtered_.data() + std::size_t(y) * widest_, widest_, down, box.width,
                   into + std::size_t(box.top + y) * width_ + box.left);
     }
@@ -80,7 +80,7 @@ class Mover {
         const float *v0 = values, *v1 = v0 + step, *v2 = v1 + step, *v3 = v2 + step;
         const float *v4 = v3 + step, *v5 = v4 + step, *v6 = v5 + step, *v7 = v6 + step;
         const Filter f = filter;
-        for (int x = 0; x < count; ++x)
+        for (int x = 0; x < count; x++)
             out[x] = f[0] * v0[x] + f[1] * v1[x] + f[2] * v2[x] + f[3] * v3[x] + f[4] * v4[x] +
                      f[5] * v5[x] + f[6] * v6[x] + f[7] * v7[x];
     }
@@ -90,7 +90,7 @@ class Mover {
         const float *row = plane + std::size_t(std::min(std::max(y, 0), height_ - 1)) * width_;
         if (left >= 0 && left + count <= width_)
             return row + left;
-        for (int x = 0; x < count; ++x)
+        for (int x = 0; x < count; x++)
             line_[x] = row[std::min(std::max(left + x, 0), width_ - 1)];
         return line_.data();
     }
@@ -117,7 +117,7 @@ void Motion::applied(const Planes &picture, Planes &into) const {
     into.resize(picture.channels, picture.height, picture.width);
     const int side = TILE * scale, most = std::max(AT_ONCE / side, 1); // tiles at once
     Mover mover(picture.height, picture.width, most * side);
-    for (int row = 0; row < rows; ++row) {
+    for (int row = 0; row < rows; row++) {
         const Shift *of_row = shifts.data() + std::size_t(row) * columns;
         const int top = row * side, height = std::min(side, picture.height - top);
         int column = 0;
@@ -127,7 +127,7 @@ void Motion::applied(const Planes &picture, Planes &into) const {
                    column - first < most)
                 ++column;
             const int left = first * side, width = std::min(column * side, picture.width) - left;
-            for (int channel = 0; channel < picture.channels; ++channel)
+            for (int channel = 0; channel < picture.channels; channel++)
                 mover.move(picture.plane(channel), {top, left, height, width}, of_row[first],
                            into.plane(channel));
         }
@@ -137,8 +137,8 @@ void Motion::applied(const Planes &picture, Planes &into) const {
 void Motion::applied_to_reduced(const Planes &reduced, float outside, Planes &into) const {
     const int height = reduced.height, width = reduced.width;
     into.resize(1, height, width);
-    for (int y = 0; y < height; ++y)
-        for (int column = 0; column < columns; ++column) {
+    for (int y = 0; y < height; y++)
+        for (int column = 0; column < columns; column++) {
             const Shift shift = shifts[std::size_t(y / TILE) * columns + column];
             const float from_y = std::nearbyint(float(y) + shift.y / float(scale));
             const float move_x = std::nearbyint(shift.x / float(scale));
@@ -147,7 +147,7 @@ void Motion::applied_to_reduced(const Planes &reduced, float outside, Planes &in
             if (within)
                 row += std::size_t(from_y) * width;
             float *to = into.plane(0) + std::size_t(y) * width;
-            for (int x = column * TILE; x < std::min((column + 1) * TILE, width); ++x) {
+            for (int x = column * TILE; x < std::min((column + 1) * TILE, width); x++) {
                 const float from_x = float(x) + move_x;
                 to[x] = within && from_x >= 0 && from_x < float(width) ? row[int(from_x)] : outside;
             }

@@ -26,15 +26,15 @@ struct Axis {
 
 // Solves a system of up to three equations whose matrix is symmetric and positive definite.
 Terms solved(std::array<Terms, 3> matrix, Terms right, int count) {
-    for (int i = 0; i < count; ++i)
-        for (int j = i + 1; j < count; ++j) {
+    for (int i = 0; i < count; i++)
+        for (int j = i + 1; j < count; j++) {
             const double part = matrix[j][i] / matrix[i][i];
-            for (int k = i; k < count; ++k)
+            for (int k = i; k < count; k++)
                 matrix[j][k] -= part * matrix[i][k];
             right[j] -= part * right[i];
         }
     for (int i = count - 1; i >= 0; --i) {
-        for (int k = i + 1; k < count; ++k)
+        for (int k = i + 1; k < count; k++)
             right[i] -= matrix[i][k] * right[k];
         right[i] /= matrix[i][i];
     }
@@ -45,7 +45,7 @@ class Fit {
   public:
     Fit(const std::vector<Shift> &shifts, const std::vector<Shift> &weights, int rows, int columns)
         : count_(shifts.size()), columns_(columns), rows_(rows), agreeing_(count_) {
-        for (std::size_t i = 0; i < count_; ++i) {
+        for (std::size_t i = 0; i < count_; i++) {
             x_.values.push_back(shifts[i].x), x_.certainty.push_back(weights[i].x);
             y_.values.push_back(shifts[i].y), y_.certainty.push_back(weights[i].y);
         }
@@ -78,7 +78,7 @@ class Fit {
 
     void write(bool zooms, std::vector<Shift> &camera) const {
         camera.resize(count_);
-        for (std::size_t i = 0; i < count_; ++i)
+        for (std::size_t i = 0; i < count_; i++)
             camera[i] = zooms ? Shift{float(x_.zoom[i]), float(y_.zoom[i])}
                               : Shift{float(x_.pan[i]), float(y_.pan[i])};
     }
@@ -88,7 +88,7 @@ class Fit {
 
     // Near 1 for shifts that agree, near 0 for others.
     void weigh(Fitted fitted, double width) {
-        for (std::size_t i = 0; i < count_; ++i) {
+        for (std::size_t i = 0; i < count_; i++) {
             const double away = std::max(std::fabs(x_.values[i] - (x_.*fitted)[i]),
                                          std::fabs(y_.values[i] - (y_.*fitted)[i])) /
                                 width;
@@ -104,22 +104,22 @@ class Fit {
     void fit(const Axis &axis, int count, std::vector<double> &fitted) const {
         std::array<Terms, 3> matrix{};
         Terms right{};
-        for (std::size_t tile = 0; tile < count_; ++tile) {
+        for (std::size_t tile = 0; tile < count_; tile++) {
             const Terms of_tile = terms(tile);
             const double weight = axis.certainty[tile] * agreeing_[tile];
-            for (int i = 0; i < count; ++i) {
-                for (int j = 0; j < count; ++j)
+            for (int i = 0; i < count; i++) {
+                for (int j = 0; j < count; j++)
                     matrix[i][j] += weight * of_tile[i] * of_tile[j];
                 right[i] += weight * of_tile[i] * axis.values[tile];
             }
         }
-        for (int i = 0; i < count; ++i)
+        for (int i = 0; i < count; i++)
             matrix[i][i] += 1e-9; // tiles may not count at all
         const Terms factors = solved(matrix, right, count);
-        for (std::size_t tile = 0; tile < count_; ++tile) {
+        for (std::size_t tile = 0; tile < count_; tile++) {
             const Terms of_tile = terms(tile);
             fitted[tile] = 0;
-            for (int i = 0; i < count; ++i)
+            for (int i = 0; i < count; i++)
                 fitted[tile] += factors[i] * of_tile[i];
         }
     }
@@ -127,7 +127,7 @@ class Fit {
     double error(Fitted fitted) const {
         double sum = 0;
         for (const Axis *axis : {&x_, &y_})
-            for (std::size_t i = 0; i < count_; ++i) {
+            for (std::size_t i = 0; i < count_; i++) {
                 const double away = axis->values[i] - (axis->*fitted)[i];
                 sum += axis->certainty[i] * agreeing_[i] * away * away;
             }

@@ -35,10 +35,10 @@ class Choice {
     }
 
     void consider_around() {
-        for (int step = 0; step < STEPS; ++step) {
+        for (int step = 0; step < STEPS; step++) {
             const Shift middle = best_;
-            for (int y = -1; y <= 1; ++y)
-                for (int x = -1; x <= 1; ++x)
+            for (int y = -1; y <= 1; y++)
+                for (int x = -1; x <= 1; x++)
                     if (x || y)
                         consider({middle.x + float(x), middle.y + float(y)});
             if (best_ == middle)
@@ -98,11 +98,11 @@ void Matching::build(const Planes &before, const Planes &now, float noise) {
 }
 
 void Matching::search_all(Level &level) {
-    for (int row = 0; row < level.rows; ++row)
-        for (int column = 0; column < level.columns; ++column) {
+    for (int row = 0; row < level.rows; row++)
+        for (int column = 0; column < level.columns; column++) {
             Choice choice(level.before, level.now, row, column, level.gain);
-            for (int y = -FURTHEST; y <= FURTHEST; ++y)
-                for (int x = -FURTHEST; x <= FURTHEST; ++x)
+            for (int y = -FURTHEST; y <= FURTHEST; y++)
+                for (int x = -FURTHEST; x <= FURTHEST; x++)
                     choice.consider({float(x), float(y)});
             level.best[std::size_t(row) * level.columns + column] = choice.best();
         }
@@ -114,8 +114,8 @@ void Matching::refine(Level &level, const Level &coarser) {
         column = std::min(std::max(column, 0), l.columns - 1);
         return l.best[std::size_t(row) * l.columns + column];
     };
-    for (int row = 0; row < level.rows; ++row)
-        for (int column = 0; column < level.columns; ++column) {
+    for (int row = 0; row < level.rows; row++)
+        for (int column = 0; column < level.columns; column++) {
             Choice choice(level.before, level.now, row, column, level.gain);
             // The tile itself first, then those on its side of it.
             const int down = row % 2 ? 1 : -1, right = column % 2 ? 1 : -1;
@@ -127,7 +127,7 @@ void Matching::refine(Level &level, const Level &coarser) {
             if (column > 0)
                 choice.consider(at(level, row, column - 1));
             if (row > 0)
-                for (int x = -1; x <= 1; ++x)
+                for (int x = -1; x <= 1; x++)
                     choice.consider(at(level, row - 1, column + x));
             choice.consider_around();
             level.best[std::size_t(row) * level.columns + column] = choice.best();

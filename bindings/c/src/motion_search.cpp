@@ -38,10 +38,10 @@ struct LeftShift {
 LeftShift left_shift(const float *now, int stride, const float *moved, int height, int width) {
     enum { XX, XY, YY, XR, YR, SUMS };
     float columns[SUMS][TILE] = {};
-    for (int row = 0; row < height; ++row, now += stride) {
+    for (int row = 0; row < height; row++, now += stride) {
         const float *above = moved + row * BORDERED_TILE;
         const float *middle = above + BORDERED_TILE, *below = middle + BORDERED_TILE;
-        for (int i = 0; i < TILE; ++i) { // all columns, for speed
+        for (int i = 0; i < TILE; i++) { // all columns, for speed
             const float x = 0.125f * (above[i + 2] - above[i] + below[i + 2] - below[i] +
                                       2 * (middle[i + 2] - middle[i]));
             const float y = 0.125f * (below[i] - above[i] + below[i + 2] - above[i + 2] +
@@ -52,8 +52,8 @@ LeftShift left_shift(const float *now, int stride, const float *moved, int heigh
         }
     }
     float means[SUMS] = {};
-    for (int sum = 0; sum < SUMS; ++sum)
-        for (int i = 0; i < width; ++i)
+    for (int sum = 0; sum < SUMS; sum++)
+        for (int i = 0; i < width; i++)
             means[sum] += columns[sum][i] / float(height * width);
     const float xx = means[XX] + 0.5f, yy = means[YY] + 0.5f; // no large steps in flat tiles
     const float xy = means[XY], determinant = xx * yy - xy * xy;
@@ -97,12 +97,12 @@ const Motion &MotionSearch::operator()(const Planes &before, const Planes &now, 
 void MotionSearch::refine_own() {
     certainty_.resize(own_.size());
     float moved[BORDERED_TILE * BORDERED_TILE];
-    for (std::size_t i = 0; i < own_.size(); ++i) {
+    for (std::size_t i = 0; i < own_.size(); i++) {
         const int top = int(i) / motion_.columns * TILE, left = int(i) % motion_.columns * TILE;
         const int height = std::min(TILE, now_.height - top);
         const int width = std::min(TILE, now_.width - left);
         Shift &shift = own_[i];
-        for (int step = 0; step < REFINEMENTS; ++step) {
+        for (int step = 0; step < REFINEMENTS; step++) {
             match_.before().cut(float(top - 1) + shift.y, float(left - 1) + shift.x, BORDERED_TILE,
                                 moved);
             const LeftShift left_over = left_shift(match_.now().at(top, left),
@@ -120,13 +120,13 @@ void MotionSearch::decide(float noise) {
     unexplained(rest, at_rest_);
     unexplained(own_, of_own_);
     float gain = 0;
-    for (std::size_t i = 0; i < own_.size(); ++i)
+    for (std::size_t i = 0; i < own_.size(); i++)
         gain += at_rest_[i] - of_camera_[i];
     if (gain < CAMERA_GAIN * noise * float(own_.size())) {
         camera_ = rest;
         of_camera_ = at_rest_;
     }
-    for (std::size_t i = 0; i < own_.size(); ++i) {
+    for (std::size_t i = 0; i < own_.size(); i++) {
         const bool better = of_camera_[i] - of_own_[i] > TILE_GAIN * noise;
         const Shift chosen = better ? own_[i] : camera_[i];
         Shift shift{rounded(chosen.x * float(motion_.scale), STEP),
@@ -142,7 +142,7 @@ void MotionSearch::unexplained(const std::vector<Shift> &shifts,
                                std::vector<float> &differences) const {
     differences.resize(shifts.size());
     float moved[TILE * TILE];
-    for (std::size_t i = 0; i < shifts.size(); ++i) {
+    for (std::size_t i = 0; i < shifts.size(); i++) {
         const int top = int(i) / motion_.columns * TILE, left = int(i) % motion_.columns * TILE;
         match_.before().cut(float(top) + shifts[i].y, float(left) + shifts[i].x, TILE, moved);
         const int height = std::min(TILE, now_.height - top);

@@ -48,17 +48,17 @@ void NoiseCurve::learn(const std::vector<float> &measured, const std::vector<flo
         return;
     std::vector<float> all = measured, bins[BINS];
     const float whole = percentile(all, percent);
-    for (std::size_t i = 0; i < measured.size(); ++i)
+    for (std::size_t i = 0; i < measured.size(); i++)
         bins[to_byte(brightness[i]) / (256 / BINS)].push_back(measured[i]);
     float levels[BINS];
-    for (int bin = 0; bin < BINS; ++bin) {
+    for (int bin = 0; bin < BINS; bin++) {
         levels[bin] = whole;
         if (bins[bin].empty())
             continue;
         const float members = float(bins[bin].size());
         levels[bin] += members / (members + TRUSTED) * (percentile(bins[bin], percent) - whole);
     }
-    for (int i = 0; i < 256; ++i) { // linear between the middles of the bins
+    for (int i = 0; i < 256; i++) { // linear between the middles of the bins
         const float place = std::min(std::max((i + 0.5f) * BINS / 256 - 0.5f, 0.0f), BINS - 1.0f);
         const int before = std::min(int(place), BINS - 2);
         const float level =
@@ -71,7 +71,7 @@ void NoiseCurve::learn(const std::vector<float> &measured, const std::vector<flo
 UnclippedMeans::UnclippedMeans(float level) {
     level = std::max(level, 0.1f);
     double value = 0, step = 0.5, before = 0, mean = clipped_mean(0, level);
-    for (int i = 0; i < 256; ++i) {
+    for (int i = 0; i < 256; i++) {
         while (mean < i && value < 255) {
             before = mean;
             value += step;
@@ -94,7 +94,7 @@ UnclippedMeans::UnclippedMeans(float level) {
 }
 
 void UnclippedMeans::apply(const float *means, int count, float *values) const {
-    for (int x = 0; x < count; ++x) {
+    for (int x = 0; x < count; x++) {
         const float mean = means[x];
         values[x] = mean;
         if (mean >= low_ && mean <= high_)

@@ -36,9 +36,9 @@ constexpr float USUAL_NOISE = 4.0f / 255;
 // Every eighth value of a map of a whole frame.
 void thinned(const std::vector<float> &map, int width, Planes &out) {
     float *to = out.plane(0);
-    for (int y = 0; y < out.height; ++y, to += out.width) {
+    for (int y = 0; y < out.height; y++, to += out.width) {
         const float *row = map.data() + std::size_t(y) * REDUCTION * width;
-        for (int x = 0; x < out.width; ++x)
+        for (int x = 0; x < out.width; x++)
             to[x] = row[x * REDUCTION];
     }
 }
@@ -49,7 +49,7 @@ void reduced(const Planes &frame, Planes &out) {
     Planes means;
     means.resize(frame.channels, std::max(frame.height / REDUCTION, 1),
                  std::max(frame.width / REDUCTION, 1));
-    for (int channel = 0; channel < frame.channels; ++channel)
+    for (int channel = 0; channel < frame.channels; channel++)
         block_means(frame.plane(channel), frame.height, frame.width, REDUCTION, means.height,
                     means.width, 1, means.plane(channel));
     to_gray(means, out);
@@ -57,13 +57,13 @@ void reduced(const Planes &frame, Planes &out) {
 
 void difference(const Planes &one, const Planes &other, Planes &out) {
     out.resize(1, one.height, one.width);
-    for (std::size_t i = 0; i < out.values.size(); ++i)
+    for (std::size_t i = 0; i < out.values.size(); i++)
         out.values[i] = one.values[i] - other.values[i];
 }
 
 bool is_cut(const Planes &change) {
     Planes coarse = change;
-    for (int i = 0; i < HALVINGS_TO_COMPARE; ++i) { // so that noise does not count
+    for (int i = 0; i < HALVINGS_TO_COMPARE; i++) { // so that noise does not count
         Planes half;
         halved(coarse, half);
         coarse = std::move(half);
@@ -79,7 +79,7 @@ void stillness(const Planes &change, const Planes &noise, Planes &still) {
     for (float &value : square.values)
         value *= value;
     box_blur(square, WINDOW, excess);
-    for (std::size_t i = 0; i < excess.values.size(); ++i)
+    for (std::size_t i = 0; i < excess.values.size(); i++)
         excess.values[i] /= NOISE_LEFT * noise.values[i] * noise.values[i] + ROUNDING;
     std::vector<float> some;
     sampled(excess, 2, some);
@@ -97,7 +97,7 @@ void enlarged(const Planes &reduced_map, int height, int width, std::vector<floa
     out.resize(std::size_t(height) * width);
     Enlarger enlarger;
     enlarger.start(reduced_map, height, width);
-    for (int y = 0; y < height; ++y)
+    for (int y = 0; y < height; y++)
         std::copy_n(enlarger.row(y), width, out.data() + std::size_t(y) * width);
 }
 

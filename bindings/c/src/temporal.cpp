@@ -66,10 +66,10 @@ bool TemporalAverage::next(const Planes &frame, const float *noise_level, Planes
         return false;
     noise.resize(frame.pixels());
     enlarger_.start(noise_, blocks_.height * BLOCK, blocks_.width * BLOCK);
-    for (int y = 0; y < frame.height; ++y) {
+    for (int y = 0; y < frame.height; y++) {
         const float *row = enlarger_.row(y);
         float *to = noise.data() + std::size_t(y) * frame.width;
-        for (int x = 0; x < frame.width; ++x)
+        for (int x = 0; x < frame.width; x++)
             to[x] = row[x] * (1 / FULL_SCALE);
     }
     return true;
@@ -82,10 +82,10 @@ void TemporalAverage::learn(const float *guidance) {
     block_means(guidance, average_.height, average_.width, BLOCK, found_.height, found_.width,
                 FULL_SCALE, found_.plane(0));
     if (gave_noise_)
-        for (std::size_t i = 0; i < found_.values.size(); ++i)
+        for (std::size_t i = 0; i < found_.values.size(); i++)
             found_.values[i] = (found_.values[i] - MIX * noise_.values[i]) / (1 - MIX);
     agree_.resize(1, blocks_.height, blocks_.width);
-    for (std::size_t i = 0; i < agree_.values.size(); ++i)
+    for (std::size_t i = 0; i < agree_.values.size(); i++)
         agree_.values[i] = used_.values[i] < 0.9f ? 0.0f : 1.0f;
     erode(agree_, AROUND, fresh_);
     learn_from(found_, fresh_, OF_MAPS);
@@ -115,7 +115,7 @@ bool TemporalAverage::continues(const Planes &frame) const {
         average_.width != frame.width)
         return false;
     double sum = 0;
-    for (std::size_t i = 0; i < blocks_.values.size(); ++i)
+    for (std::size_t i = 0; i < blocks_.values.size(); i++)
         sum += std::fabs(frame_blocks_.values[i] - blocks_.values[i]);
     return sum < FULL_SCALE * CUT * double(blocks_.values.size());
 }
@@ -138,7 +138,7 @@ void TemporalAverage::find_sigma(const float *noise_level) {
     sigma_.resize(1, blocks_.height, blocks_.width);
     if (!noise_level) {
         find_brightness();
-        for (std::size_t i = 0; i < sigma_.values.size(); ++i)
+        for (std::size_t i = 0; i < sigma_.values.size(); i++)
             sigma_.values[i] = curve_.at(brightness_.values[i]);
         return;
     }
@@ -159,7 +159,7 @@ void TemporalAverage::find_brightness() {
 void TemporalAverage::count_frames(bool learns) {
     agreement_.energy_of_blocks(differences_, energy_);
     variance_.resize(1, blocks_.height, blocks_.width);
-    for (std::size_t i = 0; i < variance_.values.size(); ++i) {
+    for (std::size_t i = 0; i < variance_.values.size(); i++) {
         const float sigma = sigma_.values[i];
         const float spread = 1 + 1 / std::max(count_.values[i], NEW);
         variance_.values[i] = (sigma * sigma + 1e-3f) * spread;
@@ -169,7 +169,7 @@ void TemporalAverage::count_frames(bool learns) {
     for (Planes *planes : {&found_, &agree_, &used_, &noise_})
         planes->resize(1, blocks_.height, blocks_.width);
     float least_used = 1;
-    for (std::size_t i = 0; i < variance_.values.size(); ++i) {
+    for (std::size_t i = 0; i < variance_.values.size(); i++) {
         const float sigma = sigma_.values[i], before = count_.values[i];
         const float counted = std::max(before, NEW);
         float kept = 1 / (1 / counted + CAUTION * bias_.values[i] / (sigma * sigma + 1e-6f));
@@ -214,9 +214,9 @@ void TemporalAverage::learn_from(const Planes &levels, const Planes &where, floa
 // frame with those of the average before this frame, which lag behind motion.
 void TemporalAverage::mix_blocks() {
     fresh_.resize(1, blocks_.height, blocks_.width);
-    for (std::size_t i = 0; i < fresh_.values.size(); ++i)
+    for (std::size_t i = 0; i < fresh_.values.size(); i++)
         fresh_.values[i] = 1 / count_.values[i];
-    for (int channel = 0; channel < blocks_.channels; ++channel)
+    for (int channel = 0; channel < blocks_.channels; channel++)
         blend_into(frame_blocks_.plane(channel), fresh_.plane(0), int(blocks_.pixels()),
                    blocks_.plane(channel));
 }
@@ -237,11 +237,11 @@ void TemporalAverage::mix(const Planes &frame, bool is_used, Planes &picture) {
     if (is_used)
         picture.resize(frame.channels, frame.height, frame.width);
     row_.resize(frame.width);
-    for (int y = 0; y < frame.height; ++y) {
+    for (int y = 0; y < frame.height; y++) {
         const float *fresh = fresh_enlarger_.row(y);
         const float *used = is_used ? enlarger_.row(y) : nullptr;
         const std::size_t at = std::size_t(y) * frame.width;
-        for (int channel = 0; channel < frame.channels; ++channel) {
+        for (int channel = 0; channel < frame.channels; channel++) {
             const float *now = frame.plane(channel) + at;
             float *average = average_.plane(channel) + at;
             if (is_used) {
