@@ -84,11 +84,11 @@ class SessionOptions(ctypes.Structure):
     _fields_ = [("no_smoothing", ctypes.c_int), ("no_temporal", ctypes.c_int)]
 
 
-def built(folder: Path = BUILD, *settings: str) -> Path:
-    """Build the library, its tests and examples; returns the folder."""
+def built(folder: Path = BUILD, *settings: str, source: Path = SOURCES) -> Path:
+    """Build the library, or another binding, with tests and examples; returns the folder."""
     generator = ["-G", "Ninja"] if shutil.which("ninja") else []
     for command in (
-        ["cmake", "-S", str(SOURCES), "-B", str(folder), *generator, *settings],
+        ["cmake", "-S", str(source), "-B", str(folder), *generator, *settings],
         ["cmake", "--build", str(folder), "--parallel", "2"],
     ):
         done = subprocess.run(command, capture_output=True, text=True, check=False)

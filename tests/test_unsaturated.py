@@ -35,3 +35,11 @@ def test_a_map_that_is_zero_everywhere_learns_to_be_another() -> None:
         optimizer.step()
     with torch.no_grad():
         assert float(network(image).mean()) == pytest.approx(0.5, abs=0.1)
+
+
+def test_in_use_a_map_may_be_as_low_as_it_likes() -> None:
+    network = HyperNetwork(3, 8, 2, (1, 1, 1, 1), "image", smooth=False, maximum=1.0).eval()
+    last = network.convs[-1].bias
+    assert isinstance(last, torch.Tensor)
+    torch.nn.init.constant_(last, FAR_BELOW)
+    assert float(network(torch.rand(1, 3, 16, 16)).max().detach()) < 1e-10  # with gradients

@@ -104,7 +104,7 @@ class HyperNetwork(nn.Module):
             x = x + self.coarse(x)
         for conv in self.convs[2:]:
             x = conv(F.relu(x))
-        return self.maximum * torch.sigmoid(unsaturated(x))
+        return self.maximum * torch.sigmoid(unsaturated(x) if self.training else x)
 
     def _view(self, image: Tensor) -> tuple[Tensor, ...]:
         if self.view == "image":

@@ -15,8 +15,8 @@ def unsaturated(x: Tensor) -> Tensor:
     """x, to be given to a sigmoid.
 
     Most pixels of most maps are 0, and large steps drive x so far down that the slope of the
-    sigmoid vanishes. Then the map is 0 everywhere, for good. So in training, x counts as -6 where
-    it is below, and is never pushed further down.
+    sigmoid vanishes. Then the map is 0 everywhere, for good. So with gradients, x counts as -6
+    where it is below, and is never pushed further down. Not for use in exported graphs.
     """
     if not x.requires_grad:
         return x
