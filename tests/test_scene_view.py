@@ -24,6 +24,7 @@ from hyperguide.training.networks.guided_input import MIDDLE
 from hyperguide.training.networks.resampling import SCENE, average, interpolate
 from hyperguide.training.networks.scattering import ScatteringUNet
 from hyperguide.training.networks.scene_hyper import SceneHyperNetwork
+from hyperguide.training.networks.texture import Texture, scene_parts
 from hyperguide.training.preset import Stage, UNetShape, load_preset
 from made_data import noise_picture
 
@@ -145,3 +146,10 @@ def test_a_crop_is_a_scene_whose_farthest_point_is_1(tmp_path: Path) -> None:
     guidance = data.draw("train", 0, Stage(until=1, crop=32, batch=8), seed=0).sample.guidance
     assert torch.equal(guidance.amax((1, 2, 3)), torch.ones(8))
     assert len(guidance.amin((1, 2, 3)).unique()) > 4  # crops from different places
+
+
+@pytest.mark.parametrize("stride", [1, 2])
+def test_textures_have_a_value_for_each_cell(stride: int) -> None:
+    texture = Texture(3, 8, stride)
+    parts = scene_parts(torch.rand(1, 3, 50, 70))
+    assert texture(parts).shape == (1, 8, *SCENE)

@@ -261,6 +261,7 @@ def _compact_proxy(
             texture=settings.texture,
             grain=settings.grain,
             edges=settings.edges,
+            texture_stride=settings.texture_stride,
         )
     return HyperNetwork(
         *shape,
@@ -279,9 +280,16 @@ def _reconstruction(
     match settings:
         case UNetSettings(output=output):
             return GuidedUNet(channels, guided, maximum, settings, output)
-        case ScatteringSettings(texture=texture, exposure=exposure, grain=grain):
+        case ScatteringSettings():
             return ScatteringUNet(
-                channels, guided, maximum, settings, texture, exposure=exposure, grain=grain
+                channels,
+                guided,
+                maximum,
+                settings,
+                settings.texture,
+                exposure=settings.exposure,
+                grain=settings.grain,
+                texture_stride=settings.texture_stride,
             )
         case RefinementSettings(stages=stages):
             return GuidedRefinement(channels, guided, maximum, settings, stages)

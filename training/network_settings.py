@@ -24,6 +24,7 @@ Blocks = Annotated[int, Range(0, 32)]  # residual blocks of a level, which works
 Stages = Annotated[int, Range(1, 12)]
 Dilation = Annotated[int, Range(1, 64)]
 Texture = Annotated[int, Range(0, 256)]
+TextureStride = Literal[1, 2]
 Reach = Annotated[int, Range(0, 64)]
 
 _MOST_LEVELS = 8
@@ -51,6 +52,7 @@ class CompactProxySettings(Checked):
     patches: bool = False
     grain: bool = False
     edges: bool = False
+    texture_stride: TextureStride = 1
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -160,6 +162,7 @@ class ScatteringSettings(UNetShape):
     """Arguments of `networks.scattering.ScatteringUNet`.
 
     texture: width of the learned features of each cell's parts; 0 for none.
+    texture_stride: of the second of their convolutions; 2 costs a third of the work.
     exposure: whether the result is also multiplied by a predicted gain.
     grain: whether the network sees each cell's grain.
     """
@@ -168,6 +171,7 @@ class ScatteringSettings(UNetShape):
     texture: Texture = 0
     exposure: bool = False
     grain: bool = False
+    texture_stride: TextureStride = 1
 
 
 @dataclass(frozen=True, kw_only=True)

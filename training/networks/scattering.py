@@ -58,7 +58,8 @@ class ScatteringUNet(UNetFeatures):
     2009). For A, it uses places selected by learned weights.
 
     Its receptive field is the whole picture, even if the map is given.
-    texture: width of the learned features of each cell's parts; 0 for none.
+    texture, texture_stride: width and stride of the learned features of each cell's parts, see
+        `Texture`; width 0 for none.
     exposure: whether J is also multiplied by a predicted gain, one for the picture. Cameras expose
         for the haze, and what lies behind it comes out too dark.
     grain: whether the network sees each cell's grain, see `grain.grain`.
@@ -79,11 +80,12 @@ class ScatteringUNet(UNetFeatures):
         *,
         exposure: bool = False,
         grain: bool = False,
+        texture_stride: int = 1,
     ) -> None:
         planes = channels + 3
         super().__init__(planes + texture + grain, guided, maximum, shape)
         self.grain = grain
-        self.texture = Texture(channels, texture) if texture else None
+        self.texture = Texture(channels, texture, texture_stride) if texture else None
         self.channels = channels  # of the image; the features have more input channels
         block = shape.unshuffle * 2 ** (len(shape.widths) - 1)
         if any(side % block for side in SCENE):

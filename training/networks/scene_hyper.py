@@ -25,7 +25,8 @@ class SceneHyperNetwork(nn.Module):
     unshuffle: side of the blocks of cells folded into channels.
     dilations: of the four convolutions.
     maximum: upper end of the map's range.
-    texture: width of the learned features of each cell's parts; 0 for none.
+    texture, texture_stride: width and stride of the learned features of each cell's parts, see
+        `Texture`; width 0 for none.
     grain: whether the network sees each cell's grain, see `grain.grain`.
     edges: whether the map depends on the brightness of the pixel within a block, as depth often
         does at the edges of objects. Otherwise it is interpolated, and ignores them.
@@ -44,6 +45,7 @@ class SceneHyperNetwork(nn.Module):
         texture: int = 0,
         grain: bool = False,
         edges: bool = False,
+        texture_stride: int = 1,
     ) -> None:
         super().__init__()
         if any(side % unshuffle for side in SCENE):
@@ -54,7 +56,7 @@ class SceneHyperNetwork(nn.Module):
         self.channels = channels
         self.unshuffle = unshuffle
         self.maximum = maximum
-        self.texture = Texture(channels, texture) if texture else None
+        self.texture = Texture(channels, texture, texture_stride) if texture else None
         self.grain = grain
         self.edges = edges
         planes = channels * unshuffle**2 + 2 * channels + 1 + texture + grain
