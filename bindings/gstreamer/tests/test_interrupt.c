@@ -8,12 +8,20 @@
 #define CAPS "video/x-raw,format=RGB,width=1600,height=1200,framerate=25/1"
 
 static gboolean was_finished(GstBus *bus) {
-    g_autoptr(GstMessage) message = gst_bus_pop_filtered(bus, GST_MESSAGE_LATENCY);
+    g_autoptr(GstMessage) message =
+        gst_bus_pop_filtered(bus, GST_MESSAGE_LATENCY | GST_MESSAGE_ERROR);
+    CHECK(!message || GST_MESSAGE_TYPE(message) != GST_MESSAGE_ERROR);
     return message != NULL;
 }
 
 static gpointer push(gpointer harness) {
     return GINT_TO_POINTER(gst_harness_push(harness, noisy_frame(CAPS, 1)));
+}
+
+static GstPadProbeReturn note_arrival(GstPad *pad, GstPadProbeInfo *info, gpointer arrived) {
+    (void)pad, (void)info;
+    g_atomic_int_set((gint *)arrived, TRUE);
+    return GST_PAD_PROBE_OK;
 }
 
 static void flush(GstHarness *harness) {
@@ -33,19 +41,24 @@ static void dispose(GstHarness *harness) {
 static GstHarness *interrupted_after(gint part, void (*interrupt)(GstHarness *), GstBus *bus) {
     GstHarness *harness = harness_of(MODEL, CAPS);
     gst_element_set_bus(harness->element, bus);
+    GstBuffer *frame = noisy_frame(CAPS, 0);
     const gint64 begin = g_get_monotonic_time();
-    gst_buffer_unref(enhanced(harness, noisy_frame(CAPS, 0)));
+    gst_buffer_unref(enhanced(harness, frame));
     const gint64 whole = g_get_monotonic_time() - begin;
     CHECK(was_finished(bus));
     get_ready(harness); /* forgets the latency */
     gst_element_set_state(harness->element, GST_STATE_PLAYING);
     gst_harness_set_caps_str(harness, CAPS, CAPS);
+    gint has_arrived = FALSE;
+    gst_pad_add_probe(GST_BASE_TRANSFORM_SINK_PAD(harness->element), GST_PAD_PROBE_TYPE_BUFFER,
+                      note_arrival, &has_arrived, NULL);
     GThread *thread = g_thread_new("push", push, harness);
+    while (!g_atomic_int_get(&has_arrived))
+        g_usleep(100);
     g_usleep(whole / part);
     interrupt(harness);
     const GstFlowReturn flow = GPOINTER_TO_INT(g_thread_join(thread));
     CHECK(flow == GST_FLOW_FLUSHING || flow == GST_FLOW_OK); /* OK: the frame was faster */
-    CHECK(!gst_bus_pop_filtered(bus, GST_MESSAGE_ERROR));
     return harness;
 }
 
