@@ -7,4 +7,4 @@ static gboolean plugin_init(GstPlugin *plugin) {
 
 GST_PLUGIN_DEFINE(GST_VERSION_MAJOR, GST_VERSION_MINOR, hyperguide,
                   "Guided enhancement of video: noise, blur, rain and haze", plugin_init, VERSION,
-                  "Apache 2.0", PACKAGE, "https://github.com/hyperguide/hyperguide")
+                  "Apache 2.0", PACKAGE, "Unknown package origin")

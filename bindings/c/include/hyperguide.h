@@ -163,7 +163,8 @@ HG_EXPORT void hg_session_destroy(hg_session *session);
  *
  * in, out: of the same size; formats may differ, and out may be in. `in` is not written to.
  * guidance: a map to use instead of the predicted one, or NULL. A map of another size is resized.
- * guidance_out: receives the map that was used, or NULL; of the picture's size. */
+ * guidance_out: receives the map that was used, or NULL; of the picture's size. At strength 0 there is
+ * no map, and it is left as it is. */
 HG_EXPORT hg_status hg_session_run(hg_session *session, const hg_picture *in, const hg_map *guidance,
                                    const hg_picture *out, const hg_map *guidance_out);
 

@@ -89,8 +89,12 @@ void Session::run(const hg_picture *in, const hg_map *guidance, const hg_picture
         }
         return;
     }
-    frame_.resize(info.channels(), from.height, from.width);
-    to_planes(from, info.channels(), frame_);
+    set_size(from.height, from.width);
+    // Only what looks at frames needs one without padding.
+    is_padded_ = !average_ && (smoothing == 0 || guidance) && !fits();
+    Planes &read = is_padded_ ? padded_ : frame_;
+    read.resize(read.channels, read.height, read.width);
+    to_planes(from, info.channels(), read);
     if (guidance)
         read_map(*guidance, info, from.height, from.width, told_);
     {
@@ -161,39 +165,43 @@ void Session::enhance_smoothed(const Planes *told) {
         smoothing_.remember(map_.plane(0));
 }
 
-const float *Session::padded(const float *map, Planes &into) const {
-    if (padded_.height == frame_.height && padded_.width == frame_.width)
-        return map;
-    into.resize(1, padded_.height, padded_.width);
-    place(map, 1, frame_.height, frame_.width, into);
+void Session::set_size(int height, int width) {
+    const ModelInfo &info = model_->info;
+    const int least = model_->engine->least_side();
+    frame_.channels = padded_.channels = info.channels();
+    frame_.height = height, frame_.width = width;
+    padded_.height = info.padded(std::max(height, least));
+    padded_.width = info.padded(std::max(width, least));
+}
+
+bool Session::fits() const {
+    return padded_.height == frame_.height && padded_.width == frame_.width;
+}
+
+const float *Session::padded(const float *planes, int channels, Planes &into) const {
+    if (fits())
+        return planes;
+    into.resize(channels, padded_.height, padded_.width);
+    place(planes, channels, frame_.height, frame_.width, into);
     mirror_edges(into, frame_.width, frame_.height);
     return into.plane(0);
 }
 
 void Session::call(const Planes &picture, const Dials &dials) {
-    const ModelInfo &info = model_->info;
     if (kernel_rows_ > picture.height || kernel_columns_ > picture.width)
         throw Error(HG_BAD_ARGUMENT, "The kernel is larger than the picture: give a larger picture.");
-    const int least = model_->engine->least_side();
-    const int height = info.padded(std::max(picture.height, least));
-    const int width = info.padded(std::max(picture.width, least));
-    const bool fits = height == picture.height && width == picture.width;
-    padded_.channels = picture.channels, padded_.height = height, padded_.width = width;
-    if (!fits) {
-        padded_.resize(picture.channels, height, width);
-        place(picture.plane(0), picture.channels, picture.height, picture.width, padded_);
-        mirror_edges(padded_, picture.width, picture.height);
-    }
-    const float *image = fits ? picture.plane(0) : padded_.plane(0);
-    std::vector<Feed> feeds = {{name::kImage, image, {1, picture.channels, height, width}}};
+    const int channels = frame_.channels, height = padded_.height, width = padded_.width;
+    const float *image =
+        is_padded_ ? padded_.plane(0) : padded(picture.plane(0), channels, padded_);
+    std::vector<Feed> feeds = {{name::kImage, image, {1, channels, height, width}}};
     const auto scalar = [&feeds](const char *dial, const float &value) {
         feeds.push_back({dial, &value, {1, 1, 1, 1}});
     };
     if (dials.guidance) {
-        feeds.push_back({name::kGuidanceIn, padded(dials.guidance, padded_guidance_),
+        feeds.push_back({name::kGuidanceIn, padded(dials.guidance, 1, padded_guidance_),
                          {1, 1, height, width}});
         if (dials.mix)
-            feeds.push_back({name::kMix, padded(dials.mix, padded_mix_), {1, 1, height, width}});
+            feeds.push_back({name::kMix, padded(dials.mix, 1, padded_mix_), {1, 1, height, width}});
         else
             scalar(name::kMix, dials.share);
     }
@@ -203,7 +211,7 @@ void Session::call(const Planes &picture, const Dials &dials) {
         scalar(name::kStrength, dials.strength);
     if (!kernel_.empty())
         feeds.push_back({name::kKernel, kernel_.data(), {1, 1, kernel_rows_, kernel_columns_}});
-    result_.resize(picture.channels, height, width);
+    result_.resize(channels, height, width);
     map_.resize(1, height, width);
     runner_->run(feeds, result_, map_);
     crop(map_, picture.height, picture.width);

@@ -41,7 +41,12 @@ class Session {
     void enhance_smoothed(const Planes *told);
     // Runs the network on a picture of the frame's size.
     void call(const Planes &picture, const Dials &dials);
-    const float *padded(const float *map, Planes &into) const;
+    // Sets the sizes of the frame and of what the network takes.
+    void set_size(int height, int width);
+    // Whether the network takes the frame's size.
+    bool fits() const;
+    // Planes of the frame's size, mirrored at the edge until the network takes them.
+    const float *padded(const float *planes, int channels, Planes &into) const;
 
     std::shared_ptr<const Model> model_;
     std::unique_ptr<Runner> runner_;
@@ -56,6 +61,7 @@ class Session {
     Planes frame_, told_, average_picture_, padded_, padded_guidance_, padded_mix_;
     Planes result_, map_;
     std::vector<float> noise_, guidance_, mix_;
+    bool is_padded_ = false; // whether padded_ was read from the picture, and frame_ was not
 
     std::mutex cancelling_; // of the two flags
     bool is_running_ = false, is_cancelled_ = false;

@@ -9,8 +9,8 @@
 
 /* Pushes frame `number`; returns whether it came out as it went in. */
 static gboolean comes_out_unchanged(GstHarness *harness, guint number) {
-    GstBuffer *frame = noisy_frame(CAPS, number),
-              *result = enhanced(harness, noisy_frame(CAPS, number));
+    GstBuffer *frame = noisy_frame(CAPS, number);
+    GstBuffer *result = enhanced(harness, noisy_frame(CAPS, number));
     const gboolean is_unchanged = is_same(frame, result);
     CHECK(GST_BUFFER_PTS(result) == GST_BUFFER_PTS(frame));
     CHECK(GST_BUFFER_DURATION(result) == GST_BUFFER_DURATION(frame));
