@@ -86,9 +86,8 @@ def main() -> int:
     options = parser.parse_args()
     library = native.Library(native.built())
     rgb = np.random.default_rng(0).integers(0, 255, (HEIGHT, WIDTH, 3)).astype(np.uint8)
-    picture, result = native.picture_of(rgb), native.picture_of(np.empty_like(rgb))
     kept = np.empty_like(rgb)
-    result.planes[0] = kept.ctypes.data
+    picture, result = native.picture_of(rgb), native.picture_of(kept)
     yuv, _planes = nv12()
     to_yuv, _kept = nv12()
     failed = False

@@ -96,6 +96,18 @@ def built(folder: Path = BUILD, *settings: str, source: Path = SOURCES) -> Path:
     return folder
 
 
+def run_tests(folder: Path, **environment: str) -> None:
+    """Run the tests of a built folder."""
+    done = subprocess.run(
+        ["ctest", "--test-dir", str(folder), "--output-on-failure"],
+        capture_output=True,
+        text=True,
+        check=False,
+        env=os.environ | environment,
+    )
+    assert done.returncode == 0, done.stdout[-4000:]
+
+
 class NativeError(Exception):
     """A call that failed, with its status."""
 
@@ -223,11 +235,13 @@ class Session:
 
 def picture_of(image: np.ndarray, format_: int = 0) -> Picture:
     """A picture in the memory of an array of one plane: by its type, or of a given format."""
-    formats = {("uint8", 3): RGB24, ("uint8", 4): RGBA, ("uint8", 2): GRAY8, ("uint16", 2): GRAY16}
+    formats = {
+        **{("uint8", 3): RGB24, ("uint8", 4): RGBA, ("uint8", 2): GRAY8},
+        **{("uint16", 2): GRAY16, ("float32", 3): RGBF32},
+    }
     planes = image.shape[2] if image.ndim == 3 else 2
-    kind = "float32", 3
-    found = format_ or (RGBF32 if (image.dtype.name, planes) == kind else None)
-    picture = Picture(found or formats[(image.dtype.name, planes)], image.shape[1], image.shape[0])
+    found = format_ or formats[image.dtype.name, planes]
+    picture = Picture(found, image.shape[1], image.shape[0])
     picture.planes[0] = image.ctypes.data
     picture.strides[0] = image.strides[0]
     return picture

@@ -48,28 +48,14 @@ def environment(folder: Path) -> dict[str, str]:
 
 
 def test_the_elements_own_tests_pass(folder: Path, environment: dict[str, str]) -> None:
-    done = subprocess.run(
-        ["ctest", "--test-dir", str(folder), "--output-on-failure"],
-        capture_output=True,
-        text=True,
-        check=False,
-        env=environment,
-    )
-    assert done.returncode == 0, done.stdout[-4000:]
+    native.run_tests(folder, **environment)
 
 
 @pytest.mark.long
 def test_five_thousand_frames_take_no_more_memory(
     folder: Path, environment: dict[str, str]
 ) -> None:
-    done = subprocess.run(
-        ["ctest", "--test-dir", str(folder), "--output-on-failure"],
-        capture_output=True,
-        text=True,
-        check=False,
-        env=environment | {"HYPERGUIDE_LONG": "1"},
-    )
-    assert done.returncode == 0, done.stdout[-4000:]
+    native.run_tests(folder, **environment, HYPERGUIDE_LONG="1")
 
 
 def test_a_pipeline_writes_enhanced_frames(environment: dict[str, str], tmp_path: Path) -> None:

@@ -393,13 +393,7 @@ def test_dials_out_of_range_are_refused(denoiser: native.Model) -> None:
 
 
 def test_the_tests_of_the_parts_pass(folder: Path) -> None:
-    done = subprocess.run(
-        ["ctest", "--test-dir", str(folder), "--output-on-failure"],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stdout[-3000:]
+    native.run_tests(folder)
 
 
 def test_the_library_is_small_and_needs_no_engine_to_load(folder: Path) -> None:

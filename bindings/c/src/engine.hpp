@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "error.hpp"
 #include "model_file.hpp"
 #include "planes.hpp"
 
@@ -43,6 +44,10 @@ class Engine {
     // Pictures with shorter sides are padded to this many pixels.
     virtual int least_side() const { return 1; }
 };
+
+// What an engine says about a failure, as an Error of this kind that begins with a sentence;
+// HG_OUT_OF_MEMORY if it ran out of memory.
+Error engine_failure(hg_status kind, const std::string &sentence, const std::string &reason);
 
 struct EngineOptions {
     std::string device; // kind, without the index

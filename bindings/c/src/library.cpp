@@ -6,6 +6,7 @@
 #include <dlfcn.h>
 #include <glob.h>
 #include <unistd.h>
+#include <vector>
 
 #include "error.hpp"
 

@@ -5,13 +5,12 @@
 #include <cstring>
 
 #include "error.hpp"
+#include "stillness.hpp"
 
 namespace hyperguide {
 
 namespace {
 
-constexpr std::int32_t kLargestSide = 65536;
-constexpr std::int64_t kMostPixels = std::int64_t(1) << 28;
 constexpr int kLargestKernel = 255;
 // Maps come from float arithmetic and from files, and may exceed the range by a rounding error.
 constexpr float kRounding = 1e-5f;
@@ -23,23 +22,6 @@ std::ptrdiff_t stride_of(const hg_map &map) {
 
 float *row_of(const hg_map &map, int y) {
     return reinterpret_cast<float *>(reinterpret_cast<char *>(map.values) + stride_of(map) * y);
-}
-
-// The two places that a place of an enlarged row lies between, and the share of the second.
-struct Between {
-    int first, second;
-    float share;
-};
-
-std::vector<Between> places(int from, int to) {
-    std::vector<Between> found;
-    for (int i = 0; i < to; i++) {
-        const float at = std::clamp((float(i) + 0.5f) * float(from) / float(to) - 0.5f, 0.0f,
-                                    float(from - 1));
-        const int first = int(at);
-        found.push_back({first, std::min(first + 1, from - 1), at - float(first)});
-    }
-    return found;
 }
 
 }  // namespace
@@ -61,7 +43,9 @@ void check_map(const hg_map &map, const char *what) {
 }
 
 void read_map(const hg_map &map, const ModelInfo &info, int height, int width, Planes &out) {
-    Planes own;
+    const bool fits = map.height == height && map.width == width;
+    Planes other;
+    Planes &own = fits ? out : other;
     own.resize(1, map.height, map.width);
     for (int y = 0; y < map.height; y++)
         std::memcpy(own.plane(0) + std::size_t(y) * map.width, row_of(map, y),
@@ -74,22 +58,9 @@ void read_map(const hg_map &map, const ModelInfo &info, int height, int width, P
                                              "): give values in that range.");
         value = std::clamp(value, info.minimum, info.maximum);
     }
-    if (map.height == height && map.width == width) {
-        out = std::move(own);
-        return;
-    }
-    out.resize(1, height, width);
-    const auto rows = places(map.height, height), columns = places(map.width, width);
-    for (int y = 0; y < height; y++) {
-        const float *above = own.plane(0) + std::size_t(rows[y].first) * map.width;
-        const float *below = own.plane(0) + std::size_t(rows[y].second) * map.width;
-        float *to = out.plane(0) + std::size_t(y) * width;
-        for (int x = 0; x < width; x++) {
-            const auto [left, right, share] = columns[x];
-            const float upper = above[left] + share * (above[right] - above[left]);
-            const float lower = below[left] + share * (below[right] - below[left]);
-            to[x] = upper + rows[y].share * (lower - upper);
-        }
+    if (!fits) {
+        out.resize(1, height, width);
+        enlarged(own, height, width, out.values);
     }
 }
 

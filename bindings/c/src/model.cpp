@@ -1,8 +1,6 @@
 // Models: loading, and the part of the interface that describes them.
 #include "model.hpp"
 
-#include <cstring>
-
 #include "error.hpp"
 #include "openvino_api.hpp"
 

@@ -2,9 +2,7 @@
 //
 // The part of the table that is used is declared here, by the numbers of the slots; ONNX Runtime
 // promises that they stay (https://onnxruntime.ai/docs/api/c/).
-#include <algorithm>
 #include <cstdlib>
-#include <mutex>
 
 #include "engine.hpp"
 #include "error.hpp"
@@ -109,11 +107,7 @@ class Api {
         std::string reason =
             reinterpret_cast<Message>(const_cast<void *>(table_[kErrorMessage]))(status);
         ReleaseStatus::call(table_, status);
-        reason = reason.substr(0, reason.find('\n'));
-        for (const char *word : {"bad_alloc", "bad alloc", "out of memory", "Failed to allocate"})
-            if (reason.find(word) != std::string::npos)
-                kind = HG_OUT_OF_MEMORY;
-        throw Error(kind, sentence + ": " + reason);
+        throw engine_failure(kind, sentence, reason.substr(0, reason.find('\n')));
     }
 
   private:

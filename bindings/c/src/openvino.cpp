@@ -1,6 +1,5 @@
 // OpenVINO on the CPU.
 #include <algorithm>
-#include <mutex>
 #include <string_view>
 
 #include "engine.hpp"

@@ -1,5 +1,9 @@
 #include "openvino_api.hpp"
 
+#include <type_traits>
+
+#include "engine.hpp"
+
 namespace hyperguide::openvino {
 
 namespace {
@@ -66,11 +70,7 @@ void Api::check(Status status, hg_status kind, const std::string &sentence) cons
     std::string reason = told ? told : "no reason was given";
     while (!reason.empty() && reason.back() == '\n')
         reason.pop_back();
-    reason = reason.substr(reason.rfind('\n') + 1);
-    for (const char *word : {"bad_alloc", "bad alloc", "out of memory", "allocat"})
-        if (reason.find(word) != std::string::npos)
-            kind = HG_OUT_OF_MEMORY;
-    throw Error(kind, sentence + ": " + reason);
+    throw engine_failure(kind, sentence, reason.substr(reason.rfind('\n') + 1));
 }
 
 }  // namespace hyperguide::openvino

@@ -6,14 +6,11 @@
 #include <utility>
 
 #include "error.hpp"
+#include "planes.hpp"
 
 namespace hyperguide {
 
 namespace {
-
-// Beyond these, sizes in bytes might overflow somewhere.
-constexpr int largest_side = 65536;
-constexpr std::int64_t most_pixels = std::int64_t(1) << 28;
 
 struct Format {
     const char *name;
@@ -113,8 +110,8 @@ class Checker {
             "is " + std::to_string(width) + " x " + std::to_string(height) + " pixels, ";
         if (width < 1 || height < 1)
             fail(size + "which is empty: set its width and height.");
-        if (width > largest_side || height > largest_side ||
-            std::int64_t(width) * height > most_pixels)
+        if (width > kLargestSide || height > kLargestSide ||
+            std::int64_t(width) * height > kMostPixels)
             fail(size + "but at most 65536 a side and 268435456 in all are possible: "
                         "enhance it in parts.");
     }

@@ -2,9 +2,14 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <vector>
 
 namespace hyperguide {
+
+// Limits of pictures and maps: beyond these, sizes in bytes might overflow somewhere.
+constexpr int kLargestSide = 65536;
+constexpr std::int64_t kMostPixels = std::int64_t(1) << 28;
 
 // channels x height x width values; 1 channel for gray, 3 for RGB.
 struct Planes {

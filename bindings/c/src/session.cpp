@@ -1,7 +1,6 @@
 #include "session.hpp"
 
 #include <algorithm>
-#include <cmath>
 #include <cstring>
 
 #include "error.hpp"
@@ -97,26 +96,14 @@ void Session::run(const hg_picture *in, const hg_map *guidance, const hg_picture
     to_planes(from, info.channels(), read);
     if (guidance)
         read_map(*guidance, info, from.height, from.width, told_);
-    {
-        const std::lock_guard<std::mutex> lock(cancelling_);
-        is_running_ = true, is_cancelled_ = false;
-        runner_->begin();
-    }
+    begin_call();
     try {
         enhance(guidance ? &told_ : nullptr);
     } catch (...) {
-        const std::lock_guard<std::mutex> lock(cancelling_);
-        is_running_ = false;
-        if (is_cancelled_)
-            throw Error(HG_CANCELLED, "The call was cancelled.");
+        end_call(); // a cancelled call fails for that reason
         throw;
     }
-    {
-        const std::lock_guard<std::mutex> lock(cancelling_);
-        is_running_ = false;
-        if (is_cancelled_)
-            throw Error(HG_CANCELLED, "The call was cancelled.");
-    }
+    end_call();
     if (info.channels() == 3 && is_gray(from))
         write_gray(result_, from, to);
     else
@@ -230,6 +217,19 @@ void Session::reset() {
     smoothing_.reset();
     if (average_)
         average_->reset();
+}
+
+void Session::begin_call() {
+    const std::lock_guard<std::mutex> lock(cancelling_);
+    is_running_ = true, is_cancelled_ = false;
+    runner_->begin();
+}
+
+void Session::end_call() {
+    const std::lock_guard<std::mutex> lock(cancelling_);
+    is_running_ = false;
+    if (is_cancelled_)
+        throw Error(HG_CANCELLED, "The call was cancelled.");
 }
 
 void Session::cancel() {

@@ -39,6 +39,9 @@ class Session {
     void enhance(const Planes *told);
     void enhance_average(const Planes *told);
     void enhance_smoothed(const Planes *told);
+    // Between these, a call can be cancelled. `end_call` throws Error(HG_CANCELLED) if it was.
+    void begin_call();
+    void end_call();
     // Runs the network on a picture of the frame's size.
     void call(const Planes &picture, const Dials &dials);
     // Sets the sizes of the frame and of what the network takes.
