@@ -105,13 +105,13 @@ native: setup
 	$(BIN)/python -m pytest tests/test_native.py tests/test_gstreamer.py
 
 # make fuzz-native SECONDS=600
-fuzz-native:
+fuzz-native: setup
 	CC=clang CXX=clang++ cmake -S bindings/c -B build/fuzz-native -DHYPERGUIDE_FUZZ=ON \
 		-DBUILD_TESTING=OFF -DHYPERGUIDE_EXAMPLES=OFF
 	cmake --build build/fuzz-native --target fuzz_model_file fuzz_pictures
 	mkdir -p fuzz/native-model-files fuzz/native-pictures
-	cp -n runtime/models/denoise-gray-fast-int8.onnx fuzz/native-model-files/
-	build/fuzz-native/fuzz_model_file -max_total_time=$(SECONDS) -max_len=200000 \
+	PYTHONPATH=tests $(BIN)/python -m fuzz seeds model-file fuzz/native-model-files
+	build/fuzz-native/fuzz_model_file -max_total_time=$(SECONDS) -max_len=16384 \
 		-artifact_prefix=fuzz/ fuzz/native-model-files
 	build/fuzz-native/fuzz_pictures -max_total_time=$(SECONDS) -max_len=1024 \
 		-artifact_prefix=fuzz/ fuzz/native-pictures

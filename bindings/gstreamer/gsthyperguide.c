@@ -13,6 +13,9 @@ GST_DEBUG_CATEGORY_STATIC(hyperguide_debug);
 /* Weight of the last frame in the mean time of a frame: a single slow one hardly shows. */
 #define LATENCY_WEIGHT 0.125
 
+/* A longer gap in the stream is taken for another scene. */
+#define LONGEST_GAP GST_SECOND
+
 struct _GstHyperguide {
     GstVideoFilter parent;
 
@@ -25,6 +28,7 @@ struct _GstHyperguide {
     /* Of the streaming thread: */
     hg_model_info info;
     gboolean must_reset; /* before the next frame that is enhanced */
+    GstClockTime last;   /* time stamp of the last frame */
     Dials current;       /* of the frame in progress */
     float *map;          /* NULL until it is shown */
     gsize map_size;
@@ -90,6 +94,7 @@ static gboolean start(GstBaseTransform *transform) {
     self->is_flushing = FALSE;
     self->latency = self->latency_posted = 0;
     GST_OBJECT_UNLOCK(self);
+    self->last = GST_CLOCK_TIME_NONE;
     return session != NULL;
 }
 
@@ -175,6 +180,17 @@ static void measure(GstHyperguide *self, GstClockTime time) {
 
 /* ---- Frames ---------------------------------------------------------------------------------- */
 
+/* Whether a frame does not go on where the last one was. Elements that drop late frames mark the next
+ * one as a discontinuity too, though it shows the same scene. */
+static gboolean is_another_scene(const GstHyperguide *self, const GstBuffer *frame) {
+    const GstClockTime now = GST_BUFFER_PTS(frame);
+    if (!GST_BUFFER_IS_DISCONT(frame))
+        return FALSE;
+    if (!GST_CLOCK_TIME_IS_VALID(now) || !GST_CLOCK_TIME_IS_VALID(self->last))
+        return TRUE;
+    return now < self->last || now - self->last > LONGEST_GAP;
+}
+
 /* Sees all frames, including those that are then passed through, or dropped because they are late.
  */
 static void before_transform(GstBaseTransform *transform, GstBuffer *buffer) {
@@ -185,8 +201,9 @@ static void before_transform(GstBaseTransform *transform, GstBuffer *buffer) {
                                           GST_BUFFER_PTS(buffer));
     if (GST_CLOCK_TIME_IS_VALID(time))
         gst_object_sync_values(GST_OBJECT(self), time);
-    if (GST_BUFFER_IS_DISCONT(buffer))
+    if (is_another_scene(self, buffer))
         self->must_reset = TRUE;
+    self->last = GST_BUFFER_PTS(buffer);
     GST_OBJECT_LOCK(self);
     self->current = self->settings.dials;
     GST_OBJECT_UNLOCK(self);

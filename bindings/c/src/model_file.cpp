@@ -22,6 +22,12 @@ constexpr char kFormat[] = "1"; // version of the contract
 constexpr std::size_t kLargestFile = std::size_t(1) << 31; // what protocol buffers can hold
 constexpr double kLargestMultiple = 256;
 
+#ifdef FUZZING_BUILD_MODE_UNSAFE_FOR_PRODUCTION
+constexpr bool kChecksSeal = false; // fuzzing would not get past it
+#else
+constexpr bool kChecksSeal = true;
+#endif
+
 [[noreturn]] void refuse(const std::string &where, const std::string &reason) {
     throw Error(HG_BAD_FILE, where + " " + reason);
 }
@@ -163,7 +169,7 @@ ModelFile::ModelFile(std::string bytes, const std::string &where) : content(std:
                       "hyperguide that exported it.");
     for (const auto &[part, digest] : digests(content, outline)) {
         const auto stored = outline.metadata.find(kDigest + part);
-        if (stored == outline.metadata.end() || stored->second != digest)
+        if (kChecksSeal && (stored == outline.metadata.end() || stored->second != digest))
             refuse(where, "was changed since its export (its " + part +
                               "): export or download it again.");
     }

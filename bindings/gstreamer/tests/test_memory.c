@@ -56,12 +56,30 @@ static void frames_are_averaged_and_maps_are_smoothed_unless_turned_off(void) {
     check_that(TRUE, remembered(FALSE, 0));
 }
 
-static void a_discontinuity_resets(void) {
-    GstHarness *harness = harness_after_frames();
+/* The last frame at another time, marked as a discontinuity. */
+static GstBuffer *last_frame_at(GstHarness *harness, GstClockTime time) {
     GstBuffer *frame = noisy_frame(CAPS, LAST);
+    GST_BUFFER_PTS(frame) = time;
     GST_BUFFER_FLAG_SET(frame, GST_BUFFER_FLAG_DISCONT);
-    check_that(TRUE, enhanced(harness, frame));
-    gst_harness_teardown(harness);
+    return enhanced(harness, frame);
+}
+
+static void a_discontinuity_resets_if_time_goes_back_or_jumps(void) {
+    const struct {
+        GstClockTime time;
+        gboolean resets;
+    } cases[] = {
+        {LAST * FRAME_TIME, FALSE},
+        {(LAST - 1) * FRAME_TIME + GST_SECOND, FALSE}, /* frames were dropped */
+        {(LAST - 1) * FRAME_TIME + GST_SECOND + 1, TRUE},
+        {(LAST - 2) * FRAME_TIME, TRUE},
+        {GST_CLOCK_TIME_NONE, TRUE},
+    };
+    for (guint i = 0; i < G_N_ELEMENTS(cases); i++) {
+        GstHarness *harness = harness_after_frames();
+        check_that(cases[i].resets, last_frame_at(harness, cases[i].time));
+        gst_harness_teardown(harness);
+    }
 }
 
 static void a_new_segment_resets(void) {
@@ -110,19 +128,22 @@ static void be_late(GstHarness *harness, gint number) {
 }
 
 /* A harness that was given all frames but the last, which is late. */
-static GstHarness *harness_after_late_frame(GstBufferFlags flags) {
+static GstHarness *harness_after_late_frame(gboolean is_another_scene) {
     GstHarness *harness = harness_of(MODEL, CAPS);
     push_frames(harness, LAST - 1);
     be_late(harness, LAST - 1);
     GstBuffer *frame = noisy_frame(CAPS, LAST - 1);
-    GST_BUFFER_FLAG_SET(frame, flags);
+    if (is_another_scene) {
+        GST_BUFFER_PTS(frame) = 0;
+        GST_BUFFER_FLAG_SET(frame, GST_BUFFER_FLAG_DISCONT);
+    }
     CHECK(gst_harness_push(harness, frame) == GST_FLOW_OK);
     CHECK(gst_harness_buffers_in_queue(harness) == 0);
     return harness;
 }
 
 static void late_frames_are_dropped_and_not_remembered(void) {
-    GstHarness *harness = harness_after_late_frame(0), *without = harness_of(MODEL, CAPS);
+    GstHarness *harness = harness_after_late_frame(FALSE), *without = harness_of(MODEL, CAPS);
     GstHarness *with = harness_after_frames();
     push_frames(without, LAST - 1);
     GstBuffer *result = last_frame(harness), *expected = last_frame(without);
@@ -138,7 +159,7 @@ static void late_frames_are_dropped_and_not_remembered(void) {
 }
 
 static void a_discontinuity_resets_even_if_its_frame_is_dropped(void) {
-    GstHarness *harness = harness_after_late_frame(GST_BUFFER_FLAG_DISCONT);
+    GstHarness *harness = harness_after_late_frame(TRUE);
     check_that(TRUE, last_frame(harness));
     gst_harness_teardown(harness);
 }
@@ -146,7 +167,7 @@ static void a_discontinuity_resets_even_if_its_frame_is_dropped(void) {
 int main(int count, char **arguments) {
     gst_init(&count, &arguments);
     frames_are_averaged_and_maps_are_smoothed_unless_turned_off();
-    a_discontinuity_resets();
+    a_discontinuity_resets_if_time_goes_back_or_jumps();
     a_new_segment_resets();
     a_flush_resets();
     new_caps_reset_even_if_the_size_is_the_same();
