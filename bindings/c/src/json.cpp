@@ -10,7 +10,7 @@ namespace hyperguide {
 
 namespace {
 
-constexpr int kDeepest = 64;
+constexpr int DEEPEST = 64;
 
 class Parser {
   public:
@@ -44,7 +44,7 @@ class Parser {
     }
 
     Json one(int depth) {
-        if (depth > kDeepest)
+        if (depth > DEEPEST)
             throw JsonError("it is nested too deeply");
         space();
         Json value;
@@ -122,7 +122,7 @@ class Parser {
             throw JsonError("a string has no end");
         const char code = rest_.front();
         rest_.remove_prefix(1);
-        static constexpr char kCodes[] = "\"\\/bfnrt", kMeant[] = "\"\\/\b\f\n\r\t";
+        static constexpr char CODES[] = "\"\\/bfnrt", MEANT[] = "\"\\/\b\f\n\r\t";
         if (code == 'u') {
             std::uint32_t point = four_digits();
             if (point >> 10 == 0x36) { // the first of a pair that stands for one character
@@ -136,8 +136,8 @@ class Parser {
                 throw JsonError("half of a character is missing");
             }
             append_utf8(to, point);
-        } else if (const char *place = code ? std::strchr(kCodes, code) : nullptr) {
-            to += kMeant[place - kCodes];
+        } else if (const char *place = code ? std::strchr(CODES, code) : nullptr) {
+            to += MEANT[place - CODES];
         } else {
             throw JsonError("a string has an unknown escape");
         }
@@ -188,10 +188,10 @@ std::string Json::quoted(std::string_view utf8) {
         for (int k = 1; k <= more && i + k < utf8.size(); k++)
             point = point << 6 | (static_cast<unsigned char>(utf8[i + k]) & 0x3f);
         i += 1 + more;
-        static constexpr char kCodes[] = "\"\\bfnrt", kMeant[] = "\"\\\b\f\n\r\t";
-        if (const char *place = point && point < 0x80 ? std::strchr(kMeant, char(point)) : nullptr) {
+        static constexpr char CODES[] = "\"\\bfnrt", MEANT[] = "\"\\\b\f\n\r\t";
+        if (const char *place = point && point < 0x80 ? std::strchr(MEANT, char(point)) : nullptr) {
             out += '\\';
-            out += kCodes[place - kMeant];
+            out += CODES[place - MEANT];
         } else if (point >= 0x20 && point < 0x7f) {
             out += char(point);
         } else if (point < 0x10000) {

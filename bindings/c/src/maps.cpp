@@ -11,10 +11,10 @@ namespace hyperguide {
 
 namespace {
 
-constexpr int kLargestKernel = 255;
+constexpr int LARGEST_KERNEL = 255;
 // Maps come from float arithmetic and from files, and may exceed the range by a rounding error.
-constexpr float kRounding = 1e-5f;
-constexpr double kSumTolerance = 1e-3;
+constexpr float ROUNDING = 1e-5f;
+constexpr double SUM_TOLERANCE = 1e-3;
 
 std::ptrdiff_t stride_of(const hg_map &map) {
     return map.stride ? map.stride : std::ptrdiff_t(sizeof(float)) * map.width;
@@ -30,8 +30,8 @@ void check_map(const hg_map &map, const char *what) {
     const std::string the = std::string("The ") + what;
     if (!map.values)
         throw Error(HG_BAD_ARGUMENT, the + " has no values: give the address of its first row.");
-    if (map.width < 1 || map.height < 1 || map.width > kLargestSide || map.height > kLargestSide ||
-        std::int64_t(map.width) * map.height > kMostPixels)
+    if (map.width < 1 || map.height < 1 || map.width > LARGEST_SIDE || map.height > LARGEST_SIDE ||
+        std::int64_t(map.width) * map.height > MOST_PIXELS)
         throw Error(HG_BAD_ARGUMENT, the + " has the size " + std::to_string(map.width) + "x" +
                                          std::to_string(map.height) + ": set width and height.");
     if (map.stride && map.stride < std::ptrdiff_t(sizeof(float)) * map.width)
@@ -51,7 +51,7 @@ void read_map(const hg_map &map, const ModelInfo &info, int height, int width, P
         std::memcpy(own.plane(0) + std::size_t(y) * map.width, row_of(map, y),
                     sizeof(float) * map.width);
     for (float &value : own.values) {
-        if (!(value >= info.minimum - kRounding && value <= info.maximum + kRounding))
+        if (!(value >= info.minimum - ROUNDING && value <= info.maximum + ROUNDING))
             throw Error(HG_BAD_ARGUMENT, "The guidance map has the value " + std::to_string(value) +
                                              ", outside " + std::to_string(info.minimum) + " to " +
                                              std::to_string(info.maximum) + " (" + info.guidance +
@@ -71,11 +71,11 @@ void write_map(const Planes &from, const hg_map &to) {
 }
 
 std::vector<float> read_kernel(const float *values, std::int32_t rows, std::int32_t columns) {
-    if (rows < 1 || columns < 1 || rows % 2 == 0 || columns % 2 == 0 || rows > kLargestKernel ||
-        columns > kLargestKernel)
+    if (rows < 1 || columns < 1 || rows % 2 == 0 || columns % 2 == 0 || rows > LARGEST_KERNEL ||
+        columns > LARGEST_KERNEL)
         throw Error(HG_BAD_ARGUMENT, "The kernel of " + std::to_string(rows) + "x" +
                                          std::to_string(columns) + " must have odd sides up to " +
-                                         std::to_string(kLargestKernel) + ": pad it with zeros.");
+                                         std::to_string(LARGEST_KERNEL) + ": pad it with zeros.");
     const std::size_t size = std::size_t(rows) * columns;
     double total = 0;
     for (std::size_t i = 0; i < size; i++) {
@@ -84,7 +84,7 @@ std::vector<float> read_kernel(const float *values, std::int32_t rows, std::int3
                                          "mend or remove it.");
         total += values[i];
     }
-    if (!(std::abs(total - 1) <= kSumTolerance))
+    if (!(std::abs(total - 1) <= SUM_TOLERANCE))
         throw Error(HG_BAD_ARGUMENT, "The kernel sums up to " + std::to_string(total) +
                                          " instead of 1: divide it by its sum.");
     std::vector<float> kernel(size);

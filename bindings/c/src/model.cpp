@@ -8,7 +8,7 @@ namespace hyperguide {
 
 namespace {
 
-constexpr int kMostThreads = 1024, kMostDevices = 64;
+constexpr int MOST_THREADS = 1024, MOST_DEVICES = 64;
 
 // Tells how far loading is, and throws Error(HG_CANCELLED) if that is wished.
 void progress(const hg_model_options &options, float share) {
@@ -22,9 +22,9 @@ EngineOptions engine_options(const hg_model_options &options) {
     found.device = options.device && *options.device ? options.device : "auto";
     found.library = options.library ? options.library : "";
     found.threads = options.threads;
-    if (options.threads < 0 || options.threads > kMostThreads)
+    if (options.threads < 0 || options.threads > MOST_THREADS)
         throw Error(HG_BAD_ARGUMENT, "The number of threads must be 0, for one per core, or up to " +
-                                         std::to_string(kMostThreads) + ".");
+                                         std::to_string(MOST_THREADS) + ".");
     const std::string given = found.device;
     const std::size_t colon = given.find(':');
     found.device = given.substr(0, colon);
@@ -37,7 +37,7 @@ EngineOptions engine_options(const hg_model_options &options) {
                     digits.find_first_not_of("0123456789") == std::string::npos;
         found.index = is_known ? std::stoi(digits) : 0;
     }
-    if (!is_known || found.index >= kMostDevices)
+    if (!is_known || found.index >= MOST_DEVICES)
         throw Error(HG_BAD_ARGUMENT, "The device '" + given + "' is unknown: give auto, openvino, "
                                      "cpu, cuda, cuda:N, ort-tensorrt or ort-tensorrt:N.");
     return found;

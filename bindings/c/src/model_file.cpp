@@ -17,15 +17,15 @@ namespace hyperguide {
 
 namespace {
 
-constexpr char kPrefix[] = "hyperguide.", kDigest[] = "hyperguide.sha256.";
-constexpr char kFormat[] = "1"; // version of the contract
-constexpr std::size_t kLargestFile = std::size_t(1) << 31; // what protocol buffers can hold
-constexpr double kLargestMultiple = 256;
+constexpr char PREFIX[] = "hyperguide.", DIGEST[] = "hyperguide.sha256.";
+constexpr char FORMAT[] = "1"; // version of the contract
+constexpr std::size_t LARGEST_FILE = std::size_t(1) << 31; // what protocol buffers can hold
+constexpr double LARGEST_MULTIPLE = 256;
 
 #ifdef FUZZING_BUILD_MODE_UNSAFE_FOR_PRODUCTION
-constexpr bool kChecksSeal = false; // fuzzing would not get past it
+constexpr bool CHECKS_SEAL = false; // fuzzing would not get past it
 #else
-constexpr bool kChecksSeal = true;
+constexpr bool CHECKS_SEAL = true;
 #endif
 
 [[noreturn]] void refuse(const std::string &where, const std::string &reason) {
@@ -46,20 +46,20 @@ std::map<std::string, std::string> digests(std::string_view content, const Outli
     Sha256 weights, graph, metadata;
     Fields fields(content);
     for (Field field{}; fields.next(field);) {
-        if (field.number == kModelGraph) {
+        if (field.number == MODEL_GRAPH) {
             Fields parts(field.bytes);
             for (Field part{}; parts.next(part);)
-                update(part.number == kInitializer ? weights : graph, part);
-        } else if (field.number != kModelMetadata) {
+                update(part.number == INITIALIZER ? weights : graph, part);
+        } else if (field.number != MODEL_METADATA) {
             update(graph, field);
         }
     }
     // As json.dumps(sorted(entries)) in Python, without the digests themselves.
     std::string list;
     for (const auto &[key, text] : outline.metadata) {
-        const bool is_digest = key == std::string(kDigest) + "weights" ||
-                               key == std::string(kDigest) + "graph" ||
-                               key == std::string(kDigest) + "metadata";
+        const bool is_digest = key == std::string(DIGEST) + "weights" ||
+                               key == std::string(DIGEST) + "graph" ||
+                               key == std::string(DIGEST) + "metadata";
         if (!is_digest)
             list += (list.empty() ? "[" : ", [") + Json::quoted(key) + ", " + Json::quoted(text) + "]";
     }
@@ -74,7 +74,7 @@ class Description {
         : metadata_(metadata) {}
 
     const std::string &word(const char *key, const std::set<std::string> &known = {}) const {
-        const auto place = metadata_.find(std::string(kPrefix) + key);
+        const auto place = metadata_.find(std::string(PREFIX) + key);
         if (place == metadata_.end())
             throw JsonError("there is no " + std::string(key));
         const std::string &text = place->second;
@@ -85,7 +85,7 @@ class Description {
     }
 
     Json json(const char *key) const {
-        const auto place = metadata_.find(std::string(kPrefix) + key);
+        const auto place = metadata_.find(std::string(PREFIX) + key);
         if (place == metadata_.end())
             throw JsonError("there is no " + std::string(key));
         return Json::parse(place->second);
@@ -113,7 +113,7 @@ ModelInfo read_info(const std::map<std::string, std::string> &metadata) {
     info.io = from.word("io", {"float", "uint8"});
     const Json multiple = from.json("size_multiple");
     const double number = multiple.number;
-    if (!(number >= 1 && number <= kLargestMultiple && number == std::floor(number)))
+    if (!(number >= 1 && number <= LARGEST_MULTIPLE && number == std::floor(number)))
         throw JsonError("its size_multiple is wrong");
     info.size_multiple = int(number);
     const Json guidance = from.json("guidance");
@@ -132,10 +132,10 @@ ModelInfo read_info(const std::map<std::string, std::string> &metadata) {
 
 void check_types(const Outline &outline, const std::string &where) {
     const std::map<std::string, Type> expected = {
-        {name::kImage, Type::float32},  {name::kEnhanced, Type::float32},
-        {name::kGuidance, Type::float32}, {name::kGuidanceIn, Type::float32},
-        {name::kMix, Type::float32},    {name::kScale, Type::float32},
-        {name::kStrength, Type::float32}, {name::kKernel, Type::float32}};
+        {name::IMAGE, Type::float32},  {name::ENHANCED, Type::float32},
+        {name::GUIDANCE, Type::float32}, {name::GUIDANCE_IN, Type::float32},
+        {name::MIX, Type::float32},    {name::SCALE, Type::float32},
+        {name::STRENGTH, Type::float32}, {name::KERNEL, Type::float32}};
     std::set<std::string> present;
     for (const auto *values : {&outline.inputs, &outline.outputs})
         for (const Value &value : *values) {
@@ -145,8 +145,8 @@ void check_types(const Outline &outline, const std::string &where) {
                 refuse(where, "has an input or output that no export writes, '" + value.name +
                                   "': export or download it again.");
         }
-    for (const char *needed : {name::kImage, name::kEnhanced, name::kGuidance, name::kGuidanceIn,
-                               name::kMix, name::kScale, name::kStrength})
+    for (const char *needed : {name::IMAGE, name::ENHANCED, name::GUIDANCE, name::GUIDANCE_IN,
+                               name::MIX, name::SCALE, name::STRENGTH})
         if (!present.count(needed))
             refuse(where, std::string("lacks '") + needed + "': export it again.");
 }
@@ -161,15 +161,15 @@ ModelFile::ModelFile(std::string bytes, const std::string &where) : content(std:
         refuse(where, std::string("is no model file or is damaged (") + error.what() +
                           "): export or download it again.");
     }
-    const auto format = outline.metadata.find(std::string(kPrefix) + "format");
+    const auto format = outline.metadata.find(std::string(PREFIX) + "format");
     if (format == outline.metadata.end())
         refuse(where, "is an ONNX file but not one of ours: make one with 'hyperguide export'.");
-    if (format->second != kFormat)
+    if (format->second != FORMAT)
         refuse(where, "has another format than this library reads: install the version of "
                       "hyperguide that exported it.");
     for (const auto &[part, digest] : digests(content, outline)) {
-        const auto stored = outline.metadata.find(kDigest + part);
-        if (kChecksSeal && (stored == outline.metadata.end() || stored->second != digest))
+        const auto stored = outline.metadata.find(DIGEST + part);
+        if (CHECKS_SEAL && (stored == outline.metadata.end() || stored->second != digest))
             refuse(where, "was changed since its export (its " + part +
                               "): export or download it again.");
     }
@@ -183,25 +183,25 @@ ModelFile::ModelFile(std::string bytes, const std::string &where) : content(std:
         refuse(where, "takes bytes: use a file exported with --io float.");
     check_types(outline, where);
     for (const Value &input : outline.inputs)
-        takes_kernel |= input.name == name::kKernel;
+        takes_kernel |= input.name == name::KERNEL;
 }
 
 std::string ModelFile::with_inputs() const {
-    const std::set<std::string_view> dials = {name::kGuidanceIn, name::kMix, name::kScale,
-                                              name::kStrength, name::kKernel};
+    const std::set<std::string_view> dials = {name::GUIDANCE_IN, name::MIX, name::SCALE,
+                                              name::STRENGTH, name::KERNEL};
     const auto is_default = [&dials](const Field &part) {
-        if (part.number != kInitializer)
+        if (part.number != INITIALIZER)
             return false;
         Fields fields(part.bytes);
         for (Field field{}; fields.next(field);)
-            if (field.number == kTensorName)
+            if (field.number == TENSOR_NAME)
                 return dials.count(field.bytes) > 0;
         return false;
     };
     std::string out;
     Fields fields(content);
     for (Field field{}; fields.next(field);) {
-        if (field.number != kModelGraph) {
+        if (field.number != MODEL_GRAPH) {
             out += field.whole;
             continue;
         }
@@ -210,7 +210,7 @@ std::string ModelFile::with_inputs() const {
         for (Field part{}; parts.next(part);)
             if (!is_default(part))
                 graph += part.whole;
-        out += submessage(kModelGraph, graph);
+        out += submessage(MODEL_GRAPH, graph);
     }
     return out;
 }
@@ -231,7 +231,7 @@ std::string read_file(const char *path) {
     std::string bytes;
     char part[1 << 16];
     for (std::size_t count; (count = std::fread(part, 1, sizeof part, file.get())) > 0;) {
-        if (bytes.size() + count > kLargestFile)
+        if (bytes.size() + count > LARGEST_FILE)
             refuse(path, "is too large for a model file: give the path of an .onnx file.");
         bytes.append(part, count);
     }

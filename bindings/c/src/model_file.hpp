@@ -10,9 +10,9 @@ namespace hyperguide {
 
 // Names of the contract of model files.
 namespace name {
-constexpr char kImage[] = "image", kEnhanced[] = "enhanced", kGuidance[] = "guidance";
-constexpr char kGuidanceIn[] = "guidance_in", kMix[] = "guidance_mix";
-constexpr char kScale[] = "guidance_scale", kStrength[] = "strength", kKernel[] = "kernel";
+constexpr char IMAGE[] = "image", ENHANCED[] = "enhanced", GUIDANCE[] = "guidance";
+constexpr char GUIDANCE_IN[] = "guidance_in", MIX[] = "guidance_mix";
+constexpr char SCALE[] = "guidance_scale", STRENGTH[] = "strength", KERNEL[] = "kernel";
 }  // namespace name
 
 struct ModelInfo {

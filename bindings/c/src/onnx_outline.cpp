@@ -19,48 +19,48 @@ struct Rule {
 using Schema = std::map<std::uint32_t, Rule>;
 using Found = std::map<std::uint32_t, std::vector<Field>>;
 
-constexpr Rule kNumber{Rule::Kind::number}, kNumbers{Rule::Kind::number, true};
-constexpr Rule kSingle{Rule::Kind::single}, kSingles{Rule::Kind::single, true};
-constexpr Rule kBlock{Rule::Kind::block}, kBlocks{Rule::Kind::block, true};
+constexpr Rule NUMBER{Rule::Kind::number}, NUMBERS{Rule::Kind::number, true};
+constexpr Rule SINGLE{Rule::Kind::single}, SINGLES{Rule::Kind::single, true};
+constexpr Rule BLOCK{Rule::Kind::block}, BLOCKS{Rule::Kind::block, true};
 constexpr Rule refused(const char *why) { return {Rule::Kind::refused, false, why}; }
 
-constexpr Rule kElsewhere = refused("it keeps weights in another file");
-constexpr Rule kOwnOperators = refused("it defines operators of its own");
-constexpr Rule kSubgraph = refused("it has a graph within a graph");
-constexpr Rule kSparse = refused("it has sparse tensors");
-constexpr Rule kForeign = refused("it has values of a kind that no export writes");
-constexpr Rule kNotRaw = refused("it has weights that are not stored as plain bytes");
-constexpr Rule kTraining = refused("it holds what training goes on with");
+constexpr Rule ELSEWHERE = refused("it keeps weights in another file");
+constexpr Rule OWN_OPERATORS = refused("it defines operators of its own");
+constexpr Rule SUBGRAPH = refused("it has a graph within a graph");
+constexpr Rule SPARSE = refused("it has sparse tensors");
+constexpr Rule FOREIGN = refused("it has values of a kind that no export writes");
+constexpr Rule NOT_RAW = refused("it has weights that are not stored as plain bytes");
+constexpr Rule TRAINING = refused("it holds what training goes on with");
 
-const Schema kModel = {{1, kNumber}, {2, kBlock},  {3, kBlock},    {4, kBlock},
-                       {5, kNumber}, {6, kBlock},  {7, kBlock},    {8, kBlocks},
-                       {14, kBlocks}, {20, kTraining}, {25, kOwnOperators}};
-const Schema kOperatorSet = {{1, kBlock}, {2, kNumber}};
-const Schema kEntry = {{1, kBlock}, {2, kBlock}};
-const Schema kGraph = {{1, kBlocks},  {2, kBlock},   {5, kBlocks}, {10, kBlock}, {11, kBlocks},
-                       {12, kBlocks}, {13, kBlocks}, {15, kSparse}, {16, kBlocks}};
-const Schema kStep = {{1, kBlocks}, {2, kBlocks}, {3, kBlock},        {4, kBlock}, {5, kBlocks},
-                      {6, kBlock},  {7, kBlock},  {8, kOwnOperators}, {9, kBlocks}};
-const Schema kAttribute = {{1, kBlock},   {2, kSingle},  {3, kNumber},  {4, kBlock},
-                           {5, kBlock},   {7, kSingles}, {8, kNumbers}, {9, kBlocks},
-                           {13, kBlock},  {20, kNumber}, {6, kSubgraph}, {11, kSubgraph},
-                           {21, kOwnOperators}, {22, kSparse}, {23, kSparse},
-                           {10, kForeign}, {14, kForeign}, {15, kForeign}};
-const Schema kTensor = {{1, kNumbers}, {2, kNumber}, {8, kBlock},  {9, kBlock},  {12, kBlock},
-                        {14, kNumber}, {16, kBlocks}, {13, kElsewhere}, {3, kNotRaw}, {4, kNotRaw},
-                        {5, kNotRaw},  {6, kNotRaw}, {7, kNotRaw}, {10, kNotRaw}, {11, kNotRaw}};
-const Schema kValue = {{1, kBlock}, {2, kBlock}, {3, kBlock}, {4, kBlocks}};
-const Schema kType = {{1, kBlock},   {6, kBlock},   {4, kForeign},
-                      {5, kForeign}, {8, kForeign}, {9, kForeign}};
-const Schema kTensorType = {{1, kNumber}, {2, kBlock}};
-const Schema kShape = {{1, kBlocks}};
-const Schema kSide = {{1, kNumber}, {2, kBlock}, {3, kBlock}};
+const Schema MODEL = {{1, NUMBER}, {2, BLOCK},  {3, BLOCK},    {4, BLOCK},
+                       {5, NUMBER}, {6, BLOCK},  {7, BLOCK},    {8, BLOCKS},
+                       {14, BLOCKS}, {20, TRAINING}, {25, OWN_OPERATORS}};
+const Schema OPERATOR_SET = {{1, BLOCK}, {2, NUMBER}};
+const Schema ENTRY = {{1, BLOCK}, {2, BLOCK}};
+const Schema GRAPH = {{1, BLOCKS},  {2, BLOCK},   {5, BLOCKS}, {10, BLOCK}, {11, BLOCKS},
+                       {12, BLOCKS}, {13, BLOCKS}, {15, SPARSE}, {16, BLOCKS}};
+const Schema STEP = {{1, BLOCKS}, {2, BLOCKS}, {3, BLOCK},        {4, BLOCK}, {5, BLOCKS},
+                      {6, BLOCK},  {7, BLOCK},  {8, OWN_OPERATORS}, {9, BLOCKS}};
+const Schema ATTRIBUTE = {{1, BLOCK},   {2, SINGLE},  {3, NUMBER},  {4, BLOCK},
+                           {5, BLOCK},   {7, SINGLES}, {8, NUMBERS}, {9, BLOCKS},
+                           {13, BLOCK},  {20, NUMBER}, {6, SUBGRAPH}, {11, SUBGRAPH},
+                           {21, OWN_OPERATORS}, {22, SPARSE}, {23, SPARSE},
+                           {10, FOREIGN}, {14, FOREIGN}, {15, FOREIGN}};
+const Schema TENSOR = {{1, NUMBERS}, {2, NUMBER}, {8, BLOCK},  {9, BLOCK},  {12, BLOCK},
+                        {14, NUMBER}, {16, BLOCKS}, {13, ELSEWHERE}, {3, NOT_RAW}, {4, NOT_RAW},
+                        {5, NOT_RAW},  {6, NOT_RAW}, {7, NOT_RAW}, {10, NOT_RAW}, {11, NOT_RAW}};
+const Schema VALUE = {{1, BLOCK}, {2, BLOCK}, {3, BLOCK}, {4, BLOCKS}};
+const Schema TYPE = {{1, BLOCK},   {6, BLOCK},   {4, FOREIGN},
+                      {5, FOREIGN}, {8, FOREIGN}, {9, FOREIGN}};
+const Schema TENSOR_TYPE = {{1, NUMBER}, {2, BLOCK}};
+const Schema SHAPE = {{1, BLOCKS}};
+const Schema SIDE = {{1, NUMBER}, {2, BLOCK}, {3, BLOCK}};
 
-constexpr std::size_t kMostFields = 100'000, kMostSteps = 20'000, kMostDimensions = 8;
-constexpr std::uint64_t kLatest = 99; // version of ONNX
+constexpr std::size_t MOST_FIELDS = 100'000, MOST_STEPS = 20'000, MOST_DIMENSIONS = 8;
+constexpr std::uint64_t LATEST = 99; // version of ONNX
 
 // Bytes of a value of each of ONNX's types; those that exports do not write are missing.
-const std::map<std::uint64_t, std::uint64_t> kTypeSizes = {
+const std::map<std::uint64_t, std::uint64_t> TYPE_SIZES = {
     {1, 4}, {2, 1}, {3, 1}, {4, 2}, {5, 2}, {6, 4}, {7, 8}, {9, 1}, {10, 2}, {11, 8}, {12, 4}, {13, 8}};
 
 Found read(std::string_view message, const Schema &schema, const char *what) {
@@ -69,7 +69,7 @@ Found read(std::string_view message, const Schema &schema, const char *what) {
     Field field{};
     for (std::size_t count = 0; fields.next(field); count++) {
         const std::string number = std::to_string(field.number);
-        if (count == kMostFields)
+        if (count == MOST_FIELDS)
             throw Malformed(std::string(what) + " has too many fields");
         const auto rule = schema.find(field.number);
         if (rule == schema.end())
@@ -118,24 +118,24 @@ std::string text(const Found &found, std::uint32_t number) {
 std::vector<std::pair<std::string, std::string>> entries(const Found &found, std::uint32_t number) {
     std::vector<std::pair<std::string, std::string>> read_entries;
     for (const Field &field : all(found, number)) {
-        const Found entry = read(field.bytes, kEntry, "an entry of metadata");
+        const Found entry = read(field.bytes, ENTRY, "an entry of metadata");
         read_entries.emplace_back(text(entry, 1), text(entry, 2));
     }
     return read_entries;
 }
 
 std::string tensor(std::string_view bytes) {
-    const Found parts = read(bytes, kTensor, "a tensor");
+    const Found parts = read(bytes, TENSOR, "a tensor");
     const std::string name = text(parts, 8);
     text(parts, 12);
     entries(parts, 16);
     if (number_in(parts, 14) != 0)
-        throw Malformed(kElsewhere.why);
-    const auto size = kTypeSizes.find(number_in(parts, 2));
-    if (size == kTypeSizes.end())
+        throw Malformed(ELSEWHERE.why);
+    const auto size = TYPE_SIZES.find(number_in(parts, 2));
+    if (size == TYPE_SIZES.end())
         throw Malformed("the tensor '" + name + "' is of a type that no export writes");
     const auto &sides = all(parts, 1);
-    if (sides.size() > kMostDimensions)
+    if (sides.size() > MOST_DIMENSIONS)
         throw Malformed("the tensor '" + name + "' has no valid shape");
     const auto &raw = all(parts, 9);
     const std::uint64_t stored = raw.empty() ? 0 : raw[0].bytes.size();
@@ -153,7 +153,7 @@ std::string tensor(std::string_view bytes) {
 }
 
 Node step(std::string_view bytes) {
-    const Found parts = read(bytes, kStep, "a node");
+    const Found parts = read(bytes, STEP, "a node");
     text(parts, 3), text(parts, 6);
     entries(parts, 9);
     Node node{text(parts, 4), texts(parts, 1), texts(parts, 2)};
@@ -161,7 +161,7 @@ Node step(std::string_view bytes) {
     if (!domain.empty() && domain != "ai.onnx")
         throw Malformed("the operator " + node.op + " is not a standard one");
     for (const Field &field : all(parts, 5)) {
-        const Found attribute = read(field.bytes, kAttribute, "an attribute");
+        const Found attribute = read(field.bytes, ATTRIBUTE, "an attribute");
         text(attribute, 1), text(attribute, 13);
         for (const Field &constant : all(attribute, 5))
             tensor(constant.bytes);
@@ -170,22 +170,22 @@ Node step(std::string_view bytes) {
 }
 
 Value value(std::string_view bytes) {
-    const Found parts = read(bytes, kValue, "an input or output");
+    const Found parts = read(bytes, VALUE, "an input or output");
     text(parts, 3);
     entries(parts, 4);
     Value found{text(parts, 1), Type::none};
     if (all(parts, 2).empty())
         return found;
-    const Found outer = read(all(parts, 2)[0].bytes, kType, "a type");
+    const Found outer = read(all(parts, 2)[0].bytes, TYPE, "a type");
     text(outer, 6);
     if (all(outer, 1).empty())
         return found;
-    const Found inner = read(all(outer, 1)[0].bytes, kTensorType, "a type");
+    const Found inner = read(all(outer, 1)[0].bytes, TENSOR_TYPE, "a type");
     found.type = Type(number_in(inner, 1));
     for (const Field &shape : all(inner, 2)) {
-        const Found sides = read(shape.bytes, kShape, "a shape");
+        const Found sides = read(shape.bytes, SHAPE, "a shape");
         for (const Field &side : all(sides, 1)) {
-            const Found named = read(side.bytes, kSide, "a side");
+            const Found named = read(side.bytes, SIDE, "a side");
             text(named, 2), text(named, 3);
         }
     }
@@ -253,38 +253,38 @@ void check_order(const Outline &outline) {
 }  // namespace
 
 Outline read_outline(std::string_view content) {
-    const Found model = read(content, kModel, "the file");
+    const Found model = read(content, MODEL, "the file");
     for (const std::uint32_t number : {2u, 3u, 4u, 6u})
         text(model, number);
-    if (all(model, kModelGraph).empty())
+    if (all(model, MODEL_GRAPH).empty())
         throw Malformed("it has no graph");
     const auto &sets = all(model, 8);
     if (sets.size() != 1)
         throw Malformed("it names other operators than the standard ones");
-    const Found operators = read(sets[0].bytes, kOperatorSet, "a set of operators");
+    const Found operators = read(sets[0].bytes, OPERATOR_SET, "a set of operators");
     if (const std::string name = text(operators, 1); !name.empty() && name != "ai.onnx")
         throw Malformed("it names other operators than the standard ones");
     for (const std::uint64_t version : {number_in(model, 1), number_in(operators, 2)})
-        if (version == 0 || version > kLatest)
+        if (version == 0 || version > LATEST)
             throw Malformed("it names a version of ONNX that there is not");
-    const Found graph = read(all(model, kModelGraph)[0].bytes, kGraph, "the graph");
+    const Found graph = read(all(model, MODEL_GRAPH)[0].bytes, GRAPH, "the graph");
     text(graph, 2), text(graph, 10);
     entries(graph, 16);
-    if (all(graph, kNode).size() > kMostSteps || all(graph, kInitializer).size() > kMostSteps)
+    if (all(graph, NODE).size() > MOST_STEPS || all(graph, INITIALIZER).size() > MOST_STEPS)
         throw Malformed("its graph is too long");
     Outline outline;
-    for (auto &entry : entries(model, kModelMetadata))
+    for (auto &entry : entries(model, MODEL_METADATA))
         if (!outline.metadata.insert(std::move(entry)).second)
             throw Malformed("it has a metadata entry twice");
     for (const Field &field : all(graph, 13))
         value(field.bytes);
-    for (const Field &field : all(graph, kNode))
+    for (const Field &field : all(graph, NODE))
         outline.nodes.push_back(step(field.bytes));
-    for (const Field &field : all(graph, kInitializer))
+    for (const Field &field : all(graph, INITIALIZER))
         outline.tensors.push_back(tensor(field.bytes));
-    for (const Field &field : all(graph, kInput))
+    for (const Field &field : all(graph, INPUT))
         outline.inputs.push_back(value(field.bytes));
-    for (const Field &field : all(graph, kOutput))
+    for (const Field &field : all(graph, OUTPUT))
         outline.outputs.push_back(value(field.bytes));
     check_order(outline);
     return outline;

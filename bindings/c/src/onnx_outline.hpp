@@ -14,9 +14,9 @@
 namespace hyperguide {
 
 // Fields of a file and of its graph.
-constexpr std::uint32_t kModelGraph = 7, kModelMetadata = 14;
-constexpr std::uint32_t kNode = 1, kInitializer = 5, kInput = 11, kOutput = 12;
-constexpr std::uint32_t kTensorName = 8;
+constexpr std::uint32_t MODEL_GRAPH = 7, MODEL_METADATA = 14;
+constexpr std::uint32_t NODE = 1, INITIALIZER = 5, INPUT = 11, OUTPUT = 12;
+constexpr std::uint32_t TENSOR_NAME = 8;
 
 // Type numbers of ONNX.
 enum class Type { none = 0, float32 = 1, uint8 = 2 };

@@ -12,7 +12,7 @@ namespace hyperguide {
 
 namespace {
 
-const LibraryName kName = {"ONNX Runtime", "HYPERGUIDE_ONNXRUNTIME",
+const LibraryName NAME = {"ONNX Runtime", "HYPERGUIDE_ONNXRUNTIME",
                            "onnxruntime/capi/libonnxruntime.so.*", "libonnxruntime.so*"};
 
 // Opaque types of the library; a null status means success.
@@ -29,9 +29,9 @@ struct Base {
     const char *(*version)();
 };
 
-constexpr std::uint32_t kApi = 16; // the first of 2023; all later libraries offer it
-constexpr int kFloat = 1;          // type of a tensor's elements
-constexpr int kFatal = 4;          // severity of messages that it prints
+constexpr std::uint32_t API = 16; // the first of 2023; all later libraries offer it
+constexpr int FLOAT = 1;          // type of a tensor's elements
+constexpr int FATAL = 4;          // severity of messages that it prints
 
 // A function of the table.
 template <int slot, typename... Arguments> struct Function {
@@ -82,17 +82,17 @@ using TensorRt = Provider<170, 171, 172, 174>;
 // The table, with calls that throw.
 class Api {
   public:
-    explicit Api(const std::string &path) : library_(kName, path) {
+    explicit Api(const std::string &path) : library_(NAME, path) {
         const Base *base = library_.function<const Base *()>("OrtGetApiBase")();
         version_ = base->version();
         // Asked for a newer table than it has, it prints to stderr.
         const std::size_t dot = version_.find('.');
         const int major = std::atoi(version_.c_str());
         const int minor = dot == std::string::npos ? 0 : std::atoi(version_.c_str() + dot + 1);
-        table_ = major > 1 || minor >= int(kApi) ? base->api(kApi) : nullptr;
+        table_ = major > 1 || minor >= int(API) ? base->api(API) : nullptr;
         if (!table_)
             throw Error(HG_NO_BACKEND, "ONNX Runtime " + version_ + " in " + library_.path() +
-                                           " is too old: install 1." + std::to_string(kApi) +
+                                           " is too old: install 1." + std::to_string(API) +
                                            " or newer.");
     }
 
@@ -105,13 +105,13 @@ class Api {
             return;
         using Message = const char *(*)(const Status *);
         std::string reason =
-            reinterpret_cast<Message>(const_cast<void *>(table_[kErrorMessage]))(status);
+            reinterpret_cast<Message>(const_cast<void *>(table_[ERROR_MESSAGE]))(status);
         ReleaseStatus::call(table_, status);
         throw engine_failure(kind, sentence, reason.substr(0, reason.find('\n')));
     }
 
   private:
-    static constexpr int kErrorMessage = 2;
+    static constexpr int ERROR_MESSAGE = 2;
 
     Library library_;
     std::string version_;
@@ -162,14 +162,14 @@ class OnnxRuntime : public Engine {
         : api(options.library), environment_(api), memory(api), session(api),
           device_(options.device) {
         const std::string &product = "ONNX Runtime " + api.version();
-        api.check(CreateEnvironment::call(api.table(), kFatal, "hyperguide", environment_.fill()),
+        api.check(CreateEnvironment::call(api.table(), FATAL, "hyperguide", environment_.fill()),
                   HG_NO_BACKEND, product + " does not start");
-        api.check(CreateCpuMemory::call(api.table(), kArena, kDefaultMemory, memory.fill()),
+        api.check(CreateCpuMemory::call(api.table(), ARENA, DEFAULT_MEMORY, memory.fill()),
                   HG_NO_BACKEND, product + " does not start");
         Owned<SessionOptions, ReleaseSessionOptions> settings(api);
         api.check(CreateSessionOptions::call(api.table(), settings.fill()), HG_NO_BACKEND,
                   product + " does not start");
-        api.check(SetSeverity::call(api.table(), settings.get(), kFatal), HG_NO_BACKEND,
+        api.check(SetSeverity::call(api.table(), settings.get(), FATAL), HG_NO_BACKEND,
                   product + " does not start");
         api.check(SetThreads::call(api.table(), settings.get(), options.threads), HG_NO_BACKEND,
                   product + " takes no such number of threads");
@@ -194,7 +194,7 @@ class OnnxRuntime : public Engine {
     const Api api;
 
   private:
-    static constexpr int kArena = 1, kDefaultMemory = 0;
+    static constexpr int ARENA = 1, DEFAULT_MEMORY = 0;
     using Settings = std::vector<std::pair<const char *, std::string>>;
 
     // Makes the session run on a GPU.
@@ -234,7 +234,7 @@ void OnnxRuntimeRunner::run(const std::vector<Feed> &feeds, Planes &enhanced, Pl
                             std::size_t size) {
         api.check(CreateTensor::call(api.table(), engine_.memory.get(),
                                      const_cast<float *>(values), size * sizeof(float), shape, 4,
-                                     kFloat, to.fill()),
+                                     FLOAT, to.fill()),
                   HG_FAILED, sentence);
     };
     std::vector<const char *> names;
@@ -252,7 +252,7 @@ void OnnxRuntimeRunner::run(const std::vector<Feed> &feeds, Planes &enhanced, Pl
     OwnedTensor picture(api), map(api);
     tensor(picture, enhanced.values.data(), image.shape, enhanced.values.size());
     tensor(map, guidance.values.data(), map_shape, guidance.values.size());
-    const char *outputs[] = {name::kEnhanced, name::kGuidance};
+    const char *outputs[] = {name::ENHANCED, name::GUIDANCE};
     Tensor *results[] = {picture.get(), map.get()};
     api.check(Run::call(api.table(), engine_.session.get(), options_.get(), names.data(),
                         handles.data(), handles.size(), outputs, 2, results),

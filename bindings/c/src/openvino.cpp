@@ -13,19 +13,19 @@ using namespace openvino;
 
 // Below so many pixels, or this many size multiples, OpenVINO's int8 convolutions for processors
 // with AMX are wrong (2026.4.1): a network that downsamples a narrow picture has one column then.
-constexpr int kNarrow = 16, kNarrowMultiples = 3;
-constexpr Range kAny{-1, -1}, kOne{1, 1};
+constexpr int NARROW = 16, NARROW_MULTIPLES = 3;
+constexpr Range ANY{-1, -1}, ONE{1, 1};
 
 class OpenVino : public Engine {
   public:
     OpenVino(const ModelFile &model, const EngineOptions &options)
         : api(options.library),
           least_side_(model.info.precision == "int8"
-                          ? std::max(kNarrow, kNarrowMultiples * model.info.size_multiple)
+                          ? std::max(NARROW, NARROW_MULTIPLES * model.info.size_multiple)
                           : 1) {
-        inputs = {name::kImage, name::kGuidanceIn, name::kMix, name::kScale, name::kStrength};
+        inputs = {name::IMAGE, name::GUIDANCE_IN, name::MIX, name::SCALE, name::STRENGTH};
         if (model.takes_kernel)
-            inputs.push_back(name::kKernel);
+            inputs.push_back(name::KERNEL);
         api.check(api.create_core(&core_), HG_NO_BACKEND, "OpenVINO does not start");
         try {
             compile(model, options.threads);
@@ -54,8 +54,8 @@ class OpenVino : public Engine {
         api.check(api.read_model(core_, content.data(), content.size(), nullptr, &model),
                   HG_BAD_FILE, "OpenVINO rejects the model file");
         const std::unique_ptr<Model, void (*)(Model *)> owned(model, api.free_model);
-        Range picture[] = {kOne, {file.info.channels(), file.info.channels()}, kAny, kAny};
-        Range map[] = {kOne, kOne, kAny, kAny};
+        Range picture[] = {ONE, {file.info.channels(), file.info.channels()}, ANY, ANY};
+        Range map[] = {ONE, ONE, ANY, ANY};
         std::vector<PartialShape> shapes(inputs.size(), {{4, 4}, map});
         shapes[0].sides = picture;
         api.check(api.reshape(model, inputs.data(), shapes.data(), shapes.size()), HG_BAD_FILE,
@@ -85,29 +85,29 @@ class OpenVinoRunner : public Runner {
 
     void run(const std::vector<Feed> &feeds, Planes &enhanced, Planes &guidance) override {
         // Values of the inputs that are not fed: see the contract of model files.
-        static constexpr float kNothing = 0, kWhole = 1;
+        static constexpr float NOTHING = 0, WHOLE = 1;
         for (const std::string_view name : engine_.inputs) {
             const auto fed = std::find_if(feeds.begin(), feeds.end(),
                                           [name](const Feed &feed) { return feed.name == name; });
-            const bool is_map = name == name::kGuidanceIn || name == name::kMix;
+            const bool is_map = name == name::GUIDANCE_IN || name == name::MIX;
             set(fed != feeds.end()
                     ? *fed
-                    : Feed{name.data(), is_map ? &kNothing : &kWhole, {1, 1, 1, 1}});
+                    : Feed{name.data(), is_map ? &NOTHING : &WHOLE, {1, 1, 1, 1}});
         }
         const Feed &image = feeds[0];
         const std::int64_t rows = image.shape[2], columns = image.shape[3];
-        set({name::kEnhanced, enhanced.values.data(), {1, image.shape[1], rows, columns}});
-        set({name::kGuidance, guidance.values.data(), {1, 1, rows, columns}});
-        engine_.api.check(engine_.api.start(request_), HG_FAILED, kFailed);
-        engine_.api.check(engine_.api.wait(request_), HG_FAILED, kFailed);
-        check_output(name::kEnhanced, enhanced);
-        check_output(name::kGuidance, guidance);
+        set({name::ENHANCED, enhanced.values.data(), {1, image.shape[1], rows, columns}});
+        set({name::GUIDANCE, guidance.values.data(), {1, 1, rows, columns}});
+        engine_.api.check(engine_.api.start(request_), HG_FAILED, FAILED);
+        engine_.api.check(engine_.api.wait(request_), HG_FAILED, FAILED);
+        check_output(name::ENHANCED, enhanced);
+        check_output(name::GUIDANCE, guidance);
     }
 
     void cancel() override { engine_.api.cancel(request_); }
 
   private:
-    static constexpr char kFailed[] = "OpenVINO failed on this picture";
+    static constexpr char FAILED[] = "OpenVINO failed on this picture";
 
     // Makes the request read, or write, the values of a feed.
     void set(const Feed &feed) {
@@ -117,17 +117,17 @@ class OpenVinoRunner : public Runner {
         Tensor *tensor = nullptr;
         api.check(
             api.create_tensor(api.float32(), {4, shape}, const_cast<float *>(feed.values), &tensor),
-            HG_FAILED, kFailed);
+            HG_FAILED, FAILED);
         const Status status = api.set_tensor(request_, feed.name, tensor);
         api.free_tensor(tensor);
-        api.check(status, HG_FAILED, kFailed);
+        api.check(status, HG_FAILED, FAILED);
     }
 
     // Throws Error(HG_FAILED) unless an output is where it was told to be: graphs come from files.
     void check_output(const char *name, const Planes &planes) {
         const Api &api = engine_.api;
         Tensor *tensor = nullptr;
-        api.check(api.get_tensor(request_, name, &tensor), HG_FAILED, kFailed);
+        api.check(api.get_tensor(request_, name, &tensor), HG_FAILED, FAILED);
         std::size_t bytes = 0;
         void *data = nullptr;
         api.tensor_bytes(tensor, &bytes);

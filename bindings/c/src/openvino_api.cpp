@@ -7,13 +7,13 @@
 namespace hyperguide::openvino {
 
 namespace {
-const LibraryName kName = {"OpenVINO", "HYPERGUIDE_OPENVINO", "openvino/libs/libopenvino_c.so.*",
+const LibraryName NAME = {"OpenVINO", "HYPERGUIDE_OPENVINO", "openvino/libs/libopenvino_c.so.*",
                            "libopenvino_c.so*"};
 }  // namespace
 
-bool is_found() { return hyperguide::is_found(kName); }
+bool is_found() { return hyperguide::is_found(NAME); }
 
-Api::Api(const std::string &path) : library_(kName, path) {
+Api::Api(const std::string &path) : library_(NAME, path) {
     const auto fill = [this](auto &function, const char *symbol) {
         function = load<std::remove_pointer_t<std::remove_reference_t<decltype(function)>>>(symbol);
     };
@@ -64,7 +64,7 @@ Api::Api(const std::string &path) : library_(kName, path) {
 void Api::check(Status status, hg_status kind, const std::string &sentence) const {
     if (status == 0)
         return;
-    if (status == kCancelled)
+    if (status == CANCELLED)
         throw Error(HG_CANCELLED, "The call was cancelled.");
     const char *told = load<const char *()>("ov_get_last_err_msg")();
     std::string reason = told ? told : "no reason was given";

@@ -33,7 +33,7 @@ struct Version {
 };
 
 using Status = int; // 0 is success
-constexpr Status kCancelled = -13;
+constexpr Status CANCELLED = -13;
 
 // The functions of the library.
 class Api {

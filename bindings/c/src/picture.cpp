@@ -20,12 +20,12 @@ struct Format {
 };
 
 // In the order of hg_format, which starts at 1.
-constexpr Format formats[] = {
+constexpr Format FORMATS[] = {
     {"RGB24", 1, {3, 0, 0}, 1}, {"BGR24", 1, {3, 0, 0}, 1},  {"RGBA", 1, {4, 0, 0}, 1},
     {"GRAY8", 1, {1, 0, 0}, 1}, {"GRAY16", 1, {2, 0, 0}, 2}, {"RGBF32", 1, {12, 0, 0}, 4},
     {"NV12", 2, {1, 2, 0}, 1},  {"I420", 3, {1, 1, 1}, 1},   {"P010", 2, {2, 4, 0}, 2},
 };
-constexpr int format_count = sizeof formats / sizeof *formats;
+constexpr int FORMAT_COUNT = sizeof FORMATS / sizeof *FORMATS;
 
 // A caller in C may store any number in an enum; to read such a value as an enum is undefined.
 template <typename Enum> int number_of(const Enum &value) {
@@ -84,10 +84,10 @@ class Checker {
 
     void check(int channels) const {
         const int number = number_of(picture.format);
-        if (number < 1 || number > format_count)
+        if (number < 1 || number > FORMAT_COUNT)
             fail("has the unknown format " + std::to_string(number) + ": set one of hg_format.");
         check_size();
-        const Format &format = formats[number - 1];
+        const Format &format = FORMATS[number - 1];
         for (int i = 0; i < format.planes; i++)
             check_plane(format, i);
         if (format.planes > 1)
@@ -110,8 +110,8 @@ class Checker {
             "is " + std::to_string(width) + " x " + std::to_string(height) + " pixels, ";
         if (width < 1 || height < 1)
             fail(size + "which is empty: set its width and height.");
-        if (width > kLargestSide || height > kLargestSide ||
-            std::int64_t(width) * height > kMostPixels)
+        if (width > LARGEST_SIDE || height > LARGEST_SIDE ||
+            std::int64_t(width) * height > MOST_PIXELS)
             fail(size + "but at most 65536 a side and 268435456 in all are possible: "
                         "enhance it in parts.");
     }
@@ -159,7 +159,7 @@ void check_picture(const hg_picture &picture, const char *name, int channels) {
 }
 
 View view_of(const hg_picture &picture) {
-    const Format &format = formats[picture.format - 1];
+    const Format &format = FORMATS[picture.format - 1];
     View view;
     view.format = picture.format;
     view.width = picture.width, view.height = picture.height;

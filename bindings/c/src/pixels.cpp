@@ -19,10 +19,10 @@ namespace hyperguide {
 namespace {
 
 // Noise and filters may exceed [0, 1] a little; 0..255 is a mistake.
-constexpr float lowest = -1, highest = 2;
+constexpr float LOWEST = -1, HIGHEST = 2;
 
 // Rows across a picture that are compared first.
-constexpr int probes = 16;
+constexpr int PROBES = 16;
 
 [[noreturn]] void refuse(const std::string &sentence) {
     throw Error(HG_BAD_ARGUMENT, sentence);
@@ -56,7 +56,7 @@ void read_rows(const View &picture, Planes &planes) {
         const unsigned char *const row = plane.row(y);
         const std::size_t first = std::size_t(y) * std::size_t(planes.width);
         if (picture.format == HG_RGBF32 && !is_row_within(reinterpret_cast<const float *>(row),
-                                                          3 * picture.width, lowest, highest))
+                                                          3 * picture.width, LOWEST, HIGHEST))
             refuse_floats(picture);
         float *const into[3] = {planes.plane(0) + first,
                                 planes.channels == 3 ? planes.plane(1) + first : nullptr,
@@ -138,7 +138,7 @@ bool is_gray(const View &picture) {
     const auto is_gray_at = [&](int y) {
         return is_row_gray(picture.format, plane.row(y), picture.width);
     };
-    for (int y = 0; y < picture.height; y += std::max(picture.height / probes, 1))
+    for (int y = 0; y < picture.height; y += std::max(picture.height / PROBES, 1))
         if (!is_gray_at(y))
             return false;
     for (int y = 0; y < picture.height; y++)

@@ -11,36 +11,36 @@ namespace {
 
 using Byte = unsigned char;
 
-constexpr float full8 = 255, full16 = 65535;
+constexpr float FULL_8 = 255, FULL_16 = 65535;
 // Python multiplies by the reciprocal, which is not the same as to divide.
-constexpr float per_full8 = float(1.0 / 255), per_full16 = float(1.0 / 65535);
+constexpr float PER_FULL_8 = float(1.0 / 255), PER_FULL_16 = float(1.0 / 65535);
 
 HG_VECTORISED void read_bytes(const Byte *__restrict row, int width, float *__restrict plane) {
     for (int x = 0; x < width; x++)
-        plane[x] = float(row[x]) * per_full8;
+        plane[x] = float(row[x]) * PER_FULL_8;
 }
 
 HG_VECTORISED void read_words(const std::uint16_t *__restrict row, int width,
                               float *__restrict plane) {
     for (int x = 0; x < width; x++)
-        plane[x] = float(row[x]) * per_full16;
+        plane[x] = float(row[x]) * PER_FULL_16;
 }
 
 HG_VECTORISED void read_three(const Byte *__restrict row, int width, float *__restrict first,
                               float *__restrict second, float *__restrict third) {
     for (int x = 0; x < width; x++) {
-        first[x] = float(row[3 * x]) * per_full8;
-        second[x] = float(row[3 * x + 1]) * per_full8;
-        third[x] = float(row[3 * x + 2]) * per_full8;
+        first[x] = float(row[3 * x]) * PER_FULL_8;
+        second[x] = float(row[3 * x + 1]) * PER_FULL_8;
+        third[x] = float(row[3 * x + 2]) * PER_FULL_8;
     }
 }
 
 HG_VECTORISED void read_four(const Byte *__restrict row, int width, float *__restrict first,
                              float *__restrict second, float *__restrict third) {
     for (int x = 0; x < width; x++) {
-        first[x] = float(row[4 * x]) * per_full8;
-        second[x] = float(row[4 * x + 1]) * per_full8;
-        third[x] = float(row[4 * x + 2]) * per_full8;
+        first[x] = float(row[4 * x]) * PER_FULL_8;
+        second[x] = float(row[4 * x + 1]) * PER_FULL_8;
+        third[x] = float(row[4 * x + 2]) * PER_FULL_8;
     }
 }
 
@@ -59,7 +59,7 @@ HG_VECTORISED void read_fourth(const Byte *__restrict row, int width, Byte *__re
 }
 
 inline std::uint32_t word_of(float value) {
-    return std::uint32_t(rounded(limited(value * full8, full8)));
+    return std::uint32_t(rounded(limited(value * FULL_8, FULL_8)));
 }
 
 inline Byte byte_of(float value) {
@@ -74,7 +74,7 @@ HG_VECTORISED void write_bytes(const float *__restrict plane, int width, Byte *_
 HG_VECTORISED void write_words(const float *__restrict plane, int width,
                                std::uint16_t *__restrict row) {
     for (int x = 0; x < width; x++)
-        row[x] = std::uint16_t(rounded(limited(plane[x] * full16, full16)));
+        row[x] = std::uint16_t(rounded(limited(plane[x] * FULL_16, FULL_16)));
 }
 
 HG_VECTORISED void write_three(const float *__restrict first, const float *__restrict second,

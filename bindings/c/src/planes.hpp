@@ -8,8 +8,8 @@
 namespace hyperguide {
 
 // Limits of pictures and maps: beyond these, sizes in bytes might overflow somewhere.
-constexpr int kLargestSide = 65536;
-constexpr std::int64_t kMostPixels = std::int64_t(1) << 28;
+constexpr int LARGEST_SIDE = 65536;
+constexpr std::int64_t MOST_PIXELS = std::int64_t(1) << 28;
 
 // channels x height x width values; 1 channel for gray, 3 for RGB.
 struct Planes {

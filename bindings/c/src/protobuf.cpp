@@ -80,8 +80,8 @@ void check_text(std::string_view bytes) {
                 throw Malformed("text that is not in UTF-8");
             point = point << 6 | (byte & 0x3f);
         }
-        static constexpr std::uint32_t kLeast[] = {0, 0x80, 0x800, 0x10000};
-        if (point < kLeast[more] || point > 0x10ffff || (point >= 0xd800 && point < 0xe000))
+        static constexpr std::uint32_t LEAST[] = {0, 0x80, 0x800, 0x10000};
+        if (point < LEAST[more] || point > 0x10ffff || (point >= 0xd800 && point < 0xe000))
             throw Malformed("text that is not in UTF-8");
         i += 1 + more;
     }

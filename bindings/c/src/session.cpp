@@ -180,24 +180,24 @@ void Session::call(const Planes &picture, const Dials &dials) {
     const int channels = frame_.channels, height = padded_.height, width = padded_.width;
     const float *image =
         is_padded_ ? padded_.plane(0) : padded(picture.plane(0), channels, padded_);
-    std::vector<Feed> feeds = {{name::kImage, image, {1, channels, height, width}}};
+    std::vector<Feed> feeds = {{name::IMAGE, image, {1, channels, height, width}}};
     const auto scalar = [&feeds](const char *dial, const float &value) {
         feeds.push_back({dial, &value, {1, 1, 1, 1}});
     };
     if (dials.guidance) {
-        feeds.push_back({name::kGuidanceIn, padded(dials.guidance, 1, padded_guidance_),
+        feeds.push_back({name::GUIDANCE_IN, padded(dials.guidance, 1, padded_guidance_),
                          {1, 1, height, width}});
         if (dials.mix)
-            feeds.push_back({name::kMix, padded(dials.mix, 1, padded_mix_), {1, 1, height, width}});
+            feeds.push_back({name::MIX, padded(dials.mix, 1, padded_mix_), {1, 1, height, width}});
         else
-            scalar(name::kMix, dials.share);
+            scalar(name::MIX, dials.share);
     }
     if (guidance_scale != 1)
-        scalar(name::kScale, guidance_scale);
+        scalar(name::SCALE, guidance_scale);
     if (dials.strength != 1)
-        scalar(name::kStrength, dials.strength);
+        scalar(name::STRENGTH, dials.strength);
     if (!kernel_.empty())
-        feeds.push_back({name::kKernel, kernel_.data(), {1, 1, kernel_rows_, kernel_columns_}});
+        feeds.push_back({name::KERNEL, kernel_.data(), {1, 1, kernel_rows_, kernel_columns_}});
     result_.resize(channels, height, width);
     map_.resize(1, height, width);
     runner_->run(feeds, result_, map_);

@@ -8,7 +8,7 @@ namespace hyperguide {
 namespace {
 
 // The first 32 bits of the fractional parts of the cube roots of the first 64 primes.
-constexpr std::uint32_t kRound[64] = {
+constexpr std::uint32_t ROUND[64] = {
     0x428a2f98, 0x71374491, 0xb5c0fbcf, 0xe9b5dba5, 0x3956c25b, 0x59f111f1, 0x923f82a4, 0xab1c5ed5,
     0xd807aa98, 0x12835b01, 0x243185be, 0x550c7dc3, 0x72be5d74, 0x80deb1fe, 0x9bdc06a7, 0xc19bf174,
     0xe49b69c1, 0xefbe4786, 0x0fc19dc6, 0x240ca1cc, 0x2de92c6f, 0x4a7484aa, 0x5cb0a9dc, 0x76f988da,
@@ -35,7 +35,7 @@ void Sha256::block(const unsigned char *bytes) {
     auto [a, b, c, d, e, f, g, h] = state_;
     for (int i = 0; i < 64; i++) {
         const std::uint32_t one = h + (rotated(e, 6) ^ rotated(e, 11) ^ rotated(e, 25)) +
-                                  ((e & f) ^ (~e & g)) + kRound[i] + w[i];
+                                  ((e & f) ^ (~e & g)) + ROUND[i] + w[i];
         const std::uint32_t two =
             (rotated(a, 2) ^ rotated(a, 13) ^ rotated(a, 22)) + ((a & b) ^ (a & c) ^ (b & c));
         h = g, g = f, f = e, e = d + one, d = c, c = b, b = a, a = one + two;

@@ -12,7 +12,7 @@ using Byte = unsigned char;
 using Word = std::uint16_t;
 
 // P010 has its 10 bits in the upper part of 16.
-constexpr int unused_bits = 6;
+constexpr int UNUSED_BITS = 6;
 
 // Codes are zero + span * level.
 struct Scale {
@@ -38,7 +38,7 @@ HG_VECTORISED void read_bytes(const Byte *__restrict row, int width, float zero,
 HG_VECTORISED void read_words(const Word *__restrict row, int width, float zero, float share,
                               float *__restrict levels) {
     for (int x = 0; x < width; x++)
-        levels[x] = (float(row[x] >> unused_bits) - zero) * share;
+        levels[x] = (float(row[x] >> UNUSED_BITS) - zero) * share;
 }
 
 HG_VECTORISED void read_byte_pairs(const Byte *__restrict row, int width, float zero, float share,
@@ -52,8 +52,8 @@ HG_VECTORISED void read_byte_pairs(const Byte *__restrict row, int width, float 
 HG_VECTORISED void read_word_pairs(const Word *__restrict row, int width, float zero, float share,
                                    float *__restrict first, float *__restrict second) {
     for (int x = 0; x < width; x++) {
-        first[x] = (float(row[2 * x] >> unused_bits) - zero) * share;
-        second[x] = (float(row[2 * x + 1] >> unused_bits) - zero) * share;
+        first[x] = (float(row[2 * x] >> UNUSED_BITS) - zero) * share;
+        second[x] = (float(row[2 * x + 1] >> UNUSED_BITS) - zero) * share;
     }
 }
 
@@ -70,7 +70,7 @@ HG_VECTORISED void write_bytes(const float *__restrict levels, int width, Scale 
 HG_VECTORISED void write_words(const float *__restrict levels, int width, Scale scale,
                                Word *__restrict row) {
     for (int x = 0; x < width; x++)
-        row[x] = Word(code_of(levels[x], scale) << unused_bits);
+        row[x] = Word(code_of(levels[x], scale) << UNUSED_BITS);
 }
 
 HG_VECTORISED void write_byte_pairs(const float *__restrict first, const float *__restrict second,
@@ -84,8 +84,8 @@ HG_VECTORISED void write_byte_pairs(const float *__restrict first, const float *
 HG_VECTORISED void write_word_pairs(const float *__restrict first, const float *__restrict second,
                                     int width, Scale scale, Word *__restrict row) {
     for (int x = 0; x < width; x++) {
-        row[2 * x] = Word(code_of(first[x], scale) << unused_bits);
-        row[2 * x + 1] = Word(code_of(second[x], scale) << unused_bits);
+        row[2 * x] = Word(code_of(first[x], scale) << UNUSED_BITS);
+        row[2 * x + 1] = Word(code_of(second[x], scale) << UNUSED_BITS);
     }
 }
 
@@ -99,7 +99,7 @@ bool are_all(const Byte *row, int count, int code) {
 bool are_all(const Word *row, int count, int code) {
     bool differ = false;
     for (int x = 0; x < count; x++)
-        differ |= row[x] >> unused_bits != code;
+        differ |= row[x] >> UNUSED_BITS != code;
     return !differ;
 }
 

@@ -14,8 +14,8 @@ using namespace hyperguide;
 
 namespace {
 
-constexpr std::size_t kMemory = 1 << 16; // behind each plane
-constexpr std::size_t kShift = 4;        // planes begin up to so many bytes after its start
+constexpr std::size_t MEMORY = 1 << 16; // behind each plane
+constexpr std::size_t SHIFT = 4;        // planes begin up to so many bytes after its start
 
 // Takes values from the input; zeros after its end.
 struct Source {
@@ -35,7 +35,7 @@ struct Source {
 bool fits(const View &view) {
     for (int i = 0; i < view.plane_count; i++) {
         const Plane &plane = view.planes[i];
-        if (std::size_t(plane.stride) * (plane.height - 1) + plane.row_bytes > kMemory)
+        if (std::size_t(plane.stride) * (plane.height - 1) + plane.row_bytes > MEMORY)
             return false;
     }
     return true;
@@ -60,11 +60,11 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t *data, std::size_t size
         for (int i = 0; i < 3; i++) {
             picture.strides[i] = is_wild ? source.next<std::ptrdiff_t>() : source.next<std::int16_t>();
             const std::uint8_t choice = source.next<std::uint8_t>();
-            memory[3 * p + i] = std::make_unique<unsigned char[]>(kMemory + kShift);
+            memory[3 * p + i] = std::make_unique<unsigned char[]>(MEMORY + SHIFT);
             if (choice % 16 != 0)
-                picture.planes[i] = memory[choice % 16 == 1 ? 0 : 3 * p + i].get() + choice % kShift;
+                picture.planes[i] = memory[choice % 16 == 1 ? 0 : 3 * p + i].get() + choice % SHIFT;
             for (int k = 0; k < 64; k++)
-                memory[3 * p + i][k * 997 % kMemory] = source.next<std::uint8_t>();
+                memory[3 * p + i][k * 997 % MEMORY] = source.next<std::uint8_t>();
         }
     }
     try {

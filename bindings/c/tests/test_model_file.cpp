@@ -110,20 +110,20 @@ void foreign_files_are_refused_with_a_reason() {
     // A sound ONNX file without metadata: x -> Relu -> y.
     const auto value = [](const char *name) { return submessage(1, name); };
     const std::string node = submessage(1, "x") + submessage(2, "y") + submessage(4, "Relu");
-    const std::string graph = submessage(kNode, node) + submessage(kInput, value("x")) +
-                              submessage(kOutput, value("y"));
+    const std::string graph = submessage(NODE, node) + submessage(INPUT, value("x")) +
+                              submessage(OUTPUT, value("y"));
     const std::string version("\x08\x08", 2), operators("\x10\x12", 2);
-    const std::string plain = version + submessage(kModelGraph, graph) + submessage(8, operators);
+    const std::string plain = version + submessage(MODEL_GRAPH, graph) + submessage(8, operators);
     CHECK(refusal(plain).find("not one of ours") != std::string::npos);
     const std::string circle =
-        submessage(kNode, submessage(1, "b") + submessage(2, "a") + submessage(4, "Relu")) +
-        submessage(kNode, submessage(1, "a") + submessage(2, "b") + submessage(4, "Relu")) +
-        submessage(kInput, value("x")) + submessage(kOutput, value("a"));
-    CHECK(refusal(version + submessage(kModelGraph, circle) + submessage(8, operators))
+        submessage(NODE, submessage(1, "b") + submessage(2, "a") + submessage(4, "Relu")) +
+        submessage(NODE, submessage(1, "a") + submessage(2, "b") + submessage(4, "Relu")) +
+        submessage(INPUT, value("x")) + submessage(OUTPUT, value("a"));
+    CHECK(refusal(version + submessage(MODEL_GRAPH, circle) + submessage(8, operators))
               .find("circle") != std::string::npos);
     // Weights in another file: field 13 of a tensor.
-    const std::string outside = submessage(kInitializer, submessage(13, "where")) + graph;
-    CHECK(refusal(version + submessage(kModelGraph, outside) + submessage(8, operators))
+    const std::string outside = submessage(INITIALIZER, submessage(13, "where")) + graph;
+    CHECK(refusal(version + submessage(MODEL_GRAPH, outside) + submessage(8, operators))
               .find("another file") != std::string::npos);
 }
 

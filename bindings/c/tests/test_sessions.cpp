@@ -10,7 +10,7 @@
 
 namespace {
 
-constexpr int kWidth = 60, kHeight = 44;
+constexpr int WIDTH = 60, HEIGHT = 44;
 
 std::string bundled(const char *file) {
     const char *folder = std::getenv("HYPERGUIDE_MODELS");
@@ -26,10 +26,10 @@ hg::Model fake_model(const char *file = "denoise-fast.onnx") {
 
 // Pixels and the picture that shows them.
 struct Frame {
-    explicit Frame(unsigned char value) : bytes(std::size_t(kWidth) * kHeight * 3, value) {
+    explicit Frame(unsigned char value) : bytes(std::size_t(WIDTH) * HEIGHT * 3, value) {
         bytes[1] = 200;  // not gray
         picture.format = HG_RGB24;
-        picture.width = kWidth, picture.height = kHeight;
+        picture.width = WIDTH, picture.height = HEIGHT;
         picture.planes[0] = bytes.data();
     }
     std::vector<unsigned char> bytes;
@@ -46,13 +46,13 @@ void pictures_and_maps_come_from_the_engine() {
     single.no_smoothing = single.no_temporal = 1;
     hg::Session session(model, single);
     Frame in(100), out(0);
-    std::vector<float> values(std::size_t(kWidth) * kHeight);
-    const hg_map map{values.data(), kWidth, kHeight, 0};
+    std::vector<float> values(std::size_t(WIDTH) * HEIGHT);
+    const hg_map map{values.data(), WIDTH, HEIGHT, 0};
     session.run(in.picture, out.picture, nullptr, &map);
     CHECK(out.bytes[3000] == 98);  // 100 (1 - 0.05 / 2), rounded
     CHECK(values[0] == 0.05f && values.back() == 0.05f);
     std::vector<float> told(values.size(), 0.2f);
-    const hg_map given{told.data(), kWidth, kHeight, 0};
+    const hg_map given{told.data(), WIDTH, HEIGHT, 0};
     session.run(in.picture, out.picture, &given, &map);
     CHECK(out.bytes[3000] == 90 && values[7] == 0.2f);
     session.set_strength(0);
