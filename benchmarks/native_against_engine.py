@@ -94,7 +94,7 @@ def main() -> int:
     for name, device in SUBJECTS:
         path = FOLDER / f"{name}.onnx"
         model = library.model(path, device, options.threads)
-        session = model.session(no_smoothing=True, no_temporal=True)
+        session = model.session(smoothing=0, temporal=False)
         calls: dict[str, Callable[[], object]] = {
             "engine": bare(path, device, options.threads),
             "RGB": partial(session.run, picture, result),

@@ -81,7 +81,7 @@ class ModelInfo(ctypes.Structure):
 class SessionOptions(ctypes.Structure):
     """hg_session_options."""
 
-    _fields_ = [("no_smoothing", ctypes.c_int), ("no_temporal", ctypes.c_int)]
+    _fields_ = [("no_temporal", ctypes.c_int)]
 
 
 def built(folder: Path = BUILD, *settings: str, source: Path = SOURCES) -> Path:
@@ -149,7 +149,7 @@ class Library:
         options = ModelOptions(device=device.encode(), threads=threads)
         handle = self._library.hg_model_open(str(path).encode(), ctypes.byref(options))
         if not handle:
-            raise NativeError(-1, self.error())
+            raise NativeError(self._library.hg_last_status(), self.error())
         return Model(self, handle)
 
 
@@ -167,12 +167,14 @@ class Model:
         self.library.check(self.library.hg_model_get_info(self.handle, ctypes.byref(found)))
         return found
 
-    def session(self, no_smoothing: bool = False, no_temporal: bool = False) -> Session:
-        """Start a stream."""
-        options = SessionOptions(no_smoothing, no_temporal)
+    def session(self, smoothing: float | None = None, temporal: bool = True) -> Session:
+        """Start a stream; smoothing None is the model's own."""
+        options = SessionOptions(not temporal)
         handle = self.library.hg_session_create(self.handle, ctypes.byref(options))
         if not handle:
-            raise NativeError(-1, self.library.error())
+            raise NativeError(self.library.hg_last_status(), self.library.error())
+        if smoothing is not None:
+            self.library.check(self.library.hg_session_set_smoothing(handle, smoothing))
         return Session(self.library, handle)
 
     def close(self) -> None:

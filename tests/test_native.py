@@ -6,6 +6,7 @@ import ctypes
 import os
 import shutil
 import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -64,7 +65,7 @@ def test_c_and_python_give_the_same_bytes(library: native.Library, path: Path, d
         for height, width in SIZES:
             image = photo(height, width, model.info.channels)
             image = image[..., 0] if model.info.channels == 1 else image
-            session = model.session(no_smoothing=True, no_temporal=True)
+            session = model.session(smoothing=0, temporal=False)
             found, used = session.rgb(image)
             expected = enhancer(image)
             most = 0 if device == "cpu" else 1
@@ -80,7 +81,7 @@ def test_dials_do_what_they_do_in_python(library: native.Library, device: str) -
     told = np.full((100, 150), 0.06, np.float32)
     told[:, 70:] = 0.01
     model = library.model(BUNDLED / "denoise-fast.onnx", device)
-    session = model.session(no_smoothing=True, no_temporal=True)
+    session = model.session(smoothing=0, temporal=False)
     session.set("strength", 0.6)
     session.set("guidance_scale", 1.5)
     found, used = session.rgb(image, told)
@@ -97,7 +98,7 @@ def test_kernels_do_what_they_do_in_python(library: native.Library) -> None:
     kernel[2] = 1 / 7
     image = photo(90, 110)
     model = library.model(BUNDLED / "deblur-fast.onnx")
-    session = model.session(no_smoothing=True)
+    session = model.session(smoothing=0)
     session.kernel(kernel)
     found, _ = session.rgb(image)
     with hyperguide.load("deblur", device="cpu", threads=1) as enhancer:
@@ -128,7 +129,7 @@ def test_strength_0_copies_bit_for_bit_in_every_format(denoiser: native.Model) -
 
 def test_a_gray_picture_in_colour_stays_gray_and_equals_pythons(denoiser: native.Model) -> None:
     gray = np.repeat(photo(64, 96, 1), 3, 2)
-    session = denoiser.session(no_smoothing=True, no_temporal=True)
+    session = denoiser.session(smoothing=0, temporal=False)
     found, _ = session.rgb(gray)
     with hyperguide.load(BUNDLED / "denoise-fast.onnx", device="cpu", threads=1) as enhancer:
         np.testing.assert_array_equal(found, enhancer(gray).image)
@@ -138,7 +139,7 @@ def test_a_gray_picture_in_colour_stays_gray_and_equals_pythons(denoiser: native
 def test_a_map_of_another_size_is_resized_as_in_python(denoiser: native.Model) -> None:
     image = photo(96, 128)
     told = np.random.default_rng(0).uniform(0, 0.1, (5, 9)).astype(np.float32)
-    session = denoiser.session(no_smoothing=True, no_temporal=True)
+    session = denoiser.session(smoothing=0, temporal=False)
     found, used = session.rgb(image, told)
     enhancer = hyperguide.load("denoise", device="cpu", threads=1)
     with enhancer, pytest.warns(UserWarning, match="resized"):
@@ -180,7 +181,7 @@ def test_strength_0_copies_yuv_bit_for_bit(denoiser: native.Model, format_: int)
 
 def test_nv12_is_enhanced_as_rgb_is(denoiser: native.Model) -> None:
     picture, planes = planes_of_yuv(64, 96, native.NV12)
-    session = denoiser.session(no_smoothing=True, no_temporal=True)
+    session = denoiser.session(smoothing=0, temporal=False)
     rgb = np.empty((64, 96, 3), np.uint8)
     session.set("strength", 0)
     session.run(picture, native.picture_of(rgb))  # a conversion
@@ -264,7 +265,7 @@ def test_models_are_loaded_from_memory_and_described(library: native.Library) ->
 
 
 def test_one_session_in_two_threads_is_an_error_and_others_go_on(denoiser: native.Model) -> None:
-    session = denoiser.session(no_smoothing=True, no_temporal=True)
+    session = denoiser.session(smoothing=0, temporal=False)
     image = photo(400, 400)
     statuses: list[int] = []
     barrier = threading.Barrier(4)
@@ -290,12 +291,12 @@ def test_one_session_in_two_threads_is_an_error_and_others_go_on(denoiser: nativ
 
 def test_sessions_in_threads_give_what_one_gives(denoiser: native.Model) -> None:
     images = [photo(96, 128, seed=seed) for seed in range(4)]
-    alone = denoiser.session(no_smoothing=True, no_temporal=True)
+    alone = denoiser.session(smoothing=0, temporal=False)
     expected = [alone.rgb(image)[0] for image in images]
     found: dict[int, list[Pixels]] = {}
 
     def enhance(place: int) -> None:
-        session = denoiser.session(no_smoothing=True, no_temporal=True)
+        session = denoiser.session(smoothing=0, temporal=False)
         found[place] = [session.rgb(images[place])[0] for _ in range(3)]
         session.close()
 
@@ -313,7 +314,7 @@ def test_sessions_in_threads_give_what_one_gives(denoiser: native.Model) -> None
 @pytest.mark.parametrize("device", DEVICES)
 def test_a_call_is_cancelled_from_another_thread(library: native.Library, device: str) -> None:
     model = library.model(BUNDLED / "denoise-fast.onnx", device)
-    session = model.session(no_smoothing=True, no_temporal=True)
+    session = model.session(smoothing=0, temporal=False)
     image = photo(1200, 1600)
     statuses: list[int] = []
 
@@ -366,7 +367,7 @@ def test_pictures_that_do_not_fit_are_refused(denoiser: native.Model) -> None:
 
 
 def test_in_place_gives_the_same_as_elsewhere(denoiser: native.Model) -> None:
-    session = denoiser.session(no_smoothing=True, no_temporal=True)
+    session = denoiser.session(smoothing=0, temporal=False)
     image = photo(50, 70)
     expected, _ = session.rgb(image)
     picture = native.picture_of(image)
@@ -416,10 +417,48 @@ def test_the_example_enhances_a_picture_and_a_video(folder: Path, tmp_path: Path
     video.write_bytes(b"YUV4MPEG2 W80 H64 F25:1 C420mpeg2\n" + 3 * (b"FRAME\n" + frame))
     for source in (picture, video):
         target = tmp_path / f"out{source.suffix}"
-        command = [folder / "enhance_file", BUNDLED / "denoise-live.onnx", source, target]
-        subprocess.run(list(map(str, command)), check=True, env=dict(os.environ))
+        done = enhance_file(folder, BUNDLED / "denoise-live.onnx", source, target)
+        assert done.returncode == 0, done.stderr
         assert target.stat().st_size == source.stat().st_size
         assert target.read_bytes() != source.read_bytes()
+
+
+PPM = b"P6\n80 64\n255\n"
+Y4M = b"YUV4MPEG2 W80 H64 F25:1 C420mpeg2\n"
+
+
+@pytest.mark.parametrize(
+    ("content", "target", "part"),
+    [
+        (PPM + bytes(3), "out", "middle of a frame"),
+        (Y4M + b"FRAME\n" + bytes(80), "out", "middle of a frame"),
+        (Y4M, "out", "no frames"),
+        (Y4M.replace(b"C420mpeg2", b"C420p12") + b"FRAME\n" + bytes(7680), "out", "must be"),
+        (PPM + bytes(80 * 64 * 3), "/dev/full", "cannot be written"),
+    ],
+)
+def test_the_example_refuses_what_it_cannot_finish(
+    folder: Path, tmp_path: Path, content: bytes, target: str, part: str
+) -> None:
+    source = tmp_path / "in"
+    source.write_bytes(content)
+    done = enhance_file(folder, BUNDLED / "denoise-live.onnx", source, tmp_path / target)
+    assert done.returncode == 1
+    assert part in done.stderr
+
+
+def test_the_example_says_which_model_is_missing(folder: Path, tmp_path: Path) -> None:
+    source = tmp_path / "in"
+    source.write_bytes(PPM + bytes(80 * 64 * 3))
+    done = enhance_file(folder, tmp_path / "absent.onnx", source, tmp_path / "out")
+    assert done.returncode == 1
+    assert "absent.onnx cannot be read" in done.stderr
+
+
+def enhance_file(folder: Path, *arguments: Path) -> subprocess.CompletedProcess[str]:
+    command = [str(folder / "enhance_file"), *map(str, arguments)]
+    environment = os.environ | {"VIRTUAL_ENV": sys.prefix}  # where the engines are
+    return subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
 
 
 @pytest.mark.skipif(shutil.which("pkg-config") is None, reason="pkg-config is missing")

@@ -37,6 +37,9 @@ struct _GstHyperguide {
 G_DEFINE_TYPE(GstHyperguide, gst_hyperguide, GST_TYPE_VIDEO_FILTER)
 GST_ELEMENT_REGISTER_DEFINE(hyperguide, "hyperguide", GST_RANK_NONE, GST_TYPE_HYPERGUIDE)
 
+/* Averaging would mix the two fields of interlaced frames. */
+#define CAPS GST_VIDEO_CAPS_MAKE(PICTURE_FORMATS) ", interlace-mode = (string) progressive"
+
 #define BASE GST_BASE_TRANSFORM_CLASS(gst_hyperguide_parent_class)
 
 /* ---- Starting and stopping ------------------------------------------------------------------- */
@@ -46,6 +49,23 @@ static void log_message(hg_log_level level, const char *message, void *user) {
         GST_WARNING_OBJECT(user, "%s", message);
     else
         GST_INFO_OBJECT(user, "%s", message);
+}
+
+/* Posts why the model was not loaded. */
+static void post_load_error(GstHyperguide *self) {
+    switch (hg_last_status()) {
+    case HG_BAD_FILE:
+        GST_ELEMENT_ERROR(self, RESOURCE, OPEN_READ, ("%s", hg_last_error()), (NULL));
+        break;
+    case HG_NO_BACKEND:
+        GST_ELEMENT_ERROR(self, LIBRARY, INIT, ("%s", hg_last_error()), (NULL));
+        break;
+    case HG_OUT_OF_MEMORY:
+        GST_ELEMENT_ERROR(self, RESOURCE, NO_SPACE_LEFT, ("%s", hg_last_error()), (NULL));
+        break;
+    default:
+        GST_ELEMENT_ERROR(self, RESOURCE, SETTINGS, ("%s", hg_last_error()), (NULL));
+    }
 }
 
 /* Loads the model and starts a session; posts what is wrong and returns NULL if that fails. */
@@ -70,12 +90,10 @@ static hg_session *open_session(GstHyperguide *self) {
         return NULL;
     }
     hg_model *model = hg_model_open(path, &options);
-    if (!model && !g_file_test(path, G_FILE_TEST_IS_REGULAR))
-        GST_ELEMENT_ERROR(self, RESOURCE, NOT_FOUND, ("%s", hg_last_error()), (NULL));
-    else if (!model)
-        GST_ELEMENT_ERROR(self, RESOURCE, SETTINGS, ("%s", hg_last_error()), (NULL));
-    if (!model)
+    if (!model) {
+        post_load_error(self);
         return NULL;
+    }
 
     hg_session *session = hg_session_create(model, &stream);
     if (session)
@@ -315,7 +333,7 @@ static void gst_hyperguide_class_init(GstHyperguideClass *class) {
         element, "Guided video enhancement", "Filter/Effect/Video",
         "Removes noise, blur, rain or haze with a network, guided by a map that it predicts",
         "Hyperguide");
-    GstCaps *caps = gst_caps_from_string(GST_VIDEO_CAPS_MAKE(PICTURE_FORMATS));
+    GstCaps *caps = gst_caps_from_string(CAPS);
     gst_element_class_add_pad_template(
         element, gst_pad_template_new("sink", GST_PAD_SINK, GST_PAD_ALWAYS, caps));
     gst_element_class_add_pad_template(

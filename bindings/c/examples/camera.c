@@ -22,6 +22,8 @@ int main(int count, char **arguments) {
     if (count < 3)
         return fprintf(stderr, "camera MODEL.onnx DEVICE\n"), 2;
     hg_model *model = hg_model_open(arguments[1], NULL);
+    if (!model)
+        return fprintf(stderr, "%s\n", hg_last_error()), 1;
     hg_session *session = hg_session_create(model, NULL);
     if (!session)
         return fprintf(stderr, "%s\n", hg_last_error()), 1;

@@ -12,6 +12,15 @@ static int fail(const char *sentence) {
     return 1;
 }
 
+/* Whether a chroma tag of y4m is one of 4:2:0 with 8 bits, whose samples lie here or there. */
+static int is_known(const char *tag) {
+    const char *known[] = {"420", "420jpeg", "420mpeg2", "420paldv"};
+    for (int i = 0; i < 4; i++)
+        if (strcspn(tag, " \n") == strlen(known[i]) && !strncmp(tag, known[i], strlen(known[i])))
+            return 1;
+    return 0;
+}
+
 /* Reads "P6 WIDTH HEIGHT 255" or a header of y4m; returns the bytes of a frame, or 0. */
 static size_t read_header(FILE *in, hg_picture *picture, char *line, int size) {
     int most;
@@ -25,8 +34,7 @@ static size_t read_header(FILE *in, hg_picture *picture, char *line, int size) {
     } else {
         const char *width = strstr(line, " W"), *height = strstr(line, " H");
         const char *chroma = strstr(line, " C");
-        if (strncmp(line, "YUV4MPEG2", 9) || !width || !height ||
-            (chroma && strncmp(chroma, " C420", 5)) || (chroma && strstr(chroma, "p10")))
+        if (strncmp(line, "YUV4MPEG2", 9) || !width || !height || (chroma && !is_known(chroma + 2)))
             return 0;
         picture->width = atoi(width + 2);
         picture->height = atoi(height + 2);
@@ -54,9 +62,13 @@ int main(int count, char **arguments) {
         return fail("IN must be a PPM (P6, 255) or a y4m (4:2:0, 8 bits).");
     int is_video = picture.format == HG_I420;
     unsigned char *pixels = malloc(size);
+    if (!pixels)
+        return fail("There is not enough memory.");
     hg_model *model = hg_model_open(arguments[1], NULL);
+    if (!model)
+        return fail(hg_last_error());
     hg_session *session = hg_session_create(model, NULL);
-    if (!pixels || !model || !session)
+    if (!session)
         return fail(hg_last_error());
     if (count > 4 && hg_session_set_strength(session, (float)atof(arguments[4])) != HG_OK)
         return fail(hg_last_error());
@@ -71,13 +83,19 @@ int main(int count, char **arguments) {
     } else {
         fprintf(out, "P6\n%d %d\n255\n", picture.width, picture.height);
     }
-    while ((!is_video || fgets(frame, sizeof frame, in)) && fread(pixels, 1, size, in) == size) {
+    long frames = 0;
+    for (; is_video ? fgets(frame, sizeof frame, in) != NULL : frames == 0; frames++) {
+        if (fread(pixels, 1, size, in) != size)
+            return fail("IN ends in the middle of a frame.");
         if (hg_session_run(session, &picture, NULL, &picture, NULL) != HG_OK)
             return fail(hg_last_error());
         if (is_video)
             fputs("FRAME\n", out);
-        fwrite(pixels, 1, size, out);
+        if (fwrite(pixels, 1, size, out) != size)
+            return fail("OUT cannot be written.");
     }
+    if (!frames)
+        return fail("IN has no frames.");
     hg_session_destroy(session);
     hg_model_destroy(model);
     free(pixels);

@@ -2,6 +2,8 @@
  * hyperguide: guided enhancement of pictures, video and cameras.
  *
  *     hg_model *model = hg_model_open("denoise-live.onnx", NULL);
+ *     if (!model)
+ *         fail(hg_last_error());
  *     hg_session *session = hg_session_create(model, NULL);
  *     while (next(&frame))
  *         if (hg_session_run(session, &frame, NULL, &frame, NULL) != HG_OK)
@@ -14,6 +16,7 @@
  *
  * Functions that return hg_status return HG_OK or what went wrong; those that return a pointer
  * return NULL then. hg_last_error() says it in a sentence. Every function accepts NULL handles.
+ * After fork(), the child must not use models and sessions of its parent: engines have threads.
  */
 #ifndef HYPERGUIDE_H
 #define HYPERGUIDE_H
@@ -21,11 +24,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#if defined(_WIN32)
-#define HG_EXPORT
-#else
 #define HG_EXPORT __attribute__((visibility("default")))
-#endif
 
 #ifdef __cplusplus
 extern "C" {
@@ -55,13 +54,16 @@ typedef enum hg_status {
  * next call in this thread. */
 HG_EXPORT const char *hg_last_error(void);
 
+/* The status of that call; HG_OK if none has failed in this thread. */
+HG_EXPORT hg_status hg_last_status(void);
+
 /* ---- Models ---------------------------------------------------------------------------------- */
 
 typedef struct hg_model hg_model;
 
 typedef enum hg_log_level { HG_LOG_INFO = 0, HG_LOG_WARNING = 1 } hg_log_level;
 
-/* Called in the thread that loads or runs. */
+/* Called in the thread that loads a model, while it loads. */
 typedef void (*hg_log_callback)(hg_log_level level, const char *message, void *user);
 
 /* Called while a model is loaded, with the share that is done, in [0, 1]. Return 0 to go on;
@@ -79,7 +81,7 @@ typedef struct hg_model_options {
     int threads; /* of one call; 0: one per core */
     hg_log_callback log;
     hg_progress_callback progress;
-    void *user; /* passed to both */
+    void *user; /* passed to both; not used after loading */
 } hg_model_options;
 
 /* Load a model file. options may be NULL. The caller owns the model. */
@@ -113,10 +115,10 @@ HG_EXPORT hg_status hg_model_get_info(const hg_model *model, hg_model_info *info
 typedef enum hg_format {
     HG_RGB24 = 1, /* 8 bits, interleaved */
     HG_BGR24,
-    HG_RGBA,   /* alpha is copied */
-    HG_GRAY8,
+    HG_RGBA,   /* alpha is copied, or 255 if the input has none */
+    HG_GRAY8,  /* made from colour as the mean of R, G and B */
     HG_GRAY16, /* native byte order, full scale 65535 */
-    HG_RGBF32, /* floats, interleaved, in [0, 1] */
+    HG_RGBF32, /* floats, interleaved, in [0, 1]; inputs may go from -1 to 2 */
     HG_NV12,   /* 8 bits; planes: Y, then U and V interleaved, at half the size */
     HG_I420,   /* 8 bits; planes: Y, U, V */
     HG_P010    /* as NV12 with 10 bits in the upper part of 16, little-endian */
@@ -125,8 +127,10 @@ typedef enum hg_format {
 typedef enum hg_matrix { HG_BT709 = 0, HG_BT601, HG_BT2020 } hg_matrix; /* of YUV formats */
 typedef enum hg_range { HG_LIMITED = 0, HG_FULL } hg_range;             /* of YUV formats */
 
-/* A picture in the caller's memory. Initialise with {0}, then set what the format needs. Heights
- * and widths may be any; the chroma planes of odd sizes are rounded up. */
+/* A picture in the caller's memory. Initialise with {0}, then set what the format needs.
+ *
+ * Sides go up to 65536 and pictures up to 2^28 pixels; the chroma planes of odd sizes are rounded
+ * up. Planes and strides of GRAY16 and P010 are aligned to 2 bytes, those of RGBF32 to 4. */
 typedef struct hg_picture {
     hg_format format;
     int32_t width, height;
@@ -136,7 +140,7 @@ typedef struct hg_picture {
     hg_range range;
 } hg_picture;
 
-/* A map in the caller's memory, one value for each pixel. */
+/* A map in the caller's memory, one value for each pixel, aligned to 4 bytes. */
 typedef struct hg_map {
     float *values;
     int32_t width, height;
@@ -149,8 +153,7 @@ typedef struct hg_session hg_session;
 
 /* Initialise with {0} for the defaults. */
 typedef struct hg_session_options {
-    int no_smoothing; /* maps are not smoothed over time */
-    int no_temporal;  /* frames of denoising models are not averaged where nothing moves */
+    int no_temporal; /* frames of denoising models are not averaged where nothing moves */
 } hg_session_options;
 
 /* Start a stream. options may be NULL. The session keeps the model alive. */
@@ -161,12 +164,19 @@ HG_EXPORT void hg_session_destroy(hg_session *session);
 
 /* Enhance a picture, the next frame of the stream.
  *
- * in, out: of the same size; formats may differ, and out may be in. `in` is not written to.
- * guidance: a map to use instead of the predicted one, or NULL. A map of another size is resized.
- * guidance_out: receives the map that was used, or NULL; of the picture's size. At strength 0 there is
- * no map, and it is left as it is. */
+ * in, out: of the same size; formats may differ. out may be in, but must not overlap it otherwise;
+ *     pictures side by side in one buffer do not overlap. `in` is not written to.
+ * guidance: a map to use instead of the predicted one, or NULL, with values from the model's minimum
+ *     to its maximum. A map of another size is resized.
+ * guidance_out: receives the map that was used, or NULL; of the picture's size. At strength 0 there
+ *     is no map, and it is left as it is.
+ *
+ * If the call fails or is cancelled, out is left as it is; a frame that was cancelled may already be
+ * part of the average. */
 HG_EXPORT hg_status hg_session_run(hg_session *session, const hg_picture *in, const hg_map *guidance,
                                    const hg_picture *out, const hg_map *guidance_out);
+
+/* The next three may be called from any thread, and take effect on the next frame. */
 
 /* 0 copies the picture without running the network, 1 is the trained result (the default), in
  * between blends, above 1 exaggerates. */
@@ -175,11 +185,13 @@ HG_EXPORT hg_status hg_session_set_strength(hg_session *session, float strength)
 /* Multiplies the map that the network sees; 1 by default. */
 HG_EXPORT hg_status hg_session_set_guidance_scale(hg_session *session, float scale);
 
-/* Weight of the last frame's map where nothing moves, in [0, 1). */
+/* Weight of the last frame's map where nothing moves, in [0, 1). 0: maps are not smoothed. */
 HG_EXPORT hg_status hg_session_set_smoothing(hg_session *session, float weight);
 
-/* The kernel of the blur, for models that deblur: rows x columns values, both odd, sum 1; NULL for
- * none. It is copied. */
+/* The next two return HG_BUSY while the session runs in another thread. */
+
+/* The kernel of the blur, for models that deblur: rows x columns values, NULL for none. Sides are odd,
+ * at most 255, and no larger than the picture; the sum is 1 within a thousandth. It is copied. */
 HG_EXPORT hg_status hg_session_set_kernel(hg_session *session, const float *values, int32_t rows,
                                           int32_t columns);
 

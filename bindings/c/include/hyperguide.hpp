@@ -50,7 +50,7 @@ class Model {
   private:
     void require() const {
         if (!handle_)
-            throw std::runtime_error(hg_last_error());
+            throw Error(hg_last_status());
     }
 
     std::shared_ptr<hg_model> handle_;
@@ -62,7 +62,7 @@ class Session {
     explicit Session(const Model &model, const hg_session_options &options = {})
         : handle_(hg_session_create(model.get(), &options), hg_session_destroy) {
         if (!handle_)
-            throw std::runtime_error(hg_last_error());
+            throw Error(hg_last_status());
     }
 
     // guidance: a map to use instead of the predicted one. map: receives the one that was used.
@@ -71,17 +71,18 @@ class Session {
         check(hg_session_run(handle_.get(), &in, guidance, &out, map));
     }
 
+    // These may be called from any thread.
     void set_strength(float value) { check(hg_session_set_strength(handle_.get(), value)); }
     void set_guidance_scale(float value) {
         check(hg_session_set_guidance_scale(handle_.get(), value));
     }
     void set_smoothing(float weight) { check(hg_session_set_smoothing(handle_.get(), weight)); }
+    void cancel() { hg_session_cancel(handle_.get()); }
+
     void set_kernel(const float *values, std::int32_t rows, std::int32_t columns) {
         check(hg_session_set_kernel(handle_.get(), values, rows, columns));
     }
     void reset() { check(hg_session_reset(handle_.get())); }
-    // May be called from another thread.
-    void cancel() { hg_session_cancel(handle_.get()); }
 
     hg_session *get() const { return handle_.get(); }
 

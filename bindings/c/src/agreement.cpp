@@ -71,7 +71,7 @@ void Agreement::bias(const Planes &frame, const Planes &average, const Planes &e
     difference_.resize(frame.channels, frame.height, frame.width);
     for (std::size_t i = 0; i < difference_.values.size(); i++)
         difference_.values[i] = frame.values[i] - average.values[i];
-    if (is_gray(difference_)) { // maybe in three channels: the first one tells all
+    if (is_gray(difference_)) {  // maybe in three channels: the first one tells all
         difference_.channels = 1;
         difference_.values.resize(difference_.pixels());
     }

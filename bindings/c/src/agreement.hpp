@@ -42,7 +42,7 @@ class Agreement {
     void compare_energies(const Planes &energy, const Planes &variance);
     void learn(const std::array<float, SQUARES> &found);
 
-    std::array<float, SQUARES> factors_{1, 1, 1, 1}; // for the squares of each side
+    std::array<float, SQUARES> factors_{1, 1, 1, 1};  // for the squares of each side
     Planes difference_, blurred_, squares_, excess_;
     Planes unseen_, ratios_, total_, mean_;
     std::vector<float> some_;

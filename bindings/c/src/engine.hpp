@@ -50,7 +50,7 @@ class Engine {
 Error engine_failure(hg_status kind, const std::string &sentence, const std::string &reason);
 
 struct EngineOptions {
-    std::string device; // kind, without the index
+    std::string device;  // kind, without the index
     int index = 0;      // of the GPU
     std::string library;
     int threads = 0;

@@ -8,7 +8,7 @@
 
 namespace hyperguide {
 
-// A sentence that says what, where and the mend.
+// A sentence that says what is wrong, where, and what to do.
 class Error : public std::runtime_error {
   public:
     Error(hg_status status, const std::string &sentence)
@@ -16,14 +16,15 @@ class Error : public std::runtime_error {
     const hg_status status;
 };
 
-// What hg_last_error() returns.
+// What hg_last_error() and hg_last_status() return.
 const char *last_error_of_thread() noexcept;
+hg_status last_status_of_thread() noexcept;
 
-// Set hg_last_error() and return the status.
+// Set both and return the status.
 hg_status report(hg_status status, const char *sentence) noexcept;
 hg_status report_current_exception() noexcept;
 
-// Runs an action; what it throws becomes a status and hg_last_error().
+// Runs an action; what it throws becomes the status and hg_last_error().
 template <typename Action> hg_status guarded(Action action) noexcept {
     try {
         action();

@@ -8,8 +8,8 @@ namespace hyperguide {
 
 namespace {
 
-// The place within a side that a place beyond its ends mirrors.
-int mirrored(int place, int length) {
+// The place within a side that a place beyond its ends mirrors: 2 1 | 0 1 2.
+int reflected(int place, int length) {
     if (length == 1)
         return 0;
     while (place < 0 || place >= length)
@@ -21,8 +21,8 @@ int mirrored(int place, int length) {
 void mirror(const float *row, int width, int reach, float *out) {
     std::copy(row, row + width, out + reach);
     for (int i = 1; i <= reach; i++) {
-        out[reach - i] = row[mirrored(-i, width)];
-        out[reach + width - 1 + i] = row[mirrored(width - 1 + i, width)];
+        out[reach - i] = row[reflected(-i, width)];
+        out[reach + width - 1 + i] = row[reflected(width - 1 + i, width)];
     }
 }
 
@@ -80,7 +80,7 @@ void box_blur(const Planes &in, int side, Planes &out) {
         const float *from = in.plane(channel);
         float *to = out.plane(channel);
         const auto row = [&](int y) {
-            return from + std::size_t(mirrored(y, in.height)) * width;
+            return from + std::size_t(reflected(y, in.height)) * width;
         };
         std::fill(sums.begin(), sums.end(), 0.0f);
         for (int y = -reach; y <= reach; y++) {
@@ -112,7 +112,7 @@ void gaussian_blur(const Planes &in, Planes &out) {
         for (int y = 0; y < in.height; y++, to += width) {
             const float *rows[5];
             for (int i = 0; i < 5; i++)
-                rows[i] = from + std::size_t(mirrored(y + i - REACH, in.height)) * width;
+                rows[i] = from + std::size_t(reflected(y + i - REACH, in.height)) * width;
             for (int x = 0; x < width; x++)
                 down[x] = OUTER * (rows[0][x] + rows[4][x]) + INNER * (rows[1][x] + rows[3][x]) +
                           MIDDLE * rows[2][x];
@@ -181,7 +181,7 @@ float percentile(std::vector<float> &values, float percent) {
 }
 
 bool is_finite(const Planes &in) {
-    float sum = 0; // of zeros, or NaN
+    float sum = 0;  // of zeros, or NaN
     for (float value : in.values)
         sum += value * 0;
     return sum == 0;

@@ -49,10 +49,10 @@ class Enlarger {
   private:
     struct Place {
         int first;   // the value before
-        float share; // of the value behind
+        float share;  // of the value behind
     };
     struct Stretched {
-        int row = -1; // of the map
+        int row = -1;  // of the map
         std::vector<float> values;
     };
     static void find_places(int from, int to, std::vector<Place> &places);

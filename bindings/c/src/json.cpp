@@ -1,10 +1,10 @@
 #include "json.hpp"
 
 #include <cctype>
-#include <cmath>
 #include <cstdint>
-#include <cstdlib>
 #include <cstring>
+
+#include "text.hpp"
 
 namespace hyperguide {
 
@@ -89,9 +89,8 @@ class Parser {
                                          std::strchr("+-.eE", rest_[length])) && rest_[length])
             length++;
         const std::string digits(rest_.substr(0, length));
-        char *end = nullptr;
-        const double value = std::strtod(digits.c_str(), &end);
-        if (digits.empty() || *end || !std::isfinite(value))
+        double value = 0;
+        if (!read_number(digits, value))
             throw JsonError("'" + digits.substr(0, 20) + "' is no number");
         rest_.remove_prefix(length);
         return value;
@@ -125,7 +124,7 @@ class Parser {
         static constexpr char CODES[] = "\"\\/bfnrt", MEANT[] = "\"\\/\b\f\n\r\t";
         if (code == 'u') {
             std::uint32_t point = four_digits();
-            if (point >> 10 == 0x36) { // the first of a pair that stands for one character
+            if (point >> 10 == 0x36) {  // the first of a pair that stands for one character
                 if (!take("\\u"))
                     throw JsonError("half of a character is missing");
                 const std::uint32_t low = four_digits();

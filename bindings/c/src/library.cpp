@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <climits>
 #include <cstdlib>
+#include <cstring>
 #include <dlfcn.h>
 #include <glob.h>
 #include <unistd.h>
@@ -19,14 +20,32 @@ const char *in_environment(const char *variable) {
     return text && *text ? text : nullptr;
 }
 
-// The last file, by name, that matches a pattern: the newest version.
-std::string newest(const std::string &pattern) {
+// Whether nothing but a version follows ".so": beside a library there may be other files.
+bool is_library(const std::string &path) {
+    const std::size_t end = path.rfind(".so");
+    return end != std::string::npos && path.find_first_not_of(".0123456789", end + 3) == std::string::npos;
+}
+
+// A folder as part of a pattern that means only itself.
+std::string literally(const std::string &folder) {
+    std::string pattern;
+    for (const char character : folder)
+        pattern += std::strchr("*?[]\\", character) ? std::string("\\") + character
+                                                   : std::string(1, character);
+    return pattern;
+}
+
+// The library of the highest version that matches a pattern; empty if there is none.
+std::string newest(const std::string &folder, const std::string &pattern) {
     glob_t found{};
-    std::string last;
-    if (glob(pattern.c_str(), 0, nullptr, &found) == 0)
-        last = found.gl_pathv[found.gl_pathc - 1];
+    std::string newest;
+    if (glob((literally(folder) + "/" + pattern).c_str(), 0, nullptr, &found) == 0)
+        for (std::size_t i = 0; i < found.gl_pathc; i++)
+            if (const char *path = found.gl_pathv[i];
+                is_library(path) && strverscmp(path, newest.c_str()) > 0)
+                newest = path;
     globfree(&found);
-    return last;
+    return newest;
 }
 
 std::vector<std::string> library_folders() {
@@ -34,7 +53,7 @@ std::vector<std::string> library_folders() {
     if (const char *path = in_environment("LD_LIBRARY_PATH"))
         for (std::string rest = path; !rest.empty();) {
             const std::size_t end = std::min(rest.find(':'), rest.size());
-            if (rest[0] == '/') // never from wherever the program happens to run
+            if (rest[0] == '/')  // never from wherever the program happens to run
                 folders.push_back(rest.substr(0, end));
             rest.erase(0, end + 1);
         }
@@ -49,12 +68,12 @@ std::vector<std::string> library_folders() {
 std::string find(const LibraryName &name) {
     for (const char *variable : {"VIRTUAL_ENV", "CONDA_PREFIX"})
         if (const char *environment = in_environment(variable))
-            if (const std::string path = newest(std::string(environment) +
-                                                "/lib/python3*/site-packages/" + name.in_python);
+            if (const std::string path = newest(
+                    environment, std::string("lib/python3*/site-packages/") + name.in_python);
                 !path.empty())
                 return path;
     for (const std::string &folder : library_folders())
-        if (const std::string path = newest(folder + "/" + name.in_system); !path.empty())
+        if (const std::string path = newest(folder, name.in_system); !path.empty())
             return path;
     return "";
 }

@@ -5,7 +5,9 @@
 #include <cstring>
 
 #include "error.hpp"
+#include "picture.hpp"
 #include "stillness.hpp"
+#include "text.hpp"
 
 namespace hyperguide {
 
@@ -34,9 +36,12 @@ void check_map(const hg_map &map, const char *what) {
         std::int64_t(map.width) * map.height > MOST_PIXELS)
         throw Error(HG_BAD_ARGUMENT, the + " has the size " + std::to_string(map.width) + "x" +
                                          std::to_string(map.height) + ": set width and height.");
-    if (map.stride && map.stride < std::ptrdiff_t(sizeof(float)) * map.width)
+    if (stride_of(map) < std::ptrdiff_t(sizeof(float)) * map.width)
         throw Error(HG_BAD_ARGUMENT, the + " has a stride shorter than a row: give the bytes from a "
                                            "row to the next.");
+    if (exceeds_memory(map.values, stride_of(map), sizeof(float) * map.width, map.height))
+        throw Error(HG_BAD_ARGUMENT, the + " has a stride that exceeds the memory: give the bytes "
+                                           "from a row to the next.");
     if (reinterpret_cast<std::uintptr_t>(map.values) % sizeof(float) ||
         map.stride % std::ptrdiff_t(sizeof(float)))
         throw Error(HG_BAD_ARGUMENT, the + " is not aligned to its values of four bytes.");
@@ -52,9 +57,9 @@ void read_map(const hg_map &map, const ModelInfo &info, int height, int width, P
                     sizeof(float) * map.width);
     for (float &value : own.values) {
         if (!(value >= info.minimum - ROUNDING && value <= info.maximum + ROUNDING))
-            throw Error(HG_BAD_ARGUMENT, "The guidance map has the value " + std::to_string(value) +
-                                             ", outside " + std::to_string(info.minimum) + " to " +
-                                             std::to_string(info.maximum) + " (" + info.guidance +
+            throw Error(HG_BAD_ARGUMENT, "The guidance map has the value " + written(value) +
+                                             ", outside " + written(info.minimum) + " to " +
+                                             written(info.maximum) + " (" + info.guidance +
                                              "): give values in that range.");
         value = std::clamp(value, info.minimum, info.maximum);
     }
@@ -85,7 +90,7 @@ std::vector<float> read_kernel(const float *values, std::int32_t rows, std::int3
         total += values[i];
     }
     if (!(std::abs(total - 1) <= SUM_TOLERANCE))
-        throw Error(HG_BAD_ARGUMENT, "The kernel sums up to " + std::to_string(total) +
+        throw Error(HG_BAD_ARGUMENT, "The kernel sums up to " + written(total) +
                                          " instead of 1: divide it by its sum.");
     std::vector<float> kernel(size);
     std::transform(values, values + size, kernel.begin(),

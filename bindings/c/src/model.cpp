@@ -16,6 +16,11 @@ void progress(const hg_model_options &options, float share) {
         throw Error(HG_CANCELLED, "Loading was cancelled.");
 }
 
+void log(const hg_model_options &options, hg_log_level level, const std::string &message) {
+    if (options.log)
+        options.log(level, message.c_str(), options.user);
+}
+
 // The device of the options: "auto", or a kind and the index of a GPU.
 EngineOptions engine_options(const hg_model_options &options) {
     EngineOptions found;
@@ -56,8 +61,7 @@ std::unique_ptr<Engine> open_any(const ModelFile &file, EngineOptions options,
     } catch (const Error &error) {
         if (is_named)
             throw;
-        if (given.log)
-            given.log(HG_LOG_WARNING, error.what(), given.user);
+        log(given, HG_LOG_WARNING, error.what());
         return open_onnx_runtime(file, options);
     }
 }
@@ -71,13 +75,11 @@ std::shared_ptr<const Model> load(std::string content, const std::string &where,
     auto model = std::make_shared<Model>();
     model->info = file.info;
     model->takes_kernel = file.takes_kernel;
-    model->log = options.log;
-    model->user = options.user;
     model->engine = wanted.device == "auto"       ? open_any(file, wanted, options)
                     : wanted.device == "openvino" ? open_openvino(file, wanted)
                                                   : open_onnx_runtime(file, wanted);
     model->engine_name = model->engine->name();
-    model->say(HG_LOG_INFO, where + " runs on " + model->engine_name + ".");
+    log(options, HG_LOG_INFO, where + " runs on " + model->engine_name + ".");
     progress(options, 1);
     return model;
 }
@@ -105,6 +107,8 @@ int hg_abi_version(void) { return HG_ABI_VERSION; }
 const char *hg_version(void) { return HYPERGUIDE_VERSION; }
 
 const char *hg_last_error(void) { return last_error_of_thread(); }
+
+hg_status hg_last_status(void) { return last_status_of_thread(); }
 
 hg_model *hg_model_open(const char *path, const hg_model_options *given) {
     return loaded(given, [path](const hg_model_options &options) {

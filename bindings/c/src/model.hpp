@@ -14,13 +14,6 @@ struct Model {
     bool takes_kernel;
     std::string engine_name;
     std::unique_ptr<Engine> engine;
-    hg_log_callback log;
-    void *user;
-
-    void say(hg_log_level level, const std::string &message) const {
-        if (log)
-            log(level, message.c_str(), user);
-    }
 };
 
 }  // namespace hyperguide

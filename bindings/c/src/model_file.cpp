@@ -12,21 +12,25 @@
 #include "json.hpp"
 #include "protobuf.hpp"
 #include "sha256.hpp"
+#include "text.hpp"
 
 namespace hyperguide {
 
 namespace {
 
 constexpr char PREFIX[] = "hyperguide.", DIGEST[] = "hyperguide.sha256.";
-constexpr char FORMAT[] = "1"; // version of the contract
-constexpr std::size_t LARGEST_FILE = std::size_t(1) << 31; // what protocol buffers can hold
-constexpr double LARGEST_MULTIPLE = 256;
+constexpr char FORMAT[] = "1";  // version of the contract
+constexpr std::size_t LARGEST_FILE = std::size_t(1) << 31;  // what protocol buffers can hold
+constexpr std::size_t LARGEST_ENTRY = 1 << 16;  // of metadata that is parsed
+constexpr double LARGEST_MULTIPLE = 256, LARGEST_NUMBER = 1e30;
 
 #ifdef FUZZING_BUILD_MODE_UNSAFE_FOR_PRODUCTION
-constexpr bool CHECKS_SEAL = false; // fuzzing would not get past it
+constexpr bool CHECKS_SEAL = false;  // fuzzing would not get past it
 #else
 constexpr bool CHECKS_SEAL = true;
 #endif
+
+constexpr char TOO_LARGE[] = "is too large for a model file: give an .onnx file of ours.";
 
 [[noreturn]] void refuse(const std::string &where, const std::string &reason) {
     throw Error(HG_BAD_FILE, where + " " + reason);
@@ -78,7 +82,7 @@ class Description {
         if (place == metadata_.end())
             throw JsonError("there is no " + std::string(key));
         const std::string &text = place->second;
-        const bool is_known = known.empty() ? !text.empty() && text.size() <= 64 : known.count(text);
+        const bool is_known = known.empty() ? is_word(text) : known.count(text) > 0;
         if (!is_known)
             throw JsonError("its " + std::string(key) + " is unknown");
         return text;
@@ -88,6 +92,8 @@ class Description {
         const auto place = metadata_.find(std::string(PREFIX) + key);
         if (place == metadata_.end())
             throw JsonError("there is no " + std::string(key));
+        if (place->second.size() > LARGEST_ENTRY)
+            throw JsonError("its " + std::string(key) + " is too long");
         return Json::parse(place->second);
     }
 
@@ -96,6 +102,13 @@ class Description {
         if (place == object.object.end() || place->second.kind != kind)
             throw JsonError("guidance." + std::string(key) + " is missing or of another kind");
         return place->second;
+    }
+
+    static float number(const Json &object, const char *key) {
+        const double number = member(object, key, Json::Kind::number).number;
+        if (std::abs(number) > LARGEST_NUMBER)
+            throw JsonError("guidance." + std::string(key) + " is too large");
+        return float(number);
     }
 
   private:
@@ -120,13 +133,13 @@ ModelInfo read_info(const std::map<std::string, std::string> &metadata) {
     using Kind = Json::Kind;
     info.guidance = Description::member(guidance, "name", Kind::text).text;
     info.unit = Description::member(guidance, "unit", Kind::text).text;
-    const double low = Description::member(guidance, "minimum", Kind::number).number;
-    const double high = Description::member(guidance, "maximum", Kind::number).number;
-    const double smoothing = Description::member(guidance, "smoothing", Kind::number).number;
-    if (!(low < high) || !(smoothing >= 0 && smoothing < 1) || std::abs(low) > 1e30 ||
-        std::abs(high) > 1e30)
+    if (!is_word(info.guidance) || !is_word(info.unit))
+        throw JsonError("its guidance has no name or no unit");
+    info.minimum = Description::number(guidance, "minimum");
+    info.maximum = Description::number(guidance, "maximum");
+    info.smoothing = Description::number(guidance, "smoothing");
+    if (!(info.minimum < info.maximum && info.smoothing >= 0 && info.smoothing < 1))
         throw JsonError("the range of its guidance is wrong");
-    info.minimum = float(low), info.maximum = float(high), info.smoothing = float(smoothing);
     return info;
 }
 
@@ -142,7 +155,7 @@ void check_types(const Outline &outline, const std::string &where) {
             present.insert(value.name);
             const auto place = expected.find(value.name);
             if (place == expected.end() || place->second != value.type)
-                refuse(where, "has an input or output that no export writes, '" + value.name +
+                refuse(where, "has an input or output that no export writes, '" + shown(value.name) +
                                   "': export or download it again.");
         }
     for (const char *needed : {name::IMAGE, name::ENHANCED, name::GUIDANCE, name::GUIDANCE_IN,
@@ -154,6 +167,8 @@ void check_types(const Outline &outline, const std::string &where) {
 }  // namespace
 
 ModelFile::ModelFile(std::string bytes, const std::string &where) : content(std::move(bytes)) {
+    if (content.size() > LARGEST_FILE)
+        refuse(where, TOO_LARGE);
     Outline outline;
     try {
         outline = read_outline(content);
@@ -232,7 +247,7 @@ std::string read_file(const char *path) {
     char part[1 << 16];
     for (std::size_t count; (count = std::fread(part, 1, sizeof part, file.get())) > 0;) {
         if (bytes.size() + count > LARGEST_FILE)
-            refuse(path, "is too large for a model file: give the path of an .onnx file.");
+            refuse(path, TOO_LARGE);
         bytes.append(part, count);
     }
     if (std::ferror(file.get()))

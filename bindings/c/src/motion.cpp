@@ -103,7 +103,7 @@ class Mover {
             weigh(part_of_row(plane, y, left + 1 - LOBES, count + TAPS - 1), 1, along, count, out);
     }
 
-    int height_, width_, widest_; // of the planes, and of boxes
+    int height_, width_, widest_;  // of the planes, and of boxes
     std::vector<float> line_, filtered_;
 };
 
@@ -115,13 +115,13 @@ bool Motion::still() const {
 
 void Motion::applied(const Planes &picture, Planes &into) const {
     into.resize(picture.channels, picture.height, picture.width);
-    const int side = TILE * scale, most = std::max(AT_ONCE / side, 1); // tiles at once
+    const int side = TILE * scale, most = std::max(AT_ONCE / side, 1);  // tiles at once
     Mover mover(picture.height, picture.width, most * side);
     for (int row = 0; row < rows; row++) {
         const Shift *of_row = shifts.data() + std::size_t(row) * columns;
         const int top = row * side, height = std::min(side, picture.height - top);
         int column = 0;
-        while (column < columns) { // neighbours that move alike are moved at once
+        while (column < columns) {  // neighbours that move alike are moved at once
             const int first = column++;
             while (column < columns && of_row[column] == of_row[first] &&
                    column - first < most)

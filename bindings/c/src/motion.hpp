@@ -18,7 +18,7 @@ inline bool operator!=(Shift one, Shift other) { return !(one == other); }
 
 // Where the content of each tile came from.
 struct Motion {
-    int rows = 0, columns = 0; // of tiles
+    int rows = 0, columns = 0;  // of tiles
     int scale = 1;             // pixels for each pixel of the reduced pictures
     // In pixels, to be added to a place in the new picture to get the place in the old one.
     std::vector<Shift> shifts;

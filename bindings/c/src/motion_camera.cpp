@@ -17,7 +17,7 @@ constexpr double SIGNIFICANT = 15;
 // Fewer tiles than this only tell a pan.
 constexpr std::size_t FEWEST = 12;
 
-using Terms = std::array<double, 3>; // of a plane: 1, x, y
+using Terms = std::array<double, 3>;  // of a plane: 1, x, y
 
 // One axis of the motion.
 struct Axis {
@@ -114,7 +114,7 @@ class Fit {
             }
         }
         for (int i = 0; i < count; i++)
-            matrix[i][i] += 1e-9; // tiles may not count at all
+            matrix[i][i] += 1e-9;  // tiles may not count at all
         const Terms factors = solved(matrix, right, count);
         for (std::size_t tile = 0; tile < count_; tile++) {
             const Terms of_tile = terms(tile);

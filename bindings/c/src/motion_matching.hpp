@@ -25,9 +25,9 @@ class Matching {
 
   private:
     struct Level {
-        Planes half_before, half_now; // empty in the first level
+        Planes half_before, half_now;  // empty in the first level
         Bordered before, now;
-        int rows = 0, columns = 0; // of tiles
+        int rows = 0, columns = 0;  // of tiles
         float gain = 0;            // by which a better shift must be better
         std::vector<Shift> best;
     };
@@ -35,8 +35,8 @@ class Matching {
     void search_all(Level &level);
     void refine(Level &level, const Level &coarser);
 
-    std::deque<Level> levels_; // stay where they are when others follow
-    int used_ = 0; // levels
+    std::deque<Level> levels_;  // stay where they are when others follow
+    int used_ = 0;  // levels
 };
 
 }  // namespace hyperguide

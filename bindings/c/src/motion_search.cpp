@@ -31,7 +31,7 @@ constexpr float LONGEST = 0.5f;
 // Least squares for the shift that is left in a tile.
 struct LeftShift {
     Shift step;
-    Shift certainty; // the inverse of the variance of the step, times that of the noise
+    Shift certainty;  // the inverse of the variance of the step, times that of the noise
 };
 
 // moved: BORDERED_TILE x BORDERED_TILE values. height, width: of the tile.
@@ -41,7 +41,7 @@ LeftShift left_shift(const float *now, int stride, const float *moved, int heigh
     for (int row = 0; row < height; row++, now += stride) {
         const float *above = moved + row * BORDERED_TILE;
         const float *middle = above + BORDERED_TILE, *below = middle + BORDERED_TILE;
-        for (int i = 0; i < TILE; i++) { // all columns, for speed
+        for (int i = 0; i < TILE; i++) {  // all columns, for speed
             const float x = 0.125f * (above[i + 2] - above[i] + below[i + 2] - below[i] +
                                       2 * (middle[i + 2] - middle[i]));
             const float y = 0.125f * (below[i] - above[i] + below[i + 2] - above[i + 2] +
@@ -55,9 +55,9 @@ LeftShift left_shift(const float *now, int stride, const float *moved, int heigh
     for (int sum = 0; sum < SUMS; sum++)
         for (int i = 0; i < width; i++)
             means[sum] += columns[sum][i] / float(height * width);
-    const float xx = means[XX] + 0.5f, yy = means[YY] + 0.5f; // no large steps in flat tiles
+    const float xx = means[XX] + 0.5f, yy = means[YY] + 0.5f;  // no large steps in flat tiles
     const float xy = means[XY], determinant = xx * yy - xy * xy;
-    const auto bounded = [&](float numerator) { // values of another world may give NaN
+    const auto bounded = [&](float numerator) {  // values of another world may give NaN
         const float step = numerator / determinant;
         return step > -LONGEST ? std::min(step, LONGEST) : -LONGEST;
     };

@@ -45,7 +45,7 @@ float difference_of_tiles(const float *one, int one_stride, const float *other, 
                           int height, int width) {
     float sums[TILE] = {};
     for (int y = 0; y < height; y++, one += one_stride, other += other_stride)
-        for (int x = 0; x < TILE; x++) // all columns, for speed
+        for (int x = 0; x < TILE; x++)  // all columns, for speed
             sums[x] += std::fabs(one[x] - other[x]);
     float sum = 0;
     for (int x = 0; x < width; x++)

@@ -58,7 +58,7 @@ void NoiseCurve::learn(const std::vector<float> &measured, const std::vector<flo
         const float members = float(bins[bin].size());
         levels[bin] += members / (members + TRUSTED) * (percentile(bins[bin], percent) - whole);
     }
-    for (int i = 0; i < 256; i++) { // linear between the middles of the bins
+    for (int i = 0; i < 256; i++) {  // linear between the middles of the bins
         const float place = std::min(std::max((i + 0.5f) * BINS / 256 - 0.5f, 0.0f), BINS - 1.0f);
         const int before = std::min(int(place), BINS - 2);
         const float level =

@@ -38,7 +38,7 @@ class UnclippedMeans {
     void apply(const float *means, int count, float *values) const;
 
   private:
-    std::array<float, 257> table_; // in [0, 1]; the last value stands twice
+    std::array<float, 257> table_;  // in [0, 1]; the last value stands twice
     float low_, high_;             // in between, nothing changes
 };
 

@@ -5,6 +5,7 @@
 #include <set>
 
 #include "protobuf.hpp"
+#include "text.hpp"
 
 namespace hyperguide {
 
@@ -14,7 +15,7 @@ namespace {
 struct Rule {
     enum class Kind { number, single, block, refused } kind;
     bool many = false;
-    const char *why = ""; // it is refused although the message's definition has it
+    const char *why = "";  // it is refused although the message's definition has it
 };
 using Schema = std::map<std::uint32_t, Rule>;
 using Found = std::map<std::uint32_t, std::vector<Field>>;
@@ -57,7 +58,7 @@ const Schema SHAPE = {{1, BLOCKS}};
 const Schema SIDE = {{1, NUMBER}, {2, BLOCK}, {3, BLOCK}};
 
 constexpr std::size_t MOST_FIELDS = 100'000, MOST_STEPS = 20'000, MOST_DIMENSIONS = 8;
-constexpr std::uint64_t LATEST = 99; // version of ONNX
+constexpr std::uint64_t LATEST = 99;  // version of ONNX
 
 // Bytes of a value of each of ONNX's types; those that exports do not write are missing.
 const std::map<std::uint64_t, std::uint64_t> TYPE_SIZES = {
@@ -133,22 +134,22 @@ std::string tensor(std::string_view bytes) {
         throw Malformed(ELSEWHERE.why);
     const auto size = TYPE_SIZES.find(number_in(parts, 2));
     if (size == TYPE_SIZES.end())
-        throw Malformed("the tensor '" + name + "' is of a type that no export writes");
+        throw Malformed("the tensor '" + shown(name) + "' is of a type that no export writes");
     const auto &sides = all(parts, 1);
     if (sides.size() > MOST_DIMENSIONS)
-        throw Malformed("the tensor '" + name + "' has no valid shape");
+        throw Malformed("the tensor '" + shown(name) + "' has no valid shape");
     const auto &raw = all(parts, 9);
     const std::uint64_t stored = raw.empty() ? 0 : raw[0].bytes.size();
     std::uint64_t values = 1;
     for (const Field &side : sides) {
         if (side.value >> 63)
-            throw Malformed("the tensor '" + name + "' has no valid shape");
+            throw Malformed("the tensor '" + shown(name) + "' has no valid shape");
         // One zero makes the product zero; otherwise it stops growing beyond what is stored.
         values = side.value == 0 || values == 0 ? 0
                  : values > stored || side.value > stored ? stored + 1 : values * side.value;
     }
     if (values > stored || values * size->second != stored)
-        throw Malformed("the tensor '" + name + "' has not as many values as its shape says");
+        throw Malformed("the tensor '" + shown(name) + "' has not as many values as its shape says");
     return name;
 }
 
@@ -159,7 +160,7 @@ Node step(std::string_view bytes) {
     Node node{text(parts, 4), texts(parts, 1), texts(parts, 2)};
     const std::string domain = text(parts, 7);
     if (!domain.empty() && domain != "ai.onnx")
-        throw Malformed("the operator " + node.op + " is not a standard one");
+        throw Malformed("the operator '" + shown(node.op) + "' is not a standard one");
     for (const Field &field : all(parts, 5)) {
         const Found attribute = read(field.bytes, ATTRIBUTE, "an attribute");
         text(attribute, 1), text(attribute, 13);
@@ -211,17 +212,17 @@ void check_order(const Outline &outline) {
     const std::set<std::string> known = made;
     for (const Node &node : outline.nodes) {
         if (node.outputs.empty() || node.outputs[0].empty())
-            throw Malformed("a step '" + node.op + "' of its graph has no result");
+            throw Malformed("a step '" + shown(node.op) + "' of its graph has no result");
         for (const std::string &name : node.outputs)
             if (!name.empty() && !made.insert(name).second)
-                throw Malformed("its graph makes '" + name + "' twice");
+                throw Malformed("its graph makes '" + shown(name) + "' twice");
     }
-    std::map<std::string, std::vector<std::size_t>> waiting; // steps that need a name
+    std::map<std::string, std::vector<std::size_t>> waiting;  // steps that need a name
     std::vector<std::size_t> missing(outline.nodes.size());  // inputs that a step waits for
     std::deque<std::size_t> ready;
     const auto expect = [&made](const std::string &name) {
         if (!made.count(name))
-            throw Malformed("its graph does not make '" + name + "'");
+            throw Malformed("its graph does not make '" + shown(name) + "'");
     };
     for (const std::string &name : wanted)
         expect(name);

@@ -29,7 +29,7 @@ struct Base {
     const char *(*version)();
 };
 
-constexpr std::uint32_t API = 16; // the first of 2023; all later libraries offer it
+constexpr std::uint32_t API = 16;  // of September 2023; all later libraries offer it
 constexpr int FLOAT = 1;          // type of a tensor's elements
 constexpr int FATAL = 4;          // severity of messages that it prints
 

@@ -1,5 +1,6 @@
 // OpenVINO on the CPU.
 #include <algorithm>
+#include <atomic>
 #include <string_view>
 
 #include "engine.hpp"
@@ -99,12 +100,19 @@ class OpenVinoRunner : public Runner {
         set({name::ENHANCED, enhanced.values.data(), {1, image.shape[1], rows, columns}});
         set({name::GUIDANCE, guidance.values.data(), {1, 1, rows, columns}});
         engine_.api.check(engine_.api.start(request_), HG_FAILED, FAILED);
+        if (is_cancelled_)  // a request that has not started is not cancelled
+            engine_.api.cancel(request_);
         engine_.api.check(engine_.api.wait(request_), HG_FAILED, FAILED);
         check_output(name::ENHANCED, enhanced);
         check_output(name::GUIDANCE, guidance);
     }
 
-    void cancel() override { engine_.api.cancel(request_); }
+    void begin() override { is_cancelled_ = false; }
+
+    void cancel() override {
+        is_cancelled_ = true;
+        engine_.api.cancel(request_);
+    }
 
   private:
     static constexpr char FAILED[] = "OpenVINO failed on this picture";
@@ -141,6 +149,7 @@ class OpenVinoRunner : public Runner {
 
     OpenVino &engine_;
     Request *request_ = nullptr;
+    std::atomic<bool> is_cancelled_{false};
 };
 
 std::unique_ptr<Runner> OpenVino::runner() { return std::make_unique<OpenVinoRunner>(*this); }

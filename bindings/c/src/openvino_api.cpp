@@ -58,7 +58,7 @@ Api::Api(const std::string &path) : library_(NAME, path) {
         }
     }
     throw Error(HG_NO_BACKEND, "OpenVINO " + version_ + " in " + library_.path() +
-                                   " has another interface: install a release of 2023 or later.");
+                                   " has another interface: install 2023.2 or newer.");
 }
 
 void Api::check(Status status, hg_status kind, const std::string &sentence) const {
@@ -66,8 +66,9 @@ void Api::check(Status status, hg_status kind, const std::string &sentence) cons
         return;
     if (status == CANCELLED)
         throw Error(HG_CANCELLED, "The call was cancelled.");
-    const char *told = load<const char *()>("ov_get_last_err_msg")();
+    const char *told = load<const char *()>("ov_get_last_err_msg")();  // a copy, to be freed
     std::string reason = told ? told : "no reason was given";
+    load<void(const char *)>("ov_free")(told);
     while (!reason.empty() && reason.back() == '\n')
         reason.pop_back();
     throw engine_failure(kind, sentence, reason.substr(reason.rfind('\n') + 1));

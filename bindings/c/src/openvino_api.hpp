@@ -32,7 +32,7 @@ struct Version {
     const char *number, *description;
 };
 
-using Status = int; // 0 is success
+using Status = int;  // 0 is success
 constexpr Status CANCELLED = -13;
 
 // The functions of the library.

@@ -53,13 +53,6 @@ std::size_t extent(const Plane &plane) {
     return std::size_t(plane.stride) * std::size_t(plane.height - 1) + plane.row_bytes;
 }
 
-// Whether a plane ends beyond the addresses that exist.
-bool wraps(const Plane &plane) {
-    if (plane.stride > PTRDIFF_MAX / plane.height)
-        return true;
-    return reinterpret_cast<std::uintptr_t>(plane.data) > UINTPTR_MAX - extent(plane);
-}
-
 bool overlap(const Plane &one, const Plane &other) {
     auto first = reinterpret_cast<std::uintptr_t>(one.data);
     auto second = reinterpret_cast<std::uintptr_t>(other.data);
@@ -129,7 +122,7 @@ class Checker {
         if (std::size_t(plane.stride) < plane.row_bytes)
             fail(stride + "but its rows have " + std::to_string(plane.row_bytes) +
                  ": set the bytes from a row to the next, or 0 if rows follow each other.");
-        if (wraps(plane))
+        if (exceeds_memory(plane.data, plane.stride, plane.row_bytes, plane.height))
             fail(stride + "which exceeds the memory: set the bytes from a row to the next.");
         const auto alignment = std::size_t(format.alignment);
         if (reinterpret_cast<std::uintptr_t>(plane.data) % alignment != 0)
@@ -153,6 +146,13 @@ class Checker {
 };
 
 }  // namespace
+
+bool exceeds_memory(const void *data, std::ptrdiff_t stride, std::size_t row_bytes, int height) {
+    if (stride > PTRDIFF_MAX / height)
+        return true;
+    const std::size_t extent = std::size_t(stride) * std::size_t(height - 1) + row_bytes;
+    return reinterpret_cast<std::uintptr_t>(data) > UINTPTR_MAX - extent;
+}
 
 void check_picture(const hg_picture &picture, const char *name, int channels) {
     Checker(picture, name).check(channels);

@@ -30,6 +30,9 @@ struct View {
     bool has_one_channel() const { return format == HG_GRAY8 || format == HG_GRAY16; }
 };
 
+// Whether rows of which the first begins at `data` end beyond the addresses that exist.
+bool exceeds_memory(const void *data, std::ptrdiff_t stride, std::size_t row_bytes, int height);
+
 // Throws Error(HG_BAD_ARGUMENT) for a picture that cannot be read and written safely, and for
 // colour where the network has 1 channel. YUV is fine there: such networks take its Y.
 // name: what the caller calls the picture, for the sentence.

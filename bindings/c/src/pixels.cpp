@@ -4,13 +4,12 @@
 #include <cassert>
 #include <cmath>
 #include <cstring>
-#include <locale>
-#include <sstream>
 #include <vector>
 
 #include "error.hpp"
 #include "pixels_padding.hpp"
 #include "pixels_rows.hpp"
+#include "text.hpp"
 #include "yuv.hpp"
 #include "yuv_rows.hpp"
 
@@ -40,10 +39,7 @@ constexpr int PROBES = 16;
             low = std::min(low, row[x]), high = std::max(high, row[x]);
         }
     }
-    std::ostringstream worst;
-    worst.imbue(std::locale::classic());  // a point, whatever the program's language
-    worst << (high > 1 ? high : low);
-    refuse("The picture has the value " + worst.str() +
+    refuse("The picture has the value " + written(high > HIGHEST ? high : low) +
            ", but float pictures go from 0 to 1: divide by full scale (255, say) or clip it "
            "first.");
 }
@@ -67,16 +63,6 @@ void read_rows(const View &picture, Planes &planes) {
             std::memcpy(into[2], into[0], row_bytes);
         }
     }
-}
-
-// All is looked at before anything is written, so that a failed frame stays as it was.
-void check_finite(const Planes &planes, int width, int height) {
-    for (int channel = 0; channel < planes.channels; channel++)
-        for (int y = 0; y < height; y++)
-            if (!is_row_finite(planes.plane(channel) + std::size_t(y) * std::size_t(planes.width),
-                               width))
-                throw Error(HG_FAILED, "The engine computed NaN or infinity for this picture: "
-                                       "turn its dials less.");
 }
 
 void write_rows(const Planes &planes, bool is_gray, const View &in, const View &out) {
@@ -104,6 +90,7 @@ void write(const Planes &planes, bool is_gray, const View &in, const View &out) 
     assert(planes.channels == 1 || planes.channels == 3);
     assert(planes.width >= out.width && planes.height >= out.height);
     assert(in.width == out.width && in.height == out.height);
+    // All is looked at before anything is written, so that a failed frame stays as it was.
     check_finite(planes, out.width, out.height);
     if (out.is_yuv())
         planes_to_yuv(planes, is_gray, in, out);
@@ -113,9 +100,17 @@ void write(const Planes &planes, bool is_gray, const View &in, const View &out) 
 
 }  // namespace
 
-void to_planes(const View &picture, [[maybe_unused]] int channels, Planes &planes) {
-    assert(planes.channels == channels && (channels == 1 || channels == 3));
-    assert(channels == 3 || picture.has_one_channel() || picture.is_yuv());
+void check_finite(const Planes &planes, int width, int height) {
+    for (int channel = 0; channel < planes.channels; channel++)
+        for (int y = 0; y < height; y++)
+            if (!is_row_finite(planes.plane(channel) + std::size_t(y) * std::size_t(planes.width),
+                               width))
+                throw Error(HG_FAILED, "The engine computed NaN or infinity for this picture: "
+                                       "turn its dials less.");
+}
+
+void to_planes(const View &picture, Planes &planes) {
+    assert(planes.channels == 3 || picture.has_one_channel() || picture.is_yuv());
     assert(planes.width >= picture.width && planes.height >= picture.height);
     if (picture.is_yuv())
         yuv_to_planes(picture, planes);

@@ -8,13 +8,13 @@ namespace hyperguide {
 
 // Reads a picture.
 //
-// channels: that the network takes. Gray pictures are repeated for 3; for 1, YUV gives its Y.
-// planes: of `channels` channels, at least as large as the picture; what is larger is filled with
-//     the mirror image at the right and at the bottom.
+// planes: of the network's channels. Gray pictures are repeated for 3; for 1, YUV gives its Y. At
+//     least as large as the picture; what is larger is filled with the mirror image at the right
+//     and at the bottom.
 //
 // Throws Error(HG_BAD_ARGUMENT) for floats that are NaN, infinite or far from [0, 1]; the planes
 // are undefined then.
-void to_planes(const View &picture, int channels, Planes &planes);
+void to_planes(const View &picture, Planes &planes);
 
 // Writes a network's result, without the padding.
 //
@@ -24,6 +24,9 @@ void to_planes(const View &picture, int channels, Planes &planes);
 // Three planes are averaged for gray outputs, and where the input is of a gray format.
 // Throws Error(HG_FAILED) for NaN and infinity; nothing is written then.
 void from_planes(const Planes &planes, const View &in, const View &out);
+
+// Throws Error(HG_FAILED) for NaN and infinity in the upper left of an engine's results.
+void check_finite(const Planes &planes, int width, int height);
 
 // Whether a colour picture shows only gray: three equal planes, or YUV without colour. False for
 // gray formats. A few rows usually suffice to recognise colour.

@@ -6,7 +6,7 @@ namespace hyperguide {
 
 namespace {
 
-// Where the value at `index` comes from, in [0, length).
+// Where the value at `index` comes from, in [0, length): 0 1 2 | 2 1 0.
 int mirrored(int index, int length) {
     const int within = index % (2 * length);
     return within < length ? within : 2 * length - 1 - within;

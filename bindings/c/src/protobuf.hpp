@@ -20,8 +20,8 @@ struct Field {
     std::uint32_t number;
     Wire wire;
     std::uint64_t value;    // of a varint
-    std::string_view bytes; // of all others
-    std::string_view whole; // key and length included
+    std::string_view bytes;  // of all others
+    std::string_view whole;  // key and length included
 };
 
 // Reads the fields of a message one after the other.

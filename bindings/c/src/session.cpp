@@ -45,10 +45,43 @@ void blend(const Planes &frame, float strength, Planes &result) {
         }
 }
 
+void check_together(const View &in, const View &out) {
+    if (in.width != out.width || in.height != out.height)
+        throw Error(HG_BAD_ARGUMENT, "The result has another size than the picture: give both the "
+                                     "same width and height.");
+    if (planes_overlap(out))
+        throw Error(HG_BAD_ARGUMENT, "Planes of the result overlap: give each its own memory.");
+    if (overlap_partially(in, out))
+        throw Error(HG_BAD_ARGUMENT, "Picture and result overlap without being the same: give the "
+                                     "same picture twice, or memory of its own.");
+}
+
+void check_maps(const hg_map *guidance, const hg_map *guidance_out, const View &picture) {
+    if (guidance)
+        check_map(*guidance, "guidance map");
+    if (!guidance_out)
+        return;
+    check_map(*guidance_out, "map to write");
+    if (guidance_out->width != picture.width || guidance_out->height != picture.height)
+        throw Error(HG_BAD_ARGUMENT, "The map to write has another size than the picture: give it "
+                                     "the same width and height.");
+}
+
+// Copies a picture, by way of planes if the formats differ.
+void copy(const View &in, int channels, Planes &planes, const View &out) {
+    if (in.format == out.format && in.matrix == out.matrix && in.range == out.range) {
+        copy_rows(in, out);
+        return;
+    }
+    planes.resize(channels, in.height, in.width);
+    to_planes(in, planes);
+    from_planes(planes, in, out);
+}
+
 }  // namespace
 
 Session::Session(std::shared_ptr<const Model> model, const hg_session_options &options)
-    : smoothing(options.no_smoothing ? 0 : model->info.smoothing), model_(std::move(model)),
+    : smoothing(model->info.smoothing), model_(std::move(model)),
       runner_(model_->engine->runner()), smoothing_(model_->info.is_noise()) {
     if (model_->info.task == "denoise" && !options.no_temporal)
         average_ = std::make_unique<TemporalAverage>();
@@ -58,58 +91,42 @@ void Session::run(const hg_picture *in, const hg_map *guidance, const hg_picture
                   const hg_map *guidance_out) {
     if (!in || !out)
         throw Error(HG_BAD_ARGUMENT, "The picture to read or to write is NULL.");
-    const ModelInfo &info = model_->info;
-    check_picture(*in, "picture", info.channels());
-    check_picture(*out, "result", info.channels());
+    const int channels = model_->info.channels();
+    check_picture(*in, "picture", channels);
+    check_picture(*out, "result", channels);
     const View from = view_of(*in), to = view_of(*out);
-    if (from.width != to.width || from.height != to.height)
-        throw Error(HG_BAD_ARGUMENT, "The result has another size than the picture: give both the "
-                                     "same width and height.");
-    if (planes_overlap(to))
-        throw Error(HG_BAD_ARGUMENT, "Planes of the result overlap: give each its own memory.");
-    if (overlap_partially(from, to) && !is_same_layout(from, to))
-        throw Error(HG_BAD_ARGUMENT, "Picture and result overlap without being the same: give the "
-                                     "same picture twice, or memory of its own.");
-    if (guidance)
-        check_map(*guidance, "guidance map");
-    if (guidance_out) {
-        check_map(*guidance_out, "map to write");
-        if (guidance_out->width != from.width || guidance_out->height != from.height)
-            throw Error(HG_BAD_ARGUMENT, "The map to write has another size than the picture: give "
-                                         "it the same width and height.");
-    }
-    if (strength == 0) {
-        if (from.format == to.format && from.matrix == to.matrix && from.range == to.range) {
-            copy_rows(from, to);
-        } else {
-            frame_.resize(info.channels(), from.height, from.width);
-            to_planes(from, info.channels(), frame_);
-            from_planes(frame_, from, to);
-        }
+    check_together(from, to);
+    check_maps(guidance, guidance_out, from);
+    now_ = {strength, guidance_scale, smoothing};
+    if (now_.strength == 0) {
+        copy(from, channels, frame_, to);
         return;
     }
-    set_size(from.height, from.width);
-    // Only what looks at frames needs one without padding.
-    is_padded_ = !average_ && (smoothing == 0 || guidance) && !fits();
-    Planes &read = is_padded_ ? padded_ : frame_;
-    read.resize(read.channels, read.height, read.width);
-    to_planes(from, info.channels(), read);
-    if (guidance)
-        read_map(*guidance, info, from.height, from.width, told_);
-    begin_call();
     try {
+        read(from, guidance);
         enhance(guidance ? &told_ : nullptr);
     } catch (...) {
-        end_call(); // a cancelled call fails for that reason
+        check_cancelled();  // a cancelled call fails for that reason
         throw;
     }
-    end_call();
-    if (info.channels() == 3 && is_gray(from))
+    check_cancelled();
+    if (channels == 3 && is_gray(from))
         write_gray(result_, from, to);
     else
         from_planes(result_, from, to);
     if (guidance_out)
         write_map(map_, *guidance_out);
+}
+
+void Session::read(const View &from, const hg_map *guidance) {
+    set_size(from.height, from.width);
+    // Only what looks at frames needs one without padding.
+    is_padded_ = !average_ && (now_.smoothing == 0 || guidance) && !fits();
+    Planes &planes = is_padded_ ? padded_ : frame_;
+    planes.resize(planes.channels, planes.height, planes.width);
+    to_planes(from, planes);
+    if (guidance)
+        read_map(*guidance, model_->info, from.height, from.width, told_);
 }
 
 void Session::enhance(const Planes *told) {
@@ -121,7 +138,7 @@ void Session::enhance(const Planes *told) {
 
 void Session::enhance_average(const Planes *told) {
     if (average_->next(frame_, told ? told->plane(0) : nullptr, average_picture_, noise_)) {
-        smoothing_.reset(); // its map would be that of an average
+        smoothing_.reset();  // its map would be that of an average
         for (float &level : noise_)
             level = std::min(level, model_->info.maximum);
         Dials dials;
@@ -129,8 +146,8 @@ void Session::enhance_average(const Planes *told) {
         dials.share = told ? 1 : MIX;
         call(average_picture_, dials);
         // Whoever turns the strength down wants to see more of the frame, not of the average.
-        if (strength != 1)
-            blend(frame_, strength, result_);
+        if (now_.strength != 1)
+            blend(frame_, now_.strength, result_);
     } else {
         enhance_smoothed(told);
     }
@@ -140,15 +157,16 @@ void Session::enhance_average(const Planes *told) {
 
 void Session::enhance_smoothed(const Planes *told) {
     Dials dials;
-    dials.strength = strength;
+    dials.strength = now_.strength;
     if (told) {
         dials.guidance = told->plane(0);
-    } else if (smoothing > 0 && smoothing_.memory(frame_, smoothing, guidance_, mix_)) {
+    } else if (now_.smoothing > 0 &&
+               smoothing_.memory(frame_, now_.smoothing, guidance_, mix_)) {
         dials.guidance = guidance_.data();
         dials.mix = mix_.data();
     }
     call(frame_, dials);
-    if (!told && smoothing > 0)
+    if (!told && now_.smoothing > 0)
         smoothing_.remember(map_.plane(0));
 }
 
@@ -192,20 +210,22 @@ void Session::call(const Planes &picture, const Dials &dials) {
         else
             scalar(name::MIX, dials.share);
     }
-    if (guidance_scale != 1)
-        scalar(name::SCALE, guidance_scale);
+    if (now_.guidance_scale != 1)
+        scalar(name::SCALE, now_.guidance_scale);
     if (dials.strength != 1)
         scalar(name::STRENGTH, dials.strength);
     if (!kernel_.empty())
         feeds.push_back({name::KERNEL, kernel_.data(), {1, 1, kernel_rows_, kernel_columns_}});
     result_.resize(channels, height, width);
     map_.resize(1, height, width);
+    check_cancelled();
     runner_->run(feeds, result_, map_);
+    check_finite(map_, width, height);  // it may be remembered
     crop(map_, picture.height, picture.width);
 }
 
 void Session::set_kernel(const float *values, std::int32_t rows, std::int32_t columns) {
-    if (!model_->takes_kernel)
+    if (values && !model_->takes_kernel)
         throw Error(HG_BAD_ARGUMENT, "A " + model_->info.task + " model takes no kernel: leave it "
                                      "out.");
     kernel_ = values ? read_kernel(values, rows, columns) : std::vector<float>();
@@ -219,25 +239,31 @@ void Session::reset() {
         average_->reset();
 }
 
-void Session::begin_call() {
-    const std::lock_guard<std::mutex> lock(cancelling_);
-    is_running_ = true, is_cancelled_ = false;
-    runner_->begin();
+Session::Use::Use(Session &session) : session_(session) {
+    const std::lock_guard<std::mutex> lock(session.using_);
+    if (session.is_used_)
+        throw Error(HG_BUSY, "The session is in use by another thread: give each its own session.");
+    session.runner_->begin();
+    session.is_used_ = true, session.is_cancelled_ = false;
 }
 
-void Session::end_call() {
-    const std::lock_guard<std::mutex> lock(cancelling_);
-    is_running_ = false;
-    if (is_cancelled_)
-        throw Error(HG_CANCELLED, "The call was cancelled.");
+Session::Use::~Use() {
+    const std::lock_guard<std::mutex> lock(session_.using_);
+    session_.is_used_ = false;
 }
 
 void Session::cancel() {
-    const std::lock_guard<std::mutex> lock(cancelling_);
-    if (!is_running_)
+    const std::lock_guard<std::mutex> lock(using_);
+    if (!is_used_)
         return;
     is_cancelled_ = true;
     runner_->cancel();
+}
+
+void Session::check_cancelled() {
+    const std::lock_guard<std::mutex> lock(using_);
+    if (is_cancelled_)
+        throw Error(HG_CANCELLED, "The call was cancelled.");
 }
 
 }  // namespace hyperguide

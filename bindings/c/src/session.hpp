@@ -1,6 +1,7 @@
 // One stream of frames: what is set for it, and what is remembered.
 #pragma once
 
+#include <atomic>
 #include <memory>
 #include <mutex>
 #include <vector>
@@ -18,30 +19,52 @@ class Session {
   public:
     Session(std::shared_ptr<const Model> model, const hg_session_options &options);
 
+    // Keeps other threads out while it lives; throws Error(HG_BUSY) if one is in.
+    class Use {
+      public:
+        explicit Use(Session &session);
+        ~Use();
+        Use(const Use &) = delete;
+        Use &operator=(const Use &) = delete;
+
+      private:
+        Session &session_;
+    };
+
+    // These need a Use.
     void run(const hg_picture *in, const hg_map *guidance, const hg_picture *out,
              const hg_map *guidance_out);
     void set_kernel(const float *values, std::int32_t rows, std::int32_t columns);
     void reset();
+
+    // Makes the `run` in another thread throw Error(HG_CANCELLED).
     void cancel();
 
-    float strength = 1, guidance_scale = 1, smoothing;
+    // May be set while the session runs; takes effect on the next frame.
+    std::atomic<float> strength{1}, guidance_scale{1}, smoothing;
 
   private:
+    // The settings of the frame in progress.
+    struct Settings {
+        float strength, guidance_scale, smoothing;
+    };
+
     // The dials of a call to the network.
     struct Dials {
-        const float *guidance = nullptr; // one value for each pixel, or null for the predicted map
+        const float *guidance = nullptr;  // one value for each pixel, or null for the predicted map
         const float *mix = nullptr;      // its share, one value for each pixel; null for `share`
         float share = 1;
         float strength = 1;
     };
 
+    // Reads the picture into frame_ or padded_, and the map into told_.
+    void read(const View &from, const hg_map *guidance);
     // Enhances frame_ into result_ and map_.
     void enhance(const Planes *told);
     void enhance_average(const Planes *told);
     void enhance_smoothed(const Planes *told);
-    // Between these, a call can be cancelled. `end_call` throws Error(HG_CANCELLED) if it was.
-    void begin_call();
-    void end_call();
+    // Throws Error(HG_CANCELLED) if the call was cancelled.
+    void check_cancelled();
     // Runs the network on a picture of the frame's size.
     void call(const Planes &picture, const Dials &dials);
     // Sets the sizes of the frame and of what the network takes.
@@ -56,18 +79,19 @@ class Session {
     std::vector<float> kernel_;
     std::int32_t kernel_rows_ = 0, kernel_columns_ = 0;
 
+    Settings now_{};
     Smoothing smoothing_;
-    std::unique_ptr<TemporalAverage> average_; // null if frames are not averaged
+    std::unique_ptr<TemporalAverage> average_;  // null if frames are not averaged
 
     // Of the frame in progress, kept so that memory is reused. The result and those called padded
     // have the size that the network takes.
     Planes frame_, told_, average_picture_, padded_, padded_guidance_, padded_mix_;
     Planes result_, map_;
     std::vector<float> noise_, guidance_, mix_;
-    bool is_padded_ = false; // whether padded_ was read from the picture, and frame_ was not
+    bool is_padded_ = false;  // whether padded_ was read from the picture, and frame_ was not
 
-    std::mutex cancelling_; // of the two flags
-    bool is_running_ = false, is_cancelled_ = false;
+    std::mutex using_;  // of the two flags
+    bool is_used_ = false, is_cancelled_ = false;
 };
 
 }  // namespace hyperguide

@@ -4,35 +4,43 @@
 
 #include "error.hpp"
 #include "session.hpp"
+#include "text.hpp"
 
 struct hg_session {
     hg_session(std::shared_ptr<const hyperguide::Model> model, const hg_session_options &options)
         : session(std::move(model), options) {}
 
     hyperguide::Session session;
-    std::atomic<bool> is_busy{false};
 };
 
 using namespace hyperguide;
 
 namespace {
 
+constexpr char NO_SESSION[] = "The session is NULL.";
+
 // Runs an action on a session that no other thread uses.
 template <typename Action> hg_status on_session(hg_session *handle, Action action) {
     if (!handle)
-        return report(HG_BAD_ARGUMENT, "The session is NULL.");
-    if (handle->is_busy.exchange(true, std::memory_order_acquire))
-        return report(HG_BUSY, "The session is in use by another thread: give each its own session.");
-    const hg_status status = guarded([&] { action(handle->session); });
-    handle->is_busy.store(false, std::memory_order_release);
-    return status;
+        return report(HG_BAD_ARGUMENT, NO_SESSION);
+    return guarded([&] {
+        const Session::Use use(handle->session);
+        action(handle->session);
+    });
 }
 
-void check_dial(const char *name, float value, float below) {
-    if (!(value >= 0 && value < below))
-        throw Error(HG_BAD_ARGUMENT, std::string("The ") + name + " must be at least 0" +
-                                         (std::isinf(below) ? "" : " and below 1") + ", not " +
-                                         std::to_string(value) + ".");
+// Sets a number of a session, which may be in use.
+hg_status set(hg_session *handle, std::atomic<float> Session::*dial, const char *name, float value,
+              float below) {
+    if (!handle)
+        return report(HG_BAD_ARGUMENT, NO_SESSION);
+    return guarded([&] {
+        if (!(value >= 0 && value < below))
+            throw Error(HG_BAD_ARGUMENT, std::string("The ") + name + " must be at least 0" +
+                                             (std::isinf(below) ? "" : " and below 1") + ", not " +
+                                             written(value) + ".");
+        handle->session.*dial = value;
+    });
 }
 
 }  // namespace
@@ -55,24 +63,15 @@ hg_status hg_session_run(hg_session *handle, const hg_picture *in, const hg_map 
 }
 
 hg_status hg_session_set_strength(hg_session *handle, float strength) {
-    return on_session(handle, [&](Session &session) {
-        check_dial("strength", strength, HUGE_VALF);
-        session.strength = strength;
-    });
+    return set(handle, &Session::strength, "strength", strength, HUGE_VALF);
 }
 
 hg_status hg_session_set_guidance_scale(hg_session *handle, float scale) {
-    return on_session(handle, [&](Session &session) {
-        check_dial("guidance scale", scale, HUGE_VALF);
-        session.guidance_scale = scale;
-    });
+    return set(handle, &Session::guidance_scale, "guidance scale", scale, HUGE_VALF);
 }
 
 hg_status hg_session_set_smoothing(hg_session *handle, float weight) {
-    return on_session(handle, [&](Session &session) {
-        check_dial("smoothing", weight, 1);
-        session.smoothing = weight;
-    });
+    return set(handle, &Session::smoothing, "smoothing", weight, 1);
 }
 
 hg_status hg_session_set_kernel(hg_session *handle, const float *values, int32_t rows,

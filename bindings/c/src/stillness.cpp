@@ -63,7 +63,7 @@ void difference(const Planes &one, const Planes &other, Planes &out) {
 
 bool is_cut(const Planes &change) {
     Planes coarse = change;
-    for (int i = 0; i < HALVINGS_TO_COMPARE; i++) { // so that noise does not count
+    for (int i = 0; i < HALVINGS_TO_COMPARE; i++) {  // so that noise does not count
         Planes half;
         halved(coarse, half);
         coarse = std::move(half);

@@ -57,9 +57,9 @@ class Smoothing {
 
   private:
     bool is_noise_;
-    bool looked_ = false; // whether glance_ shows the last frame
+    bool looked_ = false;  // whether glance_ shows the last frame
     int height_ = 0, width_ = 0;
-    Planes glance_; // the last frame, reduced
+    Planes glance_;  // the last frame, reduced
     // What is kept of a frame: a reduced copy, and the map that was used; empty if none is.
     Planes before_;
     std::vector<float> guidance_;

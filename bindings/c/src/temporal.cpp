@@ -99,7 +99,7 @@ void TemporalAverage::reset() {
 
 // After the first frame.
 void TemporalAverage::start(const Planes &frame) {
-    started_ = gave_noise_ = false; // should memory run out
+    started_ = gave_noise_ = false;  // should memory run out
     average_ = frame;
     std::swap(blocks_, frame_blocks_);
     for (Planes *ones : {&count_, &used_}) {
@@ -165,7 +165,7 @@ void TemporalAverage::count_frames(bool learns) {
         variance_.values[i] = (sigma * sigma + 1e-3f) * spread;
     }
     agreement_.bias(frame_blocks_, blocks_, energy_, variance_, bias_);
-    const bool is_coarse = agreement_.coarse(); // maps show less than there is then
+    const bool is_coarse = agreement_.coarse();  // maps show less than there is then
     for (Planes *planes : {&found_, &agree_, &used_, &noise_})
         planes->resize(1, blocks_.height, blocks_.width);
     float least_used = 1;

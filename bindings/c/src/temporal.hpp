@@ -84,7 +84,7 @@ class TemporalAverage {
     // What is known of the frames so far. Blocks are in levels, full scale = 255.
     bool started_ = false;
     Planes average_;
-    Planes blocks_; // means of the average
+    Planes blocks_;  // means of the average
     Planes count_;  // frames that are averaged in each block
     Planes used_;   // share of the last frame in the picture that was given out, in each block
     Planes noise_;  // the map that was given out with it, in levels

@@ -5,7 +5,9 @@
 //     reject     no session is made, for a reason of two lines
 //     memory     calls run out of memory
 //     slow       calls last until they are terminated
-//     nan        calls give NaN
+//     late       the same, and what terminated them before they began does not count
+//     nan        pictures are NaN
+//     nan-map    maps are NaN
 #include <atomic>
 #include <chrono>
 #include <cmath>
@@ -79,12 +81,15 @@ const Tensor *input(const char *name, const char *const *names, const Tensor *co
 }
 
 // The map is 0.05, mixed with a given one; the picture comes back darker by half of it.
-Status *run(Nothing *, const RunOptions *options, const char *const *names,
+Status *run(Nothing *, RunOptions *options, const char *const *names,
             const Tensor *const *inputs, std::size_t count, const char *const *outputs,
             std::size_t output_count, Tensor **results) {
     if (told() == "memory")
         return failure("std::bad_alloc");
-    for (int i = 0; told() == "slow" && !options->is_terminated && i < 100000; i++)
+    if (told() == "late")
+        options->is_terminated = false;
+    const bool is_slow = told() == "slow" || told() == "late";
+    for (int i = 0; is_slow && !options->is_terminated && i < 100000; i++)
         std::this_thread::sleep_for(std::chrono::milliseconds(1));
     if (options->is_terminated)
         return failure("terminated");
@@ -101,6 +106,8 @@ Status *run(Nothing *, const RunOptions *options, const char *const *names,
     for (std::size_t i = 0; i < pixels; i++) {
         const float share = at(mix, i, 0);
         results[1]->values[i] = share * at(given, i, 0) + (1 - share) * 0.05f;
+        if (told() == "nan-map")
+            results[1]->values[i] = NAN;
     }
     const bool is_nan = told() == "nan";
     for (std::size_t i = 0; i < image->size(); i++)

@@ -1,4 +1,5 @@
 // Fuzzing: any bytes as a model file. They are refused by an Error, or described.
+#include <algorithm>
 #include <cstdint>
 #include <cstdlib>
 
@@ -15,7 +16,10 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t *data, std::size_t size
         const ModelFile file(bytes, "The file");
         file.with_inputs();
     } catch (const Error &error) {
-        if (error.status != HG_BAD_FILE)
+        const std::string sentence = error.what();
+        const bool is_plain = std::all_of(sentence.begin(), sentence.end(),
+                                          [](char c) { return c >= ' ' && c <= '~'; });
+        if (error.status != HG_BAD_FILE || !is_plain || sentence.size() > 400)
             std::abort();
     }
     // What the seal keeps from being reached.

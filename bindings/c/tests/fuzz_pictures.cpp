@@ -14,7 +14,7 @@ using namespace hyperguide;
 
 namespace {
 
-constexpr std::size_t MEMORY = 1 << 16; // behind each plane
+constexpr std::size_t MEMORY = 1 << 16;  // behind each plane
 constexpr std::size_t SHIFT = 4;        // planes begin up to so many bytes after its start
 
 // Takes values from the input; zeros after its end.
@@ -67,6 +67,26 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t *data, std::size_t size
                 memory[3 * p + i][k * 997 % MEMORY] = source.next<std::uint8_t>();
         }
     }
+    hg_map map{};
+    map.values = reinterpret_cast<float *>(memory[0].get());
+    map.width = pictures[0].width, map.height = pictures[1].height;
+    map.stride = pictures[1].strides[0];
+    try {
+        check_map(map, "map");
+        const std::size_t row = sizeof(float) * map.width;
+        const std::size_t stride = map.stride ? map.stride : row;
+        if (stride * (map.height - 1) + row <= MEMORY) {
+            Planes values;
+            values.resize(1, map.height, map.width);
+            write_map(values, map);
+            ModelInfo info;
+            read_map(map, info, pictures[1].height % 64 + 64, 50, values);
+        }
+        read_kernel(map.values, pictures[0].height % 64, pictures[1].width % 64);
+    } catch (const Error &error) {
+        if (error.status != HG_BAD_ARGUMENT)
+            std::abort();
+    }
     try {
         check_picture(pictures[0], "picture", channels);
         check_picture(pictures[1], "result", channels);
@@ -77,7 +97,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t *data, std::size_t size
             return 0;
         Planes planes;
         planes.resize(channels, (in.height + 7) / 8 * 8, (in.width + 7) / 8 * 8);
-        to_planes(in, channels, planes);
+        to_planes(in, planes);
         if (channels == 3 && is_gray(in))
             write_gray(planes, in, out);
         else

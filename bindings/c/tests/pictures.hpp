@@ -125,7 +125,7 @@ struct Owned {
 inline Planes planes_of(Owned &picture, int channels, int height, int width) {
     Planes planes;
     planes.resize(channels, height, width);
-    to_planes(picture.view(channels), channels, planes);
+    to_planes(picture.view(channels), planes);
     return planes;
 }
 

@@ -81,7 +81,7 @@ inline Frames noisy(const Frames &clean, float sigma = SIGMA) {
 
 struct Done {
     bool averaged;
-    Planes picture; // the frame itself unless it was averaged
+    Planes picture;  // the frame itself unless it was averaged
     std::vector<float> noise;
 };
 

@@ -1,6 +1,8 @@
 // Model files: digests, the seal, and bytes that somebody else wrote.
+#include <clocale>
 #include <cstdlib>
 #include <glob.h>
+#include <locale>
 
 #include "check.hpp"
 #include "error.hpp"
@@ -8,6 +10,7 @@
 #include "model_file.hpp"
 #include "protobuf.hpp"
 #include "sha256.hpp"
+#include "text.hpp"
 
 using namespace hyperguide;
 
@@ -127,6 +130,34 @@ void foreign_files_are_refused_with_a_reason() {
               .find("another file") != std::string::npos);
 }
 
+void names_in_files_cannot_garble_a_sentence() {
+    const std::string name = "\x1b[2Jname\nof\x7f" + std::string(3000, 'x');
+    const std::string node = submessage(2, "y") + submessage(4, name) + submessage(7, "own");
+    const std::string version("\x08\x08", 2), operators("\x10\x12", 2);
+    const std::string reason = refusal(
+        version + submessage(MODEL_GRAPH, submessage(NODE, node)) + submessage(8, operators));
+    CHECK(reason.find("name?of") != std::string::npos && reason.size() < 400);
+    for (const char character : reason)
+        CHECK(character >= ' ' && character <= '~');
+}
+
+// Numbers with a decimal comma, as in the locales of half of Europe.
+struct Comma : std::numpunct<char> {
+    char do_decimal_point() const override { return ','; }
+};
+
+void numbers_have_a_point_in_every_locale() {
+    const std::locale before = std::locale::global(std::locale(std::locale(), new Comma));
+    for (const char *name : {"de_DE.UTF-8", "fr_FR.UTF-8", "pt_BR.UTF-8"})
+        if (std::setlocale(LC_ALL, name))
+            break;
+    CHECK(Json::parse("0.25").number == 0.25);
+    CHECK(json_is_refused("0,25"));
+    CHECK(written(0.25) == "0.25");
+    std::setlocale(LC_ALL, "C");
+    std::locale::global(before);
+}
+
 void what_is_no_file_is_refused() {
     for (const char *path : {"/", "/nowhere/model.onnx", "/dev/null"}) {
         bool is_refused = false;
@@ -156,6 +187,8 @@ int main() {
     a_file_that_was_changed_anywhere_is_refused();
     a_truncated_file_is_refused();
     foreign_files_are_refused_with_a_reason();
+    names_in_files_cannot_garble_a_sentence();
+    numbers_have_a_point_in_every_locale();
     what_is_no_file_is_refused();
     dials_become_required_inputs_and_nothing_else_changes();
     return failures > 0;

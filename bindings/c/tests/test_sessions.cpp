@@ -43,8 +43,9 @@ hg_status status_of(hg_session *session, Frame &frame) {
 void pictures_and_maps_come_from_the_engine() {
     const hg::Model model = fake_model();
     hg_session_options single{};
-    single.no_smoothing = single.no_temporal = 1;
+    single.no_temporal = 1;
     hg::Session session(model, single);
+    session.set_smoothing(0);
     Frame in(100), out(0);
     std::vector<float> values(std::size_t(WIDTH) * HEIGHT);
     const hg_map map{values.data(), WIDTH, HEIGHT, 0};
@@ -101,7 +102,7 @@ void one_session_in_two_threads_is_an_error() {
     hg_status second = HG_OK;
     // Whichever comes second is refused; the other one lasts until it is cancelled.
     while (second != HG_BUSY && !is_done)
-        second = hg_session_set_strength(session.get(), 1);
+        second = hg_session_reset(session.get());
     CHECK(second == HG_BUSY);
     while (!is_done) {
         session.cancel();
@@ -111,6 +112,72 @@ void one_session_in_two_threads_is_an_error() {
     CHECK(first == HG_CANCELLED);
     unsetenv("FAKE");
     CHECK(status_of(session.get(), frame) == HG_OK);  // the cancel does not reach the next call
+}
+
+// A cancel that is lost makes this test last for minutes.
+void a_cancel_reaches_a_call_whose_network_does_not_run_yet() {
+    setenv("FAKE", "late", 1);
+    const hg::Model model = fake_model();
+    hg::Session session(model);
+    constexpr int SIDE = 3000;  // takes long to read
+    std::vector<unsigned char> bytes(std::size_t(SIDE) * SIDE * 3, 7);
+    hg_picture picture{};
+    picture.format = HG_RGB24, picture.width = SIDE, picture.height = SIDE;
+    picture.planes[0] = bytes.data();
+    hg_status status = HG_OK;
+    std::thread thread([&] {
+        do  // while the other thread looks whether this one has begun
+            status = hg_session_run(session.get(), &picture, nullptr, &picture, nullptr);
+        while (status == HG_BUSY);
+    });
+    while (hg_session_reset(session.get()) != HG_BUSY)
+        std::this_thread::yield();
+    session.cancel();
+    thread.join();
+    CHECK(status == HG_CANCELLED);
+    unsetenv("FAKE");
+}
+
+void numbers_can_be_set_while_a_call_runs() {
+    setenv("FAKE", "slow", 1);
+    const hg::Model model = fake_model();
+    hg::Session session(model);
+    Frame frame(100);
+    std::thread thread([&] {
+        while (status_of(session.get(), frame) == HG_BUSY) {
+        }
+    });
+    while (hg_session_reset(session.get()) != HG_BUSY)
+        std::this_thread::yield();
+    session.set_strength(0), session.set_guidance_scale(2), session.set_smoothing(0.5f);
+    CHECK(hg_session_set_strength(session.get(), -1) == HG_BAD_ARGUMENT);
+    session.cancel();
+    thread.join();
+    const std::vector<unsigned char> before = frame.bytes;
+    session.run(frame.picture, frame.picture);  // at strength 0 no engine, which is slow, runs
+    CHECK(frame.bytes == before);
+    unsetenv("FAKE");
+}
+
+void a_map_of_nan_is_not_remembered() {
+    const hg::Model model = fake_model();
+    hg_session_options single{};
+    single.no_temporal = 1;
+    hg::Session session(model, single);
+    session.set_smoothing(0.8f);
+    Frame frame(100);
+    CHECK(status_of(session.get(), frame) == HG_OK);
+    setenv("FAKE", "nan-map", 1);
+    CHECK(status_of(session.get(), frame) == HG_FAILED);
+    unsetenv("FAKE");
+    CHECK(status_of(session.get(), frame) == HG_OK);
+}
+
+void no_kernel_can_be_set_for_any_model() {
+    hg::Session session(fake_model());
+    session.set_kernel(nullptr, 0, 0);
+    const float one = 1;
+    CHECK(hg_session_set_kernel(session.get(), &one, 1, 1) == HG_BAD_ARGUMENT);
 }
 
 void a_cancel_without_a_call_does_nothing() {
@@ -177,6 +244,10 @@ int main() {
     pictures_and_maps_come_from_the_engine();
     four_sessions_in_four_threads_do_not_disturb_each_other();
     one_session_in_two_threads_is_an_error();
+    a_cancel_reaches_a_call_whose_network_does_not_run_yet();
+    numbers_can_be_set_while_a_call_runs();
+    a_map_of_nan_is_not_remembered();
+    no_kernel_can_be_set_for_any_model();
     a_cancel_without_a_call_does_nothing();
     models_and_sessions_are_destroyed_in_any_order();
     failures_of_the_engine_are_one_sentence();

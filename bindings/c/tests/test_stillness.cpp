@@ -37,15 +37,15 @@ void maps_are_mixed_where_nothing_moves() {
     const auto at = [&](int y, int x) { return mix[std::size_t(y) * WIDTH + x]; };
     for (int y = 52; y < 108; y++) {
         for (int x = 56; x < 88; x++)
-            CHECK(at(y, x) == 0); // uncovered, and beside it
+            CHECK(at(y, x) == 0);  // uncovered, and beside it
         for (int x = 144; x < 172; x++)
-            CHECK(at(y, x) == 0); // covered
+            CHECK(at(y, x) == 0);  // covered
     }
     double still = 0;
     for (int x = 0; x < WIDTH; x++)
         still += at(16, x) / WIDTH + at(150, x) / WIDTH;
     CHECK(still > 0.97 && still < 1.0001);
-    CHECK(at(80, 115) > 0.4f); // within the square nothing changes
+    CHECK(at(80, 115) > 0.4f);  // within the square nothing changes
 }
 
 void other_maps_are_compared_by_the_noise_of_good_cameras() {

@@ -24,7 +24,7 @@ void the_error_of_a_still_scene_falls_as_the_map_says() {
             const double found = error(done[i].picture, truth), said = mean(done[i].noise);
             CHECK(done[i].averaged);
             CHECK(found < said * 1.03 && found > said * 0.8);
-            CHECK(found * found < 1.5 * SIGMA * SIGMA / (i + 1)); // as 1 / n
+            CHECK(found * found < 1.5 * SIGMA * SIGMA / (i + 1));  // as 1 / n
         }
     }
 }
@@ -32,7 +32,7 @@ void the_error_of_a_still_scene_falls_as_the_map_says() {
 void the_count_is_bounded_by_the_limit() {
     const Frames frames = noisy(Frames(16, drawn(flat, 3, 96, 96)));
     const Done last = averages(frames, TemporalAverage(5)).back();
-    CHECK(last.averaged); // 5 before, and the frame
+    CHECK(last.averaged);  // 5 before, and the frame
     const float least = *std::min_element(last.noise.begin(), last.noise.end());
     CHECK(least > LEVEL / std::sqrt(6.0f) * 0.999f);
     CHECK(!averages(frames, TemporalAverage(1)).back().averaged);
@@ -56,7 +56,7 @@ void gray_pictures_are_averaged_as_well_as_colour() {
 void clipped_noise_does_not_brighten_black() {
     const Planes black = drawn([](double, double, int) { return 0; });
     const Done last = averages(noisy(Frames(16, black))).back();
-    CHECK(mean(last.picture.values) < 0.35 * SIGMA / std::sqrt(TURN)); // the mean of max(noise, 0)
+    CHECK(mean(last.picture.values) < 0.35 * SIGMA / std::sqrt(TURN));  // the mean of max(noise, 0)
 }
 
 void a_moving_square_leaves_no_trace() {
@@ -72,7 +72,7 @@ void a_moving_square_leaves_no_trace() {
 }
 
 void a_slow_edge_stays_where_it_is() {
-    Frames clean; // a quarter of a pixel a frame
+    Frames clean;  // a quarter of a pixel a frame
     for (int i = 0; i < 24; i++)
         clean.push_back(drawn([&](double x, double, int) {
             return 80 + 80 * std::clamp(x - 100 - 0.25 * i, 0.0, 1.0);
@@ -87,7 +87,7 @@ void a_slow_edge_stays_where_it_is() {
 }
 
 void a_cut_starts_anew() {
-    Frames clean; // also where both scenes look alike
+    Frames clean;  // also where both scenes look alike
     for (const int level : {20, 235})
         for (int i = 0; i < 8; i++)
             clean.push_back(drawn(
@@ -114,7 +114,7 @@ void a_pan_is_followed() {
         const Frames clean = panned(14, step[0], step[1]);
         const Done last = averages(noisy(clean)).back();
         CHECK(last.averaged);
-        const bool fast = step[0] > 4; // then less has been in sight long enough
+        const bool fast = step[0] > 4;  // then less has been in sight long enough
         const Area inner = fast ? Area{24, 104, 24, 120} : Area{32, HEIGHT - 32, 32, WIDTH - 32};
         CHECK(error(last.picture, clean.back(), inner) < SIGMA / 2);
         std::vector<float> noise = last.noise;
@@ -123,7 +123,7 @@ void a_pan_is_followed() {
 }
 
 void what_comes_into_sight_counts_anew() {
-    Frames clean; // also where it looks like the border that it comes from
+    Frames clean;  // also where it looks like the border that it comes from
     for (int i = 0; i < 12; i++)
         clean.push_back(drawn([&](double x, double y, int c) {
             return x + 9 * i < 220 ? texture(x + 9 * i, y, c) : 128;
@@ -136,12 +136,12 @@ void what_comes_into_sight_counts_anew() {
 }
 
 void differences_beyond_noise_are_found() {
-    constexpr float VARIANCE = 800; // and none of it in the means
+    constexpr float VARIANCE = 800;  // and none of it in the means
     const Planes none = drawn([](double, double, int) { return 0; }, 3, 40, 60);
     Planes variance = none, bias;
     variance.channels = 1;
     variance.values.assign(none.pixels(), VARIANCE);
-    const auto found = [&](float step, int side) { // in the middle, beside it and further away
+    const auto found = [&](float step, int side) {  // in the middle, beside it and further away
         Planes frame = none;
         for (int i = 0; i < 3 * side * side; i++)
             frame.plane(i % 3)[(20 + i / 3 / side) * 60 + 20 + i / 3 % side] = step;
@@ -158,7 +158,7 @@ void differences_beyond_noise_are_found() {
 
 void looking_for_motion_does_no_harm() {
     const Frames still(12, drawn(texture));
-    Frames chance; // nothing of a frame is found in the next
+    Frames chance;  // nothing of a frame is found in the next
     for (int i = 0; i < 12; i++)
         chance.push_back(drawn([&](double x, double y, int c) {
             return texture(x + 977.0 * i, y + 313.0 * i * i, c);
@@ -187,7 +187,7 @@ void nothing_is_averaged_before_the_noise_is_known() {
     TemporalAverage average;
     Planes picture;
     std::vector<float> noise;
-    average.learn(nullptr); // before the first frame, and without a map
+    average.learn(nullptr);  // before the first frame, and without a map
     for (const Planes &frame : noisy(Frames(4, drawn(flat)))) {
         CHECK(!average.next(frame, nullptr, picture, noise));
         average.learn(nullptr);
@@ -243,7 +243,7 @@ void a_map_is_unmixed_where_nothing_was_averaged() {
     for (std::size_t k = 0; k < last.noise.size(); k++)
         if (k % WIDTH >= 150)
             right.push_back(255 * last.noise[k]);
-    const float level = percentile(right, 50); // the left, which stands still, teaches 20
+    const float level = percentile(right, 50);  // the left, which stands still, teaches 20
     CHECK(level > 24 && level < 30);
 }
 
@@ -306,7 +306,7 @@ void values_that_are_none_are_refused() {
         CHECK(is_refused([&] { average.next(drawn(flat), frame.plane(0), picture, noise); }));
     }
     for (const Done &done : learned(noisy(Frames(4, drawn(flat))), average))
-        CHECK(done.averaged); // as if nothing had happened
+        CHECK(done.averaged);  // as if nothing had happened
     learned(Frames(3, drawn([](double x, double, int) { return 1e20 * x; })), average);
 }
 

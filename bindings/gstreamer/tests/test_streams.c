@@ -71,12 +71,13 @@ static void check_error(const gchar *properties, const gchar *model, GQuark doma
 
 static void errors_say_what_is_wrong(void) {
     const GQuark resource = GST_RESOURCE_ERROR;
-    const gint missing = GST_RESOURCE_ERROR_NOT_FOUND, settings = GST_RESOURCE_ERROR_SETTINGS;
-    check_error("model=%s", "absent.onnx", resource, missing, "absent.onnx");
-    check_error("model=/etc/hostname", "", resource, settings, "/etc/hostname");
+    const gint unread = GST_RESOURCE_ERROR_OPEN_READ, settings = GST_RESOURCE_ERROR_SETTINGS;
+    check_error("model=%s", "absent.onnx", resource, unread, "absent.onnx");
+    check_error("model=/etc/hostname", "", resource, unread, "/etc/hostname");
     check_error("", "", resource, settings, "'model'");
     check_error("model=%s device=abacus", MODEL, resource, settings, "abacus");
-    check_error("model=%s library=/none.so", MODEL, resource, settings, "/none.so");
+    check_error("model=%s library=/none.so", MODEL, GST_LIBRARY_ERROR, GST_LIBRARY_ERROR_INIT,
+                "/none.so");
 }
 
 static void models_for_gray_pictures_take_yuv_but_no_rgb(void) {
