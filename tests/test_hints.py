@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from hyperguide.training.bilevel import Bilevel
+from hyperguide.training.bilevel import Bilevel, Strategy
 from hyperguide.training.data.batches import open_data
 from hyperguide.training.data.hints import draw_hint
 from hyperguide.training.data.sample import Sample
@@ -57,7 +57,8 @@ def test_the_outer_problem_alone_has_hints(photos: Path) -> None:
     assert torch.equal(again.degraded, plain.degraded)  # hints are drawn last
 
 
-def test_the_reconstruction_sees_what_it_is_told_where_it_is_trusted() -> None:
+@pytest.mark.parametrize("strategy", ["strict", "response"])
+def test_the_reconstruction_sees_what_it_is_told_where_it_is_trusted(strategy: Strategy) -> None:
     preset = load_preset("denoise", "fast")
     model = build_model(preset)
     seen: list[Tensor] = []
@@ -69,6 +70,7 @@ def test_the_reconstruction_sees_what_it_is_told_where_it_is_trusted() -> None:
         log_mse,
         build_optimizer(model.proxy, preset.schedule, 0.01),
         build_optimizer(model.reconstruction, preset.schedule, 0.01),
+        strategy,
     )
     image = torch.rand(1, 3, 32, 32)
     told = torch.full((1, 1, 32, 32), 0.2)
@@ -83,3 +85,31 @@ def test_the_reconstruction_sees_what_it_is_told_where_it_is_trusted() -> None:
     assert float((expected - predicted).abs().max()) > 0.01
     replace(algorithm, strategy="manual").outer_step(batch)
     torch.testing.assert_close(seen[1], predicted)
+
+
+def test_with_response_theta_learns_where_its_map_is_used() -> None:
+    preset = load_preset("denoise", "fast")
+    model = build_model(preset)
+    assert model.proxy is not None
+    before = [p.detach().clone() for p in model.proxy.parameters()]
+    algorithm = Bilevel(
+        model,
+        guidance_loss(0.3),
+        log_mse,
+        build_optimizer(model.proxy, preset.schedule, 0.01),
+        build_optimizer(model.reconstruction, preset.schedule, 0.01),
+        "response",
+    )
+    image, told = torch.rand(1, 3, 32, 32), torch.full((1, 1, 32, 32), 0.2)
+
+    def has_moved(trust: float) -> bool:
+        batch = Sample(image, image**2, told, told=told, trust=torch.full_like(told, trust))
+        algorithm.outer_step(batch)
+        assert model.proxy is not None
+        return any(
+            bool((now != then).any())
+            for now, then in zip(model.proxy.parameters(), before, strict=True)
+        )
+
+    assert not has_moved(1.0)
+    assert has_moved(0.5)

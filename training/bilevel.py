@@ -206,18 +206,20 @@ class Bilevel:
                     return self.model.restore(
                         batch.degraded, batch.kernel, lambda read, stage: batch.guidance
                     )
-                case "response" | "unguided":
+                case "unguided":
                     return self.model.restore(batch.degraded, batch.kernel)
                 case _:
                     return self.model.restore(
                         batch.degraded,
                         batch.kernel,
-                        lambda read, stage: self._constant(read, stage, batch),
+                        lambda read, stage: self._predicted(read, stage, batch),
                     )
 
-    def _constant(self, read: Tensor, stage: int, batch: Sample) -> Tensor:
-        """The predicted map as a constant, sigma+ of Eq. (5), or what dials make of it."""
-        with torch.no_grad():
+    def _predicted(self, read: Tensor, stage: int, batch: Sample) -> Tensor:
+        """The predicted map, or what dials make of it. A constant, sigma+ of Eq. (5), except for
+        the strategy `response`, which also trains theta with f.
+        """
+        with nullcontext() if self.strategy == "response" else torch.no_grad():
             guidance = self.model.predict(read, stage)
             told, trust = batch.told, batch.trust
             if told is not None and trust is not None and self.strategy != "manual":
