@@ -388,7 +388,7 @@ def test_maps_that_do_not_fit_are_refused(denoiser: native.Model) -> None:
 def test_dials_out_of_range_are_refused(denoiser: native.Model) -> None:
     session = denoiser.session()
     for name, value in (("strength", -1), ("guidance_scale", np.nan), ("smoothing", 1)):
-        with pytest.raises(native.NativeError, match="must be at least 0"):
+        with pytest.raises(native.NativeError, match="must be a number of at least 0"):
             session.set(name, value)
     session.close()
 

@@ -23,6 +23,7 @@ struct _GstHyperguide {
     Settings settings;
     gboolean is_flushing; /* no frame may begin */
     GstClockTime latency, latency_posted;
+    gboolean takes_gray; /* whether the model takes only that */
     hg_session *session; /* is set under the lock, but runs without it */
 
     /* Of the streaming thread: */
@@ -109,6 +110,7 @@ static gboolean start(GstBaseTransform *transform) {
     hg_session *session = open_session(self);
     GST_OBJECT_LOCK(self);
     self->session = session;
+    self->takes_gray = session && self->info.channels == 1;
     self->is_flushing = FALSE;
     self->latency = self->latency_posted = 0;
     GST_OBJECT_UNLOCK(self);
@@ -120,6 +122,7 @@ static gboolean stop(GstBaseTransform *transform) {
     GstHyperguide *self = GST_HYPERGUIDE(transform);
     GST_OBJECT_LOCK(self);
     hg_session *session = g_steal_pointer(&self->session);
+    self->takes_gray = FALSE;
     GST_OBJECT_UNLOCK(self);
     hg_session_destroy(session);
     g_clear_pointer(&self->map, g_free);
@@ -162,6 +165,20 @@ static gboolean sink_event(GstBaseTransform *transform, GstEvent *event) {
         break;
     }
     return BASE->sink_event(transform, event);
+}
+
+/* Models for gray pictures take those with a plane of their own for it. */
+static GstCaps *transform_caps(GstBaseTransform *transform, GstPadDirection direction, GstCaps *caps,
+                               GstCaps *filter) {
+    GstHyperguide *self = GST_HYPERGUIDE(transform);
+    g_autoptr(GstCaps) possible = BASE->transform_caps(transform, direction, caps, filter);
+    GST_OBJECT_LOCK(self);
+    const gboolean takes_gray = self->takes_gray;
+    GST_OBJECT_UNLOCK(self);
+    if (!takes_gray || !possible)
+        return g_steal_pointer(&possible);
+    g_autoptr(GstCaps) yuv = gst_caps_from_string(GST_VIDEO_CAPS_MAKE(YUV_FORMATS));
+    return gst_caps_intersect_full(possible, yuv, GST_CAPS_INTERSECT_FIRST);
 }
 
 static gboolean query(GstBaseTransform *transform, GstPadDirection direction, GstQuery *query) {
@@ -343,6 +360,7 @@ static void gst_hyperguide_class_init(GstHyperguideClass *class) {
     transform->start = start;
     transform->stop = stop;
     transform->sink_event = sink_event;
+    transform->transform_caps = transform_caps;
     transform->query = query;
     transform->before_transform = before_transform;
     transform->transform_ip_on_passthrough = FALSE;

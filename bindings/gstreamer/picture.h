@@ -6,6 +6,7 @@
 
 /* The formats that the library takes, for caps. */
 #define PICTURE_FORMATS "{ NV12, I420, P010_10LE, BGR, RGB, RGBA }"
+#define YUV_FORMATS "{ NV12, I420, P010_10LE }"
 
 /* The same pixels, as long as the frame is mapped. */
 hg_picture picture_of(const GstVideoFrame *frame);

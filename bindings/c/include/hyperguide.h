@@ -50,8 +50,8 @@ typedef enum hg_status {
     HG_BUSY = 7           /* the session is in use by another thread */
 } hg_status;
 
-/* What went wrong in the last call of this thread that failed; never NULL. It is valid until the
- * next call in this thread. */
+/* What went wrong in the last call of this thread that failed; never NULL. The text changes with
+ * the next one. Calls that succeed leave it: look at what a call returns first. */
 HG_EXPORT const char *hg_last_error(void);
 
 /* The status of that call; HG_OK if none has failed in this thread. */
@@ -135,7 +135,7 @@ typedef struct hg_picture {
     hg_format format;
     int32_t width, height;
     void *planes[3];
-    ptrdiff_t strides[3]; /* bytes from a row to the next; 0: rows follow each other */
+    ptrdiff_t strides[3]; /* bytes from a row to the next, not negative; 0: rows follow each other */
     hg_matrix matrix;
     hg_range range;
 } hg_picture;
@@ -167,7 +167,8 @@ HG_EXPORT void hg_session_destroy(hg_session *session);
  * in, out: of the same size; formats may differ. out may be in, but must not overlap it otherwise;
  *     pictures side by side in one buffer do not overlap. `in` is not written to.
  * guidance: a map to use instead of the predicted one, or NULL, with values from the model's minimum
- *     to its maximum. A map of another size is resized.
+ *     to its maximum. A map of another size is resized. If frames are averaged, it is the noise of
+ *     this frame, and the network sees, and guidance_out receives, what the average has left of it.
  * guidance_out: receives the map that was used, or NULL; of the picture's size. At strength 0 there
  *     is no map, and it is left as it is.
  *
@@ -178,7 +179,7 @@ HG_EXPORT hg_status hg_session_run(hg_session *session, const hg_picture *in, co
 
 /* The next three may be called from any thread, and take effect on the next frame. */
 
-/* 0 copies the picture without running the network, 1 is the trained result (the default), in
+/* Any number of at least 0. 0 copies the picture without running the network, 1 is the trained result (the default), in
  * between blends, above 1 exaggerates. */
 HG_EXPORT hg_status hg_session_set_strength(hg_session *session, float strength);
 
@@ -199,7 +200,7 @@ HG_EXPORT hg_status hg_session_set_kernel(hg_session *session, const float *valu
 HG_EXPORT hg_status hg_session_reset(hg_session *session);
 
 /* Stop the call that is running in another thread, which returns HG_CANCELLED. Without one, nothing
- * happens. */
+ * happens: who starts and stops threads calls it until they have ended. */
 HG_EXPORT void hg_session_cancel(hg_session *session);
 
 #ifdef __cplusplus

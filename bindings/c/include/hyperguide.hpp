@@ -1,6 +1,6 @@
 // hyperguide for C++17: the C interface with owners and exceptions. See hyperguide.h.
 //
-//     hg::Model model("denoise-live.onnx");
+//     hg::Model model("denoise-live.onnx");  // throws hg::Error, as all functions
 //     hg::Session session(model);
 //     while (next(frame))
 //         session.run(frame, frame);

@@ -59,6 +59,7 @@ struct EngineOptions {
 // Throw Error(HG_NO_BACKEND) if the library is missing or does not fit, Error(HG_BAD_FILE) if it
 // rejects the model.
 std::unique_ptr<Engine> open_onnx_runtime(const ModelFile &model, const EngineOptions &options);
+bool is_onnx_runtime_found();
 std::unique_ptr<Engine> open_openvino(const ModelFile &model, const EngineOptions &options);
 
 }  // namespace hyperguide

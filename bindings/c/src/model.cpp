@@ -54,7 +54,14 @@ std::unique_ptr<Engine> open_any(const ModelFile &file, EngineOptions options,
     options.device = "cpu";
     const bool is_named = !options.library.empty();
     const std::string name = options.library.substr(options.library.rfind('/') + 1);
-    if (is_named ? name.find("openvino") == std::string::npos : !openvino::is_found())
+    const bool may_be_openvino =
+        is_named ? name.find("openvino") != std::string::npos : openvino::is_found();
+    if (!may_be_openvino && !is_named && !is_onnx_runtime_found())
+        throw Error(HG_NO_BACKEND,
+                    "Neither OpenVINO nor ONNX Runtime was found: activate a virtual environment "
+                    "after 'pip install openvino', or set HYPERGUIDE_OPENVINO or "
+                    "HYPERGUIDE_ONNXRUNTIME to the path of its library.");
+    if (!may_be_openvino)
         return open_onnx_runtime(file, options);
     try {
         return open_openvino(file, options);

@@ -271,6 +271,8 @@ void OnnxRuntimeRunner::cancel() {
 
 }  // namespace
 
+bool is_onnx_runtime_found() { return is_found(NAME); }
+
 std::unique_ptr<Engine> open_onnx_runtime(const ModelFile &model, const EngineOptions &options) {
     return std::make_unique<OnnxRuntime>(model, options);
 }

@@ -88,8 +88,8 @@ class Checker {
         const bool is_color =
             format.planes == 1 && picture.format != HG_GRAY8 && picture.format != HG_GRAY16;
         if (channels == 1 && is_color)
-            throw Error(HG_BAD_ARGUMENT, std::string("This model takes gray pictures: convert '") +
-                                             name + "' to gray first.");
+            throw Error(HG_BAD_ARGUMENT, std::string("This model takes gray pictures: give '") + name +
+                                             "' in a gray format, or in NV12, I420 or P010.");
     }
 
   private:

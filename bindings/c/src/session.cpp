@@ -92,8 +92,8 @@ void Session::run(const hg_picture *in, const hg_map *guidance, const hg_picture
     if (!in || !out)
         throw Error(HG_BAD_ARGUMENT, "The picture to read or to write is NULL.");
     const int channels = model_->info.channels();
-    check_picture(*in, "picture", channels);
-    check_picture(*out, "result", channels);
+    check_picture(*in, "in", channels);
+    check_picture(*out, "out", channels);
     const View from = view_of(*in), to = view_of(*out);
     check_together(from, to);
     check_maps(guidance, guidance_out, from);

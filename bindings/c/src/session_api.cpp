@@ -36,7 +36,7 @@ hg_status set(hg_session *handle, std::atomic<float> Session::*dial, const char 
         return report(HG_BAD_ARGUMENT, NO_SESSION);
     return guarded([&] {
         if (!(value >= 0 && value < below))
-            throw Error(HG_BAD_ARGUMENT, std::string("The ") + name + " must be at least 0" +
+            throw Error(HG_BAD_ARGUMENT, std::string("The ") + name + " must be a number of at least 0" +
                                              (std::isinf(below) ? "" : " and below 1") + ", not " +
                                              written(value) + ".");
         handle->session.*dial = value;

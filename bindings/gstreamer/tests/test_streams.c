@@ -81,12 +81,16 @@ static void errors_say_what_is_wrong(void) {
 }
 
 static void models_for_gray_pictures_take_yuv_but_no_rgb(void) {
-    check_error("model=%s", GRAY_MODEL, GST_STREAM_ERROR, GST_STREAM_ERROR_FORMAT, "gray");
-    GstElement *pipeline = pipeline_of("videotestsrc num-buffers=2 ! video/x-raw,format=NV12 ! "
-                                       "hyperguide model=%s ! fakesink",
-                                       GRAY_MODEL);
-    CHECK(play(pipeline) == NULL);
-    gst_object_unref(pipeline);
+    check_error("model=%s", GRAY_MODEL, GST_STREAM_ERROR, GST_STREAM_ERROR_FAILED, "");
+    const gchar *sources[] = {"format=NV12", "format=RGB ! videoconvert"};
+    for (guint i = 0; i < G_N_ELEMENTS(sources); i++) {
+        g_autofree gchar *description = g_strdup_printf(
+            "videotestsrc num-buffers=2 ! video/x-raw,%s ! hyperguide model=%%s ! fakesink",
+            sources[i]);
+        GstElement *pipeline = pipeline_of(description, GRAY_MODEL);
+        CHECK(play(pipeline) == NULL);
+        gst_object_unref(pipeline);
+    }
 }
 
 static GstPadProbeReturn note_level(GstPad *pad, GstPadProbeInfo *info, gpointer most) {
