@@ -7,6 +7,7 @@
 # make bench-gpu  on a machine with an NVIDIA GPU: build, verify and time everything, see gpu/
 # make bench-check   check speed ratios that must hold, in a few minutes
 # make native   build and test the C library and the GStreamer element: see bindings/
+# make web   build and test the npm package, which needs Node and Chromium
 # make fuzz   fuzz each reader of untrusted bytes for a minute: see docs/fuzzing.md
 # make fuzz-native   the same for the C library, which needs clang
 # `demo` and `test` first set everything up in .venv.
@@ -20,7 +21,7 @@ BIN := $(VENV)/bin
 FILES := $(shell find runtime training export -name '*.py' -o -name '*.yaml' -o -name '*.onnx' | sort)
 INSTALLED := $(VENV)/.installed
 
-.PHONY: setup demo test test-all test-lowest check bench bench-gpu bench-check native fuzz \
+.PHONY: setup demo test test-all test-lowest check bench bench-gpu bench-check native web fuzz \
 	fuzz-native clean FORCE
 
 setup: $(INSTALLED)
@@ -103,6 +104,10 @@ fuzz: setup
 #     gstreamer1.0-tools gstreamer1.0-plugins-base
 native: setup
 	$(BIN)/python -m pytest tests/test_native.py tests/test_gstreamer.py
+
+# Debian: apt install nodejs npm chromium
+web: setup
+	$(BIN)/python -m pytest tests/test_web.py
 
 # make fuzz-native SECONDS=600
 fuzz-native: setup

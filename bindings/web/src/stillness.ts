@@ -1,0 +1,161 @@
+/**
+ * Where a video stands still: compares reduced frames, by the noise that they have.
+ *
+ * As `runtime/stillness.py` of the Python package, in floats.
+ */
+
+import type { PixelMap } from "./enhance.js";
+import type { Picture } from "./pixels.js";
+
+/** Rows and columns of a frame for each of a reduced one. */
+const REDUCTION = 8;
+/** Mean difference of two frames, full scale = 1, from which on they show different scenes. */
+const CUT = 0.12;
+/** How often reduced frames are halved for that. */
+const HALVINGS_TO_COMPARE = 2;
+/**
+ * Mean square differences, in parts of what noise alone gives, up to which a part counts as still,
+ * and from which on as moving.
+ */
+const STILL = 4;
+const MOVING = 8;
+/** Variance of a difference of reduced frames, in parts of that of the noise in a pixel. */
+const NOISE_LEFT = (2 * (0.299 ** 2 + 0.587 ** 2 + 0.114 ** 2)) / REDUCTION ** 2;
+/** What rounding to bytes adds to it. */
+const ROUNDING = 8 / 12 / 255 ** 2;
+/** The value that a fifth of a still frame stays below in white noise; see the Python package. */
+const QUIET = 0.2;
+const QUIET_VALUE = 0.6;
+const MOST_CORRELATED = 16;
+
+/** A gray copy of a frame, full scale = 1, at an eighth of its size. */
+export function reduced({ data, width, height }: Picture): PixelMap {
+  const values = new Float32Array(width * height);
+  for (let i = 0, from = 0; i < values.length; i++, from += 4) {
+    const [red, green, blue] = [data[from], data[from + 1], data[from + 2]] as [number, number, number];
+    values[i] = (0.299 * red + 0.587 * green + 0.114 * blue) / 255;
+  }
+  return halved(halved(halved({ values, width, height })));
+}
+
+/** The difference of two reduced frames of equal size. */
+export function difference(one: PixelMap, other: PixelMap): PixelMap {
+  return { ...one, values: one.values.map((value, i) => value - (other.values[i] as number)) };
+}
+
+/** Whether two frames that differ by this show different scenes. */
+export function isCut(change: PixelMap): boolean {
+  for (let i = 0; i < HALVINGS_TO_COMPARE; i++) change = halved(change); // noise must not count
+  const sum = change.values.reduce((total, value) => total + Math.abs(value), 0);
+  return sum / change.values.length >= CUT;
+}
+
+/**
+ * How still each part of a scene is: 1 still, 0 moving; so are the neighbours of what moves.
+ *
+ * @param noise standard deviation of a pixel's noise, full scale = 1: a number, or a map of whole
+ *     frames
+ */
+export function stillness(change: PixelMap, noise: PixelMap | number): PixelMap {
+  const { width, height } = change;
+  const square = { ...change, values: change.values.map((value) => value * value) };
+  const mean = neighbourhood(square, "reflected", (values) => values.reduce((a, b) => a + b) / 9);
+  const excess = new Float32Array(width * height);
+  for (let y = 0; y < height; y++) {
+    for (let x = 0; x < width; x++) {
+      const level =
+        typeof noise === "number"
+          ? noise
+          : (noise.values[REDUCTION * (y * noise.width + x)] as number);
+      const i = y * width + x;
+      excess[i] = (mean.values[i] as number) / (NOISE_LEFT * level * level + ROUNDING);
+    }
+  }
+  const some = Float32Array.from(everySecond(excess, width, height)).sort();
+  const quiet = (some[Math.floor(QUIET * some.length)] as number) / QUIET_VALUE;
+  const correlation = Math.min(Math.max(quiet, 1), MOST_CORRELATED);
+  const still = excess.map((value) => {
+    const share = (MOVING - value / correlation) / (MOVING - STILL);
+    return Math.min(Math.max(share, 0), 1);
+  });
+  return neighbourhood({ values: still, width, height }, "inside", (values) => Math.min(...values));
+}
+
+/** A map of reduced frames, multiplied by a factor, at the size of whole ones. */
+export function enlarged(map: PixelMap, width: number, height: number, factor: number): PixelMap {
+  const values = new Float32Array(width * height);
+  const columns = places(width, map.width);
+  const rows = places(height, map.height);
+  for (let y = 0; y < height; y++) {
+    const [above, below, down] = rows[y] as Place;
+    for (let x = 0; x < width; x++) {
+      const [left, right, across] = columns[x] as Place;
+      const at = (row: number): number => {
+        const [first, second] = [map.values[row * map.width + left], map.values[row * map.width + right]];
+        return (first as number) * (1 - across) + (second as number) * across;
+      };
+      values[y * width + x] = factor * (at(above) * (1 - down) + at(below) * down);
+    }
+  }
+  return { values, width, height };
+}
+
+/** The two cells next to a pixel, and the weight of the second. */
+type Place = readonly [number, number, number];
+
+function places(length: number, cells: number): Place[] {
+  return Array.from({ length }, (_, i) => {
+    const place = Math.min(Math.max(((i + 0.5) * cells) / length - 0.5, 0), cells - 1);
+    const before = Math.floor(place);
+    return [before, Math.min(before + 1, cells - 1), place - before] as const;
+  });
+}
+
+/** Means of 2x2 pixels; an odd row or column at the end is left out. */
+function halved({ values, width, height }: PixelMap): PixelMap {
+  const columns = Math.max(width >> 1, 1);
+  const rows = Math.max(height >> 1, 1);
+  const [right, down] = [width > 1 ? 1 : 0, height > 1 ? width : 0];
+  const out = new Float32Array(columns * rows);
+  for (let y = 0; y < rows; y++) {
+    for (let x = 0; x < columns; x++) {
+      const i = 2 * (y * width + x);
+      const four = [values[i], values[i + right], values[i + down], values[i + down + right]];
+      out[y * columns + x] = four.reduce<number>((sum, value) => sum + (value as number), 0) / 4;
+    }
+  }
+  return { values: out, width: columns, height: rows };
+}
+
+function* everySecond(values: Float32Array, width: number, height: number): Generator<number> {
+  for (let y = 0; y < height; y += 2) {
+    for (let x = 0; x < width; x += 2) yield values[y * width + x] as number;
+  }
+}
+
+/**
+ * A function of each value and its eight neighbours. Beyond the border are the values within,
+ * `reflected` (2 1 | 0 1 2), or nothing.
+ */
+function neighbourhood(
+  { values, width, height }: PixelMap,
+  border: "reflected" | "inside",
+  of: (values: number[]) => number,
+): PixelMap {
+  const out = new Float32Array(values.length);
+  const around = (place: number, length: number): number[] => {
+    const near = [place - 1, place, place + 1];
+    if (border === "inside") return near.filter((n) => n >= 0 && n < length);
+    return near.map((n) => (length === 1 ? 0 : n < 0 ? 1 : n >= length ? length - 2 : n));
+  };
+  for (let y = 0; y < height; y++) {
+    const rows = around(y, height);
+    for (let x = 0; x < width; x++) {
+      const columns = around(x, width);
+      out[y * width + x] = of(
+        rows.flatMap((row) => columns.map((column) => values[row * width + column] as number)),
+      );
+    }
+  }
+  return { values: out, width, height };
+}

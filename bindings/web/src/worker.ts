@@ -1,0 +1,84 @@
+/** The worker: holds one model, and serves one call after the other. */
+
+import { Network } from "./enhance.js";
+import { HyperguideError } from "./errors.js";
+import { Frames } from "./frames.js";
+import type { Answer, Opened, Reply, Request, Sent } from "./messages.js";
+import type { Picture } from "./pixels.js";
+
+// What is used of a worker's global scope: its types cannot be loaded beside those of pages.
+interface Scope {
+  onmessage: ((event: MessageEvent<{ id: number; request: Request }>) => void) | null;
+  postMessage(message: Reply, transfer?: Transferable[]): void;
+}
+const scope = globalThis as unknown as Scope;
+
+let network: Network | undefined;
+const streams = new Map<number, Frames>();
+let last: Promise<void> = Promise.resolve();
+
+scope.onmessage = ({ data: { id, request } }) => {
+  last = last.then(async () => {
+    try {
+      const value = await serve(request);
+      scope.postMessage({ id, value }, buffersOf(value));
+    } catch (error) {
+      const isOurs = error instanceof HyperguideError;
+      scope.postMessage({ id, error: messageOf(error), isOurs });
+    }
+  });
+};
+
+async function serve(request: Request): Promise<Opened | Answer | undefined> {
+  if (request.kind === "open") {
+    network = await Network.open(request.content, request.where, request.options);
+    return { info: network.info, engine: network.engine.info };
+  }
+  if (network === undefined) throw new HyperguideError("There is no model yet: load one first.");
+  switch (request.kind) {
+    case "enhance": {
+      const begin = performance.now();
+      const picture = pixelsOf(request.picture);
+      const frames = request.stream === undefined ? network : streams.get(request.stream);
+      if (frames === undefined) throw new HyperguideError("The stream has ended: start another one.");
+      const result = await frames.enhance(picture, request.dials);
+      return { ...result, milliseconds: performance.now() - begin };
+    }
+    case "stream":
+      streams.set(request.stream, new Frames(network, request.smoothing));
+      return undefined;
+    case "reset":
+      streams.get(request.stream)?.reset();
+      return undefined;
+    case "end":
+      streams.delete(request.stream);
+      return undefined;
+  }
+}
+
+let canvas: OffscreenCanvas | undefined;
+
+function pixelsOf(sent: Sent): Picture {
+  if (!("close" in sent)) return sent;
+  const { width, height } = sent;
+  if (canvas?.width !== width || canvas.height !== height) canvas = new OffscreenCanvas(width, height);
+  const context = canvas.getContext("2d", { willReadFrequently: true });
+  if (context === null) throw new HyperguideError("This browser gives no memory for the picture.");
+  context.globalCompositeOperation = "copy";
+  context.drawImage(sent, 0, 0);
+  sent.close();
+  const { data } = context.getImageData(0, 0, width, height);
+  return { data: data, width, height };
+}
+
+function buffersOf(value: Opened | Answer | undefined): Transferable[] {
+  if (value === undefined || !("picture" in value)) return [];
+  return value.guidance === undefined ? [value.picture.data.buffer] : [value.picture.data.buffer];
+}
+
+function messageOf(error: unknown): string {
+  const text = error instanceof Error ? error.message : String(error);
+  return /memory|allocat/i.test(text) && !(error instanceof HyperguideError)
+    ? "There is not enough memory: give a smaller picture, or close other pages."
+    : text;
+}

@@ -1,0 +1,67 @@
+"""Writes pictures with what the Python package makes of them, which the tests compare with.
+
+python tests/cases.py FOLDER
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+import hyperguide
+from hyperguide.model_format.bundled import bundled_models
+
+SIZES = (64, 48), (101, 75), (120, 96)
+DIALS = (
+    {},
+    {"strength": 0.5, "guidanceScale": 1.5},
+    {"guidance": 0.05, "guidanceMix": 0.5},
+    {"strength": 0},
+)
+PYTHON_NAMES = {"guidanceScale": "guidance_scale", "guidanceMix": "guidance_mix"}
+
+
+def main(folder: Path) -> None:
+    """Write FOLDER/cases.json and the pictures that it names, as rows of R, G, B, A."""
+    folder.mkdir(parents=True, exist_ok=True)
+    cases = []
+    for model in bundled_models():
+        with hyperguide.load(model, device="cpu", threads=1) as enhancer:
+            for width, height in SIZES:
+                picture = drawn(width, height, enhancer.info.color == "gray")
+                for dials in DIALS:
+                    told = {PYTHON_NAMES.get(name, name): v for name, v in dials.items()}
+                    result = enhancer(picture, **told)
+                    name = f"{model.stem}-{len(cases)}"
+                    write(folder / f"{name}.in", picture)
+                    write(folder / f"{name}.out", result.image)
+                    if result.guidance is not None:
+                        (folder / f"{name}.map").write_bytes(result.guidance.tobytes())
+                    case = {"model": model.name, "name": name, "width": width, "height": height}
+                    cases.append(case | {"dials": dials, "precision": enhancer.info.precision})
+    (folder / "cases.json").write_text(json.dumps(cases))
+
+
+def drawn(width: int, height: int, is_gray: bool) -> np.ndarray:
+    """A noisy picture with shapes and text, shape (height, width, 3) or (height, width)."""
+    rng = np.random.default_rng(width)
+    picture = np.full((height, width, 3), (200, 160, 120), np.uint8)
+    cv2.circle(picture, (width // 3, height // 2), height // 4, (40, 90, 160), -1)
+    cv2.putText(picture, "Ab", (width // 2, height // 2), 0, 1.0, (20, 20, 20), 2)
+    noisy = picture + rng.normal(0, 12, picture.shape)
+    pixels = noisy.clip(0, 255).astype(np.uint8)
+    return cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY) if is_gray else pixels
+
+
+def write(path: Path, picture: np.ndarray) -> None:
+    """Write the pixels of a picture as a canvas has them."""
+    color = cv2.COLOR_GRAY2RGBA if picture.ndim == 2 else cv2.COLOR_RGB2RGBA
+    path.write_bytes(cv2.cvtColor(picture, color).tobytes())
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))
