@@ -2,6 +2,7 @@
 
 import { Engine, type EngineOptions, type Feed } from "./engine.js";
 import { HyperguideError } from "./errors.js";
+import { check } from "./dials.js";
 import { readModelFile, type Dial } from "./model-file.js";
 import type { ModelInfo } from "./model-info.js";
 import {
@@ -13,7 +14,10 @@ import {
   toPicture,
   toPlanes,
   type Picture,
+  type Planes,
 } from "./pixels.js";
+import { sideFor, tilesOf, windowOf, type Rectangle } from "./tiles.js";
+import { Transfer, sampled, smallCopy } from "./transfer.js";
 
 /** A value for every pixel, in rows. */
 export interface PixelMap {
@@ -42,9 +46,26 @@ export interface Enhanced {
   readonly guidance: PixelMap | undefined;
 }
 
-const LARGEST_KERNEL = 255;
-const SUM_TOLERANCE = 1e-3;
-const ROUNDING = 1e-5;
+interface EnhancedWithMap extends Enhanced {
+  readonly guidance: PixelMap;
+}
+
+/** How a call is run. */
+export interface Run {
+  /** Side of the tiles into which a larger picture is split; by default as memory allows. */
+  readonly tile?: number | undefined;
+  /** Is told which share is done after each tile; what it throws ends the call. */
+  readonly progress?: ((share: number) => Promise<void>) | undefined;
+}
+
+/** Engines take up to this many times the size of their tensors. */
+const OVERHEAD = 4.2;
+/** What is used of the memory of WebAssembly, which is 4 GB at most. */
+const MOST_BYTES = 1.5e9;
+/** Pixels of a tile's window: larger ones would take long without a sign of progress. */
+const LARGEST_TILE = 1_000_000;
+/** Pixels of the small copy for networks that see the whole picture. */
+const OVERVIEW = 1_000_000;
 
 /** A model and the engine that runs it. */
 export class Network {
@@ -59,109 +80,164 @@ export class Network {
     return new Network(file.info, await Engine.open(file, options));
   }
 
-  /** Enhance a picture. Throws HyperguideError for dials that do not fit. */
-  async enhance(picture: Picture, dials: Dials): Promise<Enhanced> {
-    const feeds = this.feeds(picture, dials);
+  /**
+   * Enhance a picture, in tiles if it is large.
+   *
+   * @throws HyperguideError for dials that do not fit
+   */
+  async enhance(picture: Picture, dials: Dials, run: Run = {}): Promise<Enhanced> {
+    check(picture, dials, this.info);
     if (dials.strength === 0) {
       return { picture: { ...picture, data: picture.data.slice() }, guidance: undefined };
     }
     if (this.info.color === "gray" && !isGray(picture)) {
       throw new HyperguideError("This model takes gray pictures: convert the picture to gray first.");
     }
+    const most = this.mostPixels();
+    const { width, height } = picture;
+    if (run.tile === undefined ? width * height <= most : Math.max(width, height) <= run.tile) {
+      return this.whole(picture, dials);
+    }
+    if (this.info.wholePicture) return this.transferred(picture, dials);
+    if (this.info.context === "global") {
+      throw new HyperguideError(
+        `A picture of ${width}x${height} is too large for this model in a browser: give one of at ` +
+          `most ${Math.floor(most / 1e6)} megapixels, or use the Python package.`,
+      );
+    }
+    return this.tiled(picture, dials, run);
+  }
+
+  /** Pixels of the largest picture that is enhanced whole, or of a tile's window. */
+  private mostPixels(): number {
+    const bytes = this.info.bytesPerPixel * OVERHEAD;
+    return Math.min(Math.floor(MOST_BYTES / bytes), this.info.context === "local" ? LARGEST_TILE : Infinity);
+  }
+
+  private async tiled(picture: Picture, dials: Dials, run: Run): Promise<Enhanced> {
     const { sizeMultiple } = this.info;
-    const planes = toPlanes(picture, this.info.color === "gray" ? 1 : 3, sizeMultiple);
-    const { values, channels, height, width } = planes;
+    const overlap = nextMultiple(this.info.overlap, sizeMultiple);
+    const side = run.tile ?? sideFor(this.mostPixels(), overlap, sizeMultiple);
+    const { width, height } = picture;
+    const data = new Uint8ClampedArray(4 * width * height);
+    const values = new Float32Array(width * height);
+    let done = 0;
+    for (const tile of tilesOf(width, height, side, sizeMultiple)) {
+      const window = windowOf(tile, overlap, picture);
+      const part = await this.whole(partOf(picture, window), {
+        ...dials,
+        guidance: mapPart(dials.guidance, window),
+        guidanceMix: mapPart(dials.guidanceMix, window),
+      });
+      for (let y = 0; y < tile.height; y++) {
+        const from = (tile.y - window.y + y) * window.width + tile.x - window.x;
+        const to = (tile.y + y) * width + tile.x;
+        data.set(part.picture.data.subarray(4 * from, 4 * (from + tile.width)), 4 * to);
+        values.set(part.guidance.values.subarray(from, from + tile.width), to);
+      }
+      done += tile.width * tile.height;
+      await run.progress?.(done / (width * height));
+    }
+    return { picture: { data, width, height }, guidance: { values, width, height } };
+  }
+
+  /** For networks that see the whole picture: enhances a small copy, and changes the picture as it. */
+  private async transferred(picture: Picture, dials: Dials): Promise<Enhanced> {
+    const { width, height } = picture;
+    const factor = Math.min(Math.sqrt(OVERVIEW / (width * height)), 1);
+    const [columns, rows] = [width, height].map((side) => Math.max(Math.round(side * factor), 1));
+    const size = [columns ?? 1, rows ?? 1] as const;
+    const small = smallCopy(picture, ...size);
+    const smaller = (map: PixelMap | number | undefined): PixelMap | number | undefined =>
+      typeof map === "object" ? sampled(map, ...size) : map;
+    const result = await this.network(small, {
+      ...dials,
+      strength: 1,
+      guidance: smaller(dials.guidance),
+      guidanceMix: smaller(dials.guidanceMix),
+    });
+    const transfer = new Transfer(result.before, result.after);
+    const map = { values: result.guidance, width: small.width, height: small.height };
+    return {
+      picture: transfer.apply(picture, dials.strength ?? 1),
+      guidance: sampled(map, width, height),
+    };
+  }
+
+  private async whole(picture: Picture, dials: Dials): Promise<EnhancedWithMap> {
+    const { after, guidance } = await this.network(picture, dials);
+    const { width, height } = picture;
+    const values = cropped(guidance, after.width, width, height);
+    return { picture: toPicture(after, picture), guidance: { values, width, height } };
+  }
+
+  /** Runs the network on a picture that fits. Returns padded planes. */
+  private async network(
+    picture: Picture,
+    dials: Dials,
+  ): Promise<{ before: Planes; after: Planes; guidance: Float32Array }> {
+    const before = toPlanes(picture, this.info.color === "gray" ? 1 : 3, this.info.sizeMultiple);
+    const { values, channels, height, width } = before;
     const shape = [1, channels, height, width] as const;
-    const result = await this.engine.run({ values, shape }, feeds);
-    const enhanced = { values: new Float32Array(result.enhanced), channels, width, height };
-    if (!isFinite(enhanced.values) || !isFinite(result.guidance)) {
+    const result = await this.engine.run({ values, shape }, this.feeds(picture, dials));
+    const after = { ...before, values: new Float32Array(result.enhanced) };
+    if (!isFinite(after.values) || !isFinite(result.guidance)) {
       throw new HyperguideError("The engine computed NaN or infinity: turn the dials less.");
     }
-    const map = cropped(result.guidance, width, picture.width, picture.height);
-    return {
-      picture: toPicture(enhanced, picture),
-      guidance: { values: map, width: picture.width, height: picture.height },
-    };
+    return { before, after, guidance: result.guidance };
   }
 
   close(): Promise<void> {
     return this.engine.close();
   }
 
+  /** The dials of a picture that fits, as inputs of the network. */
   private feeds(picture: Picture, dials: Dials): Partial<Record<Dial, Feed>> {
-    const { minimum, maximum, name } = this.info.guidance;
     const feeds: Partial<Record<Dial, Feed>> = {};
-    if (dials.strength !== undefined) feeds.strength = scalar("strength", dials.strength);
-    if (dials.guidanceScale !== undefined) {
-      feeds.guidance_scale = scalar("guidance scale", dials.guidanceScale);
-    }
+    if (dials.strength !== undefined) feeds.strength = number(dials.strength);
+    if (dials.guidanceScale !== undefined) feeds.guidance_scale = number(dials.guidanceScale);
     if (dials.guidance !== undefined) {
-      const range = [minimum, maximum] as const;
-      feeds.guidance_in = this.map(picture, `guidance map (${name})`, dials.guidance, range);
-      feeds.guidance_mix = this.map(picture, "guidance mix", dials.guidanceMix ?? 1, [0, 1]);
+      feeds.guidance_in = this.map(picture, dials.guidance);
+      feeds.guidance_mix = this.map(picture, dials.guidanceMix ?? 1);
     }
     if (dials.kernel !== undefined) {
-      if (!this.info.takesKernel) {
-        throw new HyperguideError(`A ${this.info.task} model takes no kernel: leave it out.`);
-      }
-      feeds.kernel = kernelFeed(dials.kernel, picture);
+      const { values, width, height } = dials.kernel;
+      const sum = values.reduce((total, value) => total + value, 0);
+      feeds.kernel = { values: values.map((value) => value / sum), shape: [1, 1, height, width] };
     }
     return feeds;
   }
 
-  private map(
-    { width, height }: Picture,
-    what: string,
-    given: PixelMap | number,
-    [least, most]: readonly [number, number],
-  ): Feed {
-    const values = typeof given === "number" ? Float32Array.of(given) : given.values;
-    for (const value of values) {
-      if (!(value >= least - ROUNDING && value <= most + ROUNDING)) {
-        throw new HyperguideError(
-          `The ${what} has the value ${value}, outside ${least} to ${most}: give values in that range.`,
-        );
-      }
-    }
-    if (typeof given === "number") return { values, shape: [1, 1, 1, 1] };
-    if (given.width !== width || given.height !== height || values.length !== width * height) {
-      throw new HyperguideError(
-        `The ${what} of ${given.width}x${given.height} does not fit the picture of ` +
-          `${width}x${height}: resize it.`,
-      );
-    }
+  private map({ width, height }: Picture, given: PixelMap | number): Feed {
+    if (typeof given === "number") return number(given);
     const multiple = this.info.sizeMultiple;
     const shape = [1, 1, nextMultiple(height, multiple), nextMultiple(width, multiple)] as const;
-    return { values: padded(values, width, height, multiple), shape };
+    return { values: padded(given.values, width, height, multiple), shape };
   }
 }
 
-function scalar(what: string, value: number): Feed {
-  if (!(value >= 0 && Number.isFinite(value))) {
-    throw new HyperguideError(`The ${what} must be a number of at least 0, not ${value}.`);
-  }
+function number(value: number): Feed {
   return { values: Float32Array.of(value), shape: [1, 1, 1, 1] };
 }
 
-function kernelFeed({ values, width, height }: PixelMap, picture: Picture): Feed {
-  const isOdd = width % 2 === 1 && height % 2 === 1 && values.length === width * height;
-  if (!isOdd || Math.max(width, height) > LARGEST_KERNEL) {
-    throw new HyperguideError(
-      `The kernel of ${width}x${height} must have odd sides up to ${LARGEST_KERNEL}: pad it with zeros.`,
-    );
+function partOf(picture: Picture, { x, y, width, height }: Rectangle): Picture {
+  const data = new Uint8ClampedArray(4 * width * height);
+  for (let row = 0; row < height; row++) {
+    const from = 4 * ((y + row) * picture.width + x);
+    data.set(picture.data.subarray(from, from + 4 * width), 4 * row * width);
   }
-  if (height > picture.height || width > picture.width) {
-    throw new HyperguideError("The kernel is larger than the picture: give a larger picture.");
+  return { data, width, height };
+}
+
+function mapPart(
+  map: PixelMap | number | undefined,
+  { x, y, width, height }: Rectangle,
+): PixelMap | number | undefined {
+  if (typeof map !== "object") return map;
+  const values = new Float32Array(width * height);
+  for (let row = 0; row < height; row++) {
+    const from = (y + row) * map.width + x;
+    values.set(map.values.subarray(from, from + width), row * width);
   }
-  let sum = 0;
-  for (const value of values) {
-    if (!(value >= 0 && Number.isFinite(value))) {
-      throw new HyperguideError("The kernel has values that are negative, NaN or infinite.");
-    }
-    sum += value;
-  }
-  if (!(Math.abs(sum - 1) <= SUM_TOLERANCE)) {
-    throw new HyperguideError(`The kernel sums up to ${sum} instead of 1: divide it by its sum.`);
-  }
-  return { values: values.map((value) => value / sum), shape: [1, 1, height, width] };
+  return { values, width, height };
 }

@@ -1,6 +1,6 @@
 /** Frames of one video in order, with maps smoothed over time. */
 
-import type { Dials, Enhanced, Network, PixelMap } from "./enhance.js";
+import type { Dials, Enhanced, Network, PixelMap, Run } from "./enhance.js";
 import type { Picture } from "./pixels.js";
 import { difference, enlarged, isCut, reduced, stillness } from "./stillness.js";
 
@@ -28,10 +28,12 @@ export class Frames {
     private readonly smoothing: number,
   ) {}
 
-  async enhance(frame: Picture, dials: Dials): Promise<Enhanced> {
-    if (dials.guidance !== undefined || this.smoothing === 0) return this.network.enhance(frame, dials);
+  async enhance(frame: Picture, dials: Dials, run: Run = {}): Promise<Enhanced> {
+    if (dials.guidance !== undefined || this.smoothing === 0) {
+      return this.network.enhance(frame, dials, run);
+    }
     const glance = reduced(frame);
-    const result = await this.network.enhance(frame, { ...dials, ...this.memory(frame, glance) });
+    const result = await this.network.enhance(frame, { ...dials, ...this.memory(frame, glance) }, run);
     if (result.guidance !== undefined) this.before = { glance, guidance: result.guidance };
     return result;
   }

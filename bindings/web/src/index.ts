@@ -31,6 +31,16 @@ export interface LoadOptions {
   readonly signal?: AbortSignal;
 }
 
+/** Dials, and how a call is run. */
+export interface Call extends Dials {
+  /** Side of the tiles into which larger pictures are split; by default as memory allows. */
+  readonly tile?: number;
+  /** Is told the share that is done, of pictures that are split. */
+  readonly onProgress?: (share: number) => void;
+  /** Stops the call, between two tiles at the latest. */
+  readonly signal?: AbortSignal;
+}
+
 export interface Result {
   readonly image: ImageData;
   /** The map that was used, with what it means; undefined at strength 0. */
@@ -84,9 +94,13 @@ export class Enhancer {
     this.engine = opened.engine;
   }
 
-  /** Enhance a picture. Throws HyperguideError for dials that do not fit. */
-  async enhance(image: ImageSource, dials: Dials = {}): Promise<Result> {
-    return this.call(await sent(image), dials, undefined);
+  /**
+   * Enhance a picture, in tiles if it is large.
+   *
+   * @throws HyperguideError for dials that do not fit, an AbortError if the call is stopped
+   */
+  async enhance(image: ImageSource, call: Call = {}): Promise<Result> {
+    return this.call(await sent(image), call, undefined);
   }
 
   /**
@@ -104,7 +118,7 @@ export class Enhancer {
     const stream = ++this.streams;
     await this.port.ask({ kind: "stream", stream, smoothing });
     return new Stream(
-      (picture, dials) => this.call(picture, dials, stream),
+      (picture, call) => this.call(picture, call, stream),
       (kind) => this.port.ask({ kind, stream }),
     );
   }
@@ -114,10 +128,14 @@ export class Enhancer {
     this.port.close();
   }
 
-  private async call(picture: Sent, dials: Dials, stream: number | undefined): Promise<Result> {
+  private async call(picture: Sent, call: Call, stream: number | undefined): Promise<Result> {
+    const { tile, onProgress, signal, ...dials } = call;
+    if (tile !== undefined && !(Number.isInteger(tile) && tile > 0)) {
+      throw new HyperguideError(`The tile must be a positive whole number of pixels, not ${tile}.`);
+    }
     const answer = await this.port.ask<Answer>(
-      { kind: "enhance", picture, dials, stream },
-      ["close" in picture ? picture : picture.data.buffer],
+      { kind: "enhance", picture, dials, tile, stream },
+      { transfer: ["close" in picture ? picture : picture.data.buffer], onProgress, signal },
     );
     const { data, width, height } = answer.picture;
     const meaning = this.info.guidance;
@@ -132,20 +150,20 @@ export class Enhancer {
 /** One video. If frames come faster than they are enhanced, the newest one wins. */
 export class Stream {
   private isBusy = false;
-  private waiting: { image: Sent; dials: Dials; resolve: Settle; reject: Reject } | undefined;
+  private waiting: { image: Sent; call: Call; resolve: Settle; reject: Reject } | undefined;
 
   /** @internal */
   constructor(
-    private readonly call: (picture: Sent, dials: Dials) => Promise<Result>,
+    private readonly run: (picture: Sent, call: Call) => Promise<Result>,
     private readonly tell: (kind: "reset" | "end") => Promise<unknown>,
   ) {}
 
   /** Enhance the next frame. Gives undefined if a newer frame came before its turn. */
-  async enhance(frame: ImageSource, dials: Dials = {}): Promise<Result | undefined> {
+  async enhance(frame: ImageSource, call: Call = {}): Promise<Result | undefined> {
     const image = await sent(frame);
     return new Promise((resolve, reject) => {
       this.drop();
-      this.waiting = { image, dials, resolve, reject };
+      this.waiting = { image, call, resolve, reject };
       void this.serve();
     });
   }
@@ -165,7 +183,7 @@ export class Stream {
     this.isBusy = true;
     for (let next = this.take(); next !== undefined; next = this.take()) {
       try {
-        next.resolve(await this.call(next.image, next.dials));
+        next.resolve(await this.run(next.image, next.call));
       } catch (error) {
         next.reject(error);
       }
@@ -190,14 +208,30 @@ export class Stream {
 type Settle = (result: Result | undefined) => void;
 type Reject = (error: unknown) => void;
 
+interface Ask {
+  readonly transfer?: Transferable[];
+  readonly onProgress?: ((share: number) => void) | undefined;
+  readonly signal?: AbortSignal | undefined;
+}
+
+interface Pending {
+  readonly resolve: (value: never) => void;
+  readonly reject: Reject;
+  readonly onProgress: ((share: number) => void) | undefined;
+}
+
 /** Sends requests to a worker, and settles each with its reply. */
 class Port {
-  private readonly pending = new Map<number, { resolve: (value: never) => void; reject: Reject }>();
+  private readonly pending = new Map<number, Pending>();
   private count = 0;
 
   constructor(private readonly worker: Worker) {
     worker.onmessage = ({ data }: MessageEvent<Reply>) => {
       const call = this.pending.get(data.id);
+      if ("share" in data) {
+        call?.onProgress?.(data.share);
+        return;
+      }
       this.pending.delete(data.id);
       if ("error" in data) {
         call?.reject(data.isOurs ? new HyperguideError(data.error) : new Error(data.error));
@@ -210,11 +244,17 @@ class Port {
     };
   }
 
-  ask<Value>(request: Request, transfer: Transferable[] = []): Promise<Value> {
+  ask<Value>(request: Request, { transfer = [], onProgress, signal }: Ask = {}): Promise<Value> {
     const id = ++this.count;
     return new Promise<Value>((resolve, reject) => {
-      this.pending.set(id, { resolve, reject });
+      signal?.throwIfAborted();
+      this.pending.set(id, { resolve, reject, onProgress });
       this.worker.postMessage({ id, request }, transfer);
+      signal?.addEventListener("abort", () => {
+        if (!this.pending.delete(id)) return;
+        this.worker.postMessage({ id, request: { kind: "stop", call: id } });
+        reject(aborted());
+      });
     });
   }
 

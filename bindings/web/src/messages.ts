@@ -9,11 +9,24 @@ import type { Picture } from "./pixels.js";
 export type Sent = Picture | ImageBitmap;
 
 export type Request =
-  | { readonly kind: "open"; readonly content: Uint8Array; readonly where: string; readonly options: EngineOptions }
-  | { readonly kind: "enhance"; readonly picture: Sent; readonly dials: Dials; readonly stream: number | undefined }
+  | {
+      readonly kind: "open";
+      readonly content: Uint8Array;
+      readonly where: string;
+      readonly options: EngineOptions;
+    }
+  | {
+      readonly kind: "enhance";
+      readonly picture: Sent;
+      readonly dials: Dials;
+      readonly tile: number | undefined;
+      readonly stream: number | undefined;
+    }
   | { readonly kind: "stream"; readonly stream: number; readonly smoothing: number }
   | { readonly kind: "reset"; readonly stream: number }
-  | { readonly kind: "end"; readonly stream: number };
+  | { readonly kind: "end"; readonly stream: number }
+  /** Stop the call with this number, which fails then; is served at once. */
+  | { readonly kind: "stop"; readonly call: number };
 
 export interface Opened {
   readonly info: ModelInfo;
@@ -28,5 +41,6 @@ export interface Answer {
 }
 
 export type Reply =
+  | { readonly id: number; readonly share: number }
   | { readonly id: number; readonly value: unknown }
   | { readonly id: number; readonly error: string; readonly isOurs: boolean };

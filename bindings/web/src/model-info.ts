@@ -32,6 +32,8 @@ export interface ModelInfo {
   readonly receptiveField: number;
   /** Pixels by which tiles must overlap so that no seam shows. */
   readonly overlap: number;
+  /** Of the largest tensors that live at once. */
+  readonly bytesPerPixel: number;
   /** Whether it deblurs, and takes a kernel. */
   readonly takesKernel: boolean;
 }
@@ -41,6 +43,8 @@ const FORMAT = "1";
 const LARGEST_MULTIPLE = 256;
 const LARGEST_FIELD = 65536;
 const LONGEST_WORD = 64;
+/** For files that do not state their memory for each pixel. */
+const USUAL_BYTES = 1000;
 
 /** The description of a model. Throws HyperguideError if it is missing or unusable. */
 export function readInfo(
@@ -80,6 +84,7 @@ export function readInfo(
     sizeMultiple,
     receptiveField,
     overlap,
+    bytesPerPixel: entries.bytesPerPixel(),
     takesKernel,
   };
 }
@@ -118,6 +123,12 @@ class Entries {
       return this.refuse(name);
     }
     return value;
+  }
+
+  bytesPerPixel(): number {
+    const cost = this.has("cost") ? this.json("cost") : {};
+    const bytes = (cost as Record<string, unknown> | null)?.["bytes_per_pixel"] ?? USUAL_BYTES;
+    return typeof bytes === "number" && bytes > 0 && bytes <= 1e9 ? bytes : this.refuse("cost");
   }
 
   guidance(): Guidance {

@@ -15,21 +15,40 @@ const scope = globalThis as unknown as Scope;
 
 let network: Network | undefined;
 const streams = new Map<number, Frames>();
+const stopped = new Set<number>();
 let last: Promise<void> = Promise.resolve();
 
 scope.onmessage = ({ data: { id, request } }) => {
+  if (request.kind === "stop") {
+    stopped.add(request.call);
+    return;
+  }
   last = last.then(async () => {
     try {
-      const value = await serve(request);
+      const value = await serve(id, request);
       scope.postMessage({ id, value }, buffersOf(value));
     } catch (error) {
       const isOurs = error instanceof HyperguideError;
       scope.postMessage({ id, error: messageOf(error), isOurs });
+    } finally {
+      stopped.delete(id);
     }
   });
 };
 
-async function serve(request: Request): Promise<Opened | Answer | undefined> {
+/** Tells how far a call is, and lets messages that stop it arrive. */
+async function progress(id: number, share: number): Promise<void> {
+  scope.postMessage({ id, share });
+  await new Promise((resolve) => setTimeout(resolve));
+  checkStopped(id);
+}
+
+/** The page has given the call up: what it throws is not shown. */
+function checkStopped(id: number): void {
+  if (stopped.has(id)) throw new HyperguideError("The call was stopped.");
+}
+
+async function serve(id: number, request: Exclude<Request, { kind: "stop" }>): Promise<Opened | Answer | undefined> {
   if (request.kind === "open") {
     network = await Network.open(request.content, request.where, request.options);
     return { info: network.info, engine: network.engine.info };
@@ -37,11 +56,15 @@ async function serve(request: Request): Promise<Opened | Answer | undefined> {
   if (network === undefined) throw new HyperguideError("There is no model yet: load one first.");
   switch (request.kind) {
     case "enhance": {
+      checkStopped(id);
       const begin = performance.now();
       const picture = pixelsOf(request.picture);
       const frames = request.stream === undefined ? network : streams.get(request.stream);
       if (frames === undefined) throw new HyperguideError("The stream has ended: start another one.");
-      const result = await frames.enhance(picture, request.dials);
+      const result = await frames.enhance(picture, request.dials, {
+        tile: request.tile,
+        progress: (share) => progress(id, share),
+      });
       return { ...result, milliseconds: performance.now() - begin };
     }
     case "stream":
@@ -72,8 +95,7 @@ function pixelsOf(sent: Sent): Picture {
 }
 
 function buffersOf(value: Opened | Answer | undefined): Transferable[] {
-  if (value === undefined || !("picture" in value)) return [];
-  return value.guidance === undefined ? [value.picture.data.buffer] : [value.picture.data.buffer];
+  return value !== undefined && "picture" in value ? [value.picture.data.buffer] : [];
 }
 
 function messageOf(error: unknown): string {

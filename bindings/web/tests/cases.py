@@ -15,6 +15,9 @@ import numpy as np
 import hyperguide
 from hyperguide.model_format.bundled import bundled_models
 
+# Pictures in tiles of this side, by files whose tiles are computed in different ways.
+TILED = "derain-fast", "denoise-gray-fast", "dehaze-fast"
+TILE, TILED_SIZE = 64, (200, 150)
 SIZES = (64, 48), (101, 75), (120, 96)
 DIALS = (
     {},
@@ -31,19 +34,34 @@ def main(folder: Path) -> None:
     cases = []
     for model in bundled_models():
         with hyperguide.load(model, device="cpu", threads=1) as enhancer:
-            for width, height in SIZES:
-                picture = drawn(width, height, enhancer.info.color == "gray")
-                for dials in DIALS:
-                    told = {PYTHON_NAMES.get(name, name): v for name, v in dials.items()}
-                    result = enhancer(picture, **told)
-                    name = f"{model.stem}-{len(cases)}"
-                    write(folder / f"{name}.in", picture)
-                    write(folder / f"{name}.out", result.image)
-                    if result.guidance is not None:
-                        (folder / f"{name}.map").write_bytes(result.guidance.tobytes())
-                    case = {"model": model.name, "name": name, "width": width, "height": height}
-                    cases.append(case | {"dials": dials, "precision": enhancer.info.precision})
+            for size in SIZES:
+                cases += [written(folder, model, enhancer, size, dials) for dials in DIALS]
+    for model in bundled_models():
+        if model.stem in TILED:
+            with hyperguide.load(model, device="cpu", threads=1, tile=TILE) as enhancer:
+                case = written(folder, model, enhancer, TILED_SIZE, {"strength": 0.9})
+                cases.append(case | {"tile": TILE})
     (folder / "cases.json").write_text(json.dumps(cases))
+
+
+def written(
+    folder: Path,
+    model: Path,
+    enhancer: hyperguide.Enhancer,
+    size: tuple[int, int],
+    dials: dict[str, float],
+) -> dict[str, object]:
+    """Enhance a picture; returns the description of what was written."""
+    told = {PYTHON_NAMES.get(name, name): value for name, value in dials.items()}
+    picture = drawn(*size, enhancer.info.color == "gray")
+    result = enhancer(picture, **told)
+    name = "-".join([model.stem, str(size[0]), *(f"{key}{value}" for key, value in dials.items())])
+    write(folder / f"{name}.in", picture)
+    write(folder / f"{name}.out", result.image)
+    if result.guidance is not None:
+        (folder / f"{name}.map").write_bytes(result.guidance.tobytes())
+    width, height = size
+    return {"model": model.name, "name": name, "width": width, "height": height, "dials": dials}
 
 
 def drawn(width: int, height: int, is_gray: bool) -> np.ndarray:

@@ -41,9 +41,9 @@ function worst(page, list, options) {
       const enhancer = await hyperguide.load(`/${cases[0].model}`, options);
       let picture = 0;
       let map = 0;
-      for (const { name, width, height, dials } of cases) {
+      for (const { name, width, height, dials, tile } of cases) {
         const image = new ImageData(new Uint8ClampedArray(await bytes(`${name}.in`)), width, height);
-        const result = await enhancer.enhance(image, dials);
+        const result = await enhancer.enhance(image, { ...dials, ...(tile && { tile }) });
         const expected = new Uint8ClampedArray(await bytes(`${name}.out`));
         expected.forEach((value, i) => {
           picture = Math.max(picture, Math.abs(value - result.image.data[i]));
@@ -65,13 +65,15 @@ function worst(page, list, options) {
   );
 }
 
+const tiled = cases.filter(({ tile }) => tile !== undefined);
+const whole = cases.filter(({ tile }) => tile === undefined);
 const models = [...new Set(cases.map(({ model }) => model))];
 const fp32 = models.filter((model) => !model.includes("int8"));
 
 for (const model of fp32) {
   test(`${model} gives what Python does, within one level`, async () => {
     const { page, errors } = await open();
-    const own = cases.filter((one) => one.model === model);
+    const own = whole.filter((one) => one.model === model);
     const [none, others] = [0, 1].map((k) => own.filter((c) => (c.dials.strength === 0) === (k === 0)));
     const { picture, map, engine } = await worst(page, others, {});
     assert.ok(picture <= 1, `off by ${picture} levels`);
@@ -87,7 +89,7 @@ for (const model of fp32) {
 test("int8 files run, a few levels off at most", async () => {
   const { page } = await open();
   for (const model of models.filter((name) => !fp32.includes(name))) {
-    const { picture } = await worst(page, cases.filter((one) => one.model === model), {});
+    const { picture } = await worst(page, whole.filter((one) => one.model === model), {});
     assert.ok(picture <= 6, `${model} is off by ${picture} levels`);
   }
   await page.close();
@@ -101,7 +103,7 @@ test("WebGPU gives the same, emulated on the CPU", { timeout: 600_000 }, async (
   ]);
   try {
     const { page } = await open(site.address, emulated);
-    const small = cases.filter(({ width, dials }) => width === 64 && !("guidance" in dials));
+    const small = whole.filter(({ width, dials }) => width === 64 && !("guidance" in dials));
     const live = small.filter(({ model }) => model === "denoise-live.onnx");
     const { picture, map, engine } = await worst(page, live, { device: "webgpu" });
     assert.equal(engine.device, "webgpu");
@@ -246,6 +248,40 @@ test("in a stream maps are smoothed where nothing moves, and the newest frame wi
   const [ratio, served] = found;
   assert.ok(Math.abs(ratio - 0.2) < 0.05, `maps change by ${ratio} of what they do without smoothing`);
   assert.ok(served.at(-1) && served.filter(Boolean).length < 5, String(served));
+  await page.close();
+});
+
+for (const one of tiled) {
+  test(`${one.model} gives in tiles what Python does, within one level`, async () => {
+    const { page } = await open();
+    const { picture, map } = await worst(page, [one], {});
+    assert.ok(picture <= 1, `off by ${picture} levels`);
+    assert.ok(map < 1e-3, `map off by ${map}`);
+    await page.close();
+  });
+}
+
+test("pictures in tiles tell how far they are, and stop when told", async () => {
+  const { page } = await open();
+  const [shares, name, size] = await page.evaluate(async () => {
+    const enhancer = await hyperguide.load("/derain-fast.onnx");
+    const shares = [];
+    const image = new ImageData(200, 100);
+    await enhancer.enhance(image, { tile: 64, onProgress: (share) => shares.push(share) });
+    const control = new AbortController();
+    const stop = () => control.abort();
+    const name = await enhancer
+      .enhance(image, { tile: 64, signal: control.signal, onProgress: stop })
+      .then(() => "none", (error) => error.name);
+    const next = await enhancer.enhance(new ImageData(16, 16));
+    enhancer.close();
+    return [shares, name, next.image.width];
+  });
+  assert.equal(shares.length, 8);
+  assert.equal(shares.at(-1), 1);
+  assert.ok(shares.every((share, i) => i === 0 || share > shares[i - 1]));
+  assert.equal(name, "AbortError");
+  assert.equal(size, 16);
   await page.close();
 });
 
