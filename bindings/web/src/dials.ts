@@ -1,7 +1,8 @@
 /** Checks what a model is told about a picture. */
 
-import type { Dials, PixelMap } from "./enhance.js";
+import type { Dials } from "./enhance.js";
 import { HyperguideError } from "./errors.js";
+import type { PixelMap } from "./maps.js";
 import type { ModelInfo } from "./model-info.js";
 
 interface Size {

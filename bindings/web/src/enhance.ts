@@ -3,6 +3,7 @@
 import { Engine, type EngineOptions, type Feed } from "./engine.js";
 import { HyperguideError } from "./errors.js";
 import { check } from "./dials.js";
+import { resized, type PixelMap } from "./maps.js";
 import { readModelFile, type Dial } from "./model-file.js";
 import type { ModelInfo } from "./model-info.js";
 import {
@@ -17,14 +18,7 @@ import {
   type Planes,
 } from "./pixels.js";
 import { sideFor, tilesOf, windowOf, type Rectangle } from "./tiles.js";
-import { Transfer, sampled, smallCopy } from "./transfer.js";
-
-/** A value for every pixel, in rows. */
-export interface PixelMap {
-  readonly values: Float32Array;
-  readonly width: number;
-  readonly height: number;
-}
+import { Transfer, smallCopy } from "./transfer.js";
 
 /** What is told a model about a picture. */
 export interface Dials {
@@ -149,7 +143,7 @@ export class Network {
     const size = [columns ?? 1, rows ?? 1] as const;
     const small = smallCopy(picture, ...size);
     const smaller = (map: PixelMap | number | undefined): PixelMap | number | undefined =>
-      typeof map === "object" ? sampled(map, ...size) : map;
+      typeof map === "object" ? resized(map, ...size) : map;
     const result = await this.network(small, {
       ...dials,
       strength: 1,
@@ -160,7 +154,7 @@ export class Network {
     const map = { values: result.guidance, width: small.width, height: small.height };
     return {
       picture: transfer.apply(picture, dials.strength ?? 1),
-      guidance: sampled(map, width, height),
+      guidance: resized(map, width, height),
     };
   }
 

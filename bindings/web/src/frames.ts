@@ -1,8 +1,9 @@
 /** Frames of one video in order, with maps smoothed over time. */
 
-import type { Dials, Enhanced, Network, PixelMap, Run } from "./enhance.js";
+import type { Dials, Enhanced, Network, Run } from "./enhance.js";
+import { resized, type PixelMap } from "./maps.js";
 import type { Picture } from "./pixels.js";
-import { difference, enlarged, isCut, reduced, stillness } from "./stillness.js";
+import { difference, isCut, reduced, stillness } from "./stillness.js";
 
 /** Noise of videos for tasks whose map does not tell it: that of good cameras, full scale = 1. */
 const USUAL_NOISE = 4 / 255;
@@ -50,9 +51,7 @@ export class Frames {
     if (isCut(change)) return {};
     const isNoise = this.network.info.guidance.name === "noise_level";
     const still = stillness(change, isNoise ? before.guidance : USUAL_NOISE);
-    return {
-      guidance: before.guidance,
-      guidanceMix: enlarged(still, width, height, this.smoothing),
-    };
+    const mix = { ...still, values: still.values.map((share) => this.smoothing * share) };
+    return { guidance: before.guidance, guidanceMix: resized(mix, width, height) };
   }
 }

@@ -8,9 +8,10 @@
  */
 
 import type { Device, EngineInfo } from "./engine.js";
-import type { Dials, PixelMap } from "./enhance.js";
+import type { Dials } from "./enhance.js";
 import { HyperguideError, aborted } from "./errors.js";
 import type { Answer, Opened, Reply, Request, Sent } from "./messages.js";
+import type { PixelMap } from "./maps.js";
 import type { Guidance, ModelInfo } from "./model-info.js";
 
 export { HyperguideError };

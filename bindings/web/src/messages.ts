@@ -1,7 +1,8 @@
 /** What the page and its worker say to each other. */
 
 import type { EngineInfo, EngineOptions } from "./engine.js";
-import type { Dials, PixelMap } from "./enhance.js";
+import type { Dials } from "./enhance.js";
+import type { PixelMap } from "./maps.js";
 import type { ModelInfo } from "./model-info.js";
 import type { Picture } from "./pixels.js";
 

@@ -129,7 +129,8 @@ function mirrorEdges({ values, channels, width, height }: Planes, columns: numbe
   }
 }
 
-function mirrored(index: number, length: number): number {
-  const within = index % (2 * length);
+/** Where the value at an index comes from, beyond the ends of a side: 1 0 | 0 1 2 | 2 1. */
+export function mirrored(index: number, length: number): number {
+  const within = ((index % (2 * length)) + 2 * length) % (2 * length);
   return within < length ? within : 2 * length - 1 - within;
 }

@@ -4,7 +4,7 @@
  * As `runtime/stillness.py` of the Python package, in floats.
  */
 
-import type { PixelMap } from "./enhance.js";
+import type { PixelMap } from "./maps.js";
 import type { Picture } from "./pixels.js";
 
 /** Rows and columns of a frame for each of a reduced one. */
@@ -79,36 +79,6 @@ export function stillness(change: PixelMap, noise: PixelMap | number): PixelMap 
     return Math.min(Math.max(share, 0), 1);
   });
   return neighbourhood({ values: still, width, height }, "inside", (values) => Math.min(...values));
-}
-
-/** A map of reduced frames, multiplied by a factor, at the size of whole ones. */
-export function enlarged(map: PixelMap, width: number, height: number, factor: number): PixelMap {
-  const values = new Float32Array(width * height);
-  const columns = places(width, map.width);
-  const rows = places(height, map.height);
-  for (let y = 0; y < height; y++) {
-    const [above, below, down] = rows[y] as Place;
-    for (let x = 0; x < width; x++) {
-      const [left, right, across] = columns[x] as Place;
-      const at = (row: number): number => {
-        const [first, second] = [map.values[row * map.width + left], map.values[row * map.width + right]];
-        return (first as number) * (1 - across) + (second as number) * across;
-      };
-      values[y * width + x] = factor * (at(above) * (1 - down) + at(below) * down);
-    }
-  }
-  return { values, width, height };
-}
-
-/** The two cells next to a pixel, and the weight of the second. */
-type Place = readonly [number, number, number];
-
-function places(length: number, cells: number): Place[] {
-  return Array.from({ length }, (_, i) => {
-    const place = Math.min(Math.max(((i + 0.5) * cells) / length - 0.5, 0), cells - 1);
-    const before = Math.floor(place);
-    return [before, Math.min(before + 1, cells - 1), place - before] as const;
-  });
 }
 
 /** Means of 2x2 pixels; an odd row or column at the end is left out. */

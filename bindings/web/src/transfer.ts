@@ -7,8 +7,8 @@
  * https://arxiv.org/abs/1505.00996). They can describe haze, but not noise.
  */
 
-import type { PixelMap } from "./enhance.js";
-import type { Picture, Planes } from "./pixels.js";
+import { Rows, type PixelMap } from "./maps.js";
+import { mirrored, type Picture, type Planes } from "./pixels.js";
 
 /** Radius, in pixels of the copy, over which a gain and an offset are fitted. */
 const RADIUS = 4;
@@ -104,51 +104,6 @@ export class Transfer {
   }
 }
 
-/** A map enlarged linearly. */
-export function sampled(map: PixelMap, width: number, height: number): PixelMap {
-  const values = new Float32Array(width * height);
-  const rows = new Rows(map, width, height);
-  for (let y = 0; y < height; y++) values.set(rows.at(y), y * width);
-  return { values, width, height };
-}
-
-/** The rows of an enlarged map, one at a time. */
-class Rows {
-  private readonly row: Float32Array;
-  private readonly line: Float32Array;
-
-  constructor(
-    private readonly map: PixelMap,
-    private readonly width: number,
-    private readonly height: number,
-  ) {
-    this.row = new Float32Array(width);
-    this.line = new Float32Array(map.width);
-  }
-
-  /** A row; valid until the next one. */
-  at(y: number): Float32Array {
-    const { map, line, row } = this;
-    const [above, below, down] = neighbours(y, map.height, this.height);
-    for (let x = 0; x < map.width; x++) {
-      const [first, second] = [map.values[above * map.width + x], map.values[below * map.width + x]];
-      line[x] = (first as number) * (1 - down) + (second as number) * down;
-    }
-    for (let x = 0; x < this.width; x++) {
-      const [left, right, across] = neighbours(x, map.width, this.width);
-      row[x] = (line[left] as number) * (1 - across) + (line[right] as number) * across;
-    }
-    return row;
-  }
-}
-
-/** The two cells next to a pixel, and the weight of the second. */
-function neighbours(pixel: number, cells: number, length: number): readonly [number, number, number] {
-  const place = Math.min(Math.max((pixel + 0.5) * (cells / length) - 0.5, 0), cells - 1);
-  const before = Math.floor(place);
-  return [before, Math.min(before + 1, cells - 1), place - before];
-}
-
 /** Gain and offset of each pixel: values = gain * guide + offset, by least squares around it. */
 function fitLines(guide: PixelMap, values: PixelMap): [PixelMap, PixelMap] {
   const { width, height } = guide;
@@ -190,12 +145,8 @@ function sums(
   lineStep: number,
 ): Float64Array {
   const out = new Float64Array(length * lines);
-  const place = (i: number): number => {
-    const within = ((i % (2 * length)) + 2 * length) % (2 * length);
-    return within < length ? within : 2 * length - 1 - within;
-  };
   for (let line = 0; line < lines; line++) {
-    const at = (i: number): number => values[line * lineStep + step * place(i)] as number;
+    const at = (i: number): number => values[line * lineStep + step * mirrored(i, length)] as number;
     let sum = 0;
     for (let i = -RADIUS; i <= RADIUS; i++) sum += at(i);
     for (let i = 0; i < length; i++) {
