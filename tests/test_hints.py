@@ -14,9 +14,9 @@ from hyperguide.training.data.batches import open_data
 from hyperguide.training.data.hints import draw_hint
 from hyperguide.training.data.sample import Sample
 from hyperguide.training.losses import guidance_loss, log_mse
-from hyperguide.training.model import build_model
+from hyperguide.training.model import GuidedModel, build_model
 from hyperguide.training.optimizers import build_optimizer
-from hyperguide.training.preset import load_preset
+from hyperguide.training.preset import Preset, load_preset
 from made_data import STAGE, STREAMS, generator, small_preset
 
 
@@ -57,14 +57,10 @@ def test_the_outer_problem_alone_has_hints(photos: Path) -> None:
     assert torch.equal(again.degraded, plain.degraded)  # hints are drawn last
 
 
-@pytest.mark.parametrize("strategy", ["strict", "response"])
-def test_the_reconstruction_sees_what_it_is_told_where_it_is_trusted(strategy: Strategy) -> None:
-    preset = load_preset("denoise", "fast")
-    model = build_model(preset)
-    seen: list[Tensor] = []
-    model.reconstruction.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[1]))
+def small_steps(model: GuidedModel, preset: Preset, strategy: Strategy) -> Bilevel:
+    """Algorithm 1 with small steps."""
     assert model.proxy is not None
-    algorithm = Bilevel(
+    return Bilevel(
         model,
         guidance_loss(0.3),
         log_mse,
@@ -72,6 +68,15 @@ def test_the_reconstruction_sees_what_it_is_told_where_it_is_trusted(strategy: S
         build_optimizer(model.reconstruction, preset.schedule, 0.01),
         strategy,
     )
+
+
+@pytest.mark.parametrize("strategy", ["strict", "response"])
+def test_the_reconstruction_sees_what_it_is_told_where_it_is_trusted(strategy: Strategy) -> None:
+    preset = load_preset("denoise", "fast")
+    model = build_model(preset)
+    seen: list[Tensor] = []
+    model.reconstruction.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[1]))
+    algorithm = small_steps(model, preset, strategy)
     image = torch.rand(1, 3, 32, 32)
     told = torch.full((1, 1, 32, 32), 0.2)
     trust = torch.zeros_like(told)
@@ -92,14 +97,7 @@ def test_with_response_theta_learns_where_its_map_is_used() -> None:
     model = build_model(preset)
     assert model.proxy is not None
     before = [p.detach().clone() for p in model.proxy.parameters()]
-    algorithm = Bilevel(
-        model,
-        guidance_loss(0.3),
-        log_mse,
-        build_optimizer(model.proxy, preset.schedule, 0.01),
-        build_optimizer(model.reconstruction, preset.schedule, 0.01),
-        "response",
-    )
+    algorithm = small_steps(model, preset, "response")
     image, told = torch.rand(1, 3, 32, 32), torch.full((1, 1, 32, 32), 0.2)
 
     def has_moved(trust: float) -> bool:
