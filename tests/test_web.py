@@ -53,7 +53,7 @@ def test_the_package_holds_the_library_and_its_types(built: Path) -> None:
     files = {file["path"] for file in listing["files"]}
     modules = {path.name.removesuffix(".ts") for path in (WEB / "src").glob("*.ts")}
     expected = {f"dist/{name}.{kind}" for name in modules for kind in ("js", "d.ts")}
-    assert files == expected | {"package.json", "README.md"}
+    assert files == expected | {"package.json", "README.md", "LICENSE"}
     assert listing["unpackedSize"] < 200_000
 
 

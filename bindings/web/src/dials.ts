@@ -31,6 +31,12 @@ export function check(picture: Size, dials: Dials, info: ModelInfo): void {
   checkKernel(dials.kernel, picture);
 }
 
+export function checkTile(tile: number | undefined): void {
+  if (tile !== undefined && !(Number.isInteger(tile) && tile > 0)) {
+    throw new HyperguideError(`The tile must be a positive whole number of pixels, not ${tile}.`);
+  }
+}
+
 function checkNumber(what: string, value: number | undefined): void {
   if (value !== undefined && !(value >= 0 && Number.isFinite(value))) {
     throw new HyperguideError(`The ${what} must be a number of at least 0, not ${value}.`);
@@ -43,6 +49,11 @@ function checkMap(
   { width, height }: Size,
   [least, most]: readonly [number, number],
 ): void {
+  if (!isNumberOrMap(given)) {
+    throw new HyperguideError(
+      `The ${what} must be a number, or a map with values (a Float32Array), width and height.`,
+    );
+  }
   const values = typeof given === "number" ? [given] : given.values;
   for (const value of values) {
     if (!(value >= least - ROUNDING && value <= most + ROUNDING)) {
@@ -58,6 +69,12 @@ function checkMap(
         `${width}x${height}: resize it.`,
     );
   }
+}
+
+/** Callers in JavaScript may give anything. */
+function isNumberOrMap(given: unknown): given is PixelMap | number {
+  if (typeof given === "number") return true;
+  return given instanceof Object && "values" in given && given.values instanceof Float32Array;
 }
 
 function checkKernel({ values, width, height }: PixelMap, picture: Size): void {

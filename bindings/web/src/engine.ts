@@ -35,7 +35,9 @@ export interface Outputs {
   readonly guidance: Float32Array;
 }
 
+/** Threads that are taken by default, and that may be asked for. */
 const MOST_THREADS = 4;
+const LARGEST_COUNT = 64;
 
 /** A loaded model. */
 export class Engine {
@@ -48,7 +50,18 @@ export class Engine {
 
   /** Load a model file. Throws HyperguideError if the device that is named does not run it. */
   static async open(file: ModelFile, options: EngineOptions): Promise<Engine> {
-    const choice = await choose(file, options.device ?? "auto");
+    const asked = options.device ?? "auto";
+    const choice = await choose(file, asked);
+    try {
+      return await Engine.on(choice, file, options);
+    } catch (error) {
+      if (asked !== "auto" || choice.device === "wasm") throw error;
+      const why = `WebGPU failed (${reason(error)})`;
+      return Engine.on({ device: "wasm", why }, file, options);
+    }
+  }
+
+  private static async on(choice: Choice, file: ModelFile, options: EngineOptions): Promise<Engine> {
     const runtime =
       choice.device === "webgpu"
         ? await import("onnxruntime-web/webgpu")
@@ -64,7 +77,7 @@ export class Engine {
         logSeverityLevel: 3,
       });
     } catch (error) {
-      throw new HyperguideError(`ONNX Runtime does not run this model here: ${reason(error)}.`);
+      throw failure("ONNX Runtime does not run this model here", error);
     }
     const dials = (Object.keys(DEFAULTS) as Dial[]).filter((n) => session.inputNames.includes(n));
     const info =
@@ -85,17 +98,13 @@ export class Engine {
     try {
       results = await this.session.run(feeds);
     } catch (error) {
-      throw new HyperguideError(`ONNX Runtime failed on this picture: ${reason(error)}.`);
+      throw failure("ONNX Runtime failed on this picture", error);
     }
-    const [enhanced, guidance] = ["enhanced", "guidance"].map((name) => results[name]?.data);
-    if (!(enhanced instanceof Float32Array && guidance instanceof Float32Array)) {
-      throw new HyperguideError("The model file has outputs of another type: export it again.");
-    }
-    return { enhanced, guidance };
-  }
-
-  async close(): Promise<void> {
-    await this.session.release();
+    const [count, , height, width] = image.shape;
+    return {
+      enhanced: checked(results, "enhanced", image.shape),
+      guidance: checked(results, "guidance", [count, 1, height, width]),
+    };
   }
 
   private tensor({ values, shape }: Feed): Tensor {
@@ -139,7 +148,27 @@ async function findsAdapter(): Promise<boolean> {
   }
 }
 
+/** The values of an output, whose shape comes from the file. */
+function checked(
+  results: InferenceSession.ReturnType,
+  name: string,
+  shape: readonly number[],
+): Float32Array {
+  const output = results[name];
+  if (!(output?.data instanceof Float32Array) || output.dims.join() !== shape.join()) {
+    throw new HyperguideError(
+      `The model file gives '${name}' in another form than the picture's: export it again.`,
+    );
+  }
+  return output.data;
+}
+
 function threadsFor(asked: number | undefined): { threads: number; why: string } {
+  if (asked !== undefined && !(Number.isInteger(asked) && asked >= 1 && asked <= LARGEST_COUNT)) {
+    throw new HyperguideError(
+      `The threads must be a whole number from 1 to ${LARGEST_COUNT}, not ${asked}.`,
+    );
+  }
   if (!globalThis.crossOriginIsolated) {
     return { threads: 1, why: "one thread, because the page is not cross-origin isolated" };
   }
@@ -152,8 +181,18 @@ function listed(names: readonly string[]): string {
   return names.length === 1 ? String(names[0]) : `${names.slice(0, -1).join(", ")} and ${names.at(-1)}`;
 }
 
+function failure(sentence: string, error: unknown): HyperguideError {
+  const why = reason(error);
+  return new HyperguideError(
+    /memory|allocat/i.test(why)
+      ? "There is not enough memory: give a smaller picture, or close other pages."
+      : `${sentence}: ${why}.`,
+  );
+}
+
 /** The first line of what an engine says, without its full stop. */
 function reason(error: unknown): string {
   const [line = ""] = String(error instanceof Error ? error.message : error).split("\n");
-  return line.slice(0, 300).replace(/\.$/, "");
+  // Exceptions of WebAssembly are only the number of an address.
+  return /^\d*$/.test(line) ? "an internal error" : line.slice(0, 300).replace(/\.$/, "");
 }

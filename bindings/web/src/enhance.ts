@@ -2,7 +2,7 @@
 
 import { Engine, type EngineOptions, type Feed } from "./engine.js";
 import { HyperguideError } from "./errors.js";
-import { check } from "./dials.js";
+import { check, checkTile } from "./dials.js";
 import { resized, type PixelMap } from "./maps.js";
 import { readModelFile, type Dial } from "./model-file.js";
 import type { ModelInfo } from "./model-info.js";
@@ -14,6 +14,7 @@ import {
   padded,
   toPicture,
   toPlanes,
+  withoutTint,
   type Picture,
   type Planes,
 } from "./pixels.js";
@@ -48,7 +49,7 @@ interface EnhancedWithMap extends Enhanced {
 export interface Run {
   /** Side of the tiles into which a larger picture is split; by default as memory allows. */
   readonly tile?: number | undefined;
-  /** Is told which share is done after each tile; what it throws ends the call. */
+  /** Called with the share that is done after each tile; what it throws ends the call. */
   readonly progress?: ((share: number) => Promise<void>) | undefined;
 }
 
@@ -80,7 +81,14 @@ export class Network {
    * @throws HyperguideError for dials that do not fit
    */
   async enhance(picture: Picture, dials: Dials, run: Run = {}): Promise<Enhanced> {
+    const result = await this.enhanced(picture, dials, run);
+    // Networks for colour tint gray pictures a little.
+    return isGray(picture) ? { ...result, picture: withoutTint(result.picture) } : result;
+  }
+
+  private async enhanced(picture: Picture, dials: Dials, run: Run): Promise<Enhanced> {
     check(picture, dials, this.info);
+    checkTile(run.tile);
     if (dials.strength === 0) {
       return { picture: { ...picture, data: picture.data.slice() }, guidance: undefined };
     }
@@ -89,17 +97,21 @@ export class Network {
     }
     const most = this.mostPixels();
     const { width, height } = picture;
-    if (run.tile === undefined ? width * height <= most : Math.max(width, height) <= run.tile) {
-      return this.whole(picture, dials);
+    const isSplit =
+      run.tile === undefined ? width * height > most : Math.max(width, height) > run.tile;
+    if (this.info.wholePicture) {
+      return isSplit ? this.transferred(picture, dials) : this.whole(picture, dials);
     }
-    if (this.info.wholePicture) return this.transferred(picture, dials);
-    if (this.info.context === "global") {
+    if (this.info.context === "local") {
+      return isSplit ? this.tiled(picture, dials, run) : this.whole(picture, dials);
+    }
+    if (width * height > most) {
       throw new HyperguideError(
         `A picture of ${width}x${height} is too large for this model in a browser: give one of at ` +
-          `most ${Math.floor(most / 1e6)} megapixels, or use the Python package.`,
+          `most ${(most / 1e6).toFixed(1)} megapixels, or use the Python package.`,
       );
     }
-    return this.tiled(picture, dials, run);
+    return this.whole(picture, dials); // what depends on distant pixels is never split
   }
 
   /** Pixels of the largest picture that is enhanced whole, or of a tile's window. */
@@ -179,10 +191,6 @@ export class Network {
       throw new HyperguideError("The engine computed NaN or infinity: turn the dials less.");
     }
     return { before, after, guidance: result.guidance };
-  }
-
-  close(): Promise<void> {
-    return this.engine.close();
   }
 
   /** The dials of a picture that fits, as inputs of the network. */

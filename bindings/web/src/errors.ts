@@ -2,8 +2,3 @@
 export class HyperguideError extends Error {
   override name = "HyperguideError";
 }
-
-/** A call was stopped by its `AbortSignal`. */
-export function aborted(): DOMException {
-  return new DOMException("The call was stopped.", "AbortError");
-}

@@ -9,7 +9,7 @@
 
 import type { Device, EngineInfo } from "./engine.js";
 import type { Dials } from "./enhance.js";
-import { HyperguideError, aborted } from "./errors.js";
+import { HyperguideError } from "./errors.js";
 import type { Answer, Opened, Reply, Request, Sent } from "./messages.js";
 import type { PixelMap } from "./maps.js";
 import type { Guidance, ModelInfo } from "./model-info.js";
@@ -22,31 +22,37 @@ export type ImageSource = ImageData | ImageBitmapSource;
 
 export interface LoadOptions {
   /** `auto` (default): WebGPU where it is there and covers the model, otherwise WebAssembly. */
-  readonly device?: Device;
+  readonly device?: Device | undefined;
   /** Of WebAssembly, on pages that are cross-origin isolated; by default up to four. */
-  readonly threads?: number;
-  /** Folder of ONNX Runtime's .wasm and .mjs files, if the bundler does not place them. */
-  readonly wasmPaths?: string;
-  /** The worker, if the bundler does not find it: `new Worker(url, { type: "module" })`. */
-  readonly worker?: Worker;
-  readonly signal?: AbortSignal;
+  readonly threads?: number | undefined;
+  /**
+   * Folder of ONNX Runtime's .wasm and .mjs files, with a slash at its end, if the bundler does not
+   * place them.
+   */
+  readonly wasmPaths?: string | undefined;
+  /**
+   * The worker, if the bundler does not find it: `new Worker(url, { type: "module" })`. It serves
+   * only this model, and ends with it.
+   */
+  readonly worker?: Worker | undefined;
+  readonly signal?: AbortSignal | undefined;
 }
 
 /** Dials, and how a call is run. */
 export interface Call extends Dials {
   /** Side of the tiles into which larger pictures are split; by default as memory allows. */
-  readonly tile?: number;
-  /** Is told the share that is done, of pictures that are split. */
-  readonly onProgress?: (share: number) => void;
-  /** Stops the call, between two tiles at the latest. */
-  readonly signal?: AbortSignal;
+  readonly tile?: number | undefined;
+  /** Called with the share that is done, for pictures that are split. */
+  readonly onProgress?: ((share: number) => void) | undefined;
+  /** Stops the call; a picture that is not split is still finished in the worker. */
+  readonly signal?: AbortSignal | undefined;
 }
 
 export interface Result {
   readonly image: ImageData;
   /** The map that was used, with what it means; undefined at strength 0. */
   readonly guidance: (PixelMap & { readonly meaning: Guidance }) | undefined;
-  /** How long it took, without waiting for calls before. */
+  /** How long it took, not counting the calls before it. */
   readonly milliseconds: number;
 }
 
@@ -60,18 +66,18 @@ export async function load(
   source: string | URL | Blob | ArrayBuffer | Uint8Array,
   options: LoadOptions = {},
 ): Promise<Enhancer> {
-  const { content, where } = await read(source, options.signal);
+  const { signal } = options;
+  const { content, where } = await read(source, signal);
+  signal?.throwIfAborted();
   const worker =
     options.worker ?? new Worker(new URL("./worker.js", import.meta.url), { type: "module" });
   const port = new Port(worker);
   try {
     const { device, threads, wasmPaths } = options;
-    const opened = await port.ask<Opened>({
-      kind: "open",
-      content,
-      where,
-      options: { device, threads, wasmPaths },
-    });
+    const opened = await port.ask<Opened>(
+      { kind: "open", content, where, options: { device, threads, wasmPaths } },
+      { signal },
+    );
     return new Enhancer(port, opened);
   } catch (error) {
     port.close();
@@ -101,7 +107,7 @@ export class Enhancer {
    * @throws HyperguideError for dials that do not fit, an AbortError if the call is stopped
    */
   async enhance(image: ImageSource, call: Call = {}): Promise<Result> {
-    return this.call(await sent(image), call, undefined);
+    return this.run(await sent(image), call, undefined);
   }
 
   /**
@@ -119,29 +125,33 @@ export class Enhancer {
     const stream = ++this.streams;
     await this.port.ask({ kind: "stream", stream, smoothing });
     return new Stream(
-      (picture, call) => this.call(picture, call, stream),
+      (picture, call) => this.run(picture, call, stream),
       (kind) => this.port.ask({ kind, stream }),
     );
   }
 
-  /** Give the model up, and end its worker. Calls in progress fail. */
+  /** Unload the model and end its worker. Calls that are not finished fail, as do later ones. */
   close(): void {
     this.port.close();
   }
 
-  private async call(picture: Sent, call: Call, stream: number | undefined): Promise<Result> {
+  private async run(picture: Sent, call: Call, stream: number | undefined): Promise<Result> {
     const { tile, onProgress, signal, ...dials } = call;
-    if (tile !== undefined && !(Number.isInteger(tile) && tile > 0)) {
-      throw new HyperguideError(`The tile must be a positive whole number of pixels, not ${tile}.`);
+    let answer: Answer;
+    try {
+      answer = await this.port.ask<Answer>(
+        { kind: "enhance", picture, dials, tile, stream },
+        { transfer: ["close" in picture ? picture : picture.data.buffer], onProgress, signal },
+      );
+    } catch (error) {
+      if ("close" in picture) picture.close(); // if it was not sent
+      throw error;
     }
-    const answer = await this.port.ask<Answer>(
-      { kind: "enhance", picture, dials, tile, stream },
-      { transfer: ["close" in picture ? picture : picture.data.buffer], onProgress, signal },
-    );
     const { data, width, height } = answer.picture;
+    const colorSpace = "close" in picture ? "srgb" : (picture.colorSpace ?? "srgb");
     const meaning = this.info.guidance;
     return {
-      image: new ImageData(data, width, height),
+      image: new ImageData(data, width, height, { colorSpace }),
       guidance: answer.guidance === undefined ? undefined : { ...answer.guidance, meaning },
       milliseconds: answer.milliseconds,
     };
@@ -151,6 +161,9 @@ export class Enhancer {
 /** One video. If frames come faster than they are enhanced, the newest one wins. */
 export class Stream {
   private isBusy = false;
+  /** Numbers of the frame that came last, and of the last one that was accepted. */
+  private count = 0;
+  private accepted = 0;
   private waiting: { image: Sent; call: Call; resolve: Settle; reject: Reject } | undefined;
 
   /** @internal */
@@ -161,7 +174,13 @@ export class Stream {
 
   /** Enhance the next frame. Gives undefined if a newer frame came before its turn. */
   async enhance(frame: ImageSource, call: Call = {}): Promise<Result | undefined> {
+    const number = ++this.count; // pictures are not decoded in the order in which they come
     const image = await sent(frame);
+    if (number < this.accepted) {
+      if ("close" in image) image.close();
+      return undefined;
+    }
+    this.accepted = number;
     return new Promise((resolve, reject) => {
       this.drop();
       this.waiting = { image, call, resolve, reject };
@@ -171,6 +190,7 @@ export class Stream {
 
   /** Forget the frames so far, as before another scene. */
   async reset(): Promise<void> {
+    this.drop(); // it belongs to the scene before
     await this.tell("reset");
   }
 
@@ -225,6 +245,8 @@ interface Pending {
 class Port {
   private readonly pending = new Map<number, Pending>();
   private count = 0;
+  /** Why there are no more calls. */
+  private end: Error | undefined;
 
   constructor(private readonly worker: Worker) {
     worker.onmessage = ({ data }: MessageEvent<Reply>) => {
@@ -241,32 +263,54 @@ class Port {
       }
     };
     worker.onerror = (event) => {
-      this.fail(new HyperguideError(`The worker does not start: ${event.message || "not found"}.`));
+      this.fail(new HyperguideError(`The worker failed: ${event.message || "it was not found"}.`));
+    };
+    worker.onmessageerror = () => {
+      this.fail(new HyperguideError("The worker's answer cannot be read: load the model again."));
     };
   }
 
   ask<Value>(request: Request, { transfer = [], onProgress, signal }: Ask = {}): Promise<Value> {
     const id = ++this.count;
-    return new Promise<Value>((resolve, reject) => {
+    const settled = new AbortController(); // ends listening to the signal
+    const answer = new Promise<Value>((resolve, reject) => {
       signal?.throwIfAborted();
+      if (this.end !== undefined) throw this.end;
+      post(this.worker, id, request, transfer);
       this.pending.set(id, { resolve, reject, onProgress });
-      this.worker.postMessage({ id, request }, transfer);
-      signal?.addEventListener("abort", () => {
+      const onAbort = (): void => {
         if (!this.pending.delete(id)) return;
         this.worker.postMessage({ id, request: { kind: "stop", call: id } });
-        reject(aborted());
-      });
+        reject(signal?.reason as Error);
+      };
+      signal?.addEventListener("abort", onAbort, { signal: settled.signal });
+    });
+    return answer.finally(() => {
+      settled.abort();
     });
   }
 
   close(): void {
     this.worker.terminate();
-    this.fail(aborted());
+    this.fail(new DOMException("The model was closed.", "AbortError"));
   }
 
-  private fail(error: unknown): void {
+  private fail(error: Error): void {
+    this.end = error;
     for (const { reject } of this.pending.values()) reject(error);
     this.pending.clear();
+  }
+}
+
+/** Throws HyperguideError for what cannot be sent. */
+function post(worker: Worker, id: number, request: Request, transfer: Transferable[]): void {
+  try {
+    worker.postMessage({ id, request }, transfer);
+  } catch {
+    throw new HyperguideError(
+      "The picture or a dial cannot be given to the worker: load pictures of other sites with " +
+        "crossOrigin, and give maps as plain Float32Arrays.",
+    );
   }
 }
 
@@ -275,32 +319,35 @@ async function read(
   signal: AbortSignal | undefined,
 ): Promise<{ content: Uint8Array; where: string }> {
   const where = "The model file";
-  if (source instanceof Uint8Array) return { content: source, where };
+  if (source instanceof Uint8Array) return { content: source.slice(), where };
   if (source instanceof ArrayBuffer) return { content: new Uint8Array(source), where };
   if (source instanceof Blob) return { content: new Uint8Array(await source.arrayBuffer()), where };
   const address = String(source);
-  let response: Response;
   try {
-    response = await fetch(address, signal === undefined ? {} : { signal });
+    const response = await fetch(address, signal === undefined ? {} : { signal });
+    if (response.ok) return { content: new Uint8Array(await response.arrayBuffer()), where: address };
+    throw new HyperguideError(`${address} cannot be loaded: the server says ${response.status}.`);
   } catch (error) {
-    if (signal?.aborted === true) throw error;
+    if (signal?.aborted === true || error instanceof HyperguideError) throw error;
     throw new HyperguideError(`${address} cannot be loaded: check the address and the network.`);
   }
-  if (!response.ok) {
-    throw new HyperguideError(`${address} cannot be loaded: the server says ${response.status}.`);
-  }
-  return { content: new Uint8Array(await response.arrayBuffer()), where: address };
 }
 
 /** A picture in a form that can be given away to the worker. */
 async function sent(image: ImageSource): Promise<Sent> {
   if (image instanceof ImageData) {
-    const data = image.data.slice();
-    return { data, width: image.width, height: image.height };
+    const { width, height, colorSpace } = image;
+    if (!(image.data instanceof Uint8ClampedArray)) {
+      throw new HyperguideError("Pictures of floats are not supported: give ImageData of bytes.");
+    }
+    return { data: image.data.slice(), width, height, colorSpace };
   }
   try {
-    return await createImageBitmap(image, { premultiplyAlpha: "none" });
+    return await createImageBitmap(image);
   } catch {
-    throw new HyperguideError("This is no picture that the browser can show: give another file.");
+    throw new HyperguideError(
+      "This is no picture that the browser can show, or a video without a frame yet: give another " +
+        "one, or wait until it is loaded.",
+    );
   }
 }

@@ -19,12 +19,14 @@ export function resized(map: PixelMap, width: number, height: number): PixelMap 
 export class Rows {
   private readonly row: Float32Array;
   private readonly line: Float32Array;
+  private readonly columns: readonly Place[];
 
   constructor(
     private readonly map: PixelMap,
     private readonly width: number,
     private readonly height: number,
   ) {
+    this.columns = Array.from({ length: width }, (_, x) => neighbours(x, map.width, width));
     this.row = new Float32Array(width);
     this.line = new Float32Array(map.width);
   }
@@ -38,7 +40,7 @@ export class Rows {
       line[x] = (first as number) * (1 - down) + (second as number) * down;
     }
     for (let x = 0; x < this.width; x++) {
-      const [left, right, across] = neighbours(x, map.width, this.width);
+      const [left, right, across] = this.columns[x] as Place;
       row[x] = (line[left] as number) * (1 - across) + (line[right] as number) * across;
     }
     return row;
@@ -46,7 +48,9 @@ export class Rows {
 }
 
 /** The two cells next to a pixel, and the weight of the second. */
-function neighbours(pixel: number, cells: number, length: number): readonly [number, number, number] {
+type Place = readonly [number, number, number];
+
+function neighbours(pixel: number, cells: number, length: number): Place {
   const place = Math.min(Math.max((pixel + 0.5) * (cells / length) - 0.5, 0), cells - 1);
   const before = Math.floor(place);
   return [before, Math.min(before + 1, cells - 1), place - before];

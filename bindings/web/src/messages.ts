@@ -7,7 +7,7 @@ import type { ModelInfo } from "./model-info.js";
 import type { Picture } from "./pixels.js";
 
 /** A picture as it is sent: pixels, or what the worker draws to get them. */
-export type Sent = Picture | ImageBitmap;
+export type Sent = (Picture & { readonly colorSpace?: PredefinedColorSpace }) | ImageBitmap;
 
 export type Request =
   | {

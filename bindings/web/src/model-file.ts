@@ -2,7 +2,15 @@
 
 import { HyperguideError } from "./errors.js";
 import { readInfo, type ModelInfo } from "./model-info.js";
-import { MalformedError, WIRE, concatenated, fields, submessage, text } from "./protobuf.js";
+import {
+  MalformedError,
+  WIRE,
+  concatenated,
+  fields,
+  submessage,
+  text,
+  type Field,
+} from "./protobuf.js";
 
 // Fields of an ONNX file, of its graph and of what is in it.
 // https://github.com/onnx/onnx/blob/main/onnx/onnx.proto
@@ -26,6 +34,9 @@ export const DEFAULTS = {
   kernel: 1,
 } as const;
 export type Dial = keyof typeof DEFAULTS;
+
+/** Bundled files have a tenth of it. */
+const MOST_FIELDS = 200_000;
 
 const DIGESTED = ["weights", "graph", "metadata"] as const;
 const DIGEST = "hyperguide.sha256.";
@@ -79,10 +90,19 @@ function readOutline(content: Uint8Array): Outline {
   const rest: Uint8Array[] = [];
   const changed: Uint8Array[] = [];
   let graphs = 0;
-  for (const field of fields(content)) {
+  let count = 0;
+  const parsed = (message: Uint8Array): Field[] => {
+    const found: Field[] = [];
+    for (const field of fields(message)) {
+      if (++count > MOST_FIELDS) throw new MalformedError("it has too many fields");
+      found.push(field);
+    }
+    return found;
+  };
+  for (const field of parsed(content)) {
     if (field.number === METADATA) {
-      const parts = [...fields(field.bytes)];
-      const [key, value] = [1, 2].map((n) => text(first(parts, n)));
+      const parts = parsed(field.bytes);
+      const [key, value] = [1, 2].map((n) => text(bytesOf(parts, n)));
       entries.push([key ?? "", value ?? ""]);
     }
     if (field.number !== GRAPH) {
@@ -92,14 +112,14 @@ function readOutline(content: Uint8Array): Outline {
     }
     graphs += 1;
     const kept: Uint8Array[] = [];
-    for (const part of fields(field.bytes)) {
+    for (const part of parsed(field.bytes)) {
       (part.number === INITIALIZER ? weights : rest).push(...framed(part));
-      const parts = PARSED.includes(part.number) ? [...fields(part.bytes)] : [];
-      if (part.number === NODE) operators.add(text(first(parts, OPERATOR)));
-      if (part.number === INPUT) inputs.push(text(first(parts, VALUE_NAME)));
-      if (part.number === OUTPUT) outputs.push(text(first(parts, VALUE_NAME)));
-      const name = part.number === INITIALIZER ? text(first(parts, TENSOR_NAME)) : "";
-      if (!(name in DEFAULTS)) kept.push(part.whole);
+      const parts = PARSED.includes(part.number) ? parsed(part.bytes) : [];
+      if (part.number === NODE) operators.add(text(bytesOf(parts, OPERATOR)));
+      if (part.number === INPUT) inputs.push(text(bytesOf(parts, VALUE_NAME)));
+      if (part.number === OUTPUT) outputs.push(text(bytesOf(parts, VALUE_NAME)));
+      const name = part.number === INITIALIZER ? text(bytesOf(parts, TENSOR_NAME)) : "";
+      if (!Object.hasOwn(DEFAULTS, name)) kept.push(part.whole);
     }
     changed.push(submessage(GRAPH, kept));
   }
@@ -120,12 +140,13 @@ function readOutline(content: Uint8Array): Outline {
   };
 }
 
-function first(parts: readonly { number: number; bytes: Uint8Array }[], number: number): Uint8Array {
-  return parts.find((part) => part.number === number)?.bytes ?? new Uint8Array();
+/** The bytes of a field; of those that are there twice, protocol buffers take the last. */
+function bytesOf(parts: readonly Field[], number: number): Uint8Array {
+  return parts.findLast((part) => part.number === number)?.bytes ?? new Uint8Array();
 }
 
 /** A field as it goes into a digest: its number and length, or value, before its bytes. */
-function framed(field: { number: number; wire: number; value: bigint; bytes: Uint8Array }): Uint8Array[] {
+function framed(field: Field): Uint8Array[] {
   const isNumber = field.wire === WIRE.varint;
   const frame = isNumber
     ? `${field.number}=${field.value};`

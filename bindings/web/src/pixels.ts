@@ -27,7 +27,7 @@ export function nextMultiple(length: number, multiple: number): number {
  *
  * What is missing at the right and at the bottom is mirrored: 0 1 2 | 2 1 0.
  *
- * @param channels 3, or 1 for the mean of the colours
+ * @param channels 3, or 1 for gray pictures
  */
 export function toPlanes(picture: Picture, channels: 1 | 3, multiple: number): Planes {
   const { data, width, height } = picture;
@@ -98,6 +98,16 @@ export function toPicture(planes: Planes, before: Picture): Picture {
     }
   }
   return { data, width, height };
+}
+
+/** A picture in gray: the mean of its colours. */
+export function withoutTint({ data, width, height }: Picture): Picture {
+  const gray = data.slice();
+  for (let i = 0; i < data.length; i += 4) {
+    const mean = ((data[i] as number) + (data[i + 1] as number) + (data[i + 2] as number)) / 3;
+    gray.fill(mean, i, i + 3);
+  }
+  return { data: gray, width, height };
 }
 
 /** Whether a picture shows only gray. */

@@ -32,7 +32,9 @@ const MOST_CORRELATED = 16;
 export function reduced({ data, width, height }: Picture): PixelMap {
   const values = new Float32Array(width * height);
   for (let i = 0, from = 0; i < values.length; i++, from += 4) {
-    const [red, green, blue] = [data[from], data[from + 1], data[from + 2]] as [number, number, number];
+    const red = data[from] as number;
+    const green = data[from + 1] as number;
+    const blue = data[from + 2] as number;
     values[i] = (0.299 * red + 0.587 * green + 0.114 * blue) / 255;
   }
   return halved(halved(halved({ values, width, height })));
@@ -59,7 +61,7 @@ export function isCut(change: PixelMap): boolean {
 export function stillness(change: PixelMap, noise: PixelMap | number): PixelMap {
   const { width, height } = change;
   const square = { ...change, values: change.values.map((value) => value * value) };
-  const mean = neighbourhood(square, "reflected", (values) => values.reduce((a, b) => a + b) / 9);
+  const mean = neighbourhood(square, (before, own, after) => (before + own + after) / 3);
   const excess = new Float32Array(width * height);
   for (let y = 0; y < height; y++) {
     for (let x = 0; x < width; x++) {
@@ -78,7 +80,10 @@ export function stillness(change: PixelMap, noise: PixelMap | number): PixelMap 
     const share = (MOVING - value / correlation) / (MOVING - STILL);
     return Math.min(Math.max(share, 0), 1);
   });
-  return neighbourhood({ values: still, width, height }, "inside", (values) => Math.min(...values));
+  // Beyond the border are values from within, which do not change a minimum.
+  return neighbourhood({ values: still, width, height }, (before, own, after) =>
+    Math.min(before, own, after),
+  );
 }
 
 /** Means of 2x2 pixels; an odd row or column at the end is left out. */
@@ -90,8 +95,9 @@ function halved({ values, width, height }: PixelMap): PixelMap {
   for (let y = 0; y < rows; y++) {
     for (let x = 0; x < columns; x++) {
       const i = 2 * (y * width + x);
-      const four = [values[i], values[i + right], values[i + down], values[i + down + right]];
-      out[y * columns + x] = four.reduce<number>((sum, value) => sum + (value as number), 0) / 4;
+      const above = (values[i] as number) + (values[i + right] as number);
+      const below = (values[i + down] as number) + (values[i + down + right] as number);
+      out[y * columns + x] = (above + below) / 4;
     }
   }
   return { values: out, width: columns, height: rows };
@@ -104,28 +110,25 @@ function* everySecond(values: Float32Array, width: number, height: number): Gene
 }
 
 /**
- * A function of each value and its eight neighbours. Beyond the border are the values within,
- * `reflected` (2 1 | 0 1 2), or nothing.
+ * A function of each value and its neighbours: along rows, then along columns. Beyond the border the
+ * map is mirrored: 2 1 | 0 1 2.
  */
 function neighbourhood(
   { values, width, height }: PixelMap,
-  border: "reflected" | "inside",
-  of: (values: number[]) => number,
+  of: (before: number, own: number, after: number) => number,
 ): PixelMap {
+  const rows = new Float32Array(values.length);
   const out = new Float32Array(values.length);
-  const around = (place: number, length: number): number[] => {
-    const near = [place - 1, place, place + 1];
-    if (border === "inside") return near.filter((n) => n >= 0 && n < length);
-    return near.map((n) => (length === 1 ? 0 : n < 0 ? 1 : n >= length ? length - 2 : n));
+  const along = (from: Float32Array, to: Float32Array, length: number, step: number, i: number, place: number): void => {
+    const before = length === 1 ? i : place > 0 ? i - step : i + step;
+    const after = length === 1 ? i : place < length - 1 ? i + step : i - step;
+    to[i] = of(from[before] as number, from[i] as number, from[after] as number);
   };
-  for (let y = 0; y < height; y++) {
-    const rows = around(y, height);
-    for (let x = 0; x < width; x++) {
-      const columns = around(x, width);
-      out[y * width + x] = of(
-        rows.flatMap((row) => columns.map((column) => values[row * width + column] as number)),
-      );
-    }
+  for (let y = 0, i = 0; y < height; y++) {
+    for (let x = 0; x < width; x++, i++) along(values, rows, width, 1, i, x);
+  }
+  for (let y = 0, i = 0; y < height; y++) {
+    for (let x = 0; x < width; x++, i++) along(rows, out, height, width, i, y);
   }
   return { values: out, width, height };
 }

@@ -56,9 +56,9 @@ async function serve(id: number, request: Exclude<Request, { kind: "stop" }>): P
   if (network === undefined) throw new HyperguideError("There is no model yet: load one first.");
   switch (request.kind) {
     case "enhance": {
-      checkStopped(id);
       const begin = performance.now();
       const picture = pixelsOf(request.picture);
+      checkStopped(id);
       const frames = request.stream === undefined ? network : streams.get(request.stream);
       if (frames === undefined) throw new HyperguideError("The stream has ended: start another one.");
       const result = await frames.enhance(picture, request.dials, {
@@ -79,19 +79,30 @@ async function serve(id: number, request: Exclude<Request, { kind: "stop" }>): P
   }
 }
 
-let canvas: OffscreenCanvas | undefined;
+/** Side of the parts in which pictures are drawn: browsers limit the size of a canvas. */
+const PART = 2048;
 
 function pixelsOf(sent: Sent): Picture {
   if (!("close" in sent)) return sent;
   const { width, height } = sent;
-  if (canvas?.width !== width || canvas.height !== height) canvas = new OffscreenCanvas(width, height);
+  const canvas = new OffscreenCanvas(Math.min(width, PART), Math.min(height, PART));
   const context = canvas.getContext("2d", { willReadFrequently: true });
   if (context === null) throw new HyperguideError("This browser gives no memory for the picture.");
   context.globalCompositeOperation = "copy";
-  context.drawImage(sent, 0, 0);
+  const data = new Uint8ClampedArray(4 * width * height);
+  for (let y = 0; y < height; y += PART) {
+    for (let x = 0; x < width; x += PART) {
+      context.drawImage(sent, -x, -y);
+      const [columns, rows] = [Math.min(PART, width - x), Math.min(PART, height - y)];
+      const part = context.getImageData(0, 0, columns, rows).data;
+      for (let row = 0; row < rows; row++) {
+        const from = 4 * row * columns;
+        data.set(part.subarray(from, from + 4 * columns), 4 * ((y + row) * width + x));
+      }
+    }
+  }
   sent.close();
-  const { data } = context.getImageData(0, 0, width, height);
-  return { data: data, width, height };
+  return { data, width, height };
 }
 
 function buffersOf(value: Opened | Answer | undefined): Transferable[] {
@@ -99,8 +110,5 @@ function buffersOf(value: Opened | Answer | undefined): Transferable[] {
 }
 
 function messageOf(error: unknown): string {
-  const text = error instanceof Error ? error.message : String(error);
-  return /memory|allocat/i.test(text) && !(error instanceof HyperguideError)
-    ? "There is not enough memory: give a smaller picture, or close other pages."
-    : text;
+  return error instanceof Error ? error.message : String(error);
 }

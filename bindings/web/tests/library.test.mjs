@@ -23,7 +23,7 @@ after(async () => {
   site.server.close();
 });
 
-/** A page with the library as `hyperguide`; errors in its console fail the test. */
+/** A page with the library as `hyperguide`, and the errors that nobody caught there. */
 async function open(address = site.address, inBrowser = browser) {
   const page = await inBrowser.newPage();
   const errors = [];
@@ -163,6 +163,10 @@ test("bad input is refused in one sentence", async () => {
     ["await hyperguide.load('/denoise-live.onnx', { device: 'webgpu' })", /no WebGPU: use/],
     [dials("{ strength: -1 }"), /strength must be a number of at least 0, not -1/],
     [dials("{ strength: NaN }"), /strength must be a number/],
+    [dials("{ tile: 0 }"), /tile must be a positive whole number/],
+    [dials("{ guidance: '0.1' }"), /must be a number, or a map/],
+    [dials("{ guidance: 0.1, guidanceMix: () => 1 }"), /cannot be given to the worker/],
+    ["await hyperguide.load('/denoise-live.onnx', { threads: 0 })", /threads must be a whole number/],
     [dials("{ guidance: 3 }"), /outside 0 to 0.31.*noise_level|noise_level.*outside 0 to 0.31/],
     [
       dials("{ guidance: { values: new Float32Array(4), width: 2, height: 2 } }"),
@@ -240,7 +244,10 @@ test("in a stream maps are smoothed where nothing moves, and the newest frame wi
       return steps.reduce((sum, v) => sum + v, 0);
     };
     const stream = await enhancer.stream();
-    const many = await Promise.all([3, 4, 5, 6, 7].map((seed) => stream.enhance(frame(seed))));
+    // Canvases are read later than pixels, but the frame that came last wins all the same.
+    const sources = [3, 4, 5, 6].map((seed) => new OffscreenCanvas(96, 64)).concat(frame(7));
+    sources.slice(0, 4).forEach((canvas) => canvas.getContext("2d"));
+    const many = await Promise.all(sources.map((source) => stream.enhance(source)));
     const result = [(await change(0.8)) / (await change(0)), many.map((r) => r !== undefined)];
     enhancer.close();
     return result;
@@ -285,14 +292,59 @@ test("pictures in tiles tell how far they are, and stop when told", async () => 
   await page.close();
 });
 
-test("calls fail when the model is closed", async () => {
+test("calls fail when the model is closed, whenever they began", async () => {
   const { page } = await open();
-  const name = await page.evaluate(async () => {
-    const enhancer = await hyperguide.load("/denoise-fast.onnx");
-    const call = enhancer.enhance(new ImageData(400, 300));
-    setTimeout(() => enhancer.close());
-    return call.then(() => "none", (error) => error.name);
+  const names = await page.evaluate(async () => {
+    const enhancer = await hyperguide.load("/denoise-live.onnx");
+    const stream = await enhancer.stream();
+    const nameOf = (call) => call.then(() => "none", (error) => error.name);
+    const canvas = new OffscreenCanvas(90, 60);
+    canvas.getContext("2d");
+    const calls = [new ImageData(90, 60), canvas].map((image) => nameOf(enhancer.enhance(image)));
+    enhancer.close();
+    calls.push(nameOf(enhancer.enhance(new ImageData(9, 6))), nameOf(stream.enhance(new ImageData(9, 6))));
+    return Promise.all(calls);
   });
-  assert.equal(name, "AbortError");
+  assert.deepEqual(names, Array(4).fill("AbortError"));
+  await page.close();
+});
+
+test("a signal ends loading and calls with its own reason", async () => {
+  const { page } = await open();
+  const reasons = await page.evaluate(async () => {
+    const reason = (promise) => promise.then(() => "none", String);
+    const signal = AbortSignal.abort("enough");
+    const enhancer = await hyperguide.load("/denoise-live.onnx");
+    return [
+      await reason(hyperguide.load("/denoise-live.onnx", { signal })),
+      await reason(enhancer.enhance(new ImageData(8, 8), { signal })),
+      await reason(enhancer.enhance(new ImageData(8, 8), { signal: new AbortController().signal })),
+    ];
+  });
+  assert.deepEqual(reasons, ["enough", "enough", "none"]);
+  await page.close();
+});
+
+test("gray pictures stay gray, and wide ones whole", async () => {
+  const { page } = await open();
+  const [isGray, ends] = await page.evaluate(async () => {
+    const enhancer = await hyperguide.load("/denoise-live.onnx");
+    const image = new ImageData(64, 48);
+    for (let i = 0; i < image.data.length; i += 4) {
+      image.data.fill(100 + ((i * 7919) % 61), i, i + 3);
+      image.data[i + 3] = 255;
+    }
+    const { data } = (await enhancer.enhance(image)).image;
+    const isGray = data.every((value, i) => i % 4 === 3 || value === data[i - (i % 4)]);
+    const canvas = new OffscreenCanvas(5000, 2);
+    const context = canvas.getContext("2d");
+    context.fillStyle = "rgb(9, 80, 200)";
+    context.fillRect(0, 0, 5000, 2);
+    const wide = (await enhancer.enhance(canvas, { strength: 0 })).image.data;
+    enhancer.close();
+    return [isGray, [...wide.slice(0, 4), ...wide.slice(-4)]];
+  });
+  assert.ok(isGray);
+  assert.deepEqual(ends, [9, 80, 200, 255, 9, 80, 200, 255]);
   await page.close();
 });
