@@ -59,10 +59,8 @@ static void post_load_error(GstHyperguide *self) {
         GST_ELEMENT_ERROR(self, RESOURCE, OPEN_READ, ("%s", hg_last_error()), (NULL));
         break;
     case HG_NO_BACKEND:
-        GST_ELEMENT_ERROR(self, LIBRARY, INIT, ("%s", hg_last_error()), (NULL));
-        break;
     case HG_OUT_OF_MEMORY:
-        GST_ELEMENT_ERROR(self, RESOURCE, NO_SPACE_LEFT, ("%s", hg_last_error()), (NULL));
+        GST_ELEMENT_ERROR(self, LIBRARY, INIT, ("%s", hg_last_error()), (NULL));
         break;
     default:
         GST_ELEMENT_ERROR(self, RESOURCE, SETTINGS, ("%s", hg_last_error()), (NULL));
