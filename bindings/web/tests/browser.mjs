@@ -6,6 +6,9 @@ import { extname, join, normalize } from "node:path";
 
 import { chromium } from "playwright-core";
 
+/** A busy machine may take long; in milliseconds. */
+export const PATIENCE = 600_000;
+
 const TYPES = {
   ".html": "text/html",
   ".js": "text/javascript",
@@ -46,6 +49,7 @@ export async function serve(folders, isIsolated = true) {
 /** @param {string[]} more arguments of Chromium */
 export function launch(more = []) {
   return chromium.launch({
+    timeout: PATIENCE,
     executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium",
     args: ["--no-sandbox", "--use-fake-ui-for-media-stream", "--use-fake-device-for-media-stream", ...more],
   });

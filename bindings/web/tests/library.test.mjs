@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { readFile } from "node:fs/promises";
 import { after, before, test } from "node:test";
 
-import { launch, serve } from "./browser.mjs";
+import { PATIENCE, launch, serve } from "./browser.mjs";
 
 const CASES = process.env.HYPERGUIDE_CASES;
 const MODELS = process.env.HYPERGUIDE_MODELS;
@@ -26,6 +26,7 @@ after(async () => {
 /** A page with the library as `hyperguide`, and the errors that nobody caught there. */
 async function open(address = site.address, inBrowser = browser) {
   const page = await inBrowser.newPage();
+  page.setDefaultTimeout(PATIENCE);
   const errors = [];
   page.on("pageerror", (error) => errors.push(error.message));
   await page.goto(`${address}/harness.html`);
@@ -95,7 +96,7 @@ test("int8 files run, a few levels off at most", async () => {
   await page.close();
 });
 
-test("WebGPU gives the same, emulated on the CPU", { timeout: 600_000 }, async () => {
+test("WebGPU gives the same, emulated on the CPU", { timeout: PATIENCE }, async () => {
   const emulated = await launch([
     "--enable-unsafe-webgpu",
     "--use-webgpu-adapter=swiftshader",
