@@ -48,9 +48,13 @@ Plane plane_of(const hg_picture &picture, const Format &format, int index) {
     return plane;
 }
 
-// Bytes from the first of a plane to its last.
+// Bytes from the first of some rows to the last.
+std::size_t extent(std::ptrdiff_t stride, std::size_t row_bytes, int height) {
+    return std::size_t(stride) * std::size_t(height - 1) + row_bytes;
+}
+
 std::size_t extent(const Plane &plane) {
-    return std::size_t(plane.stride) * std::size_t(plane.height - 1) + plane.row_bytes;
+    return extent(plane.stride, plane.row_bytes, plane.height);
 }
 
 bool overlap(const Plane &one, const Plane &other) {
@@ -150,8 +154,7 @@ class Checker {
 bool exceeds_memory(const void *data, std::ptrdiff_t stride, std::size_t row_bytes, int height) {
     if (stride > PTRDIFF_MAX / height)
         return true;
-    const std::size_t extent = std::size_t(stride) * std::size_t(height - 1) + row_bytes;
-    return reinterpret_cast<std::uintptr_t>(data) > UINTPTR_MAX - extent;
+    return reinterpret_cast<std::uintptr_t>(data) > UINTPTR_MAX - extent(stride, row_bytes, height);
 }
 
 void check_picture(const hg_picture &picture, const char *name, int channels) {

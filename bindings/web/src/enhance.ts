@@ -17,8 +17,9 @@ import {
   withoutTint,
   type Picture,
   type Planes,
+  type Rectangle,
 } from "./pixels.js";
-import { sideFor, tilesOf, windowOf, type Rectangle } from "./tiles.js";
+import { sideFor, tilesOf, windowOf } from "./tiles.js";
 import { Transfer, smallCopy } from "./transfer.js";
 
 /** What is told a model about a picture. */
@@ -173,7 +174,7 @@ export class Network {
   private async whole(picture: Picture, dials: Dials): Promise<EnhancedWithMap> {
     const { after, guidance } = await this.network(picture, dials);
     const { width, height } = picture;
-    const values = cropped(guidance, after.width, width, height);
+    const values = cropped(guidance, after.width, { x: 0, y: 0, width, height });
     return { picture: toPicture(after, picture), guidance: { values, width, height } };
   }
 
@@ -233,13 +234,9 @@ function partOf(picture: Picture, { x, y, width, height }: Rectangle): Picture {
 
 function mapPart(
   map: PixelMap | number | undefined,
-  { x, y, width, height }: Rectangle,
+  window: Rectangle,
 ): PixelMap | number | undefined {
   if (typeof map !== "object") return map;
-  const values = new Float32Array(width * height);
-  for (let row = 0; row < height; row++) {
-    const from = (y + row) * map.width + x;
-    values.set(map.values.subarray(from, from + width), row * width);
-  }
-  return { values, width, height };
+  const { width, height } = window;
+  return { values: cropped(map.values, map.width, window), width, height };
 }

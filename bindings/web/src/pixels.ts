@@ -7,6 +7,14 @@ export interface Picture {
   readonly height: number;
 }
 
+/** A part of a picture. */
+export interface Rectangle {
+  readonly x: number;
+  readonly y: number;
+  readonly width: number;
+  readonly height: number;
+}
+
 /** Values in planes of `height` rows of `width` columns. */
 export interface Planes {
   readonly values: Float32Array<ArrayBuffer>;
@@ -68,16 +76,16 @@ export function padded(
   return values;
 }
 
-/** The upper left of a plane. */
+/** A part of a plane whose rows have `columns` values. */
 export function cropped(
   plane: Float32Array,
   columns: number,
-  width: number,
-  height: number,
+  { x, y, width, height }: Rectangle,
 ): Float32Array<ArrayBuffer> {
   const values = new Float32Array(width * height);
-  for (let y = 0; y < height; y++) {
-    values.set(plane.subarray(y * columns, y * columns + width), y * width);
+  for (let row = 0; row < height; row++) {
+    const from = (y + row) * columns + x;
+    values.set(plane.subarray(from, from + width), row * width);
   }
   return values;
 }

@@ -1,13 +1,6 @@
 /** Tiles of a picture: the window that the network sees for each, and the part that is kept. */
 
-import { nextMultiple } from "./pixels.js";
-
-export interface Rectangle {
-  readonly x: number;
-  readonly y: number;
-  readonly width: number;
-  readonly height: number;
-}
+import { nextMultiple, type Rectangle } from "./pixels.js";
 
 /** The side of the largest square tile whose window has at most this many pixels. */
 export function sideFor(pixels: number, overlap: number, multiple: number): number {
