@@ -12,6 +12,7 @@ from hyperguide.errors import HyperguideError
 from .av_library import av, av_errors
 from .coding import output_tags, planar_name, plane_format
 from .containers import Container
+from .scheduling import usual_scheduling
 from .video_info import VideoInfo
 
 
@@ -239,7 +240,7 @@ def open_encoder(
     if into is None:
         preset = f", preset {options['preset']}" if "preset" in options else ""
         asked = f"{info.width}x{info.height} {settings.pixel_format}{preset}"
-        with av_errors(f"{settings.name} refuses its settings ({asked})"):
+        with av_errors(f"{settings.name} refuses its settings ({asked})"), usual_scheduling():
             context.open()
     return context
 

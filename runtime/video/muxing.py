@@ -12,6 +12,7 @@ from .av_library import av, av_errors
 from .carried import Carried, Track, add_track, converted, packets
 from .containers import Container
 from .encoders import EncoderSettings, open_encoder
+from .scheduling import usual_scheduling
 from .stored_packets import StoredPacket
 from .video_info import VideoInfo
 
@@ -88,7 +89,8 @@ def write_file(
             output.add_attachment(name, kind, bytes(one.data))
         if chapters := _chapters(source, shift, until):
             output.set_chapters(chapters)
-        output.start_encoding()
+        with usual_scheduling():
+            output.start_encoding()
         pictures = _pictures(video, stored, stream, target.time_base, shift)
         later = _Merged(pictures)
         tracks = {track.stream.index: track for track in carried.tracks}

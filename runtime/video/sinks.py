@@ -15,6 +15,7 @@ from .av_library import av, av_errors
 from .containers import Container, container_for
 from .encoders import EncoderSettings, EncoderWishes, choose_encoder
 from .muxing import Target
+from .scheduling import usual_scheduling
 from .video_info import VideoInfo
 
 # Protocol -> FFmpeg's format of what is sent.
@@ -97,7 +98,8 @@ class Sink:
                 timeout=None if address.is_file or address.is_pipe else (_PATIENCE, _PATIENCE),
             )
             self._stream = self._target.add_video(self._output)
-            self._output.start_encoding()
+            with usual_scheduling():
+                self._output.start_encoding()
 
     def write(self, frame: av.VideoFrame) -> None:
         """Write a frame in the format `pixel_format`. Raises HyperguideError if that fails."""
