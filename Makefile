@@ -8,6 +8,7 @@
 # make bench-check   check speed ratios that must hold, in a few minutes
 # make native   build and test the C library and the GStreamer element: see bindings/
 # make web   build and test the npm package, which needs Node and Chromium
+# make wheel   build the wheel with the web page of `hyperguide demo`: see dist/
 # make fuzz   fuzz each reader of untrusted bytes for a minute: see docs/fuzzing.md
 # make fuzz-native   the same for the C library, which needs clang
 # `demo` and `test` first set everything up in .venv.
@@ -21,8 +22,8 @@ BIN := $(VENV)/bin
 FILES := $(shell find runtime training export -name '*.py' -o -name '*.yaml' -o -name '*.onnx' | sort)
 INSTALLED := $(VENV)/.installed
 
-.PHONY: setup demo test test-all test-lowest check bench bench-gpu bench-check native web fuzz \
-	fuzz-native clean FORCE
+.PHONY: setup demo test test-all test-lowest check bench bench-gpu bench-check native web wheel \
+	fuzz fuzz-native clean FORCE
 
 setup: $(INSTALLED)
 
@@ -109,6 +110,14 @@ native: setup
 web: setup
 	$(BIN)/python -m pytest tests/test_web.py
 
+# Debian: apt install nodejs npm
+wheel: setup
+	cd bindings/web && npm ci --ignore-scripts && npm run build
+	$(BIN)/python bindings/web/pack_page.py
+	# setuptools would add what is left of earlier pages.
+	rm -rf build/lib build/bdist.*
+	$(BIN)/python -m build --wheel
+
 # make fuzz-native SECONDS=600
 fuzz-native: setup
 	CC=clang CXX=clang++ cmake -S bindings/c -B build/fuzz-native -DHYPERGUIDE_FUZZ=ON \
@@ -122,4 +131,4 @@ fuzz-native: setup
 		-artifact_prefix=fuzz/ fuzz/native-pictures
 
 clean:
-	rm -rf bench gpu build dist demo *.egg-info $(INSTALLED)
+	rm -rf bench gpu build dist demo runtime/web_page *.egg-info $(INSTALLED)

@@ -43,7 +43,7 @@ def test_the_first_call_works_without_reading(
 
 
 def test_help_of_every_verb_has_an_example(quick_cli: Cli) -> None:
-    verbs = ("enhance", "train", "export", "verify", "info", "models", "doctor")
+    verbs = ("enhance", "train", "export", "verify", "info", "models", "demo", "doctor")
     assert all(verb in quick_cli("--help").out for verb in verbs)
     for verb in verbs:
         result = quick_cli(verb, "--help")

@@ -88,6 +88,10 @@ def test_imports_point_one_way(folder: str, forbidden: tuple[str, ...]) -> None:
     assert not wrong
 
 
+# In place of the page that `make wheel` builds.
+WEB_PAGE = ("index.html", "manifest.webmanifest", "assets/a-B1.js", "assets/deep/c-D2.wasm.xz")
+
+
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("wheel")
@@ -95,10 +99,13 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     source.mkdir()
     for name in ("pyproject.toml", "README.md", "LICENSE"):
         shutil.copy(ROOT / name, source)
+    ignored = shutil.ignore_patterns("__pycache__", "*.tmp", "web_page")
     for name in ("runtime", "training", "export", "tests", "benchmarks"):
-        shutil.copytree(
-            ROOT / name, source / name, ignore=shutil.ignore_patterns("__pycache__", "*.tmp")
-        )
+        shutil.copytree(ROOT / name, source / name, ignore=ignored)
+    for name in WEB_PAGE:
+        path = source / "runtime" / "web_page" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(name)
     _python("-m", "pip", "wheel", "--quiet", "--no-deps", "-w", str(folder), str(source))
     return next(folder.glob("*.whl"))
 
@@ -116,6 +123,21 @@ def test_the_wheel_holds_every_part(wheel: Path) -> None:
     assert expected <= names
     assert not [name for name in names if name.startswith(("tests/", "benchmarks/"))]
     assert not [name for name in names if name.endswith(".safetensors")]
+
+
+def test_the_wheel_holds_the_page_of_the_demo_where_it_is_looked_for(
+    wheel: Path, tmp_path: Path
+) -> None:
+    with zipfile.ZipFile(wheel) as archive:
+        archive.extractall(tmp_path)
+    script = (
+        f"import sys; sys.path.insert(0, {str(tmp_path)!r}); "
+        "from hyperguide.web_demo.page import page_folder; print(page_folder())"
+    )
+    page = Path(_python("-c", script).strip())
+    assert page.is_relative_to(tmp_path.resolve())
+    names = {path.relative_to(page).as_posix() for path in page.rglob("*") if path.is_file()}
+    assert names == set(WEB_PAGE)
 
 
 def test_the_installed_wheel_enhances_without_torch(wheel: Path, tmp_path: Path) -> None:

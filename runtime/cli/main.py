@@ -33,6 +33,7 @@ _VERBS = {
     "bench": "Time models on this machine and check them.",
     "info": "Show what a model file is and how good.",
     "models": "List the models that come with the package.",
+    "demo": "Show the models in a web page: pictures, webcam, maps.",
     "doctor": "Show what this machine can run.",
 }
 

@@ -1,0 +1,1 @@
+"""Shows a web page with the bundled models to the browsers of this machine."""
