@@ -13,7 +13,7 @@ export default defineConfig({
     outDir: "../build/page",
     emptyOutDir: true,
     target: "es2022",
-    rollupOptions: { input: ["page/harness.html"] },
+    rollupOptions: { input: ["page/index.html", "page/harness.html"] },
   },
   worker: { format: "es" },
   server: { headers },

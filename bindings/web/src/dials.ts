@@ -21,8 +21,8 @@ export function check(picture: Size, dials: Dials, info: ModelInfo): void {
   checkNumber("guidance scale", dials.guidanceScale);
   if (dials.guidance !== undefined) {
     const { minimum, maximum, name } = info.guidance;
-    checkMap(`guidance map (${name})`, dials.guidance, picture, [minimum, maximum]);
-    if (dials.guidanceMix !== undefined) checkMap("guidance mix", dials.guidanceMix, picture, [0, 1]);
+    checkMap(`guidance map (${name})`, dials.guidance, minimum, maximum);
+    if (dials.guidanceMix !== undefined) checkMap("guidance mix", dials.guidanceMix, 0, 1);
   }
   if (dials.kernel === undefined) return;
   if (!info.takesKernel) {
@@ -43,12 +43,7 @@ function checkNumber(what: string, value: number | undefined): void {
   }
 }
 
-function checkMap(
-  what: string,
-  given: PixelMap | number,
-  { width, height }: Size,
-  [least, most]: readonly [number, number],
-): void {
+function checkMap(what: string, given: PixelMap | number, least: number, most: number): void {
   if (!isNumberOrMap(given)) {
     throw new HyperguideError(
       `The ${what} must be a number, or a map with values (a Float32Array), width and height.`,
@@ -63,10 +58,10 @@ function checkMap(
     }
   }
   if (typeof given === "number") return;
-  if (given.width !== width || given.height !== height || values.length !== width * height) {
+  if (values.length === 0 || values.length !== given.width * given.height) {
     throw new HyperguideError(
-      `The ${what} of ${given.width}x${given.height} does not fit the picture of ` +
-        `${width}x${height}: resize it.`,
+      `The ${what} of ${given.width}x${given.height} has ${values.length} values: ` +
+        "give one for each of its pixels.",
     );
   }
 }

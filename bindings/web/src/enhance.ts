@@ -28,7 +28,7 @@ export interface Dials {
   readonly strength?: number | undefined;
   /** Multiplies the map that the network sees; 1 by default. */
   readonly guidanceScale?: number | undefined;
-  /** A map of the picture's size, or a number, to use instead of the predicted one. */
+  /** A map, or a number, to use instead of the predicted one. Other sizes are resized linearly. */
   readonly guidance?: PixelMap | number | undefined;
   /** How much of `guidance` is used, from 0 to 1; 1 by default. */
   readonly guidanceMix?: PixelMap | number | undefined;
@@ -87,9 +87,10 @@ export class Network {
     return isGray(picture) ? { ...result, picture: withoutTint(result.picture) } : result;
   }
 
-  private async enhanced(picture: Picture, dials: Dials, run: Run): Promise<Enhanced> {
-    check(picture, dials, this.info);
+  private async enhanced(picture: Picture, given: Dials, run: Run): Promise<Enhanced> {
+    check(picture, given, this.info);
     checkTile(run.tile);
+    const dials = fitted(given, picture);
     if (dials.strength === 0) {
       return { picture: { ...picture, data: picture.data.slice() }, guidance: undefined };
     }
@@ -230,6 +231,15 @@ function partOf(picture: Picture, { x, y, width, height }: Rectangle): Picture {
     data.set(picture.data.subarray(from, from + 4 * width), 4 * row * width);
   }
   return { data, width, height };
+}
+
+/** Dials whose maps have the picture's size. */
+function fitted(dials: Dials, { width, height }: Picture): Dials {
+  const fit = (map: PixelMap | number | undefined): PixelMap | number | undefined =>
+    typeof map !== "object" || (map.width === width && map.height === height)
+      ? map
+      : resized(map, width, height);
+  return { ...dials, guidance: fit(dials.guidance), guidanceMix: fit(dials.guidanceMix) };
 }
 
 function mapPart(

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import sys
+import warnings
 from pathlib import Path
 
 import cv2
@@ -36,6 +37,10 @@ def main(folder: Path) -> None:
         with hyperguide.load(model, device="cpu", threads=1) as enhancer:
             for size in SIZES:
                 cases += [written(folder, model, enhancer, size, dials) for dials in DIALS]
+            cases += [
+                written(folder, model, enhancer, SIZES[1], {}, maps)
+                for maps in drawn_maps(enhancer)
+            ]
     for model in bundled_models():
         if model.stem in TILED:
             with hyperguide.load(model, device="cpu", threads=1, tile=TILE) as enhancer:
@@ -50,18 +55,45 @@ def written(
     enhancer: hyperguide.Enhancer,
     size: tuple[int, int],
     dials: dict[str, float],
+    maps: dict[str, np.ndarray] | None = None,
 ) -> dict[str, object]:
     """Enhance a picture; returns the description of what was written."""
-    told = {PYTHON_NAMES.get(name, name): value for name, value in dials.items()}
+    maps = maps or {}
+    told = {PYTHON_NAMES.get(name, name): value for name, value in (dials | maps).items()}
     picture = drawn(*size, enhancer.info.color == "gray")
-    result = enhancer(picture, **told)
-    name = "-".join([model.stem, str(size[0]), *(f"{key}{value}" for key, value in dials.items())])
+    with warnings.catch_warnings(action="ignore"):  # that maps are resized
+        result = enhancer(picture, **told)
+    words = [*(f"{key}{value}" for key, value in dials.items()), *maps]
+    name = "-".join([model.stem, str(size[0]), *words])
+    for key, values in maps.items():
+        (folder / f"{name}.{key}").write_bytes(values.tobytes())
     write(folder / f"{name}.in", picture)
     write(folder / f"{name}.out", result.image)
     if result.guidance is not None:
         (folder / f"{name}.map").write_bytes(result.guidance.tobytes())
     width, height = size
-    return {"model": model.name, "name": name, "width": width, "height": height, "dials": dials}
+    sizes = {key: values.shape[::-1] for key, values in maps.items()}
+    return {
+        "model": model.name,
+        "name": name,
+        "width": width,
+        "height": height,
+        "dials": dials,
+        "maps": sizes,
+    }
+
+
+def drawn_maps(enhancer: hyperguide.Enhancer) -> list[dict[str, np.ndarray]]:
+    """Maps that a model takes: coarse ones that are resized, of the picture's size, a kernel."""
+    rng = np.random.default_rng(7)
+    width, height = SIZES[1]
+    most = enhancer.info.guidance.maximum
+    guidance, mix = (rng.random((9, 12), np.float32), rng.random((height, width), np.float32))
+    maps = [{"guidance": most * guidance, "guidanceMix": mix}]
+    if enhancer.info.task == "deblur":
+        kernel = rng.random((5, 7), np.float32)
+        maps.append({"kernel": kernel / kernel.sum()})
+    return maps
 
 
 def drawn(width: int, height: int, is_gray: bool) -> np.ndarray:

@@ -42,8 +42,13 @@ function worst(page, list, options) {
       const enhancer = await hyperguide.load(`/${cases[0].model}`, options);
       let picture = 0;
       let map = 0;
-      for (const { name, width, height, dials, tile } of cases) {
+      for (const { name, width, height, dials: numbers, maps, tile } of cases) {
         const image = new ImageData(new Uint8ClampedArray(await bytes(`${name}.in`)), width, height);
+        const dials = { ...numbers };
+        for (const [dial, [columns, rows]] of Object.entries(maps)) {
+          const values = new Float32Array(await bytes(`${name}.${dial}`));
+          dials[dial] = { values, width: columns, height: rows };
+        }
         const result = await enhancer.enhance(image, { ...dials, ...(tile && { tile }) });
         const expected = new Uint8ClampedArray(await bytes(`${name}.out`));
         expected.forEach((value, i) => {
@@ -170,8 +175,8 @@ test("bad input is refused in one sentence", async () => {
     ["await hyperguide.load('/denoise-live.onnx', { threads: 0 })", /threads must be a whole number/],
     [dials("{ guidance: 3 }"), /outside 0 to 0.31.*noise_level|noise_level.*outside 0 to 0.31/],
     [
-      dials("{ guidance: { values: new Float32Array(4), width: 2, height: 2 } }"),
-      /of 2x2 does not fit the picture of 40x30/,
+      dials("{ guidance: { values: new Float32Array(4), width: 2, height: 3 } }"),
+      /of 2x3 has 4 values: give one for each of its pixels/,
     ],
     [
       dials("{ kernel: { values: Float32Array.of(1), width: 1, height: 1 } }"),
