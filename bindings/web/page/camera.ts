@@ -2,6 +2,7 @@
 
 import type { Call, Enhancer, Result } from "../src/index.js";
 import { HyperguideError } from "../src/index.js";
+import { videoPixels } from "../src/video-pixels.js";
 import { contextOf } from "./elements.js";
 
 const WANTED = { width: { ideal: 640 }, height: { ideal: 480 }, facingMode: { ideal: "user" } };
@@ -18,6 +19,7 @@ export interface Shown {
 /** A camera that is on. */
 export class Camera {
   private isOpen = true;
+  /** For browsers that give the pixels of videos only to canvases. */
   private readonly canvas = document.createElement("canvas");
 
   private constructor(
@@ -65,7 +67,7 @@ export class Camera {
     document.addEventListener("visibilitychange", forget);
     try {
       while (await this.nextFrame()) {
-        const frame = this.grab();
+        const frame = await this.grab();
         const result = await stream.enhance(frame, call());
         if (result !== undefined && this.isOpen) {
           times.push(performance.now());
@@ -85,12 +87,12 @@ export class Camera {
     this.video.srcObject = null;
   }
 
-  /** The pixels of the frame that the camera shows. Bitmaps of videos take ever more memory. */
-  private grab(): ImageData {
+  /** The pixels of the frame that the camera shows. */
+  private async grab(): Promise<ImageData> {
+    const pixels = await videoPixels(this.video);
+    if (pixels !== undefined) return pixels;
     const { videoWidth: width, videoHeight: height } = this.video;
-    if (this.canvas.width !== width || this.canvas.height !== height) {
-      Object.assign(this.canvas, { width, height });
-    }
+    Object.assign(this.canvas, { width, height });
     const context = contextOf(this.canvas);
     context.drawImage(this.video, 0, 0);
     return context.getImageData(0, 0, width, height);

@@ -13,6 +13,7 @@ import { HyperguideError } from "./errors.js";
 import type { Answer, Opened, Reply, Request, Sent } from "./messages.js";
 import type { PixelMap } from "./maps.js";
 import type { Guidance, ModelInfo } from "./model-info.js";
+import { videoPixels } from "./video-pixels.js";
 
 export { HyperguideError };
 export type { Device, Dials, EngineInfo, Guidance, ModelInfo, PixelMap };
@@ -336,18 +337,31 @@ async function read(
 /** A picture in a form that can be given away to the worker. */
 async function sent(image: ImageSource): Promise<Sent> {
   if (image instanceof ImageData) {
-    const { width, height, colorSpace } = image;
     if (!(image.data instanceof Uint8ClampedArray)) {
       throw new HyperguideError("Pictures of floats are not supported: give ImageData of bytes.");
     }
-    return { data: image.data.slice(), width, height, colorSpace };
+    return membersOf(image, image.data.slice());
   }
   try {
-    return await createImageBitmap(image);
+    const pixels = isVideo(image) ? await videoPixels(image) : undefined;
+    return pixels === undefined ? await createImageBitmap(image) : membersOf(pixels);
   } catch {
     throw new HyperguideError(
       "This is no picture that the browser can show, or a video without a frame yet: give another " +
         "one, or wait until it is loaded.",
     );
   }
+}
+
+/** Not as ImageData, whose pixels cannot be given away. */
+function membersOf(image: ImageData, data = image.data): Sent {
+  const { width, height, colorSpace } = image;
+  return { data, width, height, colorSpace };
+}
+
+function isVideo(image: ImageSource): image is HTMLVideoElement | VideoFrame {
+  return (
+    image instanceof HTMLVideoElement ||
+    (typeof VideoFrame !== "undefined" && image instanceof VideoFrame)
+  );
 }

@@ -11,6 +11,7 @@ import {
   text,
   type Field,
 } from "./protobuf.js";
+import { miscomputed } from "./webgpu-operators.js";
 
 // Fields of an ONNX file, of its graph and of what is in it.
 // https://github.com/onnx/onnx/blob/main/onnx/onnx.proto
@@ -21,7 +22,9 @@ const INITIALIZER = 5;
 const INPUT = 11;
 const OUTPUT = 12;
 const PARSED: readonly number[] = [NODE, INITIALIZER, INPUT, OUTPUT];
+const NODE_INPUT = 1;
 const OPERATOR = 4;
+const TENSOR_SIDE = 1;
 const TENSOR_NAME = 8;
 const VALUE_NAME = 1;
 
@@ -45,7 +48,7 @@ export interface ModelFile {
   readonly info: ModelInfo;
   /** The file with its dials as inputs like any other: the engine sees only such. */
   readonly content: Uint8Array<ArrayBuffer>;
-  /** Names of the operators of its graph. */
+  /** Names of the operators of its graph, and of convolutions that WebGPU miscomputes. */
   readonly operators: ReadonlySet<string>;
 }
 
@@ -84,6 +87,8 @@ interface Outline {
 function readOutline(content: Uint8Array): Outline {
   const entries: [string, string][] = [];
   const operators = new Set<string>();
+  const filters: string[] = [];
+  const shapes = new Map<string, number[]>();
   const inputs: string[] = [];
   const outputs: string[] = [];
   const weights: Uint8Array[] = [];
@@ -115,15 +120,28 @@ function readOutline(content: Uint8Array): Outline {
     for (const part of parsed(field.bytes)) {
       (part.number === INITIALIZER ? weights : rest).push(...framed(part));
       const parts = PARSED.includes(part.number) ? parsed(part.bytes) : [];
-      if (part.number === NODE) operators.add(text(bytesOf(parts, OPERATOR)));
+      if (part.number === NODE) {
+        const operator = text(bytesOf(parts, OPERATOR));
+        operators.add(operator);
+        const read = parts.filter(({ number }) => number === NODE_INPUT);
+        if (operator === "Conv" && read[1] !== undefined) filters.push(text(read[1].bytes));
+      }
       if (part.number === INPUT) inputs.push(text(bytesOf(parts, VALUE_NAME)));
       if (part.number === OUTPUT) outputs.push(text(bytesOf(parts, VALUE_NAME)));
       const name = part.number === INITIALIZER ? text(bytesOf(parts, TENSOR_NAME)) : "";
+      if (part.number === INITIALIZER) {
+        const sides = parts.filter(({ number }) => number === TENSOR_SIDE);
+        shapes.set(name, sides.map(({ value }) => Number(value)));
+      }
       if (!Object.hasOwn(DEFAULTS, name)) kept.push(part.whole);
     }
     changed.push(submessage(GRAPH, kept));
   }
   if (graphs !== 1) throw new MalformedError("it has no graph");
+  for (const name of filters) {
+    const wrong = miscomputed(shapes.get(name) ?? []);
+    if (wrong !== undefined) operators.add(wrong);
+  }
   const metadata = new Map(entries);
   if (metadata.size < entries.length) throw new MalformedError("it has a metadata entry twice");
   return {
