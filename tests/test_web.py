@@ -71,11 +71,13 @@ def demo(built: Path) -> Iterator[str]:
     """The address at which `hyperguide demo` serves the page."""
     command = [sys.executable, "-m", "hyperguide", "demo", "--port", "0", "--page", str(built)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as server:
-        assert server.stdout is not None
-        found = re.search(r"http://\S+", server.stdout.readline())
-        assert found is not None
-        yield found[0]
-        server.terminate()
+        try:
+            assert server.stdout is not None
+            found = re.search(r"http://\S+", server.stdout.readline())
+            assert found is not None
+            yield found[0]
+        finally:
+            server.terminate()
 
 
 def run_browser(test: str, **environment: str) -> str:

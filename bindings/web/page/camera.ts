@@ -8,6 +8,9 @@ import { contextOf } from "./elements.js";
 const WANTED = { width: { ideal: 640 }, height: { ideal: 480 }, facingMode: { ideal: "user" } };
 /** Results from which the frame rate is computed. */
 const COUNTED = 20;
+/** How often a camera without frames is looked at, in milliseconds. */
+const WATCH = 200;
+const UNPLUGGED = "The camera was disconnected: connect it, and turn it on again.";
 
 export interface Shown {
   readonly frame: ImageData;
@@ -18,7 +21,7 @@ export interface Shown {
 
 /** A camera that is on. */
 export class Camera {
-  private isOpen = true;
+  private isOpen = true; // until it is closed, which may be during any wait
   /** For browsers that give the pixels of videos only to canvases. */
   private readonly canvas = document.createElement("canvas");
 
@@ -68,8 +71,9 @@ export class Camera {
     try {
       while (await this.nextFrame()) {
         const frame = await this.grab();
+        if (this.isClosed()) return;
         const result = await stream.enhance(frame, call());
-        if (result !== undefined && this.isOpen) {
+        if (result !== undefined && !this.isClosed()) {
           times.push(performance.now());
           if (times.length > COUNTED) times.shift();
           show({ frame, result, rate: rateOf(times) });
@@ -77,6 +81,7 @@ export class Camera {
       }
     } finally {
       document.removeEventListener("visibilitychange", forget);
+      void stream.close().catch(() => undefined);
       this.close();
     }
   }
@@ -85,6 +90,10 @@ export class Camera {
     this.isOpen = false;
     for (const track of this.media.getTracks()) track.stop();
     this.video.srcObject = null;
+  }
+
+  private isClosed(): boolean {
+    return !this.isOpen;
   }
 
   /** The pixels of the frame that the camera shows. */
@@ -101,31 +110,21 @@ export class Camera {
   /** Wait for a frame; false if the camera was closed. */
   private nextFrame(): Promise<boolean> {
     return new Promise((resolve, reject) => {
-      if (!this.isOpen) {
-        resolve(false);
-        return;
-      }
-      const settled = new AbortController();
-      const settle = (act: () => void) => (): void => {
-        settled.abort();
+      const settle = (act: () => void): void => {
         clearInterval(watch);
         act();
       };
-      const end = settle(() => {
-        reject(new HyperguideError("The camera was disconnected: connect it, and turn it on again."));
-      });
-      const closed = settle(() => {
-        resolve(false);
-      });
+      // A camera without frames tells nothing, whether it was closed or unplugged.
       const watch = setInterval(() => {
-        if (!this.isOpen) closed();
-      }, 200);
-      this.media.getVideoTracks()[0]?.addEventListener("ended", end, { signal: settled.signal });
-      this.video.requestVideoFrameCallback(
-        settle(() => {
-          resolve(this.isOpen);
-        }),
-      );
+        const isEnded = this.media.getVideoTracks().every(({ readyState }) => readyState === "ended");
+        if (!this.isOpen) settle(() => { resolve(false); });
+        else if (isEnded) settle(() => { reject(new HyperguideError(UNPLUGGED)); });
+      }, WATCH);
+      const onFrame = (): void => {
+        settle(() => { resolve(this.isOpen); });
+      };
+      if ("requestVideoFrameCallback" in this.video) this.video.requestVideoFrameCallback(onFrame);
+      else requestAnimationFrame(onFrame);
     });
   }
 }

@@ -15,6 +15,8 @@ import { Work } from "./work.js";
 
 /** Pixels of a picture that takes so long that it is not finished if another one is wanted. */
 const LARGE = 1_000_000;
+/** How long dials rest before a large picture is enhanced again, in milliseconds. */
+const REST = 250;
 /** Pixels above which browsers run out of memory. */
 const MOST_PIXELS = 100_000_000;
 const LONGEST_SIDE = 16_384;
@@ -26,12 +28,14 @@ const viewer = new Viewer();
 const models = new Models();
 const work = new Work(() => {
   pictures.cancel();
+  closeCamera();
 });
 const pictures = new Newest(enhancePicture, showError);
 const error = element("error", HTMLElement);
 const webcam = element("webcam", HTMLButtonElement);
 
 const again = (): void => {
+  hideError();
   update();
 };
 const strength = new Slider("strength", factor, again);
@@ -56,6 +60,10 @@ let hasPicture = false;
 let isExample = false;
 let camera: Camera | undefined;
 let last: Result | undefined;
+let lastTask: Task = "denoise";
+/** Of what the user asked to see; what comes after another choice is dropped. */
+let choice = 0;
+let rest: ReturnType<typeof setTimeout> | undefined;
 /** The model whose map is described. */
 let described: Enhancer | undefined;
 
@@ -82,7 +90,31 @@ function kernel(): NonNullable<Call["kernel"]> {
 /** Enhance what is shown again; a camera's next frame takes the dials anyway. */
 function update(): void {
   enableButtons();
-  if (camera === undefined && hasPicture) pictures.request(pixels() > LARGE);
+  clearTimeout(rest);
+  if (camera !== undefined || !hasPicture) return;
+  if (pixels() <= LARGE) {
+    pictures.request(false);
+    return;
+  }
+  rest = setTimeout(() => {
+    if (camera === undefined) pictures.request(true);
+  }, REST);
+}
+
+/** Begin to show something else. Gives whether that is still wanted. */
+function choose(): () => boolean {
+  const mine = ++choice;
+  return () => mine === choice;
+}
+
+/** What a promise gives, unless the signal comes before. */
+function untilStopped<Value>(promise: Promise<Value>, signal: AbortSignal): Promise<Value> {
+  return new Promise((resolve, reject) => {
+    signal.addEventListener("abort", () => {
+      reject(signal.reason as Error);
+    });
+    promise.then(resolve, reject);
+  });
 }
 
 function pixels(): number {
@@ -92,8 +124,9 @@ function pixels(): number {
 async function enhancePicture(signal: AbortSignal): Promise<void> {
   const end = work.begin("Loading the model");
   try {
-    const enhancer = await models.get(task(), false);
-    signal.throwIfAborted();
+    const wanted = task();
+    const enhancer = await untilStopped(models.get(wanted, false), signal);
+    if (wanted !== task()) return; // that was asked for, too
     describe(enhancer);
     work.say("Enhancing");
     const onProgress = (share: number): void => {
@@ -102,7 +135,6 @@ async function enhancePicture(signal: AbortSignal): Promise<void> {
     const result = await enhancer.enhance(viewer.before, { ...call(), signal, onProgress });
     viewer.showResult(result.image);
     showResult(enhancer, result);
-    hideError();
   } finally {
     end();
   }
@@ -110,10 +142,13 @@ async function enhancePicture(signal: AbortSignal): Promise<void> {
 
 function showResult(enhancer: Enhancer, result: Result, rate?: number): void {
   last = result;
+  lastTask = enhancer.info.task;
   const { guidance } = result;
   if (guidance !== undefined) map.show(guidance, guidance.meaning);
   const { device, why } = enhancer.engine;
-  element("numbers", HTMLElement).textContent = [
+  const numbers = element("numbers", HTMLElement);
+  numbers.ariaLive = rate === undefined ? "polite" : "off";
+  numbers.textContent = [
     `${result.image.width} × ${result.image.height}`,
     `${Math.round(result.milliseconds)} ms`,
     ...(rate === undefined ? [] : [`${rate.toFixed(1)} frames/s`]),
@@ -147,10 +182,9 @@ function enableButtons(): void {
 
 // Sources
 
-async function openPicture(content: Blob, title: string): Promise<void> {
+/** Gives whether the picture is shown: something else may have been chosen since. */
+async function openPicture(content: Blob, title: string, isWanted = choose()): Promise<boolean> {
   hideError();
-  pictures.cancel();
-  closeCamera();
   let picture: ImageBitmap;
   try {
     picture = await createImageBitmap(content);
@@ -159,6 +193,10 @@ async function openPicture(content: Blob, title: string): Promise<void> {
       `${title} is no picture that this browser shows: give a JPEG, PNG, WebP or AVIF file.`,
     );
   }
+  if (!isWanted()) {
+    picture.close();
+    return false;
+  }
   const { width, height } = picture;
   if (Math.max(width, height) > LONGEST_SIDE || width * height > MOST_PIXELS) {
     picture.close();
@@ -166,43 +204,52 @@ async function openPicture(content: Blob, title: string): Promise<void> {
       `${title} has ${width} x ${height} pixels, which is too large for a browser: use the Python package.`,
     );
   }
-  viewer.showInput(picture);
-  picture.close();
+  pictures.cancel();
+  closeCamera();
+  last = undefined;
+  hasPicture = false;
+  try {
+    viewer.showInput(picture);
+  } finally {
+    picture.close();
+  }
   map.resize(width, height);
   name = title.replace(/\.[^.]*$/, "");
   hasPicture = true;
   isExample = false;
-  last = undefined;
   update();
+  return true;
 }
 
 async function openExample(): Promise<void> {
+  const isWanted = choose();
   const chosen = task();
   const address = new URL(`examples/${chosen}.jpg`, document.baseURI);
   const response = await fetch(address).catch(() => undefined);
   if (response?.ok !== true) {
     throw new HyperguideError("The example cannot be loaded: check the network, or open a picture.");
   }
-  await openPicture(await response.blob(), `example-${chosen}.jpg`);
-  isExample = true;
+  if (!isWanted()) return;
+  if (await openPicture(await response.blob(), `example-${chosen}.jpg`, isWanted)) isExample = true;
 }
 
 async function openCamera(): Promise<void> {
   hideError();
-  pictures.cancel();
-  const end = work.begin("Starting the camera");
+  closeCamera();
+  const isWanted = choose();
+  webcam.ariaPressed = "true";
+  let opened: Camera | undefined;
   try {
-    camera = await Camera.open();
-  } finally {
-    end();
-  }
-  webcam.setAttribute("aria-pressed", "true");
-  const opened = camera;
-  try {
+    opened = await withWork("Starting the camera", Camera.open());
+    if (!isWanted()) return;
     const enhancer = await withWork("Loading the model", models.get(task(), true));
+    if (!isWanted()) return;
+    pictures.cancel();
+    camera = opened;
     describe(enhancer);
     await opened.run(enhancer, call, ({ frame, result, rate }) => {
-      if (!hasPicture || viewer.before.width !== frame.width || viewer.before.height !== frame.height) {
+      const { width, height } = viewer.before;
+      if (!hasPicture || width !== frame.width || height !== frame.height) {
         map.resize(frame.width, frame.height);
       }
       viewer.showFrame(frame, result.image);
@@ -210,15 +257,17 @@ async function openCamera(): Promise<void> {
       [name, hasPicture, isExample] = ["camera", true, false];
     });
   } finally {
-    opened.close();
-    if (camera === opened) closeCamera();
+    opened?.close();
+    if (isWanted()) closeCamera();
   }
 }
 
+/** Turn the camera off, also one that is being turned on. */
 function closeCamera(): void {
+  if (webcam.ariaPressed === "true") choose();
   camera?.close();
   camera = undefined;
-  webcam.setAttribute("aria-pressed", "false");
+  webcam.ariaPressed = "false";
 }
 
 async function withWork<Value>(text: string, job: Promise<Value>): Promise<Value> {
@@ -244,7 +293,7 @@ function hideError(): void {
 }
 
 /** Run what the user asked for; show what it throws. */
-function act(job: () => Promise<void>): () => void {
+function act(job: () => Promise<unknown>): () => void {
   return () => {
     job().catch(showError);
   };
@@ -272,7 +321,7 @@ async function savePicture(): Promise<void> {
     viewer.after.toBlob(resolve);
   });
   if (content === null) throw new HyperguideError("There is not enough memory to save this picture.");
-  save(content, `${name}-${task()}.png`);
+  save(content, `${name}-${lastTask}.png`);
 }
 
 async function saveMap(): Promise<void> {
@@ -284,14 +333,16 @@ async function saveMap(): Promise<void> {
 
 element("tasks", HTMLElement).addEventListener("change", () => {
   element("blur", HTMLElement).hidden = task() !== "deblur";
+  hideError();
   map.clear();
-  if (camera !== undefined) {
+  map.forget();
+  if (webcam.ariaPressed === "true") {
     closeCamera();
     act(openCamera)();
   } else if (isExample || !hasPicture) {
     act(openExample)();
   } else {
-    update();
+    pictures.request(true);
   }
 });
 
@@ -310,8 +361,8 @@ file.addEventListener("change", () => {
 });
 element("example", HTMLElement).addEventListener("click", act(openExample));
 webcam.addEventListener("click", () => {
-  if (camera === undefined) act(openCamera)();
-  else closeCamera();
+  if (webcam.ariaPressed === "true") closeCamera();
+  else act(openCamera)();
 });
 element("save", HTMLElement).addEventListener("click", act(savePicture));
 element("save-map", HTMLElement).addEventListener("click", act(saveMap));
@@ -340,5 +391,5 @@ window.addEventListener("paste", (event) => {
 });
 
 element("bar", HTMLElement).style.background = cssGradient();
-await keepForOffline();
+keepForOffline();
 act(openExample)();

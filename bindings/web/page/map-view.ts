@@ -77,9 +77,17 @@ export class MapView {
     const factor = Math.min(LONGEST / Math.max(width, height), 1);
     const [columns, rows] = [width, height].map((side) => Math.max(Math.round(side * factor), 1));
     Object.assign(this.canvas, { width: columns, height: rows });
+    this.canvas.style.setProperty("--ratio", String(width / height));
     this.painting = new Painting(columns ?? 1, rows ?? 1);
+    this.forget();
+  }
+
+  /** Show no map, and do not let the user paint, until there is another one. */
+  forget(): void {
     this.shown = undefined;
     this.cursor = undefined;
+    this.isPainting = false;
+    contextOf(this.canvas).clearRect(0, 0, this.canvas.width, this.canvas.height);
   }
 
   /** Show a map, which has the painting in it. */
@@ -95,6 +103,7 @@ export class MapView {
   }
 
   clear(): void {
+    this.isPainting = false;
     this.painting.clear();
     this.onPaint();
   }
@@ -112,8 +121,9 @@ export class MapView {
     }
     this.draw();
     const [x, y] = place.map(Math.floor);
-    const value = this.shown?.values[(y ?? 0) * this.canvas.width + (x ?? 0)];
-    if (value !== undefined) this.onRead(value);
+    const cell = (y ?? 0) * this.canvas.width + (x ?? 0);
+    const value = this.shown?.values[cell];
+    if (value !== undefined) this.onRead(this.painting.over(value, cell));
   }
 
   private onKey(event: KeyboardEvent): void {

@@ -1,26 +1,24 @@
-/** Keeps the page and what it loaded, so that it works without a network. */
+/** Keeps the page and what it loads, so that it works without a network. */
 
-/** How long to wait for the service worker on the first visit, in milliseconds. */
-const PATIENCE = 3000;
-
-/** Start keeping what is loaded from now on. Does nothing where browsers do not allow it. */
-export async function keepForOffline(): Promise<void> {
+/** Start keeping. Does nothing where browsers do not allow it. */
+export function keepForOffline(): void {
   if (!import.meta.env.PROD || !("serviceWorker" in navigator)) return;
+  keep().catch(() => undefined); // as in private windows
+}
+
+async function keep(): Promise<void> {
   const { serviceWorker } = navigator;
-  try {
-    await serviceWorker.register("./sw.js");
-  } catch {
-    return; // as in private windows
-  }
-  if (serviceWorker.controller !== null) return;
+  await serviceWorker.register("./sw.js");
+  if (serviceWorker.controller !== null) return; // it has kept all since the page began
   await new Promise<void>((resolve) => {
-    setTimeout(resolve, PATIENCE);
     serviceWorker.addEventListener("controllerchange", () => {
       resolve();
     });
   });
-  // What was loaded before is asked for again, by way of the service worker.
+  // What was loaded before it came is asked for again, by way of it.
+  const list = await fetch("./files.json");
+  const assets = ((await list.json()) as string[]).map((name) => new URL(name, document.baseURI).href);
   const loaded = performance.getEntriesByType("resource").map(({ name }) => name);
   const ours = [document.baseURI, ...loaded].filter((name) => name.startsWith(location.origin));
-  await Promise.allSettled(ours.map((name) => fetch(name, { cache: "force-cache" })));
+  await Promise.allSettled([...assets, ...ours].map((name) => fetch(name, { cache: "force-cache" })));
 }

@@ -1,5 +1,6 @@
 /** Shows a picture before and after, with a divider between the two. */
 
+import { HyperguideError } from "../src/index.js";
 import { contextOf, element } from "./elements.js";
 
 export class Viewer {
@@ -11,19 +12,43 @@ export class Viewer {
   constructor() {
     const split = element("split", HTMLInputElement);
     const full = element("full", HTMLInputElement);
-    split.addEventListener("input", () => {
+    const show = (): void => {
       this.sheet.style.setProperty("--split", `${split.value}%`);
       split.setAttribute("aria-valuetext", `${Math.round(split.valueAsNumber)} % before`);
-    });
+    };
+    split.addEventListener("input", show);
+    // Safari on phones moves sliders only by their thumbs.
+    const follow = (event: PointerEvent): void => {
+      if (event.buttons === 0) return;
+      const { left, width } = split.getBoundingClientRect();
+      split.valueAsNumber = (100 * (event.clientX - left)) / width;
+      show();
+    };
+    split.addEventListener("pointerdown", follow);
+    split.addEventListener("pointermove", follow);
     full.addEventListener("change", () => {
       this.frame.classList.toggle("is-full", full.checked);
     });
   }
 
-  /** Show a new picture; until it is enhanced, also as the result. */
+  /**
+   * Show a new picture; until it is enhanced, also as the result.
+   *
+   * Throws HyperguideError if this browser has no canvas of its size.
+   */
   showInput(picture: ImageBitmap): void {
     this.resize(picture);
-    for (const canvas of [this.before, this.after]) contextOf(canvas).drawImage(picture, 0, 0);
+    const { width, height } = picture;
+    for (const context of [this.before, this.after].map(contextOf)) {
+      context.fillRect(0, 0, 1, 1);
+      if (context.getImageData(0, 0, 1, 1).data[3] === 0) {
+        throw new HyperguideError(
+          `A picture of ${width} x ${height} pixels is too large for this browser: use the Python package.`,
+        );
+      }
+      context.clearRect(0, 0, width, height);
+      context.drawImage(picture, 0, 0);
+    }
   }
 
   showResult(image: ImageData): void {

@@ -6,31 +6,35 @@ import { element } from "./elements.js";
 const PATIENCE = 300;
 
 export class Work {
-  private readonly page = element("main", HTMLElement);
+  private readonly busy = element("sheet", HTMLElement);
   private readonly box = element("work", HTMLElement);
   private readonly bar = element("progress", HTMLProgressElement);
   private readonly text = element("doing", HTMLElement);
-  private count = 0;
+  private readonly running = new Set<symbol>();
   private start = 0;
   private doing = "";
 
+  /** onCancel: ends all that was begun. */
   constructor(onCancel: () => void) {
-    element("cancel", HTMLButtonElement).addEventListener("click", onCancel);
+    element("cancel", HTMLButtonElement).addEventListener("click", () => {
+      onCancel();
+      this.running.clear();
+      this.show();
+    });
   }
 
   /** Begin something. Gives what ends it. */
   begin(text: string): () => void {
-    const number = ++this.count;
+    const job = Symbol(text);
+    this.running.add(job);
     this.say(text);
-    this.page.ariaBusy = "true";
+    this.show();
     setTimeout(() => {
-      if (number === this.count) this.box.hidden = false;
+      if (this.running.has(job)) this.box.hidden = false;
     }, PATIENCE);
     return () => {
-      if (number !== this.count) return;
-      this.count++;
-      this.box.hidden = true;
-      this.page.ariaBusy = "false";
+      this.running.delete(job);
+      this.show();
     };
   }
 
@@ -47,5 +51,13 @@ export class Work {
     this.bar.value = share;
     const left = ((performance.now() - this.start) * (1 - share)) / Math.max(share, 1e-6) / 1000;
     this.text.textContent = `${this.doing} … ${Math.round(100 * share)} %, ${Math.ceil(left)} s left`;
+  }
+
+  private show(): void {
+    const isBusy = this.running.size > 0;
+    this.busy.setAttribute("aria-busy", String(isBusy));
+    if (isBusy) return;
+    if (this.box.contains(document.activeElement)) element("open", HTMLElement).focus();
+    this.box.hidden = true;
   }
 }

@@ -361,7 +361,7 @@ function membersOf(image: ImageData, data = image.data): Sent {
 
 function isVideo(image: ImageSource): image is HTMLVideoElement | VideoFrame {
   return (
-    image instanceof HTMLVideoElement ||
+    (typeof HTMLVideoElement !== "undefined" && image instanceof HTMLVideoElement) ||
     (typeof VideoFrame !== "undefined" && image instanceof VideoFrame)
   );
 }

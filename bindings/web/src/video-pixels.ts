@@ -16,10 +16,18 @@ export async function videoPixels(
     const isStraight = ((frame as { rotation?: number }).rotation ?? 0) === 0;
     if (!isStraight || visibleRect?.width !== width || visibleRect.height !== height) return undefined;
     const image = new ImageData(width, height);
-    await frame.copyTo(image.data, { format: "RGBA", colorSpace: "srgb" });
-    return image;
+    const read: string[] = [];
+    const options = {
+      get format(): VideoPixelFormat {
+        read.push("format");
+        return "RGBA";
+      },
+      colorSpace: "srgb",
+    } as const;
+    await frame.copyTo(image.data, options);
+    return read.length > 0 ? image : undefined; // older browsers copy frames only as they are
   } catch {
-    return undefined; // this browser copies frames only as they are
+    return undefined;
   } finally {
     if (frame !== source) frame.close();
   }

@@ -57,8 +57,9 @@ async function serve(id: number, request: Exclude<Request, { kind: "stop" }>): P
   switch (request.kind) {
     case "enhance": {
       const begin = performance.now();
-      const picture = pixelsOf(request.picture);
+      if (stopped.has(id) && "close" in request.picture) request.picture.close();
       checkStopped(id);
+      const picture = pixelsOf(request.picture);
       const frames = request.stream === undefined ? network : streams.get(request.stream);
       if (frames === undefined) throw new HyperguideError("The stream has ended: start another one.");
       const result = await frames.enhance(picture, request.dials, {

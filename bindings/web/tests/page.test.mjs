@@ -44,7 +44,7 @@ async function open(options = {}, inBrowser = browser) {
 /** Wait until the picture is enhanced, and nothing more is done. */
 async function finished(page) {
   await page.waitForFunction("!document.getElementById('save').disabled");
-  await page.waitForFunction("document.getElementById('main').ariaBusy !== 'true'");
+  await page.waitForFunction("document.getElementById('sheet').ariaBusy !== 'true'");
 }
 
 /** The pixels of a canvas. */
@@ -80,7 +80,7 @@ test("each task has its example, model and map", async () => {
   const { page, errors, close } = await open();
   for (const [task, title] of [["derain", /^Rain /], ["dehaze", "Scene depth"], ["deblur", "Noise level"]]) {
     await page.locator(`input[value=${task}]`).check({ force: true });
-    await page.waitForFunction("document.getElementById('main').ariaBusy === 'true'");
+    await page.waitForFunction("document.getElementById('sheet').ariaBusy === 'true'");
     await finished(page);
     assert.match(await textOf(page, "map-title"), new RegExp(title));
     assert.equal(await page.locator("#blur").isVisible(), task === "deblur");
@@ -113,7 +113,9 @@ test("the keyboard is enough: tasks, divider, painting", async () => {
   const { page, close } = await open();
   await page.locator("#split").focus();
   await page.keyboard.press("End");
-  assert.match(await page.locator("#before").evaluate((e) => getComputedStyle(e).clipPath), /inset\(0(px|%)?( 0%)?/);
+  assert.equal(await page.locator("#split").getAttribute("aria-valuetext"), "100 % before");
+  const cut = await page.locator("#before").evaluate((canvas) => getComputedStyle(canvas).clipPath);
+  assert.match(cut, /^inset\(0px 0(px|%) 0px 0px\)$|^inset\(0px calc\(0% \+ 0px\)|^inset\(0px\)$/);
   await page.locator("#map").focus();
   for (const key of ["ArrowRight", "Shift+ArrowDown", "Space"]) await page.keyboard.press(key);
   assert.ok(await page.locator("#undo").isEnabled());
@@ -168,6 +170,7 @@ test("a picture of 50 megapixels is enhanced in tiles, with progress, until it i
   assert.match(await textOf(page, "doing"), /^Enhancing … \d+ %, \d+ s left$/);
   await page.locator("#cancel").click();
   await page.waitForFunction("document.getElementById('work').hidden");
+  assert.ok(await page.locator("#save").isDisabled()); // there is no result
   await page.locator("#example").click();
   await page.waitForFunction("document.getElementById('before').width === 451");
   await finished(page);
@@ -180,7 +183,14 @@ test("a camera is enhanced until it is turned off, and its last frame stays", as
   await page.locator("#webcam").click();
   await page.waitForFunction("/frames.s/.test(document.getElementById('numbers').textContent)");
   assert.equal(await page.locator("#webcam").getAttribute("aria-pressed"), "true");
-  await turn(page, "strength", 0); // goes on with the dials
+  await turn(page, "strength", 0);
+  await page.waitForFunction(() => {
+    const [before, after] = ["before", "after"].map((id) => {
+      const canvas = document.getElementById(id);
+      return canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height).data;
+    });
+    return before.length === 4 * 640 * 480 && before.every((value, i) => value === after[i]);
+  });
   await page.locator("#webcam").click();
   await page.waitForFunction("document.getElementById('webcam').ariaPressed === 'false'");
   await turn(page, "strength", 1);
@@ -193,7 +203,10 @@ test("a camera is enhanced until it is turned off, and its last frame stays", as
 test("a camera that is refused or missing is said in one sentence", async () => {
   for (const [more, sentence] of [
     [["--use-fake-device-for-media-stream", "--deny-permission-prompts"], /^The camera was refused: allow it/],
-    [["--use-fake-ui-for-media-stream"], /^There is no camera: connect one/],
+    [
+      ["--use-fake-ui-for-media-stream", "--use-fake-device-for-media-stream=device-count=0"],
+      /^There is no camera: connect one/,
+    ],
   ]) {
     const other = await launch(more);
     try {
@@ -208,8 +221,52 @@ test("a camera that is refused or missing is said in one sentence", async () => 
   }
 });
 
+test("of pictures that are chosen one after the other, the last one is shown", async () => {
+  const { page, errors, close } = await open();
+  for (const task of ["derain", "dehaze", "derain"]) {
+    await page.locator(`input[value=${task}]`).check({ force: true });
+  }
+  await drop(page, picture(50, 30)); // while models and examples load
+  await page.waitForFunction("document.getElementById('numbers').textContent.startsWith('50 × 30')");
+  await finished(page);
+  assert.equal(await page.locator("#before").getAttribute("width"), "50");
+  assert.match(await textOf(page, "map-title"), /^Rain /);
+  assert.ok(await page.locator("#error").isHidden());
+  assert.deepEqual(errors, []);
+  await close();
+});
+
+test("a camera that is not wanted any more stays off", async () => {
+  const { page, errors, close } = await open();
+  await page.evaluate(() => {
+    const { mediaDevices } = navigator;
+    const open = mediaDevices.getUserMedia.bind(mediaDevices);
+    window.media = [];
+    mediaDevices.getUserMedia = async (wanted) => {
+      const media = await open(wanted);
+      window.media.push(media);
+      return media;
+    };
+  });
+  for (let click = 0; click < 3; click++) await page.locator("#webcam").click(); // on, off, on
+  await page.waitForFunction("/frames.s/.test(document.getElementById('numbers').textContent)");
+  await page.locator("#webcam").click();
+  await page.waitForFunction(
+    "media.length > 0 && media.every((one) => one.getTracks().every((track) => track.readyState === 'ended'))",
+  );
+  assert.deepEqual(errors, []);
+  await close();
+});
+
 test("it works without a network once it was loaded", async () => {
   const { page, close } = await open({ serviceWorkers: "allow" });
+  await page.waitForFunction(async () => {
+    const caches = await Promise.all((await window.caches.keys()).map((name) => window.caches.open(name)));
+    const kept = (await Promise.all(caches.map((cache) => cache.keys()))).flat().map(({ url }) => url);
+    return ["index", ".css", "worker", ".wasm", "denoise-fast.onnx", "denoise.jpg"].every((part) =>
+      kept.some((url) => url.includes(part)),
+    );
+  });
   await page.context().setOffline(true);
   await page.reload();
   await finished(page);
