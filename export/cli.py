@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args
 
 import click
 import torch
@@ -15,7 +15,7 @@ from hyperguide.model_format.contract import PRECISIONS
 from hyperguide.model_format.model_file import read_model_file
 from hyperguide.training.model_weights import load_trained
 
-from .model import MOST_LOSS, Lower, export_model
+from .model import MOST_LOSS, Io, Lower, export_model
 
 
 @click.command(
@@ -26,6 +26,7 @@ Examples:
   hyperguide export runs/denoise -o denoise-fp16.onnx --precision fp16 --calib photos/
   hyperguide export denoise-fast -o mine-int8.onnx --precision int8 --calib my-photos/
   hyperguide export runs/denoise -o camera.onnx --io uint8
+  hyperguide export runs/denoise -o web.onnx --io web
   hyperguide export runs/denoise -o denoise.onnx --triton models/
 """
 )
@@ -54,10 +55,11 @@ Examples:
 @click.option("--vgg-weights", type=Path, hidden=True, expose_value=False)
 @click.option(
     "--io",
-    type=click.Choice(["float", "uint8"]),
+    type=click.Choice(get_args(Io)),
     default="float",
     show_default=True,
-    help="Type of pictures: planes of floats, or bytes as cameras deliver them (NHWC).",
+    help="Type of pictures: planes of floats, or bytes as cameras deliver them (NHWC). "
+    "web: floats, and dials without defaults, for ONNX Runtime in JavaScript.",
 )
 @click.option(
     "--triton",
@@ -79,7 +81,7 @@ def export(
     calib: tuple[Path, ...],
     steps: int | None,
     accept_loss: bool,
-    io: Literal["float", "uint8"],
+    io: Io,
     triton: Path | None,
     plain: bool,
     threads: int | None,

@@ -5,9 +5,11 @@ from __future__ import annotations
 import contextlib
 import io
 import logging
+import math
 import warnings
 from collections.abc import Iterator, Sequence
 
+import numpy as np
 import onnx
 import onnx.numpy_helper
 import torch
@@ -103,6 +105,50 @@ def cancel_differences(graph: onnx.GraphProto) -> None:
         for position, name in enumerate(node.input):
             node.input[position] = aliases.get(name, name)
     _drop_unused(graph)
+
+
+def widen_convolutions(graph: onnx.GraphProto) -> None:
+    """Give convolutions of 6, 9, 15, 18, ... input planes further ones of zeros, up to fours.
+
+    ONNX Runtime's WebGPU provider takes planes in fours or else in threes, and its code for threes
+    is right only for three planes in all (https://github.com/microsoft/onnxruntime/issues/29651).
+    The npm package does the same. Other engines would be slower by up to a twentieth.
+    """
+    stored = {tensor.name: tensor for tensor in graph.initializer}
+    more = {
+        node.input[1]: _lacking_planes(node, stored[node.input[1]].dims)
+        for node in graph.node
+        if node.op_type == "Conv" and node.input[1] in stored
+    }
+    for name, count in more.items():
+        if count:
+            weights = onnx.numpy_helper.to_array(stored[name])
+            wide = np.pad(weights, ((0, 0), (0, count), (0, 0), (0, 0)))
+            stored[name].CopyFrom(onnx.numpy_helper.from_array(wide, name))
+    nodes: list[onnx.NodeProto] = []
+    padded: dict[str, str] = {}  # several convolutions may read the same planes
+    for node in graph.node:
+        count = more.get(node.input[1], 0) if node.op_type == "Conv" else 0
+        if count:
+            planes = node.input[0]
+            if planes not in padded:
+                pads, padded[planes] = f"{planes}.pads", f"{planes}.padded"
+                sizes = np.array([0, 0, 0, 0, 0, count, 0, 0], np.int64)
+                graph.initializer.append(onnx.numpy_helper.from_array(sizes, pads))
+                names = [planes, pads], [padded[planes]]
+                nodes.append(onnx.helper.make_node("Pad", *names, name=f"{node.name}.planes"))
+            node.input[0] = padded[planes]
+        nodes.append(node)
+    del graph.node[:]
+    graph.node.extend(nodes)
+
+
+def _lacking_planes(node: onnx.NodeProto, shape: Sequence[int]) -> int:
+    """How many planes `widen_convolutions` adds. shape: of the weights."""
+    filters, planes, *sides = shape
+    groups = next((a.i for a in node.attribute if a.name == "group"), 1)
+    is_threes = planes > 3 and planes % 3 == 0 and filters % 4 == 0
+    return -planes % 4 if is_threes and groups == 1 and math.prod(sides) > 1 else 0
 
 
 def _drop_unused(graph: onnx.GraphProto) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
-from hyperguide.training.deconvolution import crop, pad_for, taper_share
+from hyperguide.training.deconvolution import crop, taper_share
 from hyperguide.training.networks.unfolded import UnfoldedDeconvolution
 
 from .matrix_fourier import RADIX, MatrixFourier
@@ -44,14 +44,15 @@ class MatrixDeconvolution(nn.Module):
         """See `UnfoldedDeconvolution.forward`; kernel: shape (N or 1, 1, kh, kw)."""
         height, width = image.shape[2:]
         multiple = self.network.multiple
-        margins = pad_for(kernel, height, width, multiple, self.network.padding)
-        left, _, top, _ = margins
+        # As `pad_for`, without operators that WebGPU lacks.
+        top, left = (_larger(side // 2, self.network.padding) for side in kernel.shape[2:])
         # The padded size. Not by `next_multiple`, which has negative quotients: the exporter rounds
         # them towards 0. This form also shows the exporter that RADIX divides the size.
         rows, columns = (
             (size + 2 * before + multiple - 1) // multiple * multiple
             for size, before in ((height, top), (width, left))
         )
+        margins = left, columns - width - left, top, rows - height - top
 
         def pad(planes: Tensor) -> Tensor:
             lines = (torch.arange(rows) - top).clamp(0, height - 1)
@@ -79,6 +80,11 @@ class MatrixDeconvolution(nn.Module):
             if stage < len(self.network.denoisers) - 1:
                 spectrum = fourier.forward(x)
         return tuple(iterates)
+
+
+def _larger(a: int, b: int) -> int:
+    """The larger of two sizes, which are symbols while a graph is traced."""
+    return (a + b + abs(a - b)) // 2
 
 
 def _edgetaper(

@@ -26,6 +26,9 @@ Waves = tuple[Tensor, Tensor]
 # Number of blocks and classes if transforms are split.
 RADIX = 4
 
+# Taylor series of sin(2 pi t) = c_0 t + c_1 t^3 + ...; the next term is below 6e-8.
+_SINE = [(-1) ** k * (2 * math.pi) ** (2 * k + 1) / math.factorial(2 * k + 1) for k in range(6)]
+
 
 def waves(positions: Tensor, frequencies: Tensor, period: int) -> Waves:
     """Cosine and sine of 2 pi p f / period, shape (P, F).
@@ -34,9 +37,29 @@ def waves(positions: Tensor, frequencies: Tensor, period: int) -> Waves:
     would lose three digits.
     """
     whole = torch.full((1, 1), period, dtype=torch.int64)
-    turns = torch.remainder(positions[:, None] * frequencies[None, :], whole)
-    angles = turns.to(torch.float32) * (2 * math.pi / period)
-    return angles.cos(), angles.sin()
+    products = positions[:, None] * frequencies[None, :]
+    # Not by `remainder`, which WebGPU lacks. Engines divide in float32: quotients of large products
+    # may be off by one, which is a whole turn.
+    turns = products - torch.div(products, whole, rounding_mode="floor") * whole
+    part, turn = 4 * turns.to(torch.float32), 4 * whole.to(torch.float32)
+    half, quarter = turn / 2, turn / 4
+    for_cosine = (part - half).abs() - quarter
+    for_sine = ((part - quarter).abs() - half).abs() - quarter
+    cosines, sines = _sine(torch.stack([for_cosine, for_sine]) / turn)
+    return cosines, sines
+
+
+def _sine(turns: Tensor) -> Tensor:
+    """sin(2 pi t) for t in [-1/4, 1/4] by its Taylor series, to float32's precision.
+
+    A GPU's own may be off by 2^-11 in browsers (WebGPU Shading Language, section "Floating Point
+    Accuracy"), which deconvolution amplifies to several levels of a picture.
+    """
+    square = turns * turns
+    series = _SINE[-1] * square
+    for factor in _SINE[-2:0:-1]:
+        series = (series + factor) * square
+    return (series + _SINE[0]) * turns
 
 
 class MatrixFourier:
@@ -57,24 +80,26 @@ class MatrixFourier:
         self.height, self.width, self.radix = height, width, radix
         self._rows, self._columns = height // radix, width // radix
         down = radix * torch.arange(self._rows)[None, :] + torch.arange(radix)[:, None]
-        real = radix * torch.arange(self._columns // 2 + 1)
-        across = [real]
+        across = [radix * torch.arange(self._columns // 2 + 1)]
         if split:
             # Classes 0 and 2 are their own mirror images; class 3 is the mirror image of class 1.
             half = radix * torch.arange((self._columns + 1) // 2) + 2
             across += [half, radix * torch.arange(self._columns) + 1]
+        self._counts = [frequencies.shape[0] for frequencies in across]
         self.frequencies = down, torch.cat(across)
         self._down = _down_matrices(down, self._rows, height)
         self._up = self._down.mT
+        cosines, sines = (
+            self._split(x) for x in waves(torch.arange(self._columns), torch.cat(across), width)
+        )
         self._across = [
-            _across_matrix(frequencies, self._columns, width, is_complex=number == 2)
-            for number, frequencies in enumerate(across)
+            _across_matrix(*both, is_complex=number == 2)
+            for number, both in enumerate(zip(cosines, sines, strict=True))
         ]
         self._back = [
             (matrix * _weights(frequencies, height, width)).mT
             for matrix, frequencies in zip(self._across, across, strict=True)
         ]
-        self._counts = [frequencies.shape[0] for frequencies in across]
         self._butterfly = _butterfly(radix)
 
     def forward(self, planes: Tensor) -> Tensor:
@@ -94,10 +119,7 @@ class MatrixFourier:
         """The planes of a spectrum."""
         x = self._add_blocks((self._up @ spectrum).flatten(2, 3), self._butterfly.mT)
         x = x.unflatten(2, (2, self.height))
-        parts, first = [], 0
-        for matrix, size in zip(self._back, self._counts, strict=True):
-            parts.append((x[..., first:][..., :size] @ matrix).sum(2))
-            first += size
+        parts = [(x @ m).sum(2) for x, m in zip(self._split(x), self._back, strict=True)]
         if self.radix == 1:
             return parts[0]
         even, odd = parts[0] + parts[1], parts[0] - parts[1]
@@ -114,6 +136,14 @@ class MatrixFourier:
         cosines, sines = _class_waves(vertical, places, self.height)
         parts = [cosines @ real + sines @ imaginary, cosines @ imaginary - sines @ real]
         return torch.cat(parts, 3)
+
+    def _split(self, x: Tensor) -> list[Tensor]:
+        """The part of each class of horizontal frequencies, which are the last axis."""
+        parts, first = [], 0
+        for count in self._counts:
+            parts.append(x[..., first:][..., :count])
+            first += count
+        return parts
 
     def split(self, spectrum: Tensor) -> tuple[Tensor, Tensor]:
         """Real and imaginary part, shape (N, C, R, M, F) each."""
@@ -145,12 +175,12 @@ def _class_waves(frequencies: Tensor, positions: Tensor, period: int) -> Waves:
     return cosines.unflatten(0, shape), sines.unflatten(0, shape)
 
 
-def _across_matrix(frequencies: Tensor, length: int, period: int, is_complex: bool) -> Tensor:
+def _across_matrix(cosines: Tensor, sines: Tensor, is_complex: bool) -> Tensor:
     """Matrix to a class's horizontal frequencies, real and imaginary, shape (2, M or 2 M, F).
 
-    is_complex: whether the blocks are a - i b, side by side, rather than real.
+    cosines, sines: the `waves` of the class. is_complex: whether the blocks are a - i b, side by
+    side, rather than real.
     """
-    cosines, sines = waves(torch.arange(length), frequencies, period)
     real, imaginary = cosines, -sines
     if is_complex:
         real, imaginary = torch.cat([cosines, -sines]), torch.cat([-sines, -cosines])
@@ -159,7 +189,7 @@ def _across_matrix(frequencies: Tensor, length: int, period: int, is_complex: bo
 
 def _weights(frequencies: Tensor, height: int, width: int) -> Tensor:
     """Weights in the inverse: 2 / (H W) for frequencies with an omitted mirror, else 1 / (H W)."""
-    ends = (frequencies == 0) | (2 * frequencies == width)
+    ends = frequencies * (2 * frequencies - width) == 0  # either is; WebGPU has no Or
     return torch.where(ends, 1.0, 2.0) / (height * width)
 
 

@@ -28,7 +28,7 @@ from .calibration import Calibration, Loss, measure_loss, open_calibration
 from .cost import cost
 from .description import describe
 from .golden_samples import golden_samples, run_torch
-from .graph import export_graph
+from .graph import export_graph, widen_convolutions
 from .half_precision import choose, largest_values, to_half
 from .quantization import insert_pairs, quantize
 
@@ -40,6 +40,11 @@ LOWER_TOLERANCES = {"fp16": 0.01, "int8": 0.05}
 
 # A file in lower precision that loses more dB is refused unless the user accepts it.
 MOST_LOSS = 0.3
+
+
+# What a file takes and gives: planes of floats, bytes, or floats for ONNX Runtime in JavaScript,
+# which does not see inputs that have defaults.
+Io = Literal["float", "uint8", "web"]
 
 
 @dataclass(frozen=True)
@@ -87,7 +92,7 @@ def export_model(
     lower: Lower | None = None,
     report: Callable[[int], None] = lambda step: None,
     plain: bool = False,
-    io: Literal["float", "uint8"] = "float",
+    io: Io = "float",
     tell: Callable[[str], object] = silent,
 ) -> Exported:
     """Export a trained pair to `path`, in fp32 unless `lower` is given.
@@ -98,7 +103,7 @@ def export_model(
     report: called with the number of steps done for int8.
     tell: called with a sentence for each calibration folder, saying what was found there.
     plain: fuse and split nothing, for comparisons; fp32 only.
-    io: type of the pictures, see `ModelInfo`.
+    io: type of the pictures, see `ModelInfo`; `web` is `float` with dials that have no defaults.
     Raises HyperguideError if the pair is unguided, the output exists, a difference exceeds the
     tolerance, or the loss is too high.
     """
@@ -109,7 +114,8 @@ def export_model(
             "This run is an unguided twin for comparisons and has no map to offer: "
             "export a guided run."
         )
-    info = replace(describe(trained), io=io)
+    # Whether dials have defaults is seen in the graph, and readers of float files feed them anyway.
+    info = replace(describe(trained), io="uint8" if io == "uint8" else "float")
     model = trained.model.eval() if plain else fold_layers(trained.model).eval()
     blurs = trained.preset.task == "deblur"
     samples = golden_samples(model, blurs, TOLERANCE)
@@ -128,9 +134,13 @@ def export_model(
         tolerance = LOWER_TOLERANCES[lower.precision]
         accepted = {ENHANCED: tolerance, GUIDANCE: tolerance * model.maximum}
         samples = [_computed_by(engine, replace(s, tolerance=accepted)) for s in samples]
+    if io == "web":
+        widen_convolutions(proto.graph)
     info = replace(info, cost=cost(trained.model, proto))
     if io == "uint8":
         proto, samples = _of_bytes(proto, info.channels, samples, path)
+    elif io == "web":
+        proto = onnx.load_from_string(_as_file(proto, path).with_inputs())
     content = _sealed(proto, info, samples)
     write_atomically(path, lambda temporary: _write_proven(temporary, content))
     return exported

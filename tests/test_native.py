@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 import hyperguide
 from hyperguide.model_format.bundled import FOLDER as BUNDLED
 from hyperguide.model_format.bundled import bundled_models
+from hyperguide.model_format.model_file import read_model_file, replace_info
 
 if native.MISSING:
     pytest.skip(f"The C library needs {', '.join(native.MISSING)}.", allow_module_level=True)
@@ -108,6 +109,28 @@ def test_kernels_do_what_they_do_in_python(library: native.Library) -> None:
             session.kernel(wrong)
     session.close()
     model.close()
+
+
+@pytest.mark.parametrize("device", DEVICES)
+@pytest.mark.parametrize("name", ["denoise-live", "deblur-fast"])
+def test_files_for_the_web_run_although_their_dials_have_no_defaults(
+    library: native.Library, name: str, device: str, tmp_path: Path
+) -> None:
+    usual, web = BUNDLED / f"{name}.onnx", tmp_path / "web.onnx"
+    web.write_bytes(read_model_file(usual).with_inputs())
+    replace_info(read_model_file(web), read_model_file(web).info)  # seals it
+    image, results = photo(64, 96), []
+    for path in (usual, web):
+        model = library.model(path, device)
+        session = model.session(smoothing=0, temporal=False)
+        plain, _ = session.rgb(image)
+        session.set("strength", 0.6)
+        session.set("guidance_scale", 1.5)
+        results.append((plain, *session.rgb(image)))
+        session.close()
+        model.close()
+    for one, other in zip(*results, strict=True):
+        np.testing.assert_array_equal(one, other)
 
 
 def test_strength_0_copies_bit_for_bit_in_every_format(denoiser: native.Model) -> None:

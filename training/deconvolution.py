@@ -96,11 +96,15 @@ def _share(projection: Tensor, size: int) -> Tensor:
     length = projection.shape[2]
     offsets = torch.arange(length, device=projection.device)
     ahead = offsets[:, None] + offsets[None, :]
-    shifted = projection[..., ahead.clamp(max=length - 1)] * (ahead < length)
+    # Exported as Gather; other ways to index become GatherND, on which ONNX Runtime in JavaScript
+    # fails, or fix the number of kernels.
+    found = F.embedding(ahead.clamp(max=length - 1), projection[:, 0].mT)
+    shifted = found.permute(2, 0, 1)[:, None] * (ahead < length)
     correlation = (shifted * projection[..., None, :]).sum(-1)
     position = torch.arange(size, device=projection.device)
-    distance = torch.minimum(position, size - 1 - position)
-    near = correlation[..., distance.clamp(max=length - 1)] * (distance < length)
+    # WebGPU has no minimum of two tensors.
+    distance = torch.where(2 * position < size, position, size - 1 - position)
+    near = correlation.index_select(2, distance.clamp(max=length - 1)) * (distance < length)
     return 1 - near / correlation[..., :1]
 
 

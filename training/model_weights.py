@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import torch
@@ -13,7 +14,7 @@ from hyperguide.model_format.bundled import named_path
 from hyperguide.model_format.model_file import read_model_file
 from hyperguide.model_format.model_info import ModelInfo
 from hyperguide.storage.paths import exists
-from hyperguide.training.networks.folding import unfold_weights
+from hyperguide.training.networks.folding import fold_layers, unfold_weights
 
 from .checkpoint import TrainedModel, load_run, load_weights
 from .model import build_model
@@ -67,13 +68,32 @@ def load_model_weights(path: Path) -> tuple[dict[str, Tensor], RunRecord]:
     _refuse_lack(preset, weights, path)
     if not all(bool(tensor.isfinite().all()) for tensor in weights.values()):
         raise HyperguideError(f"{path} holds weights that are not finite: export it again.")
+    model = build_model(preset)
+    weights = _without_added_planes(weights, fold_layers(model).state_dict())
     try:
-        return unfold_weights(build_model(preset), weights), record
+        return unfold_weights(model, weights), record
     except KeyError as error:
         raise HyperguideError(
             f"{path} has merged the weights of its {info.tier} network (there is no {error}): "
             "start from the run folder that it was exported from."
         ) from None
+
+
+def _without_added_planes(
+    weights: dict[str, Tensor], folded: Mapping[str, Tensor]
+) -> dict[str, Tensor]:
+    """Drop the zeros for further input planes that an export adds to some convolutions.
+
+    folded: the state of the folded networks.
+    """
+    kept = {}
+    for name, tensor in weights.items():
+        own = folded.get(name)
+        if own is not None and own.ndim == tensor.ndim == 4:
+            planes, added = tensor[:, : own.shape[1]], tensor[:, own.shape[1] :]
+            tensor = tensor if bool(added.any()) else planes.contiguous()
+        kept[name] = tensor
+    return kept
 
 
 def _refuse_lack(preset: Preset, weights: dict[str, Tensor], path: Path) -> None:

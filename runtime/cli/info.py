@@ -37,6 +37,7 @@ def info(model: str, tier: str, as_json: bool) -> None:
         "color": about.color,
         "guidance": vars(about.guidance),
         "dials": dials,
+        "required_inputs": list(file.required),
         "size_multiple": about.size_multiple,
         "receptive_field": about.receptive_field,
         "overlap": about.tile_overlap,

@@ -27,7 +27,7 @@ def of_bytes(file: ModelFile, dials: bool = False) -> bytes:
         input.
     Bytes cannot hold NaN, so `guidance` is NaN if any enhanced value is NaN or infinite.
     """
-    content = with_byte_pictures(file.content, file.info.channels)
+    content = with_byte_pictures(file.with_defaults(), file.info.channels)
     graph = graph_of(content)
 
     def is_replaced(number: int, item: memoryview) -> bool:

@@ -73,7 +73,7 @@ class _OnnxRuntime:
         if provider != _CPU and strict:
             options.add_session_config_entry("session.disable_cpu_ep_fallback", "1")
         onnxruntime.set_default_logger_severity(4)  # for messages before the session exists
-        self._session: Any = self._start(model.content)
+        self._session: Any = self._start(model.with_defaults())
 
     def _start(self, content: bytes) -> Any:
         """Create a session for a file."""

@@ -11,7 +11,8 @@ Outputs
     enhanced        float32 (N, C, H, W), clipped to [0, 1]
     guidance        float32 (N, 1, H, W), the map before the scale, in the unit of the metadata
 
-Files whose `io` is uint8 have bytes of shape (N, H, W, C) as `image` and `enhanced` instead.
+Files exported for the web have the same inputs without defaults, so that all must be fed. Files
+whose `io` is uint8 have bytes of shape (N, H, W, C) as `image` and `enhanced` instead.
 
 Every dial has rank 4 and each of its dimensions is 1 or that of the image, so it can vary per
 picture and per pixel. Everything else is in the file's metadata under `hyperguide.*`; see
@@ -35,6 +36,7 @@ DIALS: dict[str, float] = {
     "strength": 1.0,
 }
 KERNEL = "kernel"
+DEFAULTS: dict[str, float] = {**DIALS, KERNEL: 1.0}
 
 # Outputs.
 ENHANCED = "enhanced"

@@ -16,7 +16,7 @@ from hyperguide.errors import HyperguideError
 from hyperguide.storage.atomic import write_atomically
 from hyperguide.storage.file_content import read_content
 
-from .contract import DIALS, DIGEST_PREFIX, ENHANCED, GUIDANCE, IMAGE, KERNEL, PREFIX
+from .contract import DEFAULTS, DIALS, DIGEST_PREFIX, ENHANCED, GUIDANCE, IMAGE, KERNEL, PREFIX
 from .graph_check import check_graph
 from .graph_size import check_size
 from .model_info import ModelInfo
@@ -27,6 +27,7 @@ from .onnx_messages import (
     MODEL_METADATA,
     graph_of,
     name_of,
+    scalar,
     with_graph,
 )
 from .onnx_outline import FLOAT, UINT8, Outline, read_outline
@@ -68,23 +69,39 @@ class ModelFile:
         sides = map(info.sizes.of, (_TRIED, _TRIED + 1))
         shape = (*sides, info.channels) if info.io == "uint8" else (info.channels, *sides)
         try:
-            check_size(read_outline(self.content), {IMAGE: (1, *shape)})
+            check_size(read_outline(self.with_defaults()), {IMAGE: (1, *shape)})
         except MalformedError as error:
             return str(error)
         return ""
 
-    def with_inputs(self, names: Collection[str] = (*DIALS, KERNEL)) -> bytes:
+    @cached_property
+    def required(self) -> tuple[str, ...]:
+        """The inputs without a default: in files for the web all, otherwise the image."""
+        graph = fields(graph_of(self.content))
+        stored = {_tensor_name(message(item)) for part, item in graph if part == INITIALIZER}
+        return tuple(name for name in self.inputs if name not in stored)
+
+    def with_defaults(self) -> bytes:
+        """The file with a default for every dial and kernel, as an engine of the runtime loads it.
+
+        Files for the web have none.
+        """
+        return self.with_inputs(()) if len(self.required) > 1 else self.content
+
+    def with_inputs(self, names: Collection[str] = tuple(DEFAULTS)) -> bytes:
         """The file with dials or kernel as required inputs.
 
-        For engines without support for default values. names: inputs that lose their default.
+        For engines without support for default values. names: inputs without a default; the others
+        have one.
         """
 
         def is_default(part: int, item: memoryview) -> bool:
-            if part != INITIALIZER:
-                return False
-            return text(dict(fields(item)).get(_TENSOR_NAME, b"")) in names
+            return part == INITIALIZER and _tensor_name(item) in names
 
-        return with_graph(self.content, without(graph_of(self.content), is_default))
+        graph = without(graph_of(self.content), is_default)
+        added = (n for n in self.required if n in DEFAULTS and n not in names)
+        defaults = (scalar(name, DEFAULTS[name], rank=4) for name in added)
+        return with_graph(self.content, graph + b"".join(defaults))
 
     def frozen(self) -> bytes:
         """The file with the dials as constants, so that the picture is its only input.
@@ -125,11 +142,10 @@ class ModelFile:
 
 def default_feeds(names: Iterable[str]) -> dict[str, np.ndarray]:
     """Default values of dials and kernel, one value each; other names are skipped."""
-    defaults = {**DIALS, KERNEL: 1.0}
     return {
-        name: np.full((1, 1, 1, 1), defaults[name], np.float32)
+        name: np.full((1, 1, 1, 1), DEFAULTS[name], np.float32)
         for name in names
-        if name in defaults
+        if name in DEFAULTS
     }
 
 
@@ -171,6 +187,10 @@ def _check_types(outline: Outline) -> None:
     for name, kind in {**expected, **dict.fromkeys((*DIALS, KERNEL), FLOAT)}.items():
         if kinds.get(name, kind) != kind:
             raise MalformedError(f"its '{name}' has numbers of another type")
+
+
+def _tensor_name(tensor: memoryview) -> str:
+    return text(dict(fields(tensor)).get(_TENSOR_NAME, b""))
 
 
 def _refusal(path: Path, content: bytes, reason: str) -> HyperguideError:

@@ -63,9 +63,9 @@ def name_of(end: memoryview) -> str:
     return text(dict(fields(end)).get(_END_NAME, b""))
 
 
-def scalar(name: str, value: float) -> bytes:
-    """An fp32 scalar as a field of a graph."""
-    content = varint_field(2, TYPES["float32"]) + _text(8, name)
+def scalar(name: str, value: float, rank: int = 0) -> bytes:
+    """An fp32 number as a field of a graph, each of its dimensions being 1."""
+    content = rank * varint_field(1, 1) + varint_field(2, TYPES["float32"]) + _text(8, name)
     return submessage(INITIALIZER, content + submessage(9, np.array(value, "<f4").tobytes()))
 
 

@@ -69,5 +69,6 @@ def _neighbours(cells: int, length: int, device: torch.device) -> tuple[Tensor, 
     place = (2 * pixel + 1).to(torch.float32) * cells / (2 * length) - 0.5
     place = place.clamp(0, cells - 1)
     before = place.floor()
-    behind = (before + 1).clamp(max=cells - 1)
+    # Without a lower end too, exporters write Min, which WebGPU lacks.
+    behind = (before + 1).clamp(0, cells - 1)
     return before.to(torch.int64), behind.to(torch.int64), place - before

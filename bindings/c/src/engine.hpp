@@ -21,6 +21,10 @@ struct Feed {
     std::size_t size() const { return std::size_t(shape[0] * shape[1] * shape[2] * shape[3]); }
 };
 
+// The feeds, and the default of each of these inputs that is not fed: see the contract of model
+// files.
+std::vector<Feed> with_defaults(std::vector<Feed> feeds, const std::vector<const char *> &inputs);
+
 // Runs one picture after the other; used by one thread at a time, but for `cancel`.
 class Runner {
   public:

@@ -197,8 +197,14 @@ ModelFile::ModelFile(std::string bytes, const std::string &where) : content(std:
     if (info.io != "float")
         refuse(where, "takes bytes: use a file exported with --io float.");
     check_types(outline, where);
-    for (const Value &input : outline.inputs)
+    const std::set<std::string_view> stored(outline.tensors.begin(), outline.tensors.end());
+    for (const Value &input : outline.inputs) {
         takes_kernel |= input.name == name::KERNEL;
+        for (const char *dial : {name::GUIDANCE_IN, name::MIX, name::SCALE, name::STRENGTH,
+                                 name::KERNEL})
+            if (input.name == dial && !stored.count(dial))
+                required.push_back(dial);
+    }
 }
 
 std::string ModelFile::with_inputs() const {

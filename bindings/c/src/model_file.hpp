@@ -3,6 +3,7 @@
 
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "onnx_outline.hpp"
 
@@ -41,6 +42,8 @@ class ModelFile {
     std::string content;
     ModelInfo info;
     bool takes_kernel = false;
+    // Dials and kernel without a default value, which files for the web have.
+    std::vector<const char *> required;
 };
 
 // The bytes of a file. Throws Error(HG_BAD_FILE).

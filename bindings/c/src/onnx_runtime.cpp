@@ -160,7 +160,7 @@ class OnnxRuntime : public Engine {
   public:
     OnnxRuntime(const ModelFile &model, const EngineOptions &options)
         : api(options.library), environment_(api), memory(api), session(api),
-          device_(options.device) {
+          required(model.required), device_(options.device) {
         const std::string &product = "ONNX Runtime " + api.version();
         api.check(CreateEnvironment::call(api.table(), FATAL, "hyperguide", environment_.fill()),
                   HG_NO_BACKEND, product + " does not start");
@@ -216,6 +216,7 @@ class OnnxRuntime : public Engine {
   public:
     Owned<MemoryInfo, ReleaseMemory> memory;
     Owned<Session, ReleaseSession> session;
+    const std::vector<const char *> required;
 
   private:
     std::string device_;
@@ -240,7 +241,7 @@ void OnnxRuntimeRunner::run(const std::vector<Feed> &feeds, Planes &enhanced, Pl
     std::vector<const char *> names;
     std::vector<std::unique_ptr<OwnedTensor>> inputs;
     std::vector<const Tensor *> handles;
-    for (const Feed &feed : feeds) {
+    for (const Feed &feed : with_defaults(feeds, engine_.required)) {
         inputs.push_back(std::make_unique<OwnedTensor>(api));
         tensor(*inputs.back(), feed.values, feed.shape, feed.size());
         names.push_back(feed.name);

@@ -1,7 +1,6 @@
 // OpenVINO on the CPU.
 #include <algorithm>
 #include <atomic>
-#include <string_view>
 
 #include "engine.hpp"
 #include "openvino_api.hpp"
@@ -85,16 +84,8 @@ class OpenVinoRunner : public Runner {
     ~OpenVinoRunner() override { engine_.api.free_request(request_); }
 
     void run(const std::vector<Feed> &feeds, Planes &enhanced, Planes &guidance) override {
-        // Values of the inputs that are not fed: see the contract of model files.
-        static constexpr float NOTHING = 0, WHOLE = 1;
-        for (const std::string_view name : engine_.inputs) {
-            const auto fed = std::find_if(feeds.begin(), feeds.end(),
-                                          [name](const Feed &feed) { return feed.name == name; });
-            const bool is_map = name == name::GUIDANCE_IN || name == name::MIX;
-            set(fed != feeds.end()
-                    ? *fed
-                    : Feed{name.data(), is_map ? &NOTHING : &WHOLE, {1, 1, 1, 1}});
-        }
+        for (const Feed &feed : with_defaults(feeds, engine_.inputs))
+            set(feed);
         const Feed &image = feeds[0];
         const std::int64_t rows = image.shape[2], columns = image.shape[3];
         set({name::ENHANCED, enhanced.values.data(), {1, image.shape[1], rows, columns}});
