@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from safetensors.torch import load_file
 
-from hyperguide.export.model import export_model
+from hyperguide.export.model import Io, export_model
 from hyperguide.training.bilevel import Strategy
 from hyperguide.training.checkpoint import TrainedModel
 from hyperguide.training.data.batches import open_data
@@ -61,7 +61,7 @@ def same(a: dict[str, torch.Tensor], b: dict[str, torch.Tensor]) -> bool:
     return a.keys() == b.keys() and all(torch.equal(a[name], b[name]) for name in a)
 
 
-def export_untrained(preset: Preset, path: Path) -> GuidedModel:
+def export_untrained(preset: Preset, path: Path, io: Io = "float") -> GuidedModel:
     """An untrained pair with all weights in use, exported to `path`."""
     torch.manual_seed(1)
     model = build_model(preset).eval()
@@ -70,7 +70,7 @@ def export_untrained(preset: Preset, path: Path) -> GuidedModel:
             if "tail" in name:
                 weights += 0.05 * torch.randn_like(weights)
     record = RunRecord(preset, Settings(), origin="", step=0, seconds=0, data={}, validation={})
-    export_model(TrainedModel(model, record), path)
+    export_model(TrainedModel(model, record), path, io=io)
     return model
 
 

@@ -22,7 +22,7 @@ from hyperguide.export.half_precision import choose, largest_values, to_half
 from hyperguide.export.model import Lower, export_model
 from hyperguide.model_format.contract import DEFAULTS, DIALS, KERNEL
 from hyperguide.model_format.model_file import default_feeds, read_model_file
-from hyperguide.training.checkpoint import TrainedModel, load_run
+from hyperguide.training.checkpoint import load_run
 from hyperguide.training.model import GuidedModel, build_model
 from hyperguide.training.model_weights import load_model_weights
 from hyperguide.training.network_settings import (
@@ -32,7 +32,7 @@ from hyperguide.training.network_settings import (
 )
 from hyperguide.training.networks.folding import fold_layers
 from hyperguide.training.preset import load_preset
-from hyperguide.training.run_record import RunRecord, Settings
+from made_runs import export_untrained
 
 pytestmark = pytest.mark.usefixtures("few_crops")
 
@@ -226,11 +226,7 @@ def test_convolutions_that_webgpu_miscomputes_get_further_planes(graph: onnx.Mod
 
 
 def test_the_weights_come_back_without_the_further_planes(tmp_path: Path) -> None:
-    torch.manual_seed(0)
-    preset = load_preset("dehaze", "fast")
-    model = build_model(preset).eval()
-    record = RunRecord(preset, Settings(), origin="", step=0, seconds=0, data={}, validation={})
-    export_model(TrainedModel(model, record), tmp_path / "web.onnx", io="web")
+    model = export_untrained(load_preset("dehaze", "fast"), tmp_path / "web.onnx", io="web")
     shapes = {t.name: t.dims for t in onnx.load(tmp_path / "web.onnx").graph.initializer}
     first = "proxy.convs.0.weight"
     assert [shapes[first][1], model.state_dict()[first].shape[1]] == [88, 87]

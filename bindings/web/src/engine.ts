@@ -72,7 +72,8 @@ export class Engine {
     if (options.wasmPaths !== undefined) runtime.env.wasm.wasmPaths = options.wasmPaths;
     let session: InferenceSession;
     try {
-      session = await runtime.InferenceSession.create(file.content, {
+      const content = choice.device === "webgpu" ? file.onWebGpu() : file.content;
+      session = await runtime.InferenceSession.create(content, {
         executionProviders: [choice.device],
         logSeverityLevel: 3,
       });

@@ -11,7 +11,7 @@ import {
   text,
   type Field,
 } from "./protobuf.js";
-import { miscomputed } from "./webgpu-operators.js";
+import { widened } from "./wide-convolutions.js";
 
 // Fields of an ONNX file, of its graph and of what is in it.
 // https://github.com/onnx/onnx/blob/main/onnx/onnx.proto
@@ -22,9 +22,7 @@ const INITIALIZER = 5;
 const INPUT = 11;
 const OUTPUT = 12;
 const PARSED: readonly number[] = [NODE, INITIALIZER, INPUT, OUTPUT];
-const NODE_INPUT = 1;
 const OPERATOR = 4;
-const TENSOR_SIDE = 1;
 const TENSOR_NAME = 8;
 const VALUE_NAME = 1;
 
@@ -48,7 +46,9 @@ export interface ModelFile {
   readonly info: ModelInfo;
   /** The file with its dials as inputs like any other: the engine sees only such. */
   readonly content: Uint8Array<ArrayBuffer>;
-  /** Names of the operators of its graph, and of convolutions that WebGPU miscomputes. */
+  /** The same for WebGPU. */
+  readonly onWebGpu: () => Uint8Array<ArrayBuffer>;
+  /** Names of the operators of its graph. */
   readonly operators: ReadonlySet<string>;
 }
 
@@ -71,7 +71,9 @@ export async function readModelFile(content: Uint8Array, where: string): Promise
   const info = readInfo(outline.metadata, where, outline.inputs.includes("kernel"));
   await checkSeal(outline, where);
   checkEnds(outline, where);
-  return { info, content: outline.withInputs, operators: outline.operators };
+  const { withInputs, operators } = outline;
+  const onWebGpu = (): Uint8Array<ArrayBuffer> => withInputs(widened);
+  return { info, content: withInputs((graph) => graph), onWebGpu, operators };
 }
 
 interface Outline {
@@ -81,19 +83,20 @@ interface Outline {
   outputs: string[];
   /** The bytes that each digest is of. */
   digested: Record<(typeof DIGESTED)[number], Uint8Array<ArrayBuffer>>;
-  withInputs: Uint8Array<ArrayBuffer>;
+  /** The file with its dials as inputs, and a change of its graph. */
+  withInputs: (change: (graph: Uint8Array) => Uint8Array) => Uint8Array<ArrayBuffer>;
 }
 
 function readOutline(content: Uint8Array): Outline {
   const entries: [string, string][] = [];
   const operators = new Set<string>();
-  const filters: string[] = [];
-  const shapes = new Map<string, number[]>();
   const inputs: string[] = [];
   const outputs: string[] = [];
   const weights: Uint8Array[] = [];
   const rest: Uint8Array[] = [];
-  const changed: Uint8Array[] = [];
+  const around: Uint8Array[] = [];
+  const kept: Uint8Array[] = [];
+  let place = 0;
   let graphs = 0;
   let count = 0;
   const parsed = (message: Uint8Array): Field[] => {
@@ -112,36 +115,22 @@ function readOutline(content: Uint8Array): Outline {
     }
     if (field.number !== GRAPH) {
       if (field.number !== METADATA) rest.push(...framed(field));
-      changed.push(field.whole);
+      around.push(field.whole);
       continue;
     }
     graphs += 1;
-    const kept: Uint8Array[] = [];
+    place = around.length;
     for (const part of parsed(field.bytes)) {
       (part.number === INITIALIZER ? weights : rest).push(...framed(part));
       const parts = PARSED.includes(part.number) ? parsed(part.bytes) : [];
-      if (part.number === NODE) {
-        const operator = text(bytesOf(parts, OPERATOR));
-        operators.add(operator);
-        const read = parts.filter(({ number }) => number === NODE_INPUT);
-        if (operator === "Conv" && read[1] !== undefined) filters.push(text(read[1].bytes));
-      }
+      if (part.number === NODE) operators.add(text(bytesOf(parts, OPERATOR)));
       if (part.number === INPUT) inputs.push(text(bytesOf(parts, VALUE_NAME)));
       if (part.number === OUTPUT) outputs.push(text(bytesOf(parts, VALUE_NAME)));
       const name = part.number === INITIALIZER ? text(bytesOf(parts, TENSOR_NAME)) : "";
-      if (part.number === INITIALIZER) {
-        const sides = parts.filter(({ number }) => number === TENSOR_SIDE);
-        shapes.set(name, sides.map(({ value }) => Number(value)));
-      }
       if (!Object.hasOwn(DEFAULTS, name)) kept.push(part.whole);
     }
-    changed.push(submessage(GRAPH, kept));
   }
   if (graphs !== 1) throw new MalformedError("it has no graph");
-  for (const name of filters) {
-    const wrong = miscomputed(shapes.get(name) ?? []);
-    if (wrong !== undefined) operators.add(wrong);
-  }
   const metadata = new Map(entries);
   if (metadata.size < entries.length) throw new MalformedError("it has a metadata entry twice");
   return {
@@ -154,7 +143,12 @@ function readOutline(content: Uint8Array): Outline {
       graph: concatenated(rest),
       metadata: new TextEncoder().encode(listed(entries)),
     },
-    withInputs: concatenated(changed),
+    withInputs: (change) =>
+      concatenated([
+        ...around.slice(0, place),
+        submessage(GRAPH, [change(concatenated(kept))]),
+        ...around.slice(place),
+      ]),
   };
 }
 

@@ -76,6 +76,11 @@ export function submessage(number: number, parts: readonly Uint8Array[]): Uint8A
   return concatenated([varintBytes(number * 8 + WIRE.bytes), varintBytes(length), ...parts]);
 }
 
+/** A number as a field of a message. */
+export function numberField(number: number, value: number): Uint8Array {
+  return concatenated([varintBytes(number * 8 + WIRE.varint), varintBytes(value)]);
+}
+
 export function concatenated(parts: readonly Uint8Array[]): Uint8Array<ArrayBuffer> {
   const whole = new Uint8Array(parts.reduce((sum, part) => sum + part.length, 0));
   let place = 0;

@@ -15,21 +15,6 @@ const KNOWN: ReadonlySet<string> = new Set(
   ).split(" "),
 );
 
-/**
- * The name of a convolution that WebGPU miscomputes, to stand among the operators of a file.
- *
- * ONNX Runtime takes planes in fours or else in threes, and its code for threes is right only for
- * three planes in all (https://github.com/microsoft/onnxruntime/issues/29651). Exports avoid it;
- * older files may have it.
- *
- * @param shape of its weights
- */
-export function miscomputed(shape: readonly number[]): string | undefined {
-  const [filters = 0, planes = 0, ...sides] = shape;
-  const isInThrees = planes > 3 && planes % 3 === 0 && planes % 4 !== 0 && filters % 4 === 0;
-  return isInThrees && sides.some((side) => side > 1) ? `Conv of ${planes} planes` : undefined;
-}
-
 /** The operators among these that WebGPU lacks, in alphabetical order. */
 export function missingOnWebGpu(operators: Iterable<string>): string[] {
   return [...operators].filter((name) => !KNOWN.has(name)).sort();
