@@ -9,6 +9,7 @@ of floats. --check: exit with 1 if RGB adds more than 5 %, or NV12 5 % more than
 from __future__ import annotations
 
 import argparse
+import math
 import statistics
 import sys
 import time
@@ -37,11 +38,20 @@ SUBJECTS = (
 )
 
 
+def at_cache_line(shape: tuple[int, ...]) -> np.ndarray:
+    """Planes whose memory begins at a cache line, which OpenVINO reads faster."""
+    count, line = math.prod(shape), 64
+    memory = np.empty(4 * count + line, np.uint8)
+    first = -memory.ctypes.data % line
+    return memory[first : first + 4 * count].view(np.float32).reshape(shape)
+
+
 def bare(path: Path, device: str, threads: int) -> Callable[[], object]:
     """A call of the engine on planes of floats."""
     file = read_model_file(path)
     rows, columns = map(file.info.sizes.of, (HEIGHT, WIDTH))
-    planes = np.random.default_rng(0).random((1, 3, rows, columns), np.float32)
+    planes = at_cache_line((1, 3, rows, columns))
+    np.random.default_rng(0).random(dtype=np.float32, out=planes)
     if device == "cpu":
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads

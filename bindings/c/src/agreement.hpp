@@ -2,7 +2,6 @@
 #pragma once
 
 #include <array>
-#include <vector>
 
 #include "planes.hpp"
 
@@ -45,7 +44,7 @@ class Agreement {
     std::array<float, SQUARES> factors_{1, 1, 1, 1};  // for the squares of each side
     Planes difference_, blurred_, squares_, excess_;
     Planes unseen_, ratios_, total_, mean_;
-    std::vector<float> some_;
+    Floats some_;
 };
 
 }  // namespace hyperguide

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <vector>
 
 namespace hyperguide {
 
@@ -35,7 +34,7 @@ void add_columns(const float *sums, int width, int height, int side, int columns
 
 void block_means(const float *plane, int height, int width, int side, int rows, int columns,
                  float factor, float *means) {
-    std::vector<float> sums(width);
+    Floats sums(width);
     for (int row = 0; row < rows; row++, means += columns) {
         const int first = row * side, last = std::min(first + side, height);
         std::copy_n(plane + std::size_t(first) * width, width, sums.begin());
@@ -62,7 +61,7 @@ void compare_blocks(const Planes &one, const Planes &other, int side, float fact
     const int rows = blocks_in(height, side), columns = blocks_in(width, side);
     means.resize(one.channels, rows, columns);
     differences.resize(one.channels, rows, columns);
-    std::vector<float> sums(width), changes(width);
+    Floats sums(width), changes(width);
     for (int channel = 0; channel < one.channels; channel++)
         for (int row = 0; row < rows; row++) {
             const int first = row * side, last = std::min(first + side, height);

@@ -46,7 +46,7 @@ template <typename Choice>
 void choose(const Planes &in, int side, float outside, Choice choice, Planes &out) {
     out.resize(in.channels, in.height, in.width);
     const int width = in.width, reach = side / 2;
-    std::vector<float> padded(width + 2 * reach, outside);
+    Floats padded(width + 2 * reach, outside);
     float *best = padded.data() + reach;
     for (int channel = 0; channel < in.channels; channel++) {
         const float *from = in.plane(channel);
@@ -75,7 +75,7 @@ void box_blur(const Planes &in, int side, Planes &out) {
     out.resize(in.channels, in.height, in.width);
     const int width = in.width, reach = side / 2;
     const float share = 1.0f / (side * side);
-    std::vector<float> sums(width), padded(width + 2 * reach);
+    Floats sums(width), padded(width + 2 * reach);
     for (int channel = 0; channel < in.channels; channel++) {
         const float *from = in.plane(channel);
         float *to = out.plane(channel);
@@ -105,7 +105,7 @@ void gaussian_blur(const Planes &in, Planes &out) {
     constexpr float OUTER = 0.05448868f, INNER = 0.24420134f, MIDDLE = 0.40261995f;
     out.resize(in.channels, in.height, in.width);
     const int width = in.width;
-    std::vector<float> padded(width + 2 * REACH), down(width);
+    Floats padded(width + 2 * REACH), down(width);
     for (int channel = 0; channel < in.channels; channel++) {
         const float *from = in.plane(channel);
         float *to = out.plane(channel);
@@ -161,7 +161,7 @@ void to_gray(const Planes &in, Planes &out) {
         to[i] = 0.299f * red[i] + 0.587f * green[i] + 0.114f * blue[i];
 }
 
-void sampled(const Planes &in, int step, std::vector<float> &out) {
+void sampled(const Planes &in, int step, Floats &out) {
     out.clear();
     for (int y = 0; y < in.height; y += step) {
         const float *row = in.plane(0) + std::size_t(y) * in.width;
@@ -170,7 +170,7 @@ void sampled(const Planes &in, int step, std::vector<float> &out) {
     }
 }
 
-float percentile(std::vector<float> &values, float percent) {
+float percentile(Floats &values, float percent) {
     const double place = percent / 100.0 * double(values.size() - 1);
     const auto below = values.begin() + std::ptrdiff_t(place);
     std::nth_element(values.begin(), below, values.end());
@@ -217,7 +217,7 @@ void Enlarger::start(const Planes &map, int height, int width) {
         row.row = -1;
 }
 
-const std::vector<float> &Enlarger::stretched(int row) {
+const Floats &Enlarger::stretched(int row) {
     Stretched &into = stretched_[row % 2];
     if (into.row == row)
         return into.values;

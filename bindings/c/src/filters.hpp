@@ -25,11 +25,11 @@ void halved(const Planes &in, Planes &out);
 void to_gray(const Planes &in, Planes &out);
 
 // Every step-th value of every step-th row of the first plane.
-void sampled(const Planes &in, int step, std::vector<float> &out);
+void sampled(const Planes &in, int step, Floats &out);
 
 // As numpy.percentile: linear between the two nearest values. Sorts the values in part; there must
 // be at least one.
-float percentile(std::vector<float> &values, float percent);
+float percentile(Floats &values, float percent);
 
 // Whether there is neither NaN nor infinity.
 bool is_finite(const Planes &in);
@@ -53,16 +53,16 @@ class Enlarger {
     };
     struct Stretched {
         int row = -1;  // of the map
-        std::vector<float> values;
+        Floats values;
     };
     static void find_places(int from, int to, std::vector<Place> &places);
-    const std::vector<float> &stretched(int row);
+    const Floats &stretched(int row);
 
     const Planes *map_ = nullptr;
     int rows_ = 0, columns_ = 0, width_ = 0;
     std::vector<Place> down_, along_;
     Stretched stretched_[2];
-    std::vector<float> row_;
+    Floats row_;
 };
 
 }  // namespace hyperguide

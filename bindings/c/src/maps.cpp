@@ -75,7 +75,7 @@ void write_map(const Planes &from, const hg_map &to) {
                     sizeof(float) * from.width);
 }
 
-std::vector<float> read_kernel(const float *values, std::int32_t rows, std::int32_t columns) {
+Floats read_kernel(const float *values, std::int32_t rows, std::int32_t columns) {
     if (rows < 1 || columns < 1 || rows % 2 == 0 || columns % 2 == 0 || rows > LARGEST_KERNEL ||
         columns > LARGEST_KERNEL)
         throw Error(HG_BAD_ARGUMENT, "The kernel of " + std::to_string(rows) + "x" +
@@ -92,7 +92,7 @@ std::vector<float> read_kernel(const float *values, std::int32_t rows, std::int3
     if (!(std::abs(total - 1) <= SUM_TOLERANCE))
         throw Error(HG_BAD_ARGUMENT, "The kernel sums up to " + written(total) +
                                          " instead of 1: divide it by its sum.");
-    std::vector<float> kernel(size);
+    Floats kernel(size);
     std::transform(values, values + size, kernel.begin(),
                    [total](float value) { return float(double(value) / total); });
     return kernel;

@@ -1,8 +1,6 @@
 // Guidance maps and kernels that callers give and take.
 #pragma once
 
-#include <vector>
-
 #include "hyperguide.h"
 #include "model_file.hpp"
 #include "planes.hpp"
@@ -22,6 +20,6 @@ void write_map(const Planes &from, const hg_map &to);
 
 // A kernel with the sum 1. Throws Error(HG_BAD_ARGUMENT) unless it has odd sides, no negative value
 // and the sum 1 within a thousandth.
-std::vector<float> read_kernel(const float *values, std::int32_t rows, std::int32_t columns);
+Floats read_kernel(const float *values, std::int32_t rows, std::int32_t columns);
 
 }  // namespace hyperguide

@@ -104,7 +104,7 @@ class Mover {
     }
 
     int height_, width_, widest_;  // of the planes, and of boxes
-    std::vector<float> line_, filtered_;
+    Floats line_, filtered_;
 };
 
 }  // namespace

@@ -50,7 +50,7 @@ class Fit {
             y_.values.push_back(shifts[i].y), y_.certainty.push_back(weights[i].y);
         }
         for (Axis *axis : {&x_, &y_}) {
-            std::vector<float> some(axis->values.begin(), axis->values.end());
+            Floats some(axis->values.begin(), axis->values.end());
             axis->pan.assign(count_, percentile(some, 50));
             axis->zoom = axis->pan;
         }

@@ -22,13 +22,13 @@ class MotionSearch {
   private:
     void refine_own();
     void decide(float noise);
-    void unexplained(const std::vector<Shift> &shifts, std::vector<float> &differences) const;
+    void unexplained(const std::vector<Shift> &shifts, Floats &differences) const;
 
     Matching match_;
     Motion motion_;
     Planes before_, now_;
     std::vector<Shift> own_, certainty_, camera_;
-    std::vector<float> of_camera_, of_own_, at_rest_;
+    Floats of_camera_, of_own_, at_rest_;
 };
 
 }  // namespace hyperguide

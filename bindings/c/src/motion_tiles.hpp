@@ -1,8 +1,6 @@
 // Tiles that are cut out of reduced pictures, and compared.
 #pragma once
 
-#include <vector>
-
 #include "motion.hpp"
 #include "planes.hpp"
 
@@ -30,7 +28,7 @@ class Bordered {
   private:
     static constexpr int MARGIN = BORDERED_TILE + 2;
     int height_ = 0, width_ = 0, stride_ = 0;
-    std::vector<float> values_;
+    Floats values_;
 };
 
 // The mean absolute difference of two tiles.

@@ -42,11 +42,11 @@ float NoiseCurve::at(float brightness) const { return levels_[to_byte(brightness
 
 float NoiseCurve::largest() const { return *std::max_element(levels_.begin(), levels_.end()); }
 
-void NoiseCurve::learn(const std::vector<float> &measured, const std::vector<float> &brightness,
+void NoiseCurve::learn(const Floats &measured, const Floats &brightness,
                        float percent) {
     if (measured.size() < FEWEST)
         return;
-    std::vector<float> all = measured, bins[BINS];
+    Floats all = measured, bins[BINS];
     const float whole = percentile(all, percent);
     for (std::size_t i = 0; i < measured.size(); i++)
         bins[to_byte(brightness[i]) / (256 / BINS)].push_back(measured[i]);

@@ -2,7 +2,8 @@
 #pragma once
 
 #include <array>
-#include <vector>
+
+#include "floats.hpp"
 
 namespace hyperguide {
 
@@ -19,7 +20,7 @@ class NoiseCurve {
 
     // Follows measurements of blocks.
     // percent: which percentile of the measurements of a bin is its level.
-    void learn(const std::vector<float> &measured, const std::vector<float> &brightness,
+    void learn(const Floats &measured, const Floats &brightness,
                float percent);
 
   private:

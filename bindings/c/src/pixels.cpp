@@ -69,7 +69,7 @@ void write_rows(const Planes &planes, bool is_gray, const View &in, const View &
     const int width = out.width;
     const bool is_averaged = is_gray && planes.channels == 3;
     const bool has_alpha = in.format == HG_RGBA && out.format == HG_RGBA;
-    std::vector<float> mean(is_averaged ? std::size_t(width) : 0);
+    Floats mean(is_averaged ? std::size_t(width) : 0);
     std::vector<unsigned char> alpha(out.format == HG_RGBA ? std::size_t(width) : 0, 255);
     for (int y = 0; y < out.height; y++) {
         const std::size_t first = std::size_t(y) * std::size_t(planes.width);

@@ -3,7 +3,8 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <vector>
+
+#include "floats.hpp"
 
 namespace hyperguide {
 
@@ -14,7 +15,7 @@ constexpr std::int64_t MOST_PIXELS = std::int64_t(1) << 28;
 // channels x height x width values; 1 channel for gray, 3 for RGB.
 struct Planes {
     int channels = 0, height = 0, width = 0;
-    std::vector<float> values;
+    Floats values;
 
     // Changes the size; the values are undefined afterwards.
     void resize(int channels_, int height_, int width_) {

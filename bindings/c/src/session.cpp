@@ -228,7 +228,7 @@ void Session::set_kernel(const float *values, std::int32_t rows, std::int32_t co
     if (values && !model_->takes_kernel)
         throw Error(HG_BAD_ARGUMENT, "A " + model_->info.task + " model takes no kernel: leave it "
                                      "out.");
-    kernel_ = values ? read_kernel(values, rows, columns) : std::vector<float>();
+    kernel_ = values ? read_kernel(values, rows, columns) : Floats();
     kernel_rows_ = values ? rows : 0;
     kernel_columns_ = values ? columns : 0;
 }

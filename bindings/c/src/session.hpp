@@ -4,7 +4,6 @@
 #include <atomic>
 #include <memory>
 #include <mutex>
-#include <vector>
 
 #include "maps.hpp"
 #include "model.hpp"
@@ -76,7 +75,7 @@ class Session {
 
     std::shared_ptr<const Model> model_;
     std::unique_ptr<Runner> runner_;
-    std::vector<float> kernel_;
+    Floats kernel_;
     std::int32_t kernel_rows_ = 0, kernel_columns_ = 0;
 
     Settings now_{};
@@ -87,7 +86,7 @@ class Session {
     // have the size that the network takes.
     Planes frame_, told_, average_picture_, padded_, padded_guidance_, padded_mix_;
     Planes result_, map_;
-    std::vector<float> noise_, guidance_, mix_;
+    Floats noise_, guidance_, mix_;
     bool is_padded_ = false;  // whether padded_ was read from the picture, and frame_ was not
 
     std::mutex using_;  // of the two flags

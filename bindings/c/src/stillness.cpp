@@ -34,7 +34,7 @@ constexpr float QUIET = 0.2f, QUIET_VALUE = 0.6f;
 constexpr float USUAL_NOISE = 4.0f / 255;
 
 // Every eighth value of a map of a whole frame.
-void thinned(const std::vector<float> &map, int width, Planes &out) {
+void thinned(const Floats &map, int width, Planes &out) {
     float *to = out.plane(0);
     for (int y = 0; y < out.height; y++, to += out.width) {
         const float *row = map.data() + std::size_t(y) * REDUCTION * width;
@@ -81,7 +81,7 @@ void stillness(const Planes &change, const Planes &noise, Planes &still) {
     box_blur(square, WINDOW, excess);
     for (std::size_t i = 0; i < excess.values.size(); i++)
         excess.values[i] /= NOISE_LEFT * noise.values[i] * noise.values[i] + ROUNDING;
-    std::vector<float> some;
+    Floats some;
     sampled(excess, 2, some);
     const auto quiet = some.begin() + std::ptrdiff_t(QUIET * float(some.size()));
     std::nth_element(some.begin(), quiet, some.end());
@@ -93,7 +93,7 @@ void stillness(const Planes &change, const Planes &noise, Planes &still) {
     erode(excess, REACH, still);
 }
 
-void enlarged(const Planes &reduced_map, int height, int width, std::vector<float> &out) {
+void enlarged(const Planes &reduced_map, int height, int width, Floats &out) {
     out.resize(std::size_t(height) * width);
     Enlarger enlarger;
     enlarger.start(reduced_map, height, width);
@@ -101,8 +101,8 @@ void enlarged(const Planes &reduced_map, int height, int width, std::vector<floa
         std::copy_n(enlarger.row(y), width, out.data() + std::size_t(y) * width);
 }
 
-bool Smoothing::memory(const Planes &frame, float weight, std::vector<float> &guidance,
-                       std::vector<float> &mix) {
+bool Smoothing::memory(const Planes &frame, float weight, Floats &guidance,
+                       Floats &mix) {
     looked_ = weight > 0;
     if (!looked_)
         return false;

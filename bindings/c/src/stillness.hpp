@@ -1,8 +1,6 @@
 // Tells where a video stands still: compares reduced frames, by the noise that they have.
 #pragma once
 
-#include <vector>
-
 #include "filters.hpp"
 #include "planes.hpp"
 
@@ -27,7 +25,7 @@ bool is_cut(const Planes &change);
 void stillness(const Planes &change, const Planes &noise, Planes &still);
 
 // A map of reduced frames at the size of whole ones.
-void enlarged(const Planes &reduced_map, int height, int width, std::vector<float> &out);
+void enlarged(const Planes &reduced_map, int height, int width, Floats &out);
 
 // Smooths predicted maps over time. Maps that are predicted for each frame on its own flicker, and
 // the pictures with them. So the map of a frame is mixed with that of the frame before, except
@@ -46,8 +44,8 @@ class Smoothing {
     // value for each pixel. Returns false, and fills in nothing, if there is none to mix in.
     // weight: share where nothing moves, in [0, 1). At 0 the frame is not looked at.
     // Throws Error for NaN and infinity.
-    bool memory(const Planes &frame, float weight, std::vector<float> &guidance,
-                std::vector<float> &mix);
+    bool memory(const Planes &frame, float weight, Floats &guidance,
+                Floats &mix);
 
     // Keeps the map that was used for the frame that `memory` took last.
     void remember(const float *guidance);
@@ -62,7 +60,7 @@ class Smoothing {
     Planes glance_;  // the last frame, reduced
     // What is kept of a frame: a reduced copy, and the map that was used; empty if none is.
     Planes before_;
-    std::vector<float> guidance_;
+    Floats guidance_;
     Planes change_, noise_, still_;
 };
 

@@ -39,7 +39,7 @@ constexpr float GRAY_NOISE = 1.2f / BLOCK;
 }  // namespace
 
 bool TemporalAverage::next(const Planes &frame, const float *noise_level, Planes &picture,
-                           std::vector<float> &noise) {
+                           Floats &noise) {
     block_means(frame, BLOCK, FULL_SCALE, frame_blocks_);
     if (!is_finite(frame_blocks_))
         throw Error(HG_BAD_ARGUMENT, "The picture contains NaN or infinity: replace those pixels "

@@ -1,8 +1,6 @@
 // Frames are averaged where nothing moves, and a map says how much noise is left.
 #pragma once
 
-#include <vector>
-
 #include "agreement.hpp"
 #include "filters.hpp"
 #include "motion_search.hpp"
@@ -55,7 +53,7 @@ class TemporalAverage {
     // noise is not known better than the network can tell.
     // Throws Error for NaN and infinity.
     bool next(const Planes &frame, const float *noise_level, Planes &picture,
-              std::vector<float> &noise);
+              Floats &noise);
 
     // Learns the noise level from the map of the last picture, one value for each pixel: the one
     // that the network used, with the given one at MIX if there was one. Null teaches nothing.
@@ -94,7 +92,7 @@ class TemporalAverage {
     Planes frame_blocks_, differences_, sigma_, energy_, variance_, bias_, agree_;
     // Memory that is used again.
     Planes moved_, moved_count_, gray_, frame_gray_, brightness_, found_, fresh_;
-    std::vector<float> some_, measured_, measured_brightness_, row_;
+    Floats some_, measured_, measured_brightness_, row_;
     Enlarger enlarger_, fresh_enlarger_;
 };
 

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <optional>
-#include <vector>
 
 #include "pixels_rows.hpp"
 #include "pixels_vector.hpp"
@@ -13,7 +12,7 @@ namespace hyperguide {
 
 namespace {
 
-using Row = std::vector<float>;
+using Row = Floats;
 
 // Three rows of colours.
 struct Colors {

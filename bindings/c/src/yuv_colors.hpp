@@ -1,8 +1,7 @@
 // RGB from the rows of a YUV picture, one after the other.
 #pragma once
 
-#include <vector>
-
+#include "floats.hpp"
 #include "picture.hpp"
 
 namespace hyperguide {
@@ -39,14 +38,14 @@ class YuvReader {
   private:
     struct Slot {
         int row = -1;
-        std::vector<float> u, v;  // with a repeated value at both ends
+        Floats u, v;  // with a repeated value at both ends
     };
     const Slot &slot(int row);
 
     const View picture;
     const int chroma_width, chroma_height;
     Slot slots[2];  // that of the row itself, and of the one above or below
-    std::vector<float> last_luma, blended, u, v;
+    Floats last_luma, blended, u, v;
 };
 
 }  // namespace hyperguide

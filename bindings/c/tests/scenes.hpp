@@ -82,14 +82,14 @@ inline Frames noisy(const Frames &clean, float sigma = SIGMA) {
 struct Done {
     bool averaged;
     Planes picture;  // the frame itself unless it was averaged
-    std::vector<float> noise;
+    Floats noise;
 };
 
 // What is given out for frames of a known noise level.
 inline std::vector<Done> averages(const Frames &frames, TemporalAverage &&average = TemporalAverage()) {
     std::vector<Done> all;
     for (const Planes &frame : frames) {
-        const std::vector<float> level(frame.pixels(), LEVEL);
+        const Floats level(frame.pixels(), LEVEL);
         Done done{false, frame, level};
         done.averaged = average.next(frame, level.data(), done.picture, done.noise);
         all.push_back(done);
@@ -101,7 +101,7 @@ inline std::vector<Done> averages(const Frames &frames, TemporalAverage &&averag
 inline std::vector<Done> learned(const Frames &frames, TemporalAverage &average, float level = LEVEL) {
     std::vector<Done> all;
     for (const Planes &frame : frames) {
-        Done done{false, frame, std::vector<float>(frame.pixels(), level)};
+        Done done{false, frame, Floats(frame.pixels(), level)};
         done.averaged = average.next(frame, nullptr, done.picture, done.noise);
         average.learn(done.noise.data());
         all.push_back(done);
@@ -127,7 +127,7 @@ inline double error(const Planes &one, const Planes &other, const Area &area = A
     return std::sqrt(sum / count);
 }
 
-inline double mean(const std::vector<float> &values) {
+inline double mean(const Floats &values) {
     double sum = 0;
     for (const float value : values)
         sum += value;

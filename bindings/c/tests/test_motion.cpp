@@ -29,7 +29,7 @@ void shifts_between_pictures_are_found() {
         const Planes now = part(x, y);
         Motion motion = search(before, now, 1, 1);
         CHECK(motion.still() == (x == 0));
-        std::vector<float> along, down;
+        Floats along, down;
         for (const Shift &shift : motion.shifts)
             along.push_back(shift.x), down.push_back(shift.y);
         CHECK(std::fabs(percentile(along, 50) - x) < 0.13f);
@@ -79,7 +79,7 @@ void filters_mirror_and_enlarge_as_those_of_opencv() {
             CHECK(std::fabs(blurred.values[y * 6 + x] - sum) < 1e-3f);
             CHECK(least.values[y * 6 + x] == smallest);
         }
-    std::vector<float> enlarged_map, some = {4, 1, 3, 2};
+    Floats enlarged_map, some = {4, 1, 3, 2};
     enlarged(drawn([](double x, double, int) { return 255 * x; }, 1, 1, 2), 2, 8, enlarged_map);
     const float expected[] = {0, 0, 0.125f, 0.375f, 0.625f, 0.875f, 1, 1};
     for (int i = 0; i < 16; i++)

@@ -13,12 +13,12 @@ using namespace hyperguide;
 namespace {
 
 // Shows two frames, and returns the share of the first one's map in the second; empty for none.
-std::vector<float> share(const Planes &one, const Planes &other, float level,
+Floats share(const Planes &one, const Planes &other, float level,
                          bool is_noise = true) {
     Smoothing smoothing(is_noise);
-    std::vector<float> guidance, mix;
+    Floats guidance, mix;
     CHECK(!smoothing.memory(one, 0.5f, guidance, mix));
-    const std::vector<float> map(one.pixels(), level);
+    const Floats map(one.pixels(), level);
     smoothing.remember(map.data());
     if (!smoothing.memory(other, 0.5f, guidance, mix))
         return {};
@@ -63,8 +63,8 @@ void maps_of_other_scenes_are_not_mixed() {
     CHECK(!share(one, one, LEVEL).empty());
     CHECK(!share(drawn(flat, 3, 3, 5), drawn(flat, 3, 3, 5), LEVEL).empty());
     Smoothing smoothing(true);
-    std::vector<float> guidance, mix;
-    const std::vector<float> map(one.pixels(), LEVEL);
+    Floats guidance, mix;
+    const Floats map(one.pixels(), LEVEL);
     smoothing.memory(one, 0.5f, guidance, mix);
     smoothing.remember(map.data());
     CHECK(!smoothing.memory(one, 0, guidance, mix));

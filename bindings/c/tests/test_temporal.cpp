@@ -117,7 +117,7 @@ void a_pan_is_followed() {
         const bool fast = step[0] > 4;  // then less has been in sight long enough
         const Area inner = fast ? Area{24, 104, 24, 120} : Area{32, HEIGHT - 32, 32, WIDTH - 32};
         CHECK(error(last.picture, clean.back(), inner) < SIGMA / 2);
-        std::vector<float> noise = last.noise;
+        Floats noise = last.noise;
         CHECK(percentile(noise, fast ? 40 : 50) < LEVEL / 2);
     }
 }
@@ -186,7 +186,7 @@ void quiet_frames_are_left_alone() {
 void nothing_is_averaged_before_the_noise_is_known() {
     TemporalAverage average;
     Planes picture;
-    std::vector<float> noise;
+    Floats noise;
     average.learn(nullptr);  // before the first frame, and without a map
     for (const Planes &frame : noisy(Frames(4, drawn(flat)))) {
         CHECK(!average.next(frame, nullptr, picture, noise));
@@ -206,7 +206,7 @@ void the_noise_level_is_learned_and_followed() {
 void a_map_of_the_noise_level_is_used() {
     // No noise on the left, which a level of 0 says.
     const Planes truth = drawn(texture);
-    std::vector<float> level(truth.pixels()), noise;
+    Floats level(truth.pixels()), noise;
     for (std::size_t i = 0; i < level.size(); i++)
         level[i] = i % WIDTH < 100 ? 0 : LEVEL;
     TemporalAverage average;
@@ -232,14 +232,14 @@ void a_map_is_unmixed_where_nothing_was_averaged() {
         }), i);
         last.noise.assign(frame.pixels(), LEVEL);
         last.averaged = average.next(frame, nullptr, last.picture, last.noise);
-        std::vector<float> map = last.noise;
+        Floats map = last.noise;
         for (std::size_t k = 0; k < map.size(); k++)
             if (k % WIDTH >= 120)
                 map[k] = (last.averaged ? MIX * map[k] + (1 - MIX) * 30 / 255 : 30.0f / 255);
         average.learn(map.data());
     }
     CHECK(last.averaged);
-    std::vector<float> right;
+    Floats right;
     for (std::size_t k = 0; k < last.noise.size(); k++)
         if (k % WIDTH >= 150)
             right.push_back(255 * last.noise[k]);
@@ -288,7 +288,7 @@ void values_that_are_none_are_refused() {
     TemporalAverage average;
     Smoothing smoothing(true);
     Planes picture;
-    std::vector<float> noise, mix;
+    Floats noise, mix;
     learned(noisy(Frames(4, drawn(flat))), average);
     for (const float bad : {std::nanf(""), std::numeric_limits<float>::infinity()}) {
         Planes frame = drawn(flat);
@@ -329,7 +329,7 @@ void noise_that_grows_with_brightness_is_learned() {
     NoiseCurve curve;
     Noise noise(0);
     for (int frame = 0; frame < 3; frame++) {
-        std::vector<float> measured, brightness;
+        Floats measured, brightness;
         for (int i = 0; i < 20000; i++) {
             brightness.push_back(20 + float(i % 215));
             measured.push_back(truth(brightness.back()) * float(1 + 0.05 * noise()));
