@@ -1,4 +1,4 @@
-// Vectors of floats whose memory engines read without crossing cache lines.
+// Vectors of floats in memory that suits engines.
 #pragma once
 
 #include <cstddef>
@@ -7,26 +7,32 @@
 
 namespace hyperguide {
 
-// Allocates memory that begins at a cache line. With that of malloc, OpenVINO took 3 % longer.
-template <typename Value> struct AtCacheLine {
+// Returns memory that begins at a cache line and, if it is large, lies in huge pages where the
+// system gives them. With the memory of malloc, OpenVINO takes 3 to 5 % longer at 720p.
+//
+// Throws std::bad_alloc.
+void *allocate_for_engines(std::size_t bytes);
+void free_for_engines(void *memory, std::size_t bytes);
+
+template <typename Value> struct EngineAllocator {
     using value_type = Value;
 
-    static constexpr std::align_val_t LINE{64};
-
-    AtCacheLine() = default;
-    template <typename Other> AtCacheLine(const AtCacheLine<Other> &) {}
+    EngineAllocator() = default;
+    template <typename Other> EngineAllocator(const EngineAllocator<Other> &) {}
 
     Value *allocate(std::size_t count) {
         if (count > std::size_t(-1) / sizeof(Value))
             throw std::bad_array_new_length();
-        return static_cast<Value *>(::operator new(count * sizeof(Value), LINE));
+        return static_cast<Value *>(allocate_for_engines(count * sizeof(Value)));
     }
-    void deallocate(Value *values, std::size_t) { ::operator delete(values, LINE); }
+    void deallocate(Value *values, std::size_t count) {
+        free_for_engines(values, count * sizeof(Value));
+    }
 
-    friend bool operator==(const AtCacheLine &, const AtCacheLine &) { return true; }
-    friend bool operator!=(const AtCacheLine &, const AtCacheLine &) { return false; }
+    friend bool operator==(const EngineAllocator &, const EngineAllocator &) { return true; }
+    friend bool operator!=(const EngineAllocator &, const EngineAllocator &) { return false; }
 };
 
-using Floats = std::vector<float, AtCacheLine<float>>;
+using Floats = std::vector<float, EngineAllocator<float>>;
 
 }  // namespace hyperguide
