@@ -72,7 +72,7 @@ export class Engine {
     if (options.wasmPaths !== undefined) runtime.env.wasm.wasmPaths = options.wasmPaths;
     let session: InferenceSession;
     try {
-      const content = choice.device === "webgpu" ? file.onWebGpu() : file.content;
+      const content = choice.device === "webgpu" ? file.contentForWebGpu() : file.content();
       session = await runtime.InferenceSession.create(content, {
         executionProviders: [choice.device],
         logSeverityLevel: 3,

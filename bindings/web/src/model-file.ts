@@ -2,9 +2,11 @@
 
 import { HyperguideError } from "./errors.js";
 import { readInfo, type ModelInfo } from "./model-info.js";
+import { ENTRY, FILE, GRAPH, NODE, TENSOR, VALUE } from "./onnx-fields.js";
 import {
   MalformedError,
   WIRE,
+  bytesOf,
   concatenated,
   fields,
   submessage,
@@ -12,19 +14,6 @@ import {
   type Field,
 } from "./protobuf.js";
 import { widened } from "./wide-convolutions.js";
-
-// Fields of an ONNX file, of its graph and of what is in it.
-// https://github.com/onnx/onnx/blob/main/onnx/onnx.proto
-const GRAPH = 7;
-const METADATA = 14;
-const NODE = 1;
-const INITIALIZER = 5;
-const INPUT = 11;
-const OUTPUT = 12;
-const PARSED: readonly number[] = [NODE, INITIALIZER, INPUT, OUTPUT];
-const OPERATOR = 4;
-const TENSOR_NAME = 8;
-const VALUE_NAME = 1;
 
 /** The inputs that have defaults, one number each. */
 export const DEFAULTS = {
@@ -45,9 +34,9 @@ const DIGEST = "hyperguide.sha256.";
 export interface ModelFile {
   readonly info: ModelInfo;
   /** The file with its dials as inputs like any other: the engine sees only such. */
-  readonly content: Uint8Array<ArrayBuffer>;
+  readonly content: () => Uint8Array<ArrayBuffer>;
   /** The same for WebGPU. */
-  readonly onWebGpu: () => Uint8Array<ArrayBuffer>;
+  readonly contentForWebGpu: () => Uint8Array<ArrayBuffer>;
   /** Names of the operators of its graph. */
   readonly operators: ReadonlySet<string>;
 }
@@ -61,7 +50,7 @@ export interface ModelFile {
 export async function readModelFile(content: Uint8Array, where: string): Promise<ModelFile> {
   let outline: Outline;
   try {
-    outline = readOutline(content);
+    outline = new Outline(content);
   } catch (error) {
     if (!(error instanceof MalformedError)) throw error;
     throw new HyperguideError(
@@ -71,90 +60,86 @@ export async function readModelFile(content: Uint8Array, where: string): Promise
   const info = readInfo(outline.metadata, where, outline.inputs.includes("kernel"));
   await checkSeal(outline, where);
   checkEnds(outline, where);
-  const { withInputs, operators } = outline;
-  const onWebGpu = (): Uint8Array<ArrayBuffer> => withInputs(widened);
-  return { info, content: withInputs((graph) => graph), onWebGpu, operators };
+  return {
+    info,
+    content: () => outline.withInputs((graph) => graph),
+    contentForWebGpu: () => outline.withInputs(widened),
+    operators: outline.operators,
+  };
 }
 
-interface Outline {
-  metadata: Map<string, string>;
-  operators: Set<string>;
-  inputs: string[];
-  outputs: string[];
-  /** The bytes that each digest is of. */
-  digested: Record<(typeof DIGESTED)[number], Uint8Array<ArrayBuffer>>;
+/** What a file consists of. The constructor throws MalformedError. */
+class Outline {
+  readonly metadata: ReadonlyMap<string, string>;
+  readonly operators = new Set<string>();
+  readonly inputs: string[] = [];
+  readonly outputs: string[] = [];
+
+  readonly #entries: [string, string][] = [];
+  /** What the digests of the weights and of the graph are of. */
+  readonly #weights: Uint8Array[] = [];
+  readonly #rest: Uint8Array[] = [];
+  /** The fields around the graph, and those of the graph but for defaults of dials. */
+  readonly #before: Uint8Array[] = [];
+  readonly #behind: Uint8Array[] = [];
+  readonly #graph: Uint8Array[] = [];
+  #count = 0;
+
+  constructor(file: Uint8Array) {
+    let graphs = 0;
+    for (const field of this.#parsed(file)) {
+      if (field.number === FILE.graph) {
+        graphs += 1;
+        for (const part of this.#parsed(field.bytes)) this.#addPart(part);
+        continue;
+      }
+      (graphs === 0 ? this.#before : this.#behind).push(field.whole);
+      if (field.number === FILE.metadata) this.#addEntry(field.bytes);
+      else this.#rest.push(...framed(field));
+    }
+    if (graphs !== 1) throw new MalformedError("it has no graph");
+    this.metadata = new Map(this.#entries);
+    if (this.metadata.size < this.#entries.length) {
+      throw new MalformedError("it has a metadata entry twice");
+    }
+  }
+
+  /** The bytes that a digest is of. */
+  digested(part: (typeof DIGESTED)[number]): Uint8Array<ArrayBuffer> {
+    if (part === "metadata") return new TextEncoder().encode(listed(this.#entries));
+    return concatenated(part === "weights" ? this.#weights : this.#rest);
+  }
+
   /** The file with its dials as inputs, and a change of its graph. */
-  withInputs: (change: (graph: Uint8Array) => Uint8Array) => Uint8Array<ArrayBuffer>;
-}
+  withInputs(change: (graph: Uint8Array) => Uint8Array): Uint8Array<ArrayBuffer> {
+    const graph = submessage(FILE.graph, [change(concatenated(this.#graph))]);
+    return concatenated([...this.#before, graph, ...this.#behind]);
+  }
 
-function readOutline(content: Uint8Array): Outline {
-  const entries: [string, string][] = [];
-  const operators = new Set<string>();
-  const inputs: string[] = [];
-  const outputs: string[] = [];
-  const weights: Uint8Array[] = [];
-  const rest: Uint8Array[] = [];
-  const around: Uint8Array[] = [];
-  const kept: Uint8Array[] = [];
-  let place = 0;
-  let graphs = 0;
-  let count = 0;
-  const parsed = (message: Uint8Array): Field[] => {
+  #parsed(message: Uint8Array): Field[] {
     const found: Field[] = [];
     for (const field of fields(message)) {
-      if (++count > MOST_FIELDS) throw new MalformedError("it has too many fields");
+      if (++this.#count > MOST_FIELDS) throw new MalformedError("it has too many fields");
       found.push(field);
     }
     return found;
-  };
-  for (const field of parsed(content)) {
-    if (field.number === METADATA) {
-      const parts = parsed(field.bytes);
-      const [key, value] = [1, 2].map((n) => text(bytesOf(parts, n)));
-      entries.push([key ?? "", value ?? ""]);
-    }
-    if (field.number !== GRAPH) {
-      if (field.number !== METADATA) rest.push(...framed(field));
-      around.push(field.whole);
-      continue;
-    }
-    graphs += 1;
-    place = around.length;
-    for (const part of parsed(field.bytes)) {
-      (part.number === INITIALIZER ? weights : rest).push(...framed(part));
-      const parts = PARSED.includes(part.number) ? parsed(part.bytes) : [];
-      if (part.number === NODE) operators.add(text(bytesOf(parts, OPERATOR)));
-      if (part.number === INPUT) inputs.push(text(bytesOf(parts, VALUE_NAME)));
-      if (part.number === OUTPUT) outputs.push(text(bytesOf(parts, VALUE_NAME)));
-      const name = part.number === INITIALIZER ? text(bytesOf(parts, TENSOR_NAME)) : "";
-      if (!Object.hasOwn(DEFAULTS, name)) kept.push(part.whole);
-    }
   }
-  if (graphs !== 1) throw new MalformedError("it has no graph");
-  const metadata = new Map(entries);
-  if (metadata.size < entries.length) throw new MalformedError("it has a metadata entry twice");
-  return {
-    metadata,
-    operators,
-    inputs,
-    outputs,
-    digested: {
-      weights: concatenated(weights),
-      graph: concatenated(rest),
-      metadata: new TextEncoder().encode(listed(entries)),
-    },
-    withInputs: (change) =>
-      concatenated([
-        ...around.slice(0, place),
-        submessage(GRAPH, [change(concatenated(kept))]),
-        ...around.slice(place),
-      ]),
-  };
-}
 
-/** The bytes of a field; of those that are there twice, protocol buffers take the last. */
-function bytesOf(parts: readonly Field[], number: number): Uint8Array {
-  return parts.findLast((part) => part.number === number)?.bytes ?? new Uint8Array();
+  #addEntry(bytes: Uint8Array): void {
+    const parts = this.#parsed(bytes);
+    this.#entries.push([text(bytesOf(parts, ENTRY.key)), text(bytesOf(parts, ENTRY.value))]);
+  }
+
+  #addPart(part: Field): void {
+    (part.number === GRAPH.initializer ? this.#weights : this.#rest).push(...framed(part));
+    const nameOf = (number: number) => text(bytesOf(this.#parsed(part.bytes), number));
+    let isDefault = false;
+    if (part.number === GRAPH.node) this.operators.add(nameOf(NODE.operator));
+    if (part.number === GRAPH.input) this.inputs.push(nameOf(VALUE.name));
+    if (part.number === GRAPH.output) this.outputs.push(nameOf(VALUE.name));
+    if (part.number === GRAPH.initializer) isDefault = Object.hasOwn(DEFAULTS, nameOf(TENSOR.name));
+    if (!isDefault) this.#graph.push(part.whole);
+  }
 }
 
 /** A field as it goes into a digest: its number and length, or value, before its bytes. */
@@ -190,7 +175,7 @@ async function checkSeal(outline: Outline, where: string): Promise<void> {
     );
   }
   for (const part of DIGESTED) {
-    const digest = new Uint8Array(await subtle.digest("SHA-256", outline.digested[part]));
+    const digest = new Uint8Array(await subtle.digest("SHA-256", outline.digested(part)));
     const written = Array.from(digest, (byte) => byte.toString(16).padStart(2, "0")).join("");
     if (outline.metadata.get(DIGEST + part) !== written) {
       throw new HyperguideError(

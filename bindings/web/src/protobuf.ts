@@ -70,6 +70,11 @@ export function* fields(message: Uint8Array): Generator<Field, void, void> {
   }
 }
 
+/** The bytes of a field; of those that are there twice, protocol buffers take the last. */
+export function bytesOf(parts: readonly Field[], number: number): Uint8Array {
+  return parts.findLast((part) => part.number === number)?.bytes ?? NOTHING;
+}
+
 /** A sub-message or string as a field of a message. */
 export function submessage(number: number, parts: readonly Uint8Array[]): Uint8Array {
   const length = parts.reduce((sum, part) => sum + part.length, 0);

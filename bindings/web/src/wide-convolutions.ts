@@ -1,19 +1,15 @@
 /** Widens convolutions that ONNX Runtime's WebGPU provider miscomputes. */
 
-import { concatenated, fields, numberField, submessage, text, type Field } from "./protobuf.js";
-
-// Fields of a graph, a node and a tensor.
-// https://github.com/onnx/onnx/blob/main/onnx/onnx.proto
-const NODE = 1;
-const INITIALIZER = 5;
-const NODE_INPUT = 1;
-const NODE_OUTPUT = 2;
-const OPERATOR = 4;
-const SIDE = 1;
-const TYPE = 2;
-const NAME = 8;
-const RAW = 9;
-const INT64 = 7;
+import { GRAPH, INT64, NODE, TENSOR } from "./onnx-fields.js";
+import {
+  bytesOf,
+  concatenated,
+  fields,
+  numberField,
+  submessage,
+  text,
+  type Field,
+} from "./protobuf.js";
 
 /**
  * A graph whose convolutions of 6, 9, 15, 18, ... input planes have further ones of zeros.
@@ -23,110 +19,108 @@ const INT64 = 7;
  * `hyperguide export --io web` writes.
  */
 export function widened(graph: Uint8Array): Uint8Array {
-  const parts = [...fields(graph)];
-  const weights = new Map<string, Tensor>();
-  for (const { number, bytes } of parts) {
-    if (number !== INITIALIZER) continue;
-    const tensor = read(bytes);
-    weights.set(tensor.name, tensor);
-  }
-  const more = new Map<string, number>();
-  for (const { number, bytes } of parts) {
-    const tensor = number === NODE ? weights.get(filtersOf(bytes)) : undefined;
-    const count = tensor === undefined ? 0 : lacking(tensor.shape);
-    if (tensor !== undefined && count > 0) more.set(tensor.name, count);
-  }
-  if (more.size === 0) return graph;
+  const parts = [...fields(graph)].map(({ number, bytes, whole }) => ({
+    whole,
+    tensor: number === GRAPH.initializer ? new Tensor(bytes) : undefined,
+    node: number === GRAPH.node ? new Node(bytes) : undefined,
+  }));
+  const weights = new Map(parts.flatMap(({ tensor }) => (tensor ? [[tensor.name, tensor]] : [])));
+  const used = parts.map(({ node }) => weights.get(node?.filters ?? ""));
+  const narrow = new Set(used.filter((tensor) => tensor !== undefined && tensor.lacking > 0));
   const padded = new Set<string>();
-  const changed = parts.flatMap(({ number, bytes, whole }) => {
-    const name = number === NODE ? filtersOf(bytes) : number === INITIALIZER ? read(bytes).name : "";
-    const count = more.get(name);
-    if (count === undefined) return [whole];
-    if (number === INITIALIZER) return [submessage(INITIALIZER, wider(read(bytes), count))];
-    return padding(bytes, count, padded);
+  const changed = parts.flatMap(({ whole, tensor, node }) => {
+    const filters = tensor ?? weights.get(node?.filters ?? "");
+    if (filters === undefined || !narrow.has(filters)) return [whole];
+    return node ? node.padded(filters.lacking, padded) : [filters.widened()];
   });
   return concatenated(changed);
 }
 
-interface Tensor {
+class Tensor {
   readonly name: string;
-  readonly shape: readonly number[];
-  readonly raw: Uint8Array;
-  readonly others: readonly Field[];
-}
+  readonly #shape: readonly number[];
+  readonly #fields: readonly Field[];
 
-function read(bytes: Uint8Array): Tensor {
-  const all = [...fields(bytes)];
-  const last = (number: number) => all.findLast((field) => field.number === number)?.bytes;
-  return {
-    name: text(last(NAME) ?? new Uint8Array()),
-    shape: all.filter(({ number }) => number === SIDE).map(({ value }) => Number(value)),
-    raw: last(RAW) ?? new Uint8Array(),
-    others: all.filter(({ number }) => number !== SIDE && number !== RAW),
-  };
-}
-
-/** The name of the weights of a convolution; empty for other nodes. */
-function filtersOf(node: Uint8Array): string {
-  const all = [...fields(node)];
-  const operator = all.find(({ number }) => number === OPERATOR);
-  const [, filters] = all.filter(({ number }) => number === NODE_INPUT);
-  const isConvolution = operator !== undefined && text(operator.bytes) === "Conv";
-  return isConvolution && filters !== undefined ? text(filters.bytes) : "";
-}
-
-/** How many planes a convolution gets. */
-function lacking(shape: readonly number[]): number {
-  const [filters = 0, planes = 0, ...sides] = shape;
-  const isInThrees = planes > 3 && planes % 3 === 0 && filters % 4 === 0;
-  return isInThrees && sides.some((side) => side > 1) ? (4 - (planes % 4)) % 4 : 0;
-}
-
-/** The fields of weights with further planes of zeros. */
-function wider({ shape, raw, others }: Tensor, count: number): Uint8Array[] {
-  const [filters = 0, planes = 0, ...sides] = shape;
-  const length = raw.length / filters;
-  const wide = new Uint8Array((raw.length / planes) * (planes + count));
-  for (let i = 0; i < filters; i++) {
-    wide.set(raw.subarray(i * length, (i + 1) * length), (i * wide.length) / filters);
+  constructor(bytes: Uint8Array) {
+    this.#fields = [...fields(bytes)];
+    this.name = text(bytesOf(this.#fields, TENSOR.name));
+    this.#shape = this.#fields
+      .filter(({ number }) => number === TENSOR.side)
+      .map(({ value }) => Number(value));
   }
-  const dims = [filters, planes + count, ...sides].map((side) => numberField(SIDE, side));
-  return [...dims, ...others.map(({ whole }) => whole), submessage(RAW, [wide])];
+
+  /** How many planes a convolution with these weights gets. */
+  get lacking(): number {
+    const [filters = 0, planes = 0, ...sides] = this.#shape;
+    const isInThrees = planes > 3 && planes % 3 === 0 && filters % 4 === 0;
+    return isInThrees && sides.some((side) => side > 1) ? (4 - (planes % 4)) % 4 : 0;
+  }
+
+  /** These weights with the lacking planes, all zeros, as a field of the graph. */
+  widened(): Uint8Array {
+    const [filters = 0, planes = 0, ...sides] = this.#shape;
+    const raw = bytesOf(this.#fields, TENSOR.raw);
+    const length = raw.length / filters;
+    const wide = new Uint8Array((raw.length / planes) * (planes + this.lacking));
+    for (let i = 0; i < filters; i++) {
+      wide.set(raw.subarray(i * length, (i + 1) * length), (i * wide.length) / filters);
+    }
+    const others = this.#fields.filter(
+      ({ number }) => number !== TENSOR.side && number !== TENSOR.raw,
+    );
+    return submessage(GRAPH.initializer, [
+      ...[filters, planes + this.lacking, ...sides].map((side) => numberField(TENSOR.side, side)),
+      ...others.map(({ whole }) => whole),
+      submessage(TENSOR.raw, [wide]),
+    ]);
+  }
 }
 
-/**
- * A convolution that reads planes with zeros, and what makes these, as fields of the graph.
- *
- * @param padded names of the planes that have them already; several convolutions may read the same
- */
-function padding(node: Uint8Array, count: number, padded: Set<string>): Uint8Array[] {
-  const all = [...fields(node)];
-  const first = all.findIndex(({ number }) => number === NODE_INPUT);
-  const planes = text(all[first]?.bytes ?? new Uint8Array());
-  const [pads, wide] = [`${planes}.pads`, `${planes}.padded`].map(encoded) as [Bytes, Bytes];
-  const others = all.map(({ whole }, i) => (i === first ? submessage(NODE_INPUT, [wide]) : whole));
-  const changed = submessage(NODE, others);
-  if (padded.has(planes)) return [changed];
-  padded.add(planes);
-  const sizes = new BigInt64Array(8);
-  sizes[5] = BigInt(count); // behind the planes
-  const tensor = [
-    numberField(SIDE, sizes.length),
-    numberField(TYPE, INT64),
-    submessage(NAME, [pads]),
-    submessage(RAW, [new Uint8Array(sizes.buffer)]),
-  ];
-  const pad = [
-    submessage(NODE_INPUT, [encoded(planes)]),
-    submessage(NODE_INPUT, [pads]),
-    submessage(NODE_OUTPUT, [wide]),
-    submessage(OPERATOR, [encoded("Pad")]),
-  ];
-  return [submessage(INITIALIZER, tensor), submessage(NODE, pad), changed];
+class Node {
+  /** The name of the weights of a convolution; undefined for other nodes. */
+  readonly filters: string | undefined;
+  readonly #fields: readonly Field[];
+
+  constructor(bytes: Uint8Array) {
+    this.#fields = [...fields(bytes)];
+    const [, filters] = this.#fields.filter(({ number }) => number === NODE.input);
+    const isConvolution = text(bytesOf(this.#fields, NODE.operator)) === "Conv";
+    this.filters = isConvolution && filters ? text(filters.bytes) : undefined;
+  }
+
+  /**
+   * This node on planes with zeros behind, and what makes these, as fields of the graph.
+   *
+   * @param done names of the planes that have them already: several nodes may read the same
+   */
+  padded(count: number, done: Set<string>): Uint8Array[] {
+    const first = this.#fields.findIndex(({ number }) => number === NODE.input);
+    const planes = text(this.#fields[first]?.bytes ?? new Uint8Array());
+    const [pads, wide] = [`${planes}.pads`, `${planes}.padded`];
+    const others = this.#fields.map(({ whole }, i) =>
+      i === first ? named(NODE.input, wide) : whole,
+    );
+    const changed = submessage(GRAPH.node, others);
+    if (done.has(planes)) return [changed];
+    done.add(planes);
+    const sizes = new BigInt64Array(8);
+    sizes[5] = BigInt(count); // behind the planes
+    const tensor = submessage(GRAPH.initializer, [
+      numberField(TENSOR.side, sizes.length),
+      numberField(TENSOR.type, INT64),
+      named(TENSOR.name, pads),
+      submessage(TENSOR.raw, [new Uint8Array(sizes.buffer)]),
+    ]);
+    const pad = submessage(GRAPH.node, [
+      named(NODE.input, planes),
+      named(NODE.input, pads),
+      named(NODE.output, wide),
+      named(NODE.operator, "Pad"),
+    ]);
+    return [tensor, pad, changed];
+  }
 }
 
-type Bytes = Uint8Array;
-
-function encoded(words: string): Bytes {
-  return new TextEncoder().encode(words);
+function named(field: number, name: string): Uint8Array {
+  return submessage(field, [new TextEncoder().encode(name)]);
 }
