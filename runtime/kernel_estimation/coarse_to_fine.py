@@ -1,0 +1,112 @@
+"""Estimates the kernel of one window of a picture, from small copies of it to itself."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import cv2
+import numpy as np
+
+from .kernel_shape import centred, line_kernel, resized, tidied
+from .latent_image import latent_image
+from .least_squares import fitted_kernel
+from .periodic import Canvas
+
+# Restores a gray picture, (H, W) in [0, 1], that was blurred by a kernel.
+Restore = Callable[[np.ndarray, np.ndarray], np.ndarray]
+
+_SHRINKING = math.sqrt(0.5)
+_SMALLEST = 3
+_ITERATIONS = 5  # at each size
+# Of the latent image, from the first iteration to the last. With 1e-4 at the end, large kernels
+# fit what is no edge.
+_SPARSITY, _LAST_SPARSITY = 4e-3, 6e-4
+_DAMPING, _LAST_DAMPING = 2.0, 0.3
+_ROUNDS = 4
+_USUAL_CONTRAST, _MOST_GAIN = 0.2, 8.0  # standard deviations, full scale = 1
+_HALO = 2  # pixels around those that are clipped
+_FULL = 0.98  # of full scale: brighter pixels may be clipped
+
+
+def coarse_to_fine(window: np.ndarray, size: int) -> np.ndarray:
+    """The kernel that blurred a window, by latent images with few edges.
+
+    window: gray, (H, W), float32, full scale = 1, larger than the kernel. size: odd.
+    Returns a kernel of size x size, tidied and centred.
+    """
+    usable = _unclipped(window)
+    window = contrast_gain(window) * _filled(window, usable)
+    kernel, levels = line_kernel(_SMALLEST), _levels(size)
+    sparsities = iter(np.geomspace(_SPARSITY, _LAST_SPARSITY, _ITERATIONS * len(levels)))
+    for scale, kernel_size in levels:
+        shrunk = _shrunk(window, scale)
+        weights = (_shrunk(usable, scale) > 0.9).astype(np.float32)
+        kernel = resized(kernel, kernel_size)
+        canvas = Canvas.around(shrunk, kernel_size)
+        blurred, trusted = canvas.placed(shrunk), _inside(canvas, weights)
+        for _ in range(_ITERATIONS):
+            latent = latent_image(blurred, kernel, float(next(sparsities)))
+            kernel = tidied(fitted_kernel(latent, blurred, trusted, kernel, _DAMPING))
+    return centred(kernel)
+
+
+def polished(kernel: np.ndarray, window: np.ndarray, restore: Restore) -> np.ndarray:
+    """The kernel fitted again to what `restore` makes of the window, a few times.
+
+    A network's picture has the fine edges that latent images with few edges lack. Where the
+    picture is restored without them, at the window's edges, it has no weight.
+    """
+    canvas = Canvas.around(window, 0)
+    margin = len(kernel) // 2 + 3
+    weights = np.zeros_like(window)
+    inner = (slice(margin, -margin),) * 2
+    weights[inner] = _unclipped(window)[inner]
+    gain = contrast_gain(window)
+    blurred, trusted = canvas.placed(gain * window), _inside(canvas, weights)
+    for _ in range(_ROUNDS):
+        sharp = canvas.placed(gain * restore(window, kernel))
+        kernel = tidied(fitted_kernel(sharp, blurred, trusted, kernel, _LAST_DAMPING))
+    return centred(kernel)
+
+
+def contrast_gain(window: np.ndarray) -> float:
+    """What makes the contrast of a window usual: sparsity and damping are for such."""
+    return float(min(_USUAL_CONTRAST / max(float(window.std()), 1e-6), _MOST_GAIN))
+
+
+def _levels(size: int) -> list[tuple[float, int]]:
+    """Scales of the picture and sizes of the kernel, the smallest first."""
+    levels = [(1.0, size)]
+    while levels[-1][1] > _SMALLEST:
+        scale = levels[-1][0] * _SHRINKING
+        levels.append((scale, max(_SMALLEST, 2 * round(size * scale / 2) + 1)))
+    return levels[::-1]
+
+
+def _shrunk(picture: np.ndarray, scale: float) -> np.ndarray:
+    if scale == 1:
+        return picture
+    return cv2.resize(picture, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
+
+
+def _unclipped(window: np.ndarray) -> np.ndarray:
+    """0 where a window is near full scale and around, 1 elsewhere."""
+    around = np.ones((2 * _HALO + 1, 2 * _HALO + 1), np.uint8)
+    clipped = cv2.dilate((window >= _FULL).astype(np.uint8), around)
+    return 1 - clipped.astype(np.float32)
+
+
+def _filled(window: np.ndarray, usable: np.ndarray) -> np.ndarray:
+    """A window whose unusable pixels are means of usable ones: lights would count as edges."""
+    if usable.all():
+        return window
+    near = cv2.GaussianBlur(usable, (0, 0), 2 * _HALO) + 1e-6
+    return np.where(usable > 0, window, cv2.GaussianBlur(window * usable, (0, 0), 2 * _HALO) / near)
+
+
+def _inside(canvas: Canvas, weights: np.ndarray) -> np.ndarray:
+    """A canvas with the weights of a picture, but for its border, and zeros around it."""
+    whole = np.zeros(canvas.shape, np.float32)
+    canvas.inner(whole)[1:-1, 1:-1] = weights[1:-1, 1:-1]
+    return whole

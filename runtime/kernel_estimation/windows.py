@@ -1,0 +1,60 @@
+"""Where in a picture a kernel shows best."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+
+_STRUCTURE = 5  # side of the neighbourhoods in which gradients should agree, in pixels
+_FLAT = 0.02  # gradients of noise: they count as disagreeing
+_CLIPPED = 0.98  # of full scale
+
+
+def best_windows(picture: np.ndarray, side: int, count: int) -> list[tuple[slice, slice]]:
+    """Up to `count` windows that do not overlap, the one with most edges first.
+
+    Edges are where the gradients of a neighbourhood agree, which those of noise and of texture
+    finer than the kernel do not (Xu, Jia, "Two-phase kernel estimation for robust motion
+    deblurring", 2010, eq. 2). Clipped pixels count nothing.
+
+    picture: gray, (H, W), float32, full scale = 1. side: of the windows; they are smaller along
+        sides of the picture that are shorter.
+    """
+    height, width = (min(side, length) for length in picture.shape)
+    sums = cv2.integral(_edges(picture))
+    rows, columns = (_places(length, side) for length in picture.shape)
+    scores = {
+        (top, left): float(
+            sums[top + height, left + width]
+            - sums[top, left + width]
+            - sums[top + height, left]
+            + sums[top, left]
+        )
+        for top in rows
+        for left in columns
+    }
+    chosen: list[tuple[int, int]] = []
+    for top, left in sorted(scores, key=lambda place: -scores[place]):
+        if len(chosen) == count:
+            break
+        if all(abs(top - y) >= height or abs(left - x) >= width for y, x in chosen):
+            chosen.append((top, left))
+    return [(slice(top, top + height), slice(left, left + width)) for top, left in chosen]
+
+
+def _places(length: int, side: int) -> list[int]:
+    """Where windows may begin: every quarter of a side, and at the end."""
+    last = max(length - side, 0)
+    return sorted({*range(0, last, max(side // 4, 1)), last})
+
+
+def _edges(picture: np.ndarray) -> np.ndarray:
+    """How much of an edge each pixel lies on."""
+    dx = cv2.Sobel(picture, cv2.CV_32F, 1, 0, scale=1 / 8)
+    dy = cv2.Sobel(picture, cv2.CV_32F, 0, 1, scale=1 / 8)
+    box = (_STRUCTURE, _STRUCTURE)
+    size = cv2.magnitude(dx, dy)
+    along = cv2.magnitude(cv2.blur(dx, box), cv2.blur(dy, box))
+    agreement = along / (cv2.blur(size, box) + _FLAT)
+    clipped = cv2.dilate((picture >= _CLIPPED).astype(np.uint8), np.ones(box, np.uint8))
+    return agreement * np.sqrt(size) * (1 - clipped)

@@ -1,0 +1,261 @@
+"""Blur kernels from blurred pictures, against closed forms, SciPy and known kernels."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+import pytest
+import scipy.ndimage
+
+from hyperguide.errors import HyperguideError
+from hyperguide.kernel_estimation import estimate_kernel
+from hyperguide.kernel_estimation.coarse_to_fine import coarse_to_fine, polished
+from hyperguide.kernel_estimation.kernel_shape import (
+    centred,
+    likeness,
+    padded,
+    reach,
+    spread,
+    tidied,
+)
+from hyperguide.kernel_estimation.latent_image import latent_image
+from hyperguide.kernel_estimation.least_squares import fitted_kernel
+from hyperguide.kernel_estimation.noise import noise_level
+from hyperguide.kernel_estimation.periodic import (
+    Canvas,
+    canvas_of,
+    difference_spectra,
+    differences,
+    spectrum,
+    transfer_function,
+)
+from hyperguide.kernel_estimation.windows import best_windows
+
+
+def _boxes(height: int, width: int, seed: int = 0) -> np.ndarray:
+    """A picture of overlapping boxes and discs, with few edges."""
+    rng = np.random.default_rng(seed)
+    picture = np.full((height, width), 0.4, np.float32)
+    for _ in range(height * width // 2500):
+        y, x = rng.integers(0, (height, width))
+        rows, columns = rng.integers(8, 50, 2)
+        value = float(rng.uniform(0.05, 0.9))
+        if rng.random() < 0.5:
+            picture[y : y + rows, x : x + columns] = value
+        else:
+            cv2.circle(picture, (int(x), int(y)), int(rows) // 2, value, -1)
+    return picture
+
+
+def _shaken(size: int, seed: int) -> np.ndarray:
+    """The kernel of a hand that shook: a smooth path."""
+    rng = np.random.default_rng(seed)
+    path = np.cumsum(np.cumsum(rng.normal(size=(200, 2)), 0), 0)
+    path -= path.min(0)
+    path *= (size - 1) / path.max()
+    kernel = np.zeros((size, size), np.float32)
+    for y, x in np.round(path).astype(int):
+        kernel[y, x] += 1
+    kernel = cv2.GaussianBlur(kernel, (3, 3), 0.6)
+    return centred(kernel / kernel.sum())
+
+
+def _blurred(picture: np.ndarray, kernel: np.ndarray, noise: float = 0.002) -> np.ndarray:
+    """Bytes of a picture that a kernel blurred."""
+    rng = np.random.default_rng(1)
+    result = scipy.ndimage.convolve(picture, kernel, mode="nearest")
+    result = result + rng.normal(0, noise, result.shape)
+    return np.round(255 * np.clip(result, 0, 1)).astype(np.uint8)
+
+
+def test_spectra_convolve_and_differentiate() -> None:
+    rng = np.random.default_rng(0)
+    canvas = rng.random((24, 30), np.float32)
+    kernel = rng.random((5, 5), np.float32)
+    convolved = canvas_of(spectrum(canvas) * transfer_function(kernel, canvas.shape), canvas.shape)
+    assert np.allclose(convolved, scipy.ndimage.convolve(canvas, kernel, mode="wrap"), atol=1e-5)
+    for difference, factor in zip(
+        differences(canvas), difference_spectra(canvas.shape), strict=True
+    ):
+        by_spectrum = canvas_of(spectrum(canvas) * factor, canvas.shape)
+        assert np.allclose(by_spectrum, difference, atol=1e-6)
+
+
+def test_the_margin_of_a_canvas_leads_evenly_to_the_opposite_edge() -> None:
+    picture = np.tile(np.linspace(0, 1, 40, dtype=np.float32), (30, 1))
+    canvas = Canvas.around(picture, 8)
+    whole = canvas.placed(picture)
+    assert np.array_equal(canvas.inner(whole), picture)
+    assert min(canvas.top, canvas.left) >= 8
+    row = np.roll(whole[canvas.top], -canvas.left)  # the picture, then its margin
+    steps = np.diff(np.append(row[39:], row[0]))
+    assert np.allclose(steps, steps[0], atol=1e-6)
+    assert steps[0] < 0
+
+
+def test_a_latent_image_is_the_sharp_one_where_edges_are_few() -> None:
+    sharp = _boxes(120, 120)
+    kernel = _shaken(9, 2)
+    canvas = Canvas.around(sharp, 12)
+    whole = canvas.placed(sharp)
+    blurred = scipy.ndimage.convolve(whole, kernel, mode="wrap")
+    found = latent_image(blurred, kernel, 2e-4)
+    before, after = (np.abs(picture - whole).mean() for picture in (blurred, found))
+    assert after < 0.2 * before
+    flat = latent_image(blurred, kernel, 1e3)
+    assert np.allclose(flat, blurred.mean(), atol=0.01)
+
+
+def test_least_squares_find_the_kernel_exactly_and_heed_weights() -> None:
+    sharp = np.random.default_rng(0).random((64, 64), np.float32)
+    kernel = _shaken(7, 3)
+    blurred = scipy.ndimage.convolve(sharp, kernel, mode="wrap")
+    blurred[20:30, 20:40] = 5  # spoilt
+    weights = np.ones_like(blurred)
+    weights[19:30, 19:40] = 0  # and the pixels whose differences reach it
+    start = np.full((7, 7), 1 / 49, np.float32)
+    found = fitted_kernel(sharp, blurred, weights, start, 0)
+    assert np.abs(found - kernel).max() < 1e-4
+    spoilt = fitted_kernel(sharp, blurred, np.ones_like(blurred), start, 0)
+    assert np.abs(spoilt - kernel).max() > 0.01
+
+
+def test_damping_is_that_of_ridge_regression() -> None:
+    rng = np.random.default_rng(0)
+    sharp, blurred = rng.random((2, 16, 16), np.float32)
+    columns = []
+    for y in range(3):
+        for x in range(3):
+            unit = np.zeros((3, 3), np.float32)
+            unit[y, x] = 1
+            moved = scipy.ndimage.convolve(sharp, unit, mode="wrap")
+            columns.append(np.concatenate([d.ravel() for d in differences(moved)]))
+    matrix = np.stack(columns, 1).astype(np.float64)
+    aim = np.concatenate([d.ravel() for d in differences(blurred)])
+    solved = np.linalg.solve(matrix.T @ matrix + 7 * np.eye(9), matrix.T @ aim).reshape(3, 3)
+    found = fitted_kernel(
+        sharp, blurred, np.ones_like(sharp), np.zeros((3, 3), np.float32), damping=7
+    )
+    assert np.allclose(found, solved, atol=1e-4)
+
+
+def test_tidied_kernels_are_kernels() -> None:
+    separate = np.zeros((31, 31), np.float32)
+    separate[::4, ::4] = 1  # each part is small
+    noisy = np.random.default_rng(0).normal(0, 0.01, (15, 15)).astype(np.float32)
+    noisy[7, 5:10] = 1
+    for kernel in (separate, noisy, -np.ones((5, 5), np.float32)):
+        tidy = tidied(kernel)
+        assert np.isclose(tidy.sum(), 1, atol=1e-5)
+        assert (tidy >= 0).all()
+    assert np.count_nonzero(tidied(noisy)) == 5
+
+
+def test_shapes_of_a_line() -> None:
+    line = np.zeros((15, 15), np.float32)
+    line[3, 2:11] = 1 / 9
+    assert spread(line) == pytest.approx(np.sqrt((9**2 - 1) / 12))
+    middle = centred(line)
+    assert np.array_equal(np.argwhere(middle > 0)[:, 0], np.full(9, 7))
+    assert reach(middle) == 4
+    assert likeness(line, middle) == pytest.approx(1, abs=1e-5)
+    assert likeness(middle, middle.T) == pytest.approx(1 / 9, abs=1e-5)
+    assert np.array_equal(padded(padded(middle, 21), 9), padded(middle, 9))
+
+
+def test_the_level_of_white_noise() -> None:
+    rng = np.random.default_rng(0)
+    picture = cv2.GaussianBlur(_boxes(300, 300), (0, 0), 2)
+    noisy = (picture + rng.normal(0, 0.03, picture.shape)).astype(np.float32)
+    assert noise_level(noisy) == pytest.approx(0.03, rel=0.05)
+
+
+def test_windows_lie_on_edges_and_not_on_clipped_ones() -> None:
+    picture = np.full((400, 600), 0.3, np.float32)
+    picture[:100, 450:550] = _boxes(100, 100)
+    picture[250:350, 50:150] = np.where(_boxes(100, 100) > 0.4, 1, 0.3)
+    windows = best_windows(picture, 120, 2)
+    (rows, columns), other = windows
+    assert rows.start < 50
+    assert columns.start <= 480 <= columns.stop
+    assert rows.stop - rows.start == columns.stop - columns.start == 120
+    assert other[0].start >= rows.stop or abs(other[1].start - columns.start) >= 120
+    assert best_windows(picture[:100, :80], 120, 3) == [(slice(0, 100), slice(0, 80))]
+
+
+@pytest.mark.parametrize("seed", [0, 1])
+def test_the_kernel_of_a_window(seed: int) -> None:
+    kernel = _shaken(13, seed)
+    blurred = _blurred(_boxes(240, 240, seed), kernel)
+    found = coarse_to_fine(blurred.astype(np.float32) / 255, 17)
+    assert likeness(found, kernel) > 0.85
+
+
+def test_clipped_pixels_count_nothing() -> None:
+    kernel = _shaken(11, 4)
+    sharp = 0.7 * _boxes(240, 240, 3)
+    for y, x in np.random.default_rng(0).integers(20, 220, (12, 2)):
+        sharp[y : y + 3, x : x + 3] = 40  # lights
+    found = coarse_to_fine(_blurred(sharp, kernel).astype(np.float32) / 255, 15)
+    assert likeness(found, kernel) > 0.8
+
+
+def test_polishing_with_the_sharp_picture_gives_the_kernel() -> None:
+    kernel, sharp = _shaken(11, 5), _boxes(160, 160)
+    blurred = scipy.ndimage.convolve(sharp, kernel, mode="nearest")
+    rough = cv2.GaussianBlur(padded(kernel, 15), (5, 5), 1.5)
+    found = polished(rough, blurred, lambda window, kernel: sharp)
+    assert likeness(rough, kernel) < 0.9
+    assert likeness(found, kernel) > 0.99
+
+
+def test_a_picture_is_blurred_sharp_or_uneven() -> None:
+    sharp = _boxes(360, 700, 7)
+    kernel, other = _shaken(15, 1), _shaken(15, 6)
+    assert likeness(kernel, other) < 0.6
+    blurred = estimate_kernel(_blurred(sharp, kernel))
+    assert blurred.verdict == "blurred"
+    assert likeness(blurred.kernel, kernel) > 0.85
+    assert blurred.agreement is not None
+    assert blurred.agreement > 0.8
+    halves = np.hstack([_blurred(sharp[:, :350], kernel), _blurred(sharp[:, 350:], other)])
+    assert estimate_kernel(halves).verdict == "uneven"
+    photo = cv2.GaussianBlur(sharp, (3, 3), 0.4)
+    assert estimate_kernel(np.round(255 * photo).astype(np.uint8)).verdict == "sharp"
+
+
+def test_all_kinds_of_pictures_give_the_same_kernel() -> None:
+    gray = _blurred(_boxes(160, 200), _shaken(7, 1))
+    first = estimate_kernel(gray, size=9)
+    assert first.agreement is None  # one window
+    assert first.kernel.shape == (9, 9)
+    color = np.dstack([gray] * 3)
+    words = gray.astype(np.uint16) * 257
+    floats = gray.astype(np.float32) / 255
+    for image in (color, words, floats, gray[..., None]):
+        assert likeness(estimate_kernel(image, size=9).kernel, first.kernel) > 0.999
+
+
+@pytest.mark.parametrize(
+    ("image", "size", "message"),
+    [
+        (np.zeros((90, 90), np.uint8), 8, "kernel size 8"),
+        (np.zeros((90, 90), np.uint8), 31, "to 29"),
+        (np.zeros((900, 900), np.uint8), 103, "at most 101"),
+        (np.zeros((90, 90), np.uint8), -1, "kernel size -1"),
+        (np.zeros((5, 90, 90, 3), np.uint8), None, "one at a time"),
+        (np.zeros((90, 8, 3), np.uint8), None, "8x90, too small"),
+        (np.full((90, 90), np.nan, np.float32), None, "NaN"),
+        (np.zeros((90, 90), np.int32), None, "int32"),
+    ],
+)
+def test_unusable_pictures_and_sizes(image: np.ndarray, size: int | None, message: str) -> None:
+    with pytest.raises(HyperguideError, match=message):
+        estimate_kernel(image, size)
+
+
+@pytest.mark.parametrize("value", [0, 128, 255])
+def test_pictures_without_edges_are_sharp(value: int) -> None:
+    estimate = estimate_kernel(np.full((64, 64), value, np.uint8))
+    assert estimate.verdict == "sharp"
+    assert np.isclose(estimate.kernel.sum(), 1, atol=1e-4)
