@@ -138,8 +138,7 @@ void MotionSearch::decide(float noise) {
 }
 
 // The mean difference of each tile that is left after the motion.
-void MotionSearch::unexplained(const std::vector<Shift> &shifts,
-                               Floats &differences) const {
+void MotionSearch::unexplained(const std::vector<Shift> &shifts, Floats &differences) const {
     differences.resize(shifts.size());
     float moved[TILE * TILE];
     for (std::size_t i = 0; i < shifts.size(); i++) {

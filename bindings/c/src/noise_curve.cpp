@@ -42,8 +42,7 @@ float NoiseCurve::at(float brightness) const { return levels_[to_byte(brightness
 
 float NoiseCurve::largest() const { return *std::max_element(levels_.begin(), levels_.end()); }
 
-void NoiseCurve::learn(const Floats &measured, const Floats &brightness,
-                       float percent) {
+void NoiseCurve::learn(const Floats &measured, const Floats &brightness, float percent) {
     if (measured.size() < FEWEST)
         return;
     Floats all = measured, bins[BINS];

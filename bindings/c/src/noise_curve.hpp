@@ -20,8 +20,7 @@ class NoiseCurve {
 
     // Follows measurements of blocks.
     // percent: which percentile of the measurements of a bin is its level.
-    void learn(const Floats &measured, const Floats &brightness,
-               float percent);
+    void learn(const Floats &measured, const Floats &brightness, float percent);
 
   private:
     bool known_ = false;

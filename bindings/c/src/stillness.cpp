@@ -101,8 +101,7 @@ void enlarged(const Planes &reduced_map, int height, int width, Floats &out) {
         std::copy_n(enlarger.row(y), width, out.data() + std::size_t(y) * width);
 }
 
-bool Smoothing::memory(const Planes &frame, float weight, Floats &guidance,
-                       Floats &mix) {
+bool Smoothing::memory(const Planes &frame, float weight, Floats &guidance, Floats &mix) {
     looked_ = weight > 0;
     if (!looked_)
         return false;

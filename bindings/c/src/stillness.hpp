@@ -44,8 +44,7 @@ class Smoothing {
     // value for each pixel. Returns false, and fills in nothing, if there is none to mix in.
     // weight: share where nothing moves, in [0, 1). At 0 the frame is not looked at.
     // Throws Error for NaN and infinity.
-    bool memory(const Planes &frame, float weight, Floats &guidance,
-                Floats &mix);
+    bool memory(const Planes &frame, float weight, Floats &guidance, Floats &mix);
 
     // Keeps the map that was used for the frame that `memory` took last.
     void remember(const float *guidance);

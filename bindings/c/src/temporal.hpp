@@ -52,8 +52,7 @@ class TemporalAverage {
     // standard deviation in each pixel, full scale = 1. Otherwise the frame itself is, and its
     // noise is not known better than the network can tell.
     // Throws Error for NaN and infinity.
-    bool next(const Planes &frame, const float *noise_level, Planes &picture,
-              Floats &noise);
+    bool next(const Planes &frame, const float *noise_level, Planes &picture, Floats &noise);
 
     // Learns the noise level from the map of the last picture, one value for each pixel: the one
     // that the network used, with the given one at MIX if there was one. Null teaches nothing.

@@ -13,8 +13,7 @@ using namespace hyperguide;
 namespace {
 
 // Shows two frames, and returns the share of the first one's map in the second; empty for none.
-Floats share(const Planes &one, const Planes &other, float level,
-                         bool is_noise = true) {
+Floats share(const Planes &one, const Planes &other, float level, bool is_noise = true) {
     Smoothing smoothing(is_noise);
     Floats guidance, mix;
     CHECK(!smoothing.memory(one, 0.5f, guidance, mix));
