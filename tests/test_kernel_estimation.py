@@ -230,9 +230,10 @@ def test_all_kinds_of_pictures_give_the_same_kernel() -> None:
     assert first.agreement is None  # one window
     assert first.kernel.shape == (9, 9)
     color = np.dstack([gray] * 3)
+    translucent = np.dstack([color, np.arange(gray.size).reshape(gray.shape) % 256])
     words = gray.astype(np.uint16) * 257
     floats = gray.astype(np.float32) / 255
-    for image in (color, words, floats, gray[..., None]):
+    for image in (color, words, floats, gray[..., None], translucent.astype(np.uint8)):
         assert likeness(estimate_kernel(image, size=9).kernel, first.kernel) > 0.999
 
 

@@ -97,7 +97,7 @@ def _gray(image: np.ndarray) -> np.ndarray:
     layout = layout_of(pixels)
     if pixels.ndim > 3:
         raise HyperguideError("A kernel is estimated from one picture: give one at a time.")
-    colors = layout.pixels(pixels).reshape(*pixels.shape[:2], -1)
+    colors = layout.pixels(pixels)[0, ..., : layout.color]  # without alpha
     gray = colors.mean(axis=2, dtype=np.float32) / np.float32(full_scale(pixels.dtype))
     if not np.isfinite(gray).all():
         raise HyperguideError("The picture contains NaN or infinity: replace those pixels first.")
