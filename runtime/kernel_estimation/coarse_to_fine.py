@@ -8,6 +8,7 @@ from collections.abc import Callable
 import cv2
 import numpy as np
 
+from .clipping import filled, unclipped
 from .kernel_shape import centred, line_kernel, resized, tidied
 from .latent_image import latent_image
 from .least_squares import fitted_kernel
@@ -25,8 +26,6 @@ _SPARSITY, _LAST_SPARSITY = 4e-3, 6e-4
 _DAMPING, _LAST_DAMPING = 2.0, 0.3
 _ROUNDS = 4
 _USUAL_CONTRAST, _MOST_GAIN = 0.2, 8.0  # standard deviations, full scale = 1
-_HALO = 2  # pixels around those that are clipped
-_FULL = 0.98  # of full scale: brighter pixels may be clipped
 
 
 def coarse_to_fine(window: np.ndarray, size: int) -> np.ndarray:
@@ -35,8 +34,8 @@ def coarse_to_fine(window: np.ndarray, size: int) -> np.ndarray:
     window: gray, (H, W), float32, full scale = 1, larger than the kernel. size: odd.
     Returns a kernel of size x size, tidied and centred.
     """
-    usable = _unclipped(window)
-    window = contrast_gain(window) * _filled(window, usable)
+    usable = unclipped(window)
+    window = contrast_gain(window) * filled(window, usable)
     kernel, levels = line_kernel(_SMALLEST), _levels(size)
     sparsities = iter(np.geomspace(_SPARSITY, _LAST_SPARSITY, _ITERATIONS * len(levels)))
     for scale, kernel_size in levels:
@@ -61,7 +60,7 @@ def polished(kernel: np.ndarray, window: np.ndarray, restore: Restore) -> np.nda
     margin = len(kernel) // 2 + 3
     weights = np.zeros_like(window)
     inner = (slice(margin, -margin),) * 2
-    weights[inner] = _unclipped(window)[inner]
+    weights[inner] = unclipped(window)[inner]
     gain = contrast_gain(window)
     blurred, trusted = canvas.placed(gain * window), _inside(canvas, weights)
     for _ in range(_ROUNDS):
@@ -88,21 +87,6 @@ def _shrunk(picture: np.ndarray, scale: float) -> np.ndarray:
     if scale == 1:
         return picture
     return cv2.resize(picture, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
-
-
-def _unclipped(window: np.ndarray) -> np.ndarray:
-    """0 where a window is near full scale and around, 1 elsewhere."""
-    around = np.ones((2 * _HALO + 1, 2 * _HALO + 1), np.uint8)
-    clipped = cv2.dilate((window >= _FULL).astype(np.uint8), around)
-    return 1 - clipped.astype(np.float32)
-
-
-def _filled(window: np.ndarray, usable: np.ndarray) -> np.ndarray:
-    """A window whose unusable pixels are means of usable ones: lights would count as edges."""
-    if usable.all():
-        return window
-    near = cv2.GaussianBlur(usable, (0, 0), 2 * _HALO) + 1e-6
-    return np.where(usable > 0, window, cv2.GaussianBlur(window * usable, (0, 0), 2 * _HALO) / near)
 
 
 def _inside(canvas: Canvas, weights: np.ndarray) -> np.ndarray:

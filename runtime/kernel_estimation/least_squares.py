@@ -47,8 +47,9 @@ def fitted_kernel(
     kernel = start.astype(np.float32)
     residual = aim - applied(kernel)
     direction, error = residual, _squared(residual)
+    close = _CLOSE * _squared(aim)
     for _ in range(_ITERATIONS):
-        if error <= _CLOSE * _squared(aim):
+        if error <= close:
             break
         step = applied(direction)
         length = error / float((direction * step).sum())

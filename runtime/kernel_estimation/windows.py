@@ -5,9 +5,10 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
+from .clipping import unclipped
+
 _STRUCTURE = 5  # side of the neighbourhoods in which gradients should agree, in pixels
 _FLAT = 0.02  # gradients of noise: they count as disagreeing
-_CLIPPED = 0.98  # of full scale
 
 
 def best_windows(picture: np.ndarray, side: int, count: int) -> list[tuple[slice, slice]]:
@@ -56,5 +57,4 @@ def _edges(picture: np.ndarray) -> np.ndarray:
     size = cv2.magnitude(dx, dy)
     along = cv2.magnitude(cv2.blur(dx, box), cv2.blur(dy, box))
     agreement = along / (cv2.blur(size, box) + _FLAT)
-    clipped = cv2.dilate((picture >= _CLIPPED).astype(np.uint8), np.ones(box, np.uint8))
-    return agreement * np.sqrt(size) * (1 - clipped)
+    return agreement * np.sqrt(size) * unclipped(picture)
