@@ -18,6 +18,7 @@ from hyperguide.model_format.model_info import ModelInfo
 
 from .enhancer import Enhancer, Result, load
 from .errors import HyperguideError
+from .kernel_estimation import KernelEstimate, estimate_kernel
 from .tasks import TASKS, Guidance, Task
 
 if TYPE_CHECKING:
@@ -30,11 +31,13 @@ __all__ = [
     "Enhancer",
     "Guidance",
     "HyperguideError",
+    "KernelEstimate",
     "ModelInfo",
     "Result",
     "Task",
     "__version__",
     "camera",
+    "estimate_kernel",
     "load",
 ]
 

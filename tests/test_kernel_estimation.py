@@ -6,6 +6,7 @@ import cv2
 import numpy as np
 import pytest
 import scipy.ndimage
+from made_blur import blurred_bytes, boxes, shaken
 
 from hyperguide.errors import HyperguideError
 from hyperguide.kernel_estimation import estimate_kernel
@@ -30,42 +31,6 @@ from hyperguide.kernel_estimation.periodic import (
     transfer_function,
 )
 from hyperguide.kernel_estimation.windows import best_windows
-
-
-def _boxes(height: int, width: int, seed: int = 0) -> np.ndarray:
-    """A picture of overlapping boxes and discs, with few edges."""
-    rng = np.random.default_rng(seed)
-    picture = np.full((height, width), 0.4, np.float32)
-    for _ in range(height * width // 2500):
-        y, x = rng.integers(0, (height, width))
-        rows, columns = rng.integers(8, 50, 2)
-        value = float(rng.uniform(0.05, 0.9))
-        if rng.random() < 0.5:
-            picture[y : y + rows, x : x + columns] = value
-        else:
-            cv2.circle(picture, (int(x), int(y)), int(rows) // 2, value, -1)
-    return picture
-
-
-def _shaken(size: int, seed: int) -> np.ndarray:
-    """The kernel of a hand that shook: a smooth path."""
-    rng = np.random.default_rng(seed)
-    path = np.cumsum(np.cumsum(rng.normal(size=(200, 2)), 0), 0)
-    path -= path.min(0)
-    path *= (size - 1) / path.max()
-    kernel = np.zeros((size, size), np.float32)
-    for y, x in np.round(path).astype(int):
-        kernel[y, x] += 1
-    kernel = cv2.GaussianBlur(kernel, (3, 3), 0.6)
-    return centred(kernel / kernel.sum())
-
-
-def _blurred(picture: np.ndarray, kernel: np.ndarray, noise: float = 0.002) -> np.ndarray:
-    """Bytes of a picture that a kernel blurred."""
-    rng = np.random.default_rng(1)
-    result = scipy.ndimage.convolve(picture, kernel, mode="nearest")
-    result = result + rng.normal(0, noise, result.shape)
-    return np.round(255 * np.clip(result, 0, 1)).astype(np.uint8)
 
 
 def test_spectra_convolve_and_differentiate() -> None:
@@ -94,8 +59,8 @@ def test_the_margin_of_a_canvas_leads_evenly_to_the_opposite_edge() -> None:
 
 
 def test_a_latent_image_is_the_sharp_one_where_edges_are_few() -> None:
-    sharp = _boxes(120, 120)
-    kernel = _shaken(9, 2)
+    sharp = boxes(120, 120)
+    kernel = shaken(9, 2)
     canvas = Canvas.around(sharp, 12)
     whole = canvas.placed(sharp)
     blurred = scipy.ndimage.convolve(whole, kernel, mode="wrap")
@@ -108,7 +73,7 @@ def test_a_latent_image_is_the_sharp_one_where_edges_are_few() -> None:
 
 def test_least_squares_find_the_kernel_exactly_and_heed_weights() -> None:
     sharp = np.random.default_rng(0).random((64, 64), np.float32)
-    kernel = _shaken(7, 3)
+    kernel = shaken(7, 3)
     blurred = scipy.ndimage.convolve(sharp, kernel, mode="wrap")
     blurred[20:30, 20:40] = 5  # spoilt
     weights = np.ones_like(blurred)
@@ -165,15 +130,15 @@ def test_shapes_of_a_line() -> None:
 
 def test_the_level_of_white_noise() -> None:
     rng = np.random.default_rng(0)
-    picture = cv2.GaussianBlur(_boxes(300, 300), (0, 0), 2)
+    picture = cv2.GaussianBlur(boxes(300, 300), (0, 0), 2)
     noisy = (picture + rng.normal(0, 0.03, picture.shape)).astype(np.float32)
     assert noise_level(noisy) == pytest.approx(0.03, rel=0.05)
 
 
 def test_windows_lie_on_edges_and_not_on_clipped_ones() -> None:
     picture = np.full((400, 600), 0.3, np.float32)
-    picture[:100, 450:550] = _boxes(100, 100)
-    picture[250:350, 50:150] = np.where(_boxes(100, 100) > 0.4, 1, 0.3)
+    picture[:100, 450:550] = boxes(100, 100)
+    picture[250:350, 50:150] = np.where(boxes(100, 100) > 0.4, 1, 0.3)
     windows = best_windows(picture, 120, 2)
     (rows, columns), other = windows
     assert rows.start < 50
@@ -185,23 +150,23 @@ def test_windows_lie_on_edges_and_not_on_clipped_ones() -> None:
 
 @pytest.mark.parametrize("seed", [0, 1])
 def test_the_kernel_of_a_window(seed: int) -> None:
-    kernel = _shaken(13, seed)
-    blurred = _blurred(_boxes(240, 240, seed), kernel)
+    kernel = shaken(13, seed)
+    blurred = blurred_bytes(boxes(240, 240, seed), kernel)
     found = coarse_to_fine(blurred.astype(np.float32) / 255, 17)
     assert likeness(found, kernel) > 0.85
 
 
 def test_clipped_pixels_count_nothing() -> None:
-    kernel = _shaken(11, 4)
-    sharp = 0.7 * _boxes(240, 240, 3)
+    kernel = shaken(11, 4)
+    sharp = 0.7 * boxes(240, 240, 3)
     for y, x in np.random.default_rng(0).integers(20, 220, (12, 2)):
         sharp[y : y + 3, x : x + 3] = 40  # lights
-    found = coarse_to_fine(_blurred(sharp, kernel).astype(np.float32) / 255, 15)
+    found = coarse_to_fine(blurred_bytes(sharp, kernel).astype(np.float32) / 255, 15)
     assert likeness(found, kernel) > 0.8
 
 
 def test_polishing_with_the_sharp_picture_gives_the_kernel() -> None:
-    kernel, sharp = _shaken(11, 5), _boxes(160, 160)
+    kernel, sharp = shaken(11, 5), boxes(160, 160)
     blurred = scipy.ndimage.convolve(sharp, kernel, mode="nearest")
     rough = cv2.GaussianBlur(padded(kernel, 15), (5, 5), 1.5)
     found = polished(rough, blurred, lambda window, kernel: sharp)
@@ -210,22 +175,24 @@ def test_polishing_with_the_sharp_picture_gives_the_kernel() -> None:
 
 
 def test_a_picture_is_blurred_sharp_or_uneven() -> None:
-    sharp = _boxes(360, 700, 7)
-    kernel, other = _shaken(15, 1), _shaken(15, 6)
+    sharp = boxes(360, 700, 7)
+    kernel, other = shaken(15, 1), shaken(15, 6)
     assert likeness(kernel, other) < 0.6
-    blurred = estimate_kernel(_blurred(sharp, kernel))
+    blurred = estimate_kernel(blurred_bytes(sharp, kernel))
     assert blurred.verdict == "blurred"
     assert likeness(blurred.kernel, kernel) > 0.85
     assert blurred.agreement is not None
     assert blurred.agreement > 0.8
-    halves = np.hstack([_blurred(sharp[:, :350], kernel), _blurred(sharp[:, 350:], other)])
+    halves = np.hstack(
+        [blurred_bytes(sharp[:, :350], kernel), blurred_bytes(sharp[:, 350:], other)]
+    )
     assert estimate_kernel(halves).verdict == "uneven"
     photo = cv2.GaussianBlur(sharp, (3, 3), 0.4)
     assert estimate_kernel(np.round(255 * photo).astype(np.uint8)).verdict == "sharp"
 
 
 def test_all_kinds_of_pictures_give_the_same_kernel() -> None:
-    gray = _blurred(_boxes(160, 200), _shaken(7, 1))
+    gray = blurred_bytes(boxes(160, 200), shaken(7, 1))
     first = estimate_kernel(gray, size=9)
     assert first.agreement is None  # one window
     assert first.kernel.shape == (9, 9)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from hyperguide.errors import HyperguideError
@@ -21,23 +21,28 @@ class Job:
 
     output: the enhanced picture.
     maps: files of the map as numbers and as a false-colour picture; empty if not wanted.
+    kernel: file of the estimated kernel; None if not wanted.
     """
 
     source: Path
     output: Path
     maps: tuple[Path, ...]
+    kernel: Path | None = None
 
     @property
     def writes(self) -> tuple[Path, ...]:
         """Every file that the job writes."""
-        return (self.output, *self.maps)
+        return (self.output, *self.maps, *([self.kernel] if self.kernel is not None else []))
 
 
-def plan_jobs(sources: list[Path], output: str, maps: Path | None) -> list[Job]:
+def plan_jobs(
+    sources: list[Path], output: str, maps: Path | None, kernels: str | None = None
+) -> list[Job]:
     """Pair every picture with its output files.
 
     output: a file name for one picture; a folder for several pictures, for a folder of them, or
         if it ends in a slash. Subfolders keep their structure.
+    kernels: a `.png` file or a folder in the same way, for the estimated kernels; None for none.
     Raises HyperguideError if two files would coincide, if one would replace a source that is not
     its own, or if a link in a folder leads out of it.
     """
@@ -51,24 +56,34 @@ def plan_jobs(sources: list[Path], output: str, maps: Path | None) -> list[Job]:
         jobs = [_job(sources[0], target, maps)]
     else:
         _refuse_picture_name(target)
-        jobs = [job for source in sources for job in _into_folder(source, target, maps)]
+        folders = _folders(output, maps, kernels)
+        jobs = [job for source in sources for job in _into_folder(source, target, maps, folders)]
         _refuse_links(jobs, target, maps)
+    if kernels is not None:
+        jobs = _with_kernels(jobs, target, kernels, one)
     _refuse_clashes(jobs)
     return jobs
 
 
-def passed_over(sources: list[Path], output: str, maps: Path | None) -> PassedOver:
+def passed_over(
+    sources: list[Path], output: str, maps: Path | None, kernels: str | None = None
+) -> PassedOver:
     """The files that `plan_jobs` skips in source folders."""
     seen = PassedOver()
     for source in filter(is_folder, sources):
-        look_over(source, _results(source, Path(output), maps), seen)
+        look_over(source, _results(source, _folders(output, maps, kernels)), seen)
     return seen
 
 
-def _into_folder(source: Path, target: Path, maps: Path | None) -> list[Job]:
+def _folders(output: str, maps: Path | None, kernels: str | None) -> list[Path]:
+    """The output folders that were named."""
+    return [Path(name) for name in (output, maps, kernels) if name is not None]
+
+
+def _into_folder(source: Path, target: Path, maps: Path | None, folders: list[Path]) -> list[Job]:
     if not is_folder(source):
         return [_job(source, target / source.name, maps)]
-    excluded = _results(source, target, maps)
+    excluded = _results(source, folders)
     found = find_pictures(source, excluded)
     if not found:
         left = look_over(source, excluded, PassedOver()).kinds
@@ -84,12 +99,12 @@ def _into_folder(source: Path, target: Path, maps: Path | None) -> list[Job]:
     return jobs
 
 
-def _results(source: Path, target: Path, maps: Path | None) -> list[Path]:
+def _results(source: Path, folders: list[Path]) -> list[Path]:
     """The output folders, which are excluded when a source is searched for pictures.
 
     If an output folder is the source itself, results replace its pictures, which needs --force.
     """
-    return [p for p in (target, maps) if p is not None and real(p) != real(source)]
+    return [folder for folder in folders if real(folder) != real(source)]
 
 
 def _job(source: Path, output: Path, maps: Path | None) -> Job:
@@ -99,6 +114,30 @@ def _job(source: Path, output: Path, maps: Path | None) -> Job:
     return Job(
         source, output, tuple(maps / extended_name(source.name, f".{kind}.png") for kind in kinds)
     )
+
+
+def _with_kernels(jobs: list[Job], target: Path, kernels: str, one: bool) -> list[Job]:
+    """The jobs with files for their kernels. one: whether there is a single picture."""
+    place = Path(kernels)
+    if one and not kernels.endswith(("/", os.sep)) and not is_folder(place):
+        if place.suffix.lower() != ".png":
+            raise HyperguideError(f"The kernel is saved as a picture: end {place} in .png.")
+        refuse_missing_folder(place)
+        return [replace(jobs[0], kernel=place)]
+    if place.suffix.lower() == ".png" or (exists(place) and not is_folder(place)):
+        raise HyperguideError(
+            f"The kernels of several pictures need a folder, but {place} is a file's name."
+        )
+
+    def inside(output: Path) -> Path:
+        name = extended_name(output.name, ".kernel.png")
+        return place / output.relative_to(target).parent / name
+
+    jobs = [replace(job, kernel=inside(job.output)) for job in jobs]
+    for job in jobs:
+        assert job.kernel is not None
+        refuse_leading_away(job.kernel, place)
+    return jobs
 
 
 def _refuse_picture_name(target: Path) -> None:
@@ -144,7 +183,7 @@ def _refuse_clashes(jobs: list[Job]) -> None:
             writers[place(path)] = job.source
             for taken in {place(path), leads_to(path)} & sources.keys():
                 if path != job.output or taken not in own:
-                    what = "output" if path == job.output else "map"
+                    what = {job.output: "output", job.kernel: "kernel"}.get(path, "map")
                     raise HyperguideError(
                         f"The {what} {path} would replace a picture that is to be read, "
                         f"{sources[taken]}: give another folder."

@@ -15,6 +15,7 @@ from hyperguide.picture_files import (
     NO_METADATA,
     Metadata,
     check_size,
+    encode_kernel,
     encode_map,
     false_color,
     read_with_metadata,
@@ -25,6 +26,7 @@ from hyperguide.storage.atomic import refuse_existing
 from hyperguide.storage.claim import Claim, refuse_leading_away
 from hyperguide.storage.paths import make_folder
 
+from .blind import KernelSearch, search_kernel, why_unchanged
 from .jobs import Job
 from .resume import Journal, Stamp, stamp
 
@@ -35,6 +37,7 @@ class EnhanceOptions:
 
     mask: shape (H, W), multiplies the strength; None leaves it unchanged.
     guidance: None lets the network predict it.
+    kernel: None where there is no blur.
     quality: of JPEG and WebP files; see `write_picture`.
     """
 
@@ -42,7 +45,7 @@ class EnhanceOptions:
     mask: np.ndarray | None
     guidance: Dial | None
     guidance_scale: float
-    kernel: np.ndarray | None
+    kernel: np.ndarray | KernelSearch | None
     quality: int | None = None
 
 
@@ -66,12 +69,16 @@ class Picture:
 
 @dataclass(frozen=True)
 class Enhanced:
-    """An enhanced picture to write, and notes for the user so far."""
+    """An enhanced picture to write, and notes for the user so far.
+
+    kernel: as estimated; None if none was.
+    """
 
     result: Result
     metadata: Metadata
     notes: list[str]
     source: Stamp | None
+    kernel: np.ndarray | None = None
 
 
 @dataclass(frozen=True)
@@ -110,20 +117,27 @@ class Work:
         guidance = self.dials.guidance
         if isinstance(guidance, np.ndarray):  # the enhancer's warnings would not name the call
             guidance = _fit("guidance map", guidance, size, notes)
+        kernel, found = self.dials.kernel, None
         try:
+            if isinstance(kernel, KernelSearch):
+                estimate = search_kernel(self.enhancer, picture.pixels, kernel.size)
+                kernel = found = estimate.kernel
+                if (note := why_unchanged(estimate, picture.job.source)) is not None:
+                    notes.append(note)
+                    strength = 0.0
             result = self.enhancer(
                 picture.pixels,
                 strength=strength,
                 guidance=guidance,
                 guidance_scale=self.dials.guidance_scale,
-                kernel=self.dials.kernel,
+                kernel=kernel,
                 report=report,
             )
         except HyperguideError as error:  # the message names no file
             raise HyperguideError(f"{picture.job.source}: {error}") from error
         if not picture.job.maps:  # a large one takes more memory than its picture
             result = replace(result, guidance=None)
-        return Enhanced(result, picture.metadata, notes, picture.source)
+        return Enhanced(result, picture.metadata, notes, picture.source, found)
 
     def write(self, job: Job, enhanced: Enhanced) -> list[str]:
         """Write the files of a job. Returns notes for the user.
@@ -139,6 +153,8 @@ class Work:
             self._write(job.maps[1], false_color(result.guidance, meaning))
         elif job.maps:
             notes.append(f"No map of {job.source} was written: at strength 0 none is computed.")
+        if job.kernel is not None and enhanced.kernel is not None:
+            self._write(job.kernel, encode_kernel(enhanced.kernel))
         quality = self.dials.quality
         notes += self._write(job.output, result.image, enhanced.metadata, quality)
         if self.journal is not None and enhanced.source is not None:

@@ -9,6 +9,7 @@ from typing import Any, Literal
 import click
 import numpy as np
 
+from hyperguide.batch.blind import KernelSearch
 from hyperguide.engines import Device
 from hyperguide.enhancer import Enhancer, load
 from hyperguide.errors import HyperguideError
@@ -49,7 +50,9 @@ class Choices:
     show: bool
     live: bool | None
     hwaccel: str | None
-    kernel: Path | None
+    kernel: str | None
+    kernel_size: int | None
+    save_kernel: str | None
     save_guidance: Path | None
     quality: int | None
     device: Device
@@ -72,6 +75,9 @@ class Choices:
             raise click.UsageError("Give the name of the output with -o.")
         if self.resume and self.force:
             raise click.UsageError("Give either --resume, to go on, or --force, to begin anew.")
+        if not self.estimates_kernel and (self.kernel_size or self.save_kernel):
+            name = "--kernel-size" if self.kernel_size else "--save-kernel"
+            raise click.UsageError(f"{name} belongs to an estimated kernel: add --kernel auto.")
 
     @property
     def model_name(self) -> str | Path:
@@ -83,6 +89,11 @@ class Choices:
         """What the model file says about itself, without loading it."""
         path = model_path(self.model_name, self.tier, self.precision)
         return read_file(path, self.trust).info
+
+    @property
+    def estimates_kernel(self) -> bool:
+        """Whether the kernel of each picture is to be estimated."""
+        return self.kernel == "auto"
 
     def open(self, at_once: int = 1) -> Enhancer:
         """Load the model, and say what it runs on."""
@@ -102,7 +113,10 @@ class Choices:
         if self.device.kind == "auto":
             say(f"Runs on {loaded.engine} ({loaded.why}).")
         if loaded.info.task == "deblur" and self.kernel is None:
-            say("Without --kernel the picture is taken for sharp: only noise is removed.")
+            say(
+                "Without --kernel the picture is taken for sharp, and only noise is removed: "
+                "--kernel auto estimates the kernel."
+            )
         return loaded
 
     def read_mask(self) -> np.ndarray | None:
@@ -115,9 +129,15 @@ class Choices:
             return None
         return read_map(self.guidance, info.guidance, self.max_memory)
 
-    def read_kernel(self) -> np.ndarray | None:
-        """The blur kernel; None without one."""
-        return None if self.kernel is None else read_kernel(self.kernel)
+    def read_kernel(self, info: ModelInfo) -> np.ndarray | KernelSearch | None:
+        """The blur kernel, or that it is to be estimated; None without one."""
+        if self.kernel is None:
+            return None
+        if not self.estimates_kernel:
+            return read_kernel(Path(self.kernel))
+        if info.task != "deblur":
+            raise HyperguideError(f"A {info.task} model takes no kernel: leave out --kernel.")
+        return KernelSearch(self.kernel_size)
 
     def frame_dials(self, info: ModelInfo) -> dict[str, Any]:
         """The dials that differ from their defaults, as in `Enhancer.__call__`."""
@@ -126,7 +146,7 @@ class Choices:
             "strength": self.strength if mask is None else self.strength * mask,
             "guidance": self.read_guidance(info),
             "guidance_scale": self.guidance_scale,
-            "kernel": self.read_kernel(),
+            "kernel": self.read_kernel(info),
         }
         defaults = {"strength": 1.0, "guidance_scale": 1.0}
         return {

@@ -29,6 +29,21 @@ class _Amount(click.FloatRange):
         return number
 
 
+class _OddNumber(click.IntRange):
+    """An odd number, at least 3."""
+
+    def __init__(self) -> None:
+        super().__init__(min=3)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        number = super().convert(value, param, ctx)
+        if number % 2 == 0:
+            self.fail(
+                f"{value} is even: the kernel has a middle, so give an odd number.", param, ctx
+            )
+        return number
+
+
 @click.command(
     epilog="""\b
 Examples:
@@ -37,6 +52,7 @@ Examples:
   hyperguide enhance -i *.png -o clean/ -m my-model.onnx --save-guidance maps/
   hyperguide enhance -i hazy.jpg -o clear.jpg -t dehaze -g maps/edited.png --guidance-scale 1.2
   hyperguide enhance -i shaken.png -o sharp.png -t deblur --kernel kernel.png
+  hyperguide enhance -i shaken.jpg -o sharp.jpg -t deblur --kernel auto --save-kernel kernel.png
   hyperguide enhance -i film.mp4 -o film-clean.mp4 -t denoise --precision int8
   hyperguide enhance -i film.mkv -o film-clean.mkv -t denoise --codec hevc --crf 22 --resume
   hyperguide enhance -i camera:0 --show -t denoise --precision int8
@@ -84,7 +100,24 @@ Examples:
     help="Multiplies the map: above 1 removes more.",
 )
 @click.option("--mask", type=Path, help="Gray picture; the strength is multiplied by it.")
-@click.option("--kernel", type=Path, help="Blur kernel, for deblurring: .png, .txt, .dlm or .npy.")
+@click.option(
+    "--kernel",
+    type=SourceType(),
+    metavar="FILE | auto",
+    help="Blur kernel, for deblurring: .png, .txt, .dlm or .npy; auto estimates it.",
+)
+@click.option(
+    "--kernel-size",
+    type=_OddNumber(),
+    metavar="N",
+    help="Rows and columns of the kernel that auto estimates.  [default: found out]",
+)
+@click.option(
+    "--save-kernel",
+    type=SourceType(),
+    metavar="F",
+    help="Also write that kernel, as a PNG; for several pictures, into a folder.",
+)
 @click.option("--save-guidance", type=NameType(), metavar="DIR", help="Also write the maps.")
 @click.option(
     "--quality",

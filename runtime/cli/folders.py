@@ -31,25 +31,27 @@ def enhance_folder(
     jobs: list[Job],
     dials: EnhanceOptions,
     folder: Path,
-    maps: Path | None,
+    more: list[Path],
     force: bool,
     resume: bool,
     max_memory: int | None,
 ) -> None:
     """Enhance every picture, even if others fail, and report how many succeeded.
 
-    The run claims the output folder and that of the maps. After Ctrl-C or SIGTERM, pictures being
-    computed are still written, unless they are computed in parts; a second signal drops them.
+    more: the folders of maps and kernels.
+    The run claims all folders. After Ctrl-C or SIGTERM, pictures being computed are still written,
+    unless they are computed in parts; a second signal drops them.
     Raises HyperguideError if some failed, if nothing can be written any more, or if another run
     uses one of the folders.
     """
     with ExitStack() as stack:
-        claims = tuple(stack.enter_context(claim(place)) for place in _different(folder, maps))
+        claims = tuple(stack.enter_context(claim(place)) for place in _different(folder, more))
         for place in {path.parent for job in jobs for path in job.writes}:
             remove_leftovers(place)
         refuse_coinciding((job.output for job in jobs), folder)
-        if maps is not None:
-            refuse_coinciding((path for job in jobs for path in job.maps), maps)
+        others = [path for job in jobs for path in job.writes if path != job.output]
+        for place in more:
+            refuse_coinciding((path for path in others if path.is_relative_to(place)), place)
         settings = settings_of(enhancer.path, vars(dials))
         journal, notes = stack.enter_context(keep_journal(folder, settings, resume, force))
         for note in notes:
@@ -72,8 +74,9 @@ def enhance_folder(
     _tell(count, folder, stopped)
 
 
-def _different(folder: Path, maps: Path | None) -> list[Path]:
-    return [folder] if maps is None or real(maps) == real(folder) else [folder, maps]
+def _different(folder: Path, more: list[Path]) -> list[Path]:
+    """The folders, each of them once."""
+    return list({real(place): place for place in reversed([folder, *more])}.values())[::-1]
 
 
 def _tell(count: _Count, folder: Path, stopped: bool) -> None:

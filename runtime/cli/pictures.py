@@ -35,8 +35,8 @@ def enhance_pictures(choices: Choices) -> None:
         choices = replace(choices, save_guidance=None)
     sources, output, maps = list(map(Path, choices.inputs)), choices.output, choices.save_guidance
     assert output is not None
-    jobs = plan_jobs(sources, output, maps)
-    for note in passed_over(sources, output, maps).notes:
+    jobs = plan_jobs(sources, output, maps, choices.save_kernel)
+    for note in passed_over(sources, output, maps, choices.save_kernel).notes:
         say(note)
     # One picture is faster with a call on all cores, many with a call on each core.
     with choices.open(at_once=min(os.cpu_count() or 1, len(jobs))) as enhancer:
@@ -45,15 +45,16 @@ def enhance_pictures(choices: Choices) -> None:
             choices.read_mask(),
             choices.read_guidance(enhancer.info),
             choices.guidance_scale,
-            choices.read_kernel(),
+            choices.read_kernel(enhancer.info),
             choices.quality,
         )
         force, resume = choices.force, choices.resume
         if len(jobs) == 1 and jobs[0].source == sources[0]:
             _enhance_one(enhancer, jobs[0], options, Path(output), force, resume)
         else:
+            more = [Path(name) for name in (maps, choices.save_kernel) if name is not None]
             place, limit = Path(output), choices.max_memory
-            enhance_folder(enhancer, jobs, options, place, maps, force, resume, limit)
+            enhance_folder(enhancer, jobs, options, place, more, force, resume, limit)
 
 
 def _silence_opencv() -> None:

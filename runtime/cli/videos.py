@@ -44,6 +44,8 @@ def enhance_videos(choices: Choices) -> None:
     """
     if choices.quality is not None:
         raise click.UsageError("--quality is for pictures: give --crf.")
+    if choices.estimates_kernel:
+        raise click.UsageError("--kernel auto is for pictures: give a kernel file.")
     is_preview = choices.show and choices.output is None
     sources = _parse_sources(choices.inputs, True if is_preview else choices.live)
     if sources[0].is_live:

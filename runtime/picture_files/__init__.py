@@ -7,7 +7,7 @@ OpenCV, which notices wrong checksums.
 """
 
 from .format import looks_like_picture
-from .kernels import KERNEL_SUFFIXES, read_kernel
+from .kernels import KERNEL_SUFFIXES, encode_kernel, read_kernel
 from .maps import decode_map, draw_text, encode_map, false_color, gray_plane, read_map
 from .metadata.metadata import NO_METADATA, Metadata
 from .pictures import (
@@ -29,6 +29,7 @@ __all__ = [
     "check_suffix",
     "decode_map",
     "draw_text",
+    "encode_kernel",
     "encode_map",
     "false_color",
     "find_pictures",

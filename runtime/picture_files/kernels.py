@@ -1,4 +1,4 @@
-"""Reads blur kernels from files."""
+"""Reads blur kernels from files, and encodes them as pictures."""
 
 from __future__ import annotations
 
@@ -30,6 +30,11 @@ def read_kernel(path: Path) -> np.ndarray:
         known = ", ".join(sorted(_READERS))
         raise HyperguideError(f"The kernel {path} is no kernel file: give one of {known}.")
     return check_kernel(reader(path), f"kernel {path}")
+
+
+def encode_kernel(kernel: np.ndarray) -> np.ndarray:
+    """A kernel as a gray 16-bit picture, (kh, kw), that `read_kernel` reads; the peak is white."""
+    return np.rint(65535 * (kernel / kernel.max())).astype(np.uint16)
 
 
 def _read_matrix(path: Path) -> np.ndarray:
