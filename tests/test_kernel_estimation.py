@@ -11,6 +11,7 @@ from made_blur import blurred_bytes, boxes, shaken
 from hyperguide.errors import HyperguideError
 from hyperguide.kernel_estimation import estimate_kernel
 from hyperguide.kernel_estimation.coarse_to_fine import coarse_to_fine, polished
+from hyperguide.kernel_estimation.judge import NO_BLUR, cost
 from hyperguide.kernel_estimation.kernel_shape import (
     centred,
     likeness,
@@ -21,7 +22,6 @@ from hyperguide.kernel_estimation.kernel_shape import (
 )
 from hyperguide.kernel_estimation.latent_image import latent_image
 from hyperguide.kernel_estimation.least_squares import fitted_kernel
-from hyperguide.kernel_estimation.noise import noise_level
 from hyperguide.kernel_estimation.periodic import (
     Canvas,
     canvas_of,
@@ -128,11 +128,23 @@ def test_shapes_of_a_line() -> None:
     assert np.array_equal(padded(padded(middle, 21), 9), padded(middle, 9))
 
 
-def test_the_level_of_white_noise() -> None:
+def test_the_kernel_that_blurred_costs_least() -> None:
+    sharp, kernel = boxes(200, 200, 2), shaken(11, 1)
     rng = np.random.default_rng(0)
-    picture = cv2.GaussianBlur(boxes(300, 300), (0, 0), 2)
-    noisy = (picture + rng.normal(0, 0.03, picture.shape)).astype(np.float32)
-    assert noise_level(noisy) == pytest.approx(0.03, rel=0.05)
+    blurred = scipy.ndimage.convolve(sharp, kernel, mode="nearest")
+    blurred += rng.normal(0, 0.004, blurred.shape).astype(np.float32)
+    wide = np.full((15, 15), 1 / 225, np.float32)
+    others = (NO_BLUR, kernel[::-1].copy(), shaken(11, 2), wide)
+    assert all(cost(blurred, other) > 1.1 * cost(blurred, kernel) for other in others)
+    assert all(cost(sharp, other) > 1.1 * cost(sharp, NO_BLUR) for other in (kernel, wide))
+
+
+def test_the_cost_of_a_step_in_closed_form() -> None:
+    window = np.zeros((64, 64), np.float32)
+    window[:, 32:] = 0.5
+    inside = 64 - 2 * 7  # each row has one difference that is not zero, columns have none
+    share = inside / (2 * inside * (inside - 1))
+    assert cost(window, NO_BLUR) == pytest.approx(np.sqrt(share), rel=0.02)
 
 
 def test_windows_lie_on_edges_and_not_on_clipped_ones() -> None:

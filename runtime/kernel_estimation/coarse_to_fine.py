@@ -9,7 +9,9 @@ import cv2
 import numpy as np
 
 from .clipping import filled, unclipped
-from .kernel_shape import centred, line_kernel, resized, tidied
+from .contrast import contrast_gain
+from .judge import NO_BLUR
+from .kernel_shape import TIDY, Tidiness, centred, line_kernel, resized, tidied
 from .latent_image import latent_image
 from .least_squares import fitted_kernel
 from .periodic import Canvas
@@ -23,15 +25,17 @@ _ITERATIONS = 5  # at each size
 # Of the latent image, from the first iteration to the last. With 1e-4 at the end, large kernels
 # fit what is no edge.
 _SPARSITY, _LAST_SPARSITY = 4e-3, 6e-4
-_DAMPING, _LAST_DAMPING = 2.0, 0.3
-_ROUNDS = 4
-_USUAL_CONTRAST, _MOST_GAIN = 0.2, 8.0  # standard deviations, full scale = 1
+_DAMPING = 2.0
+_ROUNDS = 3
 
 
-def coarse_to_fine(window: np.ndarray, size: int) -> np.ndarray:
+def coarse_to_fine(
+    window: np.ndarray, size: int, tidiness: Tidiness = TIDY, finest: float = 1
+) -> np.ndarray:
     """The kernel that blurred a window, by latent images with few edges.
 
     window: gray, (H, W), float32, full scale = 1, larger than the kernel. size: odd.
+    finest: the scale of the last copy; 1 for the window itself. The kernel is then enlarged.
     Returns a kernel of size x size, tidied and centred.
     """
     usable = unclipped(window)
@@ -39,6 +43,9 @@ def coarse_to_fine(window: np.ndarray, size: int) -> np.ndarray:
     kernel, levels = line_kernel(_SMALLEST), _levels(size)
     sparsities = iter(np.geomspace(_SPARSITY, _LAST_SPARSITY, _ITERATIONS * len(levels)))
     for scale, kernel_size in levels:
+        if scale > finest + 1e-6:
+            kernel = resized(kernel, size)
+            break
         shrunk = _shrunk(window, scale)
         weights = (_shrunk(usable, scale) > 0.9).astype(np.float32)
         kernel = resized(kernel, kernel_size)
@@ -46,15 +53,17 @@ def coarse_to_fine(window: np.ndarray, size: int) -> np.ndarray:
         blurred, trusted = canvas.placed(shrunk), _inside(canvas, weights)
         for _ in range(_ITERATIONS):
             latent = latent_image(blurred, kernel, float(next(sparsities)))
-            kernel = tidied(fitted_kernel(latent, blurred, trusted, kernel, _DAMPING))
+            fitted = fitted_kernel(latent, blurred, trusted, kernel, _DAMPING)
+            kernel = tidied(fitted, tidiness)
     return centred(kernel)
 
 
 def polished(kernel: np.ndarray, window: np.ndarray, restore: Restore) -> np.ndarray:
     """The kernel fitted again to what `restore` makes of the window, a few times.
 
-    A network's picture has the fine edges that latent images with few edges lack. Where the
-    picture is restored without them, at the window's edges, it has no weight.
+    A network's picture has the fine edges that latent images with few edges lack. Its texture is
+    smoothed away again: what the network left out of it would sharpen the kernel. Where it is
+    restored badly, at the window's edges, it has no weight.
     """
     canvas = Canvas.around(window, 0)
     margin = len(kernel) // 2 + 3
@@ -64,14 +73,10 @@ def polished(kernel: np.ndarray, window: np.ndarray, restore: Restore) -> np.nda
     gain = contrast_gain(window)
     blurred, trusted = canvas.placed(gain * window), _inside(canvas, weights)
     for _ in range(_ROUNDS):
-        sharp = canvas.placed(gain * restore(window, kernel))
-        kernel = tidied(fitted_kernel(sharp, blurred, trusted, kernel, _LAST_DAMPING))
+        restored = canvas.placed(gain * restore(window, kernel))
+        sharp = latent_image(restored, NO_BLUR, _LAST_SPARSITY)
+        kernel = tidied(fitted_kernel(sharp, blurred, trusted, kernel, _DAMPING))
     return centred(kernel)
-
-
-def contrast_gain(window: np.ndarray) -> float:
-    """What makes the contrast of a window usual: sparsity and damping are for such."""
-    return float(min(_USUAL_CONTRAST / max(float(window.std()), 1e-6), _MOST_GAIN))
 
 
 def _levels(size: int) -> list[tuple[float, int]]:

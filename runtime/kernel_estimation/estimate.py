@@ -12,22 +12,26 @@ from hyperguide.errors import HyperguideError
 from hyperguide.pixels import full_scale, layout_of
 
 from .coarse_to_fine import Restore, coarse_to_fine, polished
-from .kernel_shape import likeness, padded, reach, spread
-from .noise import noise_level
-from .sharpness import is_explained
+from .judge import NO_BLUR, cost
+from .kernel_shape import TIDY, Tidiness, likeness, padded, reach, spread
 from .windows import best_windows
 
 Verdict = Literal["blurred", "sharp", "uneven"]
 
-_SMALLEST, _USUAL, _LARGEST = 3, 35, 101
-_SMALLEST_WINDOW = 320
+_SMALLEST, _LARGEST = 3, 101
+_SIZES = (15, 35, 53, 77, _LARGEST)
+_SMALL = 35  # larger kernels are first estimated at half the resolution, which is enough to compare
+_PATIENCE = 2  # sizes that are no better than the ones before
+_SMALLEST_WINDOW, _JUDGED_WINDOW = 320, 400
+_SIZES_PER_WINDOW = 5
 _WINDOWS = 3
+_FAINT = Tidiness(least_value=0.03, least_part=0.05)
 _ROOM = 2  # around the part of a kernel that is not zero
 # Kernels of windows of photos that one kernel blurred are alike by 0.8 to 0.95, those of photos
 # that were turned by 0.3 to 0.7.
 _ALIKE = 0.75
 _SHARP = 0.9  # pixels of standard deviation
-_LITTLE_NOISE = 0.004  # full scale = 1
+_BETTER = 0.93  # of the cost of no blur, see `judge`
 
 
 @dataclass(frozen=True)
@@ -35,8 +39,8 @@ class KernelEstimate:
     """A blur kernel, and what it is worth.
 
     kernel: shape (k, k), k odd, float32, not negative, sum 1, centred.
-    verdict: `blurred`: one kernel explains the picture. `sharp`: the kernel is narrower than a
-        pixel, or leaves as many edges as there are. `uneven`: parts of the picture need different
+    verdict: `blurred`: one kernel explains the picture. `sharp`: it is explained as well without
+        any blur, or none of the kernels explains it. `uneven`: parts of the picture need different
         kernels, so that none would restore it.
     agreement: how alike the kernels of parts of the picture are, in [0, 1]; None for pictures of
         one part.
@@ -52,12 +56,14 @@ def estimate_kernel(
 ) -> KernelEstimate:
     """Estimate the kernel that blurred a picture, from coarse to fine.
 
-    Kernel and sharp picture are found in turns, the latter with few edges (see `latent_image`), in
-    up to three windows with the most edges. Pixels near full scale count nothing.
+    Kernel and sharp picture are found in turns, the latter with few edges (see `latent_image`), for
+    several sizes of kernel and in up to three windows with many edges. Of these kernels, the one
+    with the least `cost` is taken. Pixels near full scale count nothing.
 
     image: HxW or HxWxC, as `Enhancer` takes them.
     size: odd number of rows and columns of the kernel; None to find it out.
-    restore: restores windows of pictures with little noise, which makes the kernel more exact.
+    restore: what the picture will be restored by, for gray windows of it; this makes the kernel
+        more exact.
 
     Raises HyperguideError for pictures and sizes that cannot be used.
     """
@@ -74,21 +80,107 @@ def estimate_kernel(
             f"The kernel size {size} cannot be used: give an odd number from {_SMALLEST} to "
             f"{largest}, a third of the picture's shorter side and at most {_LARGEST}."
         )
-    side = max(_SMALLEST_WINDOW, 6 * (size or _USUAL))
-    windows = [picture[place] for place in best_windows(picture, side, _WINDOWS)]
-    if size is None:
-        kernels = [_of_any_size(windows[0], largest)]
-        kernels += [coarse_to_fine(window, len(kernels[0])) for window in windows[1:]]
-    else:
-        kernels = [coarse_to_fine(window, size) for window in windows]
-    best, agreement = _most_alike(kernels)
-    kernel, window = kernels[best], windows[best]
-    if restore is not None and noise_level(window) < _LITTLE_NOISE:
-        kernel = polished(kernel, window, restore)
-    if spread(kernel) < _SHARP or not is_explained(window, kernel):
-        return KernelEstimate(kernel, "sharp", agreement)
-    is_uneven = agreement is not None and agreement < _ALIKE
-    return KernelEstimate(kernel, "uneven" if is_uneven else "blurred", agreement)
+    search = _Search(picture, restore, fixed=size is not None)
+    sizes = [min(size, largest) for size in _SIZES] if size is None else [size]
+    search.choose_size(sorted(set(sizes)))
+    search.try_fainter()
+    agreement = search.look_elsewhere()
+    search.refine()
+    search.polish()
+    return KernelEstimate(search.kernel, search.verdict(agreement), agreement)
+
+
+class _Search:
+    """The best kernel so far.
+
+    picture: gray, (H, W). restore: see `estimate_kernel`. fixed: whether the user gave the size.
+    judged: the window in which kernels are compared.
+    kernel, cost: the best, and what `judge.cost` says.
+    window, size, tidiness: how it was found.
+    """
+
+    def __init__(self, picture: np.ndarray, restore: Restore | None, fixed: bool) -> None:
+        self.picture = picture
+        self.restore = restore
+        self.fixed = fixed
+        self.judged = picture[best_windows(picture, _JUDGED_WINDOW, 1)[0]]
+        self.kernel, self.cost = NO_BLUR, np.inf
+        self.window, self.size, self.tidiness = self.judged, _SMALLEST, TIDY
+
+    def choose_size(self, sizes: list[int]) -> None:
+        """A kernel of one of the sizes, which grow, until kernels get worse."""
+        worse = 0
+        for size in sizes:
+            kernel = self._try(self.windows(size, 1)[0], size)
+            if self.size == size:
+                worse = 0
+            elif reach(kernel) < size // 2 - 1:  # it is not cut
+                worse += 1
+            if worse == _PATIENCE:
+                return
+
+    def try_fainter(self) -> None:
+        """A kernel of the best size that keeps its faint parts."""
+        self._try(self.windows(self.size, 1)[0], self.size, _FAINT)
+
+    def look_elsewhere(self) -> float | None:
+        """Kernels of other windows; returns how alike they are, None if there are none."""
+        best = self.kernel
+        others = [self._try(window, self.size) for window in self.windows(self.size, _WINDOWS)[1:]]
+        alike = [likeness(best, kernel) for kernel in others]
+        return float(np.mean(alike)) if alike else None
+
+    def refine(self) -> None:
+        """The kernel at the full resolution."""
+        if self._finest(self.size) < 1:
+            kernel = coarse_to_fine(self.window, self.size, self.tidiness)
+            self._take(self._cropped(kernel))
+
+    def polish(self) -> None:
+        """The kernel fitted to what the network makes of its window."""
+        if self.restore is not None:
+            self._take(polished(self.kernel, self.window, self.restore))
+
+    def verdict(self, agreement: float | None) -> Verdict:
+        """What the kernel is worth, also in other windows than those it was found in."""
+        if spread(self.kernel) < _SHARP or not self._explains(self.judged):
+            return "sharp"
+        others = best_windows(self.picture, _JUDGED_WINDOW, _WINDOWS)[1:]
+        if agreement is not None and agreement < _ALIKE:
+            return "uneven"
+        explained = all(self._explains(self.picture[place]) for place in others)
+        return "blurred" if explained else "uneven"
+
+    def windows(self, size: int, count: int) -> list[np.ndarray]:
+        """Windows for kernels of a size."""
+        side = max(_SMALLEST_WINDOW, _SIZES_PER_WINDOW * size)
+        return [self.picture[place] for place in best_windows(self.picture, side, count)]
+
+    def _cropped(self, kernel: np.ndarray) -> np.ndarray:
+        """The kernel in a square that it fills, unless the user gave its size."""
+        if self.fixed:
+            return kernel
+        return padded(kernel, min(2 * (reach(kernel) + _ROOM) + 1, len(kernel)))
+
+    def _finest(self, size: int) -> float:
+        """The resolution at which kernels of a size are compared."""
+        return 1.0 if size <= _SMALL or self.fixed else 0.5
+
+    def _try(self, window: np.ndarray, size: int, tidiness: Tidiness = TIDY) -> np.ndarray:
+        """Estimate the kernel of a window, and take it if it is better than the best so far."""
+        kernel = coarse_to_fine(window, size, tidiness, self._finest(size))
+        cropped = self._cropped(kernel)
+        if cost(self.judged, cropped) < self.cost:
+            self._take(cropped)
+            self.window, self.size, self.tidiness = window, size, tidiness
+        return kernel
+
+    def _take(self, kernel: np.ndarray) -> None:
+        self.kernel, self.cost = kernel, cost(self.judged, kernel)
+
+    def _explains(self, window: np.ndarray) -> bool:
+        """Whether the kernel explains a window better than no blur does."""
+        return cost(window, self.kernel) < _BETTER * cost(window, NO_BLUR)
 
 
 def _gray(image: np.ndarray) -> np.ndarray:
@@ -107,26 +199,3 @@ def _gray(image: np.ndarray) -> np.ndarray:
 def _odd(number: int) -> int:
     """The largest odd number that is not larger."""
     return number - 1 + number % 2
-
-
-def _of_any_size(window: np.ndarray, largest: int) -> np.ndarray:
-    """The kernel of a window, in a square that it fills."""
-    size = min(_USUAL, largest)
-    while True:
-        kernel = coarse_to_fine(window, size)
-        is_cut = reach(kernel) >= size // 2 - 1
-        if not is_cut or size >= largest:
-            return padded(kernel, min(2 * (reach(kernel) + _ROOM) + 1, size))
-        size = min(_odd(size * 3 // 2), largest)
-
-
-def _most_alike(kernels: list[np.ndarray]) -> tuple[int, float | None]:
-    """The place of the kernel that is most like the others, and how much; None for a single one."""
-    if len(kernels) == 1:
-        return 0, None
-    alike = [
-        float(np.mean([likeness(one, other) for j, other in enumerate(kernels) if j != i]))
-        for i, one in enumerate(kernels)
-    ]
-    best = int(np.argmax(alike))
-    return best, alike[best]

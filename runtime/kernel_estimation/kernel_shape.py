@@ -2,11 +2,25 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import cv2
 import numpy as np
 
-_LEAST_VALUE = 0.05  # of the largest
-_LEAST_PART = 0.1  # of the sum
+
+@dataclass(frozen=True)
+class Tidiness:
+    """What counts as noise in a kernel.
+
+    least_value: smaller ones, as shares of the largest, become zero.
+    least_part: separate parts with a smaller share of the sum do, too.
+    """
+
+    least_value: float = 0.05
+    least_part: float = 0.1
+
+
+TIDY = Tidiness()
 
 
 def line_kernel(size: int) -> np.ndarray:
@@ -16,15 +30,15 @@ def line_kernel(size: int) -> np.ndarray:
     return kernel
 
 
-def tidied(kernel: np.ndarray) -> np.ndarray:
+def tidied(kernel: np.ndarray, tidiness: Tidiness = TIDY) -> np.ndarray:
     """Without small and negative values and small separate parts; the sum is 1."""
     kernel = np.maximum(kernel, 0)
     if not kernel.any():
         return line_kernel(len(kernel))
-    kernel[kernel < _LEAST_VALUE * kernel.max()] = 0
+    kernel[kernel < tidiness.least_value * kernel.max()] = 0
     count, labels = cv2.connectedComponents((kernel > 0).astype(np.uint8), connectivity=8)
     sums = np.bincount(labels.ravel(), kernel.ravel(), count)
-    small = np.flatnonzero(sums < min(_LEAST_PART * sums.sum(), sums.max()))
+    small = np.flatnonzero(sums < min(tidiness.least_part * sums.sum(), sums.max()))
     kernel[np.isin(labels, small)] = 0
     return normalised(kernel)
 

@@ -8,11 +8,12 @@ import numpy as np
 from .clipping import unclipped
 
 _STRUCTURE = 5  # side of the neighbourhoods in which gradients should agree, in pixels
+_APART = 4  # windows lie at least this part of a side of the picture from each other
 _FLAT = 0.02  # gradients of noise: they count as disagreeing
 
 
 def best_windows(picture: np.ndarray, side: int, count: int) -> list[tuple[slice, slice]]:
-    """Up to `count` windows that do not overlap, the one with most edges first.
+    """Up to `count` windows far from each other, the one with most edges first.
 
     Edges are where the gradients of a neighbourhood agree, which those of noise and of texture
     finer than the kernel do not (Xu, Jia, "Two-phase kernel estimation for robust motion
@@ -34,11 +35,13 @@ def best_windows(picture: np.ndarray, side: int, count: int) -> list[tuple[slice
         for top in rows
         for left in columns
     }
+    # Where a camera turned or depth differs, neighbours are blurred alike.
+    apart = [max(side, length // _APART) for length in picture.shape]
     chosen: list[tuple[int, int]] = []
     for top, left in sorted(scores, key=lambda place: -scores[place]):
         if len(chosen) == count:
             break
-        if all(abs(top - y) >= height or abs(left - x) >= width for y, x in chosen):
+        if all(abs(top - y) >= apart[0] or abs(left - x) >= apart[1] for y, x in chosen):
             chosen.append((top, left))
     return [(slice(top, top + height), slice(left, left + width)) for top, left in chosen]
 
