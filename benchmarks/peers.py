@@ -11,6 +11,7 @@ import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache, partial
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -22,12 +23,12 @@ from onnx import numpy_helper
 
 import hyperguide
 from hyperguide.errors import HyperguideError
-from hyperguide.inference.guided_upsampling import fit_lines
 from hyperguide.model_format.bundled import named_path
 from hyperguide.model_format.contract import ENHANCED, GUIDANCE
 from hyperguide.model_format.model_file import read_model_file
 from hyperguide.padding import SizeRequirements
-from hyperguide.training.evaluation.restorers import Restored, Target, open_target
+from hyperguide.training.evaluation.restorers import open_target
+from hyperguide.training.evaluation.target import Restored, Target
 from hyperguide.training.model import GuidedModel, build_model
 from hyperguide.training.networks.folding import fold_layers
 from hyperguide.training.preset import preset_from_dict
@@ -79,9 +80,7 @@ def peers(task: str, data: Path | None) -> list[Peer]:
             "derain": [_published("PReNet", "prenet/prenet_rain100l.pth", data)],
             "dehaze": [
                 _published("GridDehazeNet", "griddehazenet/griddehazenet_indoor.pth", data),
-                Peer(
-                    "dark channel prior", "filter", partial(_filter, "dark channel", _dark_channel)
-                ),
+                Peer("dark channel prior", "filter", partial(open_target, "dark-channel")),
             ],
         }[task]
     )
@@ -246,33 +245,9 @@ def _non_local_means() -> Target:
 
 
 def _bm3d() -> Target:
-    try:
-        import bm3d
-    except ImportError as error:
-        raise AbsentError(f"{error.name} is not installed") from None
-    return _filter("BM3D", lambda p, level: bm3d.bm3d_rgb(p, level).astype(np.float32), True)
-
-
-def _dark_channel(hazy: np.ndarray, level: float) -> np.ndarray:
-    """K. He, J. Sun, X. Tang, "Single image haze removal using dark channel prior", CVPR 2009.
-
-    Uses the guided filter of their 2010 paper instead of matting; omega 0.95, t >= 0.1.
-    """
-    omega, least = 0.95, 0.1
-    patch = np.ones((15, 15), np.uint8)
-    dark = cv2.erode(hazy.min(2), patch)
-    brightest = np.argsort(dark, axis=None)[-max(dark.size // 1000, 1) :]
-    airlight = hazy.reshape(-1, 3)[brightest].max(0)
-    coarse = 1 - omega * cv2.erode((hazy / airlight).min(2), patch)
-    fine = _guided_filter(hazy.mean(2), coarse.astype(np.float32), 41, 1e-3)
-    return (hazy - airlight) / np.maximum(fine, least)[..., None] + airlight
-
-
-def _guided_filter(guide: np.ndarray, picture: np.ndarray, side: int, regular: float) -> np.ndarray:
-    """K. He, J. Sun, X. Tang, "Guided image filtering", ECCV 2010."""
-    mean = partial(cv2.blur, ksize=(side, side))
-    gain, offset = fit_lines(guide, picture, mean, regular)
-    return mean(gain) * guide + mean(offset)
+    if find_spec("bm3d") is None:
+        raise AbsentError("bm3d is not installed")
+    return open_target("bm3d")
 
 
 def _planes(picture: np.ndarray, multiple: int) -> np.ndarray:

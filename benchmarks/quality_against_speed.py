@@ -36,8 +36,8 @@ from hyperguide.tasks import TASKS
 from hyperguide.training.data.degradations import DEGRADATIONS
 from hyperguide.training.evaluation.catalog import open_suite
 from hyperguide.training.evaluation.protocols import PROTOCOLS
-from hyperguide.training.evaluation.restorers import Target
 from hyperguide.training.evaluation.suites import Case, Options, Suite
+from hyperguide.training.evaluation.target import Target
 from hyperguide.training.preset import build
 
 _SUITES: dict[str, tuple[str, Options]] = {

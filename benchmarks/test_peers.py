@@ -15,8 +15,8 @@ from quality_against_speed import call_of, differs, open_material
 from conftest import InTurns
 from hyperguide.tasks import TASKS
 from hyperguide.training.evaluation.protocols import PROTOCOLS
-from hyperguide.training.evaluation.restorers import Target
 from hyperguide.training.evaluation.suites import Case, Suite
+from hyperguide.training.evaluation.target import Target
 
 _DATA = os.environ.get("HYPERGUIDE_DATA")
 DATA = Path(_DATA) if _DATA else None

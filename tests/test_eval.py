@@ -33,8 +33,9 @@ from hyperguide.training.evaluation.cli import evaluate
 from hyperguide.training.evaluation.measure import measure
 from hyperguide.training.evaluation.noise import NoiseLevel
 from hyperguide.training.evaluation.protocols import PROTOCOLS
-from hyperguide.training.evaluation.restorers import Target, open_target
+from hyperguide.training.evaluation.restorers import open_target
 from hyperguide.training.evaluation.suites import Case, Suite
+from hyperguide.training.evaluation.target import Target
 from hyperguide.training.evaluation.wiener import STRENGTH
 from hyperguide.training.model import GuidedModel, build_model
 from hyperguide.training.networks.prenet import PReNet

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import warnings
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from types import MappingProxyType
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from hyperguide.errors import HyperguideError
-from hyperguide.tasks import find_task
 from hyperguide.training.networks.griddehazenet import GridDehazeNet
 from hyperguide.training.networks.prenet import PReNet
 
@@ -40,15 +41,20 @@ class OfficialWeights:
     name: str
 
 
-# Architecture -> (task, constructor with the arguments `guided` and `maximum`).
-_ARCHITECTURES: dict[str, tuple[str, Callable[[bool, float], nn.Module]]] = {
-    "PReNet": ("derain", PReNet),
-    "GridDehazeNet": ("dehaze", GridDehazeNet),
+# Name of an architecture -> (task, constructor).
+Architectures = Mapping[str, tuple[str, Callable[[], nn.Module]]]
+
+# Unguided, so the maximum of the map has no effect.
+_BASES: Architectures = {
+    "PReNet": ("derain", partial(PReNet, False, 1.0)),
+    "GridDehazeNet": ("dehaze", partial(GridDehazeNet, False, 1.0)),
 }
 
 
-def load_official(path: Path) -> OfficialWeights:
+def load_official(path: Path, others: Architectures = MappingProxyType({})) -> OfficialWeights:
     """Load the authors' weights of PReNet or GridDehazeNet, recognised by names and shapes.
+
+    others: more architectures to recognise.
 
     Names may start with `module.`, as saved from networks wrapped in DataParallel. PReNet is built
     with six stages; its weights are the same for any number of stages. The authors' variant
@@ -60,13 +66,14 @@ def load_official(path: Path) -> OfficialWeights:
     """
     state = read_state_dict(path)
     shapes = {name: weights.shape for name, weights in state.items()}
-    for architecture, (task, build) in _ARCHITECTURES.items():
-        network = build(False, find_task(task).guidance.maximum)
+    known = {**_BASES, **others}
+    for architecture, (task, build) in known.items():
+        network = build()
         if shapes == {name: weights.shape for name, weights in network.state_dict().items()}:
             network.load_state_dict(state)
             return OfficialWeights(network.eval(), task, architecture)
     raise HyperguideError(
-        f"{path} holds the weights of another network than {' or '.join(_ARCHITECTURES)}: "
+        f"{path} holds the weights of another network than {' or '.join(known)}: "
         "give a file that their authors published."
     )
 
@@ -104,6 +111,9 @@ def append_zero_channels(weights: Tensor, shape: torch.Size) -> Tensor:
 def read_state_dict(path: Path) -> dict[str, Tensor]:
     """Read a file saved by torch, without executing any code in it.
 
+    Of a checkpoint that holds a network beside the state of its training, under `net`, only the
+    network is read.
+
     Returns the tensors on the CPU by name, without the `module.` of a wrapped network. Raises
     HyperguideError if the file is missing, or is anything but a dict of finite tensors whose values
     are all in the file.
@@ -122,6 +132,8 @@ def read_state_dict(path: Path) -> dict[str, Tensor]:
         raise HyperguideError(f"Cannot read the weights {path}: {error.strerror}.") from None
     except Exception:  # damaged and foreign files raise almost any type
         size = 0
+    if isinstance(content, dict) and isinstance(content.get("net"), dict):
+        content = content["net"]
     if not isinstance(content, dict) or not all(map(_is_entry, content.items())):
         raise HyperguideError(
             f"{path} is damaged or not a state dict of plain tensors (code and whole modules are "

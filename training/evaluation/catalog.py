@@ -15,6 +15,7 @@ from .levin import levin
 from .noise import bsd68, set12
 from .pairs import pairs
 from .suites import Options, Suite
+from .sun import sun80
 from .text import text
 from .weather import rain100h, rain100l, sots, sots_disturbed
 
@@ -31,6 +32,7 @@ _SUITES = {
     "bsd68": _Entry(bsd68, frozenset({"noise", "quadrants", "color"})),
     "set12": _Entry(set12, frozenset({"noise", "quadrants"})),
     "levin": _Entry(levin, frozenset({"noise", "quadrants", "boundary"})),
+    "sun80": _Entry(sun80, frozenset({"noise", "quadrants", "boundary"})),
     "rain100l": _Entry(rain100l, frozenset()),
     "rain100h": _Entry(rain100h, frozenset()),
     "sots": _Entry(sots, frozenset()),

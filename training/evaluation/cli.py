@@ -22,9 +22,10 @@ from .photo_sheet import draw_photos, find_photos, look_at, photo_lines
 from .protocols import PROTOCOLS
 from .record import open_record, record, suite_title
 from .report import summary, table, to_json
-from .restorers import Target, open_target
+from .restorers import open_target
 from .sheet import draw_sheet, pick
 from .suites import Boundary, Options, Suite
+from .target import Target
 
 
 class _Numbers(click.ParamType):

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from hyperguide.errors import HyperguideError
 
 from .measure import Measurement
-from .restorers import Target
+from .target import Target
 
 
 @dataclass(frozen=True)

@@ -63,23 +63,53 @@ def levin(options: Options) -> Suite:
 
 
 def _case(path: Path, level: NoiseLevel, seed: int, blur: bool, boundary: Boundary) -> Case:
+    sharp, kernel = read_pair(path)
+    if blur:
+        return blurred_case(path.stem, sharp, kernel, level, seed, boundary)
+    true = level.map_of(*sharp.shape)
+    noisy = add_noise(sharp, true, seed)
+    return Case(path.stem, noisy, sharp, true, level=level.label, seed=seed)
+
+
+def kernel_files(folder: Path) -> list[Path]:
+    """The files of the benchmark's folder that hold the eight kernels, in order."""
+    return [folder / f"im{_PICTURES[0]:02d}_flit{k:02d}.mat" for k in _KERNELS]
+
+
+def read_pair(path: Path) -> tuple[np.ndarray, np.ndarray]:
+    """The sharp picture, shape (H, W), and the kernel, shape (kh, kw), of a file; float64.
+
+    Raises HyperguideError if the file is missing, damaged, or lacks one of them.
+    """
     arrays = read_mat(path)
     if not {"x", "f"} <= arrays.keys() or any(arrays[name].ndim != 2 for name in "xf"):
         raise HyperguideError(f"{path} lacks the picture x or the kernel f: download it again.")
     sharp, kernel = arrays["x"].astype(np.float64), arrays["f"].astype(np.float64)
     if not (sharp.size and kernel.size and np.isfinite(sharp).all() and np.isfinite(kernel).all()):
         raise HyperguideError(f"{path} holds NaN, infinity or nothing: download it again.")
-    if not blur:
-        true = level.map_of(*sharp.shape)
-        noisy = add_noise(sharp, true, seed)
-        return Case(path.stem, noisy, sharp, true, level=level.label, seed=seed)
+    return sharp, kernel
+
+
+def blurred_case(
+    name: str,
+    sharp: np.ndarray,
+    kernel: np.ndarray,
+    level: NoiseLevel,
+    seed: int,
+    boundary: Boundary,
+) -> Case:
+    """Blur a gray picture and add noise.
+
+    sharp: shape (H, W); kernel: shape (kh, kw); both float64.
+    Raises HyperguideError if the kernel has an even side or exceeds the picture.
+    """
     rows, columns = (side // 2 for side in kernel.shape)
     if not (kernel.shape[0] % 2 and kernel.shape[1] % 2) or min(sharp.shape) <= 2 * max(
         rows, columns
     ):
-        raise HyperguideError(f"The kernel of {path} has an even side or exceeds the picture.")
+        raise HyperguideError(f"The kernel of {name} has an even side or exceeds the picture.")
     blurred = convolve_same(sharp, kernel)
-    case = Case(path.stem, blurred, sharp, kernel=kernel, level=level.label, seed=seed)
+    case = Case(name, blurred, sharp, kernel=kernel, level=level.label, seed=seed)
     if boundary == "same":
         case = replace(case, border=max(rows, columns))
     else:

@@ -1,7 +1,7 @@
 """Reads the numeric arrays of MATLAB .mat files, level 5 (v5 to v7).
 
-The format: MathWorks, "MAT-File Format", chapter 1. Cells, structures, text and sparse or complex
-arrays are skipped. v7.3 files, which are HDF5, are rejected.
+The format: MathWorks, "MAT-File Format", chapter 1. Text and sparse or complex arrays are skipped,
+and so are cells and structures unless asked for. v7.3 files, which are HDF5, are rejected.
 
 `scipy.io.loadmat` is no substitute: its compiled code does not check the data type of an array, so
 one wrong byte in a file crashes the process (scipy 1.17).
@@ -22,8 +22,11 @@ from hyperguide.storage.file_content import read_content
 _HEADER = 128
 _MOST_BYTES = 64 << 20  # of a file, and of its decompressed content; Levin's have 1 MB
 _MOST_ARRAYS = 1000
+_MOST_DEPTH = 8  # of cells and structures in each other
 _MATRIX, _COMPRESSED = 14, 15
+_CELL, _STRUCTURE = 1, 2
 _COMPLEX = 0x0800
+_Element = tuple[int, memoryview]  # data type, data
 
 # Code of a data type, and of an array class, -> numpy type. MATLAB stores an array of doubles in a
 # smaller type if its values allow, so the two may differ.
@@ -35,9 +38,11 @@ _CLASSES = {
 }  # fmt: skip
 
 
-def read_mat(path: Path) -> dict[str, np.ndarray]:
+def read_mat(path: Path, nested: bool = False) -> dict[str, np.ndarray]:
     """Read the real numeric arrays of a file, by name, with the type and shape they have in MATLAB.
 
+    nested: also those in cells and structures, under names like `model.f[3]`. Elements are counted
+        from 0 in MATLAB's order, column by column; a structure of a single element has no number.
     Raises HyperguideError if the file is missing, damaged, too large or in another format.
     """
     content = read_content(path, "MATLAB file", _MOST_BYTES)
@@ -49,20 +54,23 @@ def read_mat(path: Path) -> dict[str, np.ndarray]:
     arrays: dict[str, np.ndarray] = {}
     left = _MOST_BYTES
     try:
-        for kind, data in _elements(content[_HEADER:], order):
+        for kind, data in _elements(memoryview(content)[_HEADER:], order):
             if kind == _COMPRESSED:
                 unpacked = _decompress(data, left)
                 left -= len(unpacked)
-                kind, data = next(_elements(unpacked, order))
-            if kind != _MATRIX or len(arrays) == _MOST_ARRAYS:
-                raise ValueError("no array, or too many")
-            arrays |= _array(data, order)
-    except (struct.error, zlib.error, ValueError, StopIteration, OverflowError):
+                kind, data = _next(_elements(memoryview(unpacked), order))
+            if kind != _MATRIX:
+                raise ValueError("no array")
+            for name, values in _arrays(data, order, _MOST_DEPTH if nested else 0):
+                if len(arrays) == _MOST_ARRAYS:
+                    raise ValueError("too many arrays")
+                arrays[name] = values
+    except (struct.error, zlib.error, ValueError, OverflowError):
         raise HyperguideError(f"{path} is damaged: copy or download it again.") from None
     return arrays
 
 
-def _decompress(data: bytes, most_bytes: int) -> bytes:
+def _decompress(data: memoryview, most_bytes: int) -> bytes:
     unpacking = zlib.decompressobj()
     unpacked = unpacking.decompress(data, most_bytes)
     if not unpacking.eof:
@@ -70,7 +78,7 @@ def _decompress(data: bytes, most_bytes: int) -> bytes:
     return unpacked
 
 
-def _elements(content: bytes, order: str) -> Iterator[tuple[int, bytes]]:
+def _elements(content: memoryview, order: str) -> Iterator[_Element]:
     """Yield (data type, data) for each of a sequence of elements."""
     position = 0
     while position < len(content):
@@ -88,20 +96,56 @@ def _elements(content: bytes, order: str) -> Iterator[tuple[int, bytes]]:
         position = end
 
 
-def _array(matrix: bytes, order: str) -> dict[str, np.ndarray]:
-    """{name: array} of a matrix element; empty if its kind is skipped."""
+def _next(elements: Iterator[_Element]) -> _Element:
+    """The next element. Raises ValueError if there is none."""
+    found = next(elements, None)
+    if found is None:
+        raise ValueError("an element is missing")
+    return found
+
+
+def _arrays(matrix: memoryview, order: str, depth: int) -> Iterator[tuple[str, np.ndarray]]:
+    """Yield (name, array) of a matrix element and of those in it; nothing if its kind is skipped.
+
+    depth: how far to go into cells and structures.
+    """
     parts = _elements(matrix, order)
-    flags = struct.unpack_from(order + "I", next(parts)[1])[0]
-    type_of_class = _CLASSES.get(flags & 0xFF)
-    if type_of_class is None or flags & _COMPLEX:
-        return {}
-    shape = np.frombuffer(next(parts)[1], order + "i4")
+    flags = struct.unpack_from(order + "I", _next(parts)[1])[0]
+    kind = flags & 0xFF
+    if flags & _COMPLEX or kind not in (_CELL, _STRUCTURE, *_CLASSES):
+        return
+    shape = np.frombuffer(_next(parts)[1], order + "i4")
     if len(shape) < 2 or (shape < 0).any():
         raise ValueError("no shape")
-    name = next(parts)[1].decode("latin-1")
-    stored, data = next(parts)
+    name = bytes(_next(parts)[1]).decode("latin-1")
+    if kind in _CLASSES:
+        yield name, _numbers(*_next(parts), shape, kind, order)
+    elif depth:
+        fields = [""] if kind == _CELL else [f".{field}" for field in _fields(parts, order)]
+        many = kind == _CELL or (shape != 1).any()
+        for place, (_, data) in enumerate(parts):
+            if not data:  # how MATLAB writes an empty one
+                continue
+            index, field = divmod(place, len(fields))
+            prefix = name + (f"[{index}]" if many else "") + fields[field]
+            for inner, values in _arrays(data, order, depth - 1):
+                yield prefix + inner, values
+
+
+def _fields(parts: Iterator[_Element], order: str) -> list[str]:
+    """The names of a structure's fields, of equal length and padded with zeros."""
+    (length,) = struct.unpack_from(order + "i", _next(parts)[1])
+    names = bytes(_next(parts)[1])
+    if length <= 0 or not names or len(names) > _MOST_ARRAYS * length:
+        raise ValueError("no names of fields")
+    starts = range(0, len(names), length)
+    return [names[at : at + length].partition(b"\0")[0].decode("latin-1") for at in starts]
+
+
+def _numbers(stored: int, data: memoryview, shape: np.ndarray, kind: int, order: str) -> np.ndarray:
+    """The array of numbers that are stored as one type and belong to another."""
     if stored not in _STORED:
         raise ValueError("numbers of an unknown type")
     values = np.frombuffer(data, order + _STORED[stored])
     with np.errstate(all="ignore"):  # NaN cast to an integer type gives an arbitrary value
-        return {name: values.reshape(shape, order="F").astype(type_of_class)}
+        return values.reshape(shape, order="F").astype(_CLASSES[kind])

@@ -14,8 +14,8 @@ from hyperguide.training.metrics import root_mean_square, root_mean_square_error
 
 from .noise import quadrants
 from .protocols import Score, ScoringProtocol
-from .restorers import Target
 from .suites import Case, Suite
+from .target import Target
 
 # Near the borders of the quadrants the hyper-network sees two levels in one window. The compact
 # networks see about 16 pixels far.

@@ -14,9 +14,9 @@ from hyperguide.storage.paths import is_folder
 from hyperguide.tasks import TASKS, Guidance
 from hyperguide.training.metrics import root_mean_square, root_mean_square_error
 
-from .restorers import Target
 from .sheet import SIDE, as_pixels, cell, stack, titled, visible_range
 from .suites import list_pictures, read_float
+from .target import Target
 
 # Nobody looks at a larger sheet.
 MOST_PHOTOS = 60

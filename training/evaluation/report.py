@@ -19,8 +19,8 @@ from .findings import HARM, TRUE_WITHIN, UNHARMED, Findings, find
 from .measure import QUADRANT_MARGIN, Measurement
 from .noise import QUADRANTS
 from .protocols import PROTOCOLS
-from .restorers import Target
 from .suites import Suite
+from .target import Target
 
 # Packages whose versions can change a score.
 _PACKAGES = ("numpy", "opencv-python", "torch", "onnxruntime", "openvino")

@@ -1,0 +1,90 @@
+"""Targets with weights that others published, recognised by the kind of file and its content."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from hyperguide.training.official import load_official
+
+from .rivals import csf, fdn
+from .rivals.aod_net import AODNet
+from .rivals.spanet import SPANet
+from .target import Restored, Restorer, Target, refuse_map, sha256, told_level
+from .tensors import to_picture, to_tensor
+
+# Networks that turn an RGB picture into another one: name -> (task, constructor).
+_NETWORKS = {"AOD-Net": ("dehaze", AODNet), "SPANet": ("derain", SPANet)}
+
+# Deblurs (observed, kernel, noise level).
+_Deblurring = Callable[[np.ndarray, np.ndarray | None, float], np.ndarray]
+
+
+def open_published(path: Path) -> Target:
+    """Open a file whose suffix is in SUFFIXES.
+
+    Raises HyperguideError if it is missing, damaged or holds something else, or if a package for
+    reading it is not installed.
+    """
+    return SUFFIXES[path.suffix](path)
+
+
+def _network(path: Path) -> Target:
+    official = load_official(path, _NETWORKS)
+
+    def restore(
+        degraded: np.ndarray,
+        kernel: np.ndarray | None = None,
+        guidance: np.ndarray | None = None,
+        scale: float = 1.0,
+    ) -> Restored:
+        refuse_map(str(path), guidance, scale)
+        multiple: int = official.network.size_multiple  # type: ignore[assignment]
+        with torch.inference_mode():
+            restored = official.network(to_tensor(degraded, 3, multiple))
+        return to_picture(restored, degraded.shape), None
+
+    return _target(path, restore, official.task, official.name)
+
+
+def _csf(path: Path) -> Target:
+    cascade = csf.load_csf(path)
+    about = f"CSF, {len(cascade.stages)} stages, for noise of {cascade.noise_level:g} of 255"
+    return _deblurring(path, about, partial(csf.restore, cascade))
+
+
+def _fdn(path: Path) -> Target:
+    network = fdn.load_fdn(path)
+    levels = f"{network.least:g} to {network.most:g} of 255"
+    about = f"FDN, {len(network.stages)} stages, for noise of {levels}"
+    return _deblurring(path, about, partial(fdn.restore, network))
+
+
+def _deblurring(path: Path, about: str, deblur: _Deblurring) -> Target:
+    def restore(
+        degraded: np.ndarray,
+        kernel: np.ndarray | None = None,
+        guidance: np.ndarray | None = None,
+        scale: float = 1.0,
+    ) -> Restored:
+        return deblur(degraded, kernel, told_level(str(path), guidance, scale)), None
+
+    return _target(path, restore, "deblur", about, informed=True)
+
+
+def _target(
+    path: Path, restorer: Restorer, task: str, about: str, informed: bool = False
+) -> Target:
+    return Target(restorer, str(path), "official weights", task, sha256(path), about, informed)
+
+
+SUFFIXES: dict[str, Callable[[Path], Target]] = {
+    ".pth": _network,
+    ".pt": _network,
+    ".mat": _csf,
+    ".hdf5": _fdn,
+}
