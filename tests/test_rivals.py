@@ -24,9 +24,14 @@ from torch import Tensor, nn
 
 from conftest import psnr
 from hyperguide.errors import HyperguideError
+from hyperguide.picture_files import write_picture
+from hyperguide.tasks import TASKS
 from hyperguide.training.deconvolution import crop, pad_for, taper, transfer_function
+from hyperguide.training.evaluation.catalog import open_suite
 from hyperguide.training.evaluation.cli import evaluate
 from hyperguide.training.evaluation.mat_file import read_mat
+from hyperguide.training.evaluation.measure import measure
+from hyperguide.training.evaluation.protocols import PROTOCOLS
 from hyperguide.training.evaluation.restorers import open_target
 from hyperguide.training.evaluation.rivals import csf, fdn
 from hyperguide.training.evaluation.rivals.aod_net import AODNet
@@ -39,6 +44,7 @@ from hyperguide.training.evaluation.rivals.dark_channel import (
 from hyperguide.training.evaluation.rivals.fd import fd, shrink
 from hyperguide.training.evaluation.rivals.richardson_lucy import richardson_lucy
 from hyperguide.training.evaluation.rivals.spanet import SPANet
+from hyperguide.training.evaluation.suites import Options
 
 _RNG = np.random.default_rng(11)
 
@@ -536,10 +542,8 @@ def data(tmp_path: Path) -> Path:
     (tmp_path / "levin09").mkdir()
     for i in (5, 6, 7, 8):
         for k in range(1, 9):
-            arrays = {
-                "f": _kernel(5, 5),
-                "x": skimage.data.camera()[i * 20 : i * 20 + 60, :60] / 255,
-            }
+            photo = skimage.data.coins()[20 * i : 20 * i + 120 : 2, 60:180:2] / 255
+            arrays = {"f": _kernel(5, 5), "x": photo}
             scipy.io.savemat(tmp_path / "levin09" / f"im{i:02d}_flit{k:02d}.mat", arrays)
     return tmp_path
 
@@ -571,4 +575,15 @@ def test_eval_runs_methods_without_weights(data: Path) -> None:
         assert row["output_psnr"] > row["input_psnr"]
         result = CliRunner().invoke(evaluate, [*map(str, words), "--told-noise", "1"])
         assert isinstance(result.exception, HyperguideError)
-        assert f"{name} is unguided" in str(result.exception)
+        assert f"{name} takes no noise level" in str(result.exception)
+
+
+def test_a_map_of_depth_is_not_told_as_a_noise_level(tmp_path: Path) -> None:
+    picture = np.full((20, 20, 3), 90, np.uint8)
+    for folder, pixels in (("input", picture), ("target", picture), ("guidance", picture[..., 0])):
+        (tmp_path / folder).mkdir()
+        write_picture(tmp_path / folder / "a.png", pixels)
+    depth = TASKS["dehaze"].guidance
+    suite = open_suite(f"pairs:{tmp_path}", Options(guidance=depth))
+    with pytest.raises(HyperguideError, match="wiener must know the noise level"):
+        next(measure(suite, open_target("wiener"), PROTOCOLS["rgb"]))

@@ -316,6 +316,27 @@ def test_denoisers_get_levins_four_pictures_sharp(levin_folder: Path) -> None:
         assert case.border == 0
 
 
+def test_sun80_shows_each_photo_before_any_comes_again(levin_folder: Path) -> None:
+    photos = [_write(levin_folder / "sun80" / f"{name}.png", _photo()) for name in "abc"]
+    cases = _cases("sun80", levin_folder, noise=(0.0, 2.0), boundary="valid")
+    assert len(cases) == 2 * 3 * 8
+    assert [case.name for case in cases[:4]] == ["a flit01", "b flit02", "c flit03", "a flit02"]
+    assert len({case.name for case in cases}) == 24
+    kernel = scipy.io.loadmat(levin_folder / "levin09" / "im05_flit02.mat")["f"]
+    gray = photos[1] @ np.array([0.299, 0.587, 0.114]) / 255
+    expected = scipy.signal.convolve2d(gray, kernel, "valid")
+    np.testing.assert_allclose(cases[1].degraded, expected, atol=1e-5)
+    np.testing.assert_allclose(cases[1].clean, gray[4:-4, 4:-4], atol=1e-5)
+    noise = cases[25].degraded - cases[1].degraded
+    np.testing.assert_allclose(
+        noise / 0.02, np.random.RandomState(1).normal(size=noise.shape), atol=1e-4
+    )
+    same = _cases("sun80", levin_folder, noise=(0.0,), limit=2)
+    assert [(case.name, case.border) for case in same] == [("a flit01", 3), ("b flit02", 4)]
+    with pytest.raises(HyperguideError, match="is about blur"):
+        _cases("sun80", levin_folder, blur=False)
+
+
 def _streaks() -> np.ndarray:
     layer = np.zeros((40, 60), np.uint8)
     layer[:, 7::11], layer[:, 9::11], layer[5] = 90, 5, 6
@@ -505,7 +526,16 @@ def _erases_the_top(
 
 
 def test_missing_data_is_named_in_a_sentence(tmp_path: Path) -> None:
-    for name in ("bsd68", "set12", "levin", "rain100l", "rain100h", "sots", "sots-disturbed"):
+    for name in (
+        "bsd68",
+        "set12",
+        "levin",
+        "sun80",
+        "rain100l",
+        "rain100h",
+        "sots",
+        "sots-disturbed",
+    ):
         with pytest.raises(HyperguideError, match="give --data DIR or set the variable HYPERG"):
             _cases(name)
         with pytest.raises(HyperguideError, match=r"does not exist: give another --data\."):

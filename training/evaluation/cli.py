@@ -59,6 +59,7 @@ Examples:
   hyperguide eval runs/deblur --suite levin --noise 1,3,5 --json deblur.json
   hyperguide eval denoise --suite levin --quadrants 1,2,3,4 --sheet quadrants.png
   hyperguide eval prenet.pth --suite rain100l
+  hyperguide eval stages_01-10_finetuned.hdf5 --suite levin --noise 3 --told-noise 1
   hyperguide eval model.onnx --suite pairs:photos/
   hyperguide eval model.onnx --suite polyu --data tests/
   hyperguide eval model.onnx --suite harmless:photos/
@@ -72,8 +73,8 @@ Examples:
     "suite_name",
     required=True,
     metavar="NAME",
-    help="bsd68, set12, polyu, levin, rain100l, rain100h, sots, sots-disturbed; pairs:DIR with "
-    "DIR/input and DIR/target; "
+    help="bsd68, set12, polyu, levin, sun80, rain100l, rain100h, sots, sots-disturbed; "
+    "pairs:DIR with DIR/input and DIR/target; "
     "harmless:DIR, whose pictures should come back as they are; text:DIR, with text drawn "
     "over them; or sheet:DIR, photos without any "
     "truth, to be looked at.",
@@ -89,7 +90,7 @@ Examples:
 @click.option(
     "--noise",
     type=_Numbers(),
-    help="Noise levels: of 255 for bsd68 and set12, in percent of full scale for levin.",
+    help="Noise levels: of 255 for bsd68 and set12, in percent of full scale for levin and sun80.",
 )
 @click.option(
     "--quadrants",
@@ -113,7 +114,7 @@ Examples:
 @click.option(
     "--boundary",
     type=click.Choice(["same", "valid"]),
-    help="Blur of levin: zeros outside the picture (the usual), or its real surroundings.",
+    help="Blur of levin and sun80: zeros outside the picture (the usual), or its surroundings.",
 )
 @click.option("--color", is_flag=True, help="The colour originals (bsd68).")
 @click.option("--limit", type=click.IntRange(1), help="Only the first so many pictures.")
@@ -156,9 +157,15 @@ def evaluate(
 ) -> None:
     """Measure TARGET on a test suite.
 
-    TARGET is a run folder, a model file, official weights (.pth), the task of a bundled model,
-    or a reference: 'input' scores the degraded pictures, 'wiener' is the Wiener filter that is
-    told the noise level.
+    TARGET is a run folder, a model file, the task of a bundled model, or another method.
+
+    Weights published by others: .pth of PReNet, GridDehazeNet, AOD-Net or SPANet, .mat of CSF,
+    .hdf5 of FDN with its config.json beside it.
+
+    Without weights: 'input' scores the degraded pictures; 'wiener', 'fd' and 'richardson-lucy'
+    deblur; 'bm3d' denoises; 'dark-channel' removes haze.
+
+    CSF, FDN, 'wiener' and 'bm3d' are told the true noise level.
     """
     _refuse_outputs(target, json_file, sheet_file, force)
     if into_file and (quadrants or told_noise is not None or limit or scales != (1,)):
@@ -263,7 +270,8 @@ def _told_level(told_noise: float | None, suite: Suite, target: Target) -> float
         return None
     if suite.unit is None:
         raise HyperguideError("--told-noise belongs to suites with noise: leave it out.")
-    takes = target.informed or target.task in ("denoise", "deblur")
+    own = target.kind in ("run", "model file") and target.task in ("denoise", "deblur")
+    takes = target.informed or own
     if not takes:
         raise HyperguideError(f"{target.name} takes no noise level: leave out --told-noise.")
     return told_noise * suite.unit

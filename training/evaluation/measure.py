@@ -12,7 +12,7 @@ from hyperguide.errors import HyperguideError
 from hyperguide.tasks import TASKS
 from hyperguide.training.metrics import root_mean_square, root_mean_square_error
 
-from .noise import quadrants
+from .noise import GUIDANCE, quadrants
 from .protocols import Score, ScoringProtocol
 from .suites import Case, Suite
 from .target import Target
@@ -92,9 +92,10 @@ def measure(
     own = TASKS[target.task].guidance if target.task is not None else None
     # Maps are compared if both mean the same, as the noise levels of denoising and deblurring do.
     comparable = own is not None and suite.guidance is not None and own.name == suite.guidance.name
+    informed = target.informed and suite.guidance == GUIDANCE
     for make in suite.cases:
         case = make()
-        guidance = case.true_map if target.informed else None
+        guidance = case.true_map if informed else None
         if told is not None:
             guidance = np.full(case.degraded.shape[:2], told)
         given = None if guidance is None else guidance.astype(np.float32)
