@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -33,7 +34,7 @@ from hyperguide.training.evaluation.mat_file import read_mat
 from hyperguide.training.evaluation.measure import measure
 from hyperguide.training.evaluation.protocols import PROTOCOLS
 from hyperguide.training.evaluation.restorers import open_target
-from hyperguide.training.evaluation.rivals import csf, fdn
+from hyperguide.training.evaluation.rivals import csf, fdn, ircnn
 from hyperguide.training.evaluation.rivals.aod_net import AODNet
 from hyperguide.training.evaluation.rivals.dark_channel import (
     airlight,
@@ -385,7 +386,7 @@ def test_networks_by_others_are_recognised_by_their_names(
     np.testing.assert_allclose(target.restorer(picture)[0], expected, atol=1e-6)
     state.popitem()
     torch.save(state, path)
-    with pytest.raises(HyperguideError, match="PReNet or GridDehazeNet or AOD-Net or SPANet"):
+    with pytest.raises(HyperguideError, match="than PReNet or .* or AOD-Net or SPANet or IRCNN"):
         open_target(str(path))
 
 
@@ -429,6 +430,52 @@ def test_spanets_recurrence_passes_each_channel_in_four_directions() -> None:
                         value += weight[c] * before + bias[c]
                     before = expected[c, row, column] = max(value, 0)
         np.testing.assert_allclose(found, np.rot90(expected, -turns, (1, 2)), atol=1e-5)
+
+
+def _ircnn(channels: int) -> ircnn.IRCNN:
+    torch.manual_seed(5)
+    return ircnn.IRCNN(channels).eval()
+
+
+def test_an_ircnn_is_read_as_25_state_dicts_and_denoises_by_the_nearest_above(
+    tmp_path: Path,
+) -> None:
+    network, path = _ircnn(1), tmp_path / "ircnn_gray.pth"
+    torch.save({str(i): network[i].state_dict() for i in range(25)}, path)
+    target = open_target(str(path))
+    assert (target.about, target.informed) == ("IRCNN for gray pictures", True)
+    picture = _RNG.random((20, 24)).astype(np.float32)
+    for level, number in ((0.0, 0), (2.0, 0), (2.1, 1), (50.0, 24), (90.0, 24)):
+        told = np.full(picture.shape, level / 255 - 1e-9)
+        x = torch.from_numpy(picture)[None, None]
+        value, layers = x, list(network[number].model)
+        for conv, dilation in zip(layers[::2], (1, 2, 3, 4, 3, 2, 1), strict=True):
+            value = F.conv2d(value, conv.weight, conv.bias, dilation=dilation, padding="same")
+            value = value if conv is layers[-1] else value.relu()
+        expected = (x - value)[0, 0].detach().numpy()
+        np.testing.assert_allclose(target.restorer(picture, None, told)[0], expected, atol=1e-5)
+
+
+def test_ircnn_alternates_between_the_closed_form_and_its_denoisers() -> None:
+    network, kernel, level = _ircnn(3), _kernel(), 0.02
+    observed = np.stack([_blurred(kernel, level)[0]] * 3, 2)
+    k = torch.from_numpy(kernel).float()[None, None]
+    y = taper(torch.from_numpy(observed).float().permute(2, 0, 1)[None], k)
+    spectrum = transfer_function(k, *y.shape[2:])
+    z = y
+    with torch.no_grad():
+        for step in range(30):
+            prior = 49 * (255 * level / 49) ** (step / 29)
+            rho = (255 * level / prior) ** 2 / 3
+            above = spectrum.conj() * torch.fft.rfft2(y) + rho * torch.fft.rfft2(z)
+            z = torch.fft.irfft2(above / (spectrum.abs() ** 2 + rho), s=y.shape[2:])
+            z = network[int(np.ceil(prior / 2)) - 1](z)
+    expected = crop(z, pad_for(k, *observed.shape[:2]))[0].permute(1, 2, 0)
+    np.testing.assert_allclose(
+        ircnn.restore(network, observed, kernel, level), expected, rtol=1e-3, atol=1e-3
+    )
+    gray = ircnn.restore(network, observed[..., 0], kernel, level)
+    np.testing.assert_allclose(gray, expected.mean(2), rtol=1e-3, atol=1e-3)
 
 
 # Classical methods
@@ -531,6 +578,39 @@ def test_methods_without_a_noise_level_refuse_one(name: str) -> None:
     picture = np.zeros((16, 16, 3), np.float32)
     with pytest.raises(HyperguideError, match=f"{name} is unguided"):
         open_target(name).restorer(picture, None, np.full((16, 16), 0.1))
+
+
+# Weights as published
+
+_FOLDER = os.environ.get("HYPERGUIDE_DATA")
+published = pytest.mark.skipif(
+    not _FOLDER, reason="HYPERGUIDE_DATA is not set: give the folder of the research data"
+)
+_DATA = Path(_FOLDER or ".")
+
+
+def _score(weights: str, suite: str, position: int, **options: object) -> float:
+    """dB of one picture."""
+    opened = open_suite(suite, Options(data=_DATA, limit=position + 1, **options))  # type: ignore[arg-type]
+    case = opened.cases[position]
+    target = open_target(str(_DATA / "baselines" / weights))
+    (example,) = measure(replace(opened, cases=(case,)), target, PROTOCOLS[opened.protocol])
+    return example.measurement.output.psnr
+
+
+@published
+@pytest.mark.parametrize(
+    ("weights", "levels"),
+    [("csf/deblur_csf_pw.mat", (0.2, 1.0)), ("fdn/stages_01-10_finetuned.hdf5", (1.0, 3.0))],
+)
+def test_published_cascades_deblur_better_than_the_wiener_filter(
+    weights: str, levels: tuple[float, ...]
+) -> None:
+    for level in levels:
+        chosen = open_suite("levin", Options(data=_DATA, noise=(level,), limit=1))
+        wiener = next(measure(chosen, open_target("wiener"), PROTOCOLS["levin"]))
+        reference = wiener.measurement.output.psnr
+        assert _score(weights, "levin", 0, noise=(level,)) > reference + 0.5
 
 
 # The command

@@ -112,7 +112,8 @@ def read_state_dict(path: Path) -> dict[str, Tensor]:
     """Read a file saved by torch, without executing any code in it.
 
     Of a checkpoint that holds a network beside the state of its training, under `net`, only the
-    network is read.
+    network is read. Several networks in one file, each under a name, become one dict with names
+    like `0.conv.weight`.
 
     Returns the tensors on the CPU by name, without the `module.` of a wrapped network. Raises
     HyperguideError if the file is missing, or is anything but a dict of finite tensors whose values
@@ -132,8 +133,7 @@ def read_state_dict(path: Path) -> dict[str, Tensor]:
         raise HyperguideError(f"Cannot read the weights {path}: {error.strerror}.") from None
     except Exception:  # damaged and foreign files raise almost any type
         size = 0
-    if isinstance(content, dict) and isinstance(content.get("net"), dict):
-        content = content["net"]
+    content = _state_dict_in(content)
     if not isinstance(content, dict) or not all(map(_is_entry, content.items())):
         raise HyperguideError(
             f"{path} is damaged or not a state dict of plain tensors (code and whole modules are "
@@ -149,6 +149,17 @@ def read_state_dict(path: Path) -> dict[str, Tensor]:
     if content and all(name.startswith("module.") for name in content):
         return {name.removeprefix("module."): weights for name, weights in content.items()}
     return dict(content)
+
+
+def _state_dict_in(content: object) -> object:
+    """The state dict in a loaded file, as `read_state_dict` says; other content as it is."""
+    if not isinstance(content, dict):
+        return content
+    if isinstance(content.get("net"), dict):
+        return content["net"]
+    if content and all(isinstance(part, dict) for part in content.values()):
+        return {f"{name}.{key}": w for name, part in content.items() for key, w in part.items()}
+    return content
 
 
 def _size(path: Path) -> int:

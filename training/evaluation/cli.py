@@ -159,13 +159,13 @@ def evaluate(
 
     TARGET is a run folder, a model file, the task of a bundled model, or another method.
 
-    Weights published by others: .pth of PReNet, GridDehazeNet, AOD-Net or SPANet, .mat of CSF,
-    .hdf5 of FDN with its config.json beside it.
+    Weights published by others: .pth of PReNet, GridDehazeNet, AOD-Net, SPANet or IRCNN, .mat of
+    CSF, .hdf5 of FDN with its config.json beside it.
 
     Without weights: 'input' scores the degraded pictures; 'wiener', 'fd' and 'richardson-lucy'
     deblur; 'bm3d' denoises; 'dark-channel' removes haze.
 
-    CSF, FDN, 'wiener' and 'bm3d' are told the true noise level.
+    CSF, FDN, IRCNN, 'wiener' and 'bm3d' are told the true noise level.
     """
     _refuse_outputs(target, json_file, sheet_file, force)
     if into_file and (quadrants or told_noise is not None or limit or scales != (1,)):

@@ -9,16 +9,21 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from hyperguide.training.official import load_official
+from hyperguide.training.official import Architectures, load_official
 
-from .rivals import csf, fdn
+from .rivals import csf, fdn, ircnn
 from .rivals.aod_net import AODNet
 from .rivals.spanet import SPANet
 from .target import Restored, Restorer, Target, refuse_map, sha256, told_level
 from .tensors import to_picture, to_tensor
 
-# Networks that turn an RGB picture into another one: name -> (task, constructor).
-_NETWORKS = {"AOD-Net": ("dehaze", AODNet), "SPANet": ("derain", SPANet)}
+# Name of a network -> (task, constructor).
+_NETWORKS: Architectures = {
+    "AOD-Net": ("dehaze", AODNet),
+    "SPANet": ("derain", SPANet),
+    "IRCNN for gray pictures": ("deblur", partial(ircnn.IRCNN, 1)),
+    "IRCNN for colour": ("deblur", partial(ircnn.IRCNN, 3)),
+}
 
 # Deblurs (observed, kernel, noise level).
 _Deblurring = Callable[[np.ndarray, np.ndarray | None, float], np.ndarray]
@@ -35,6 +40,8 @@ def open_published(path: Path) -> Target:
 
 def _network(path: Path) -> Target:
     official = load_official(path, _NETWORKS)
+    if isinstance(official.network, ircnn.IRCNN):
+        return _deblurring(path, official.name, partial(ircnn.restore, official.network))
 
     def restore(
         degraded: np.ndarray,
