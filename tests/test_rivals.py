@@ -386,7 +386,7 @@ def test_networks_by_others_are_recognised_by_their_names(
     np.testing.assert_allclose(target.restorer(picture)[0], expected, atol=1e-6)
     state.popitem()
     torch.save(state, path)
-    with pytest.raises(HyperguideError, match="than PReNet or .* or AOD-Net or SPANet or IRCNN"):
+    with pytest.raises(HyperguideError, match=r"than PReNet or .* or AOD-Net or SPANet or IRCNN"):
         open_target(str(path))
 
 
