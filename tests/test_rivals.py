@@ -6,6 +6,7 @@ import importlib.util
 import json
 import os
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -317,7 +318,7 @@ def test_csfs_stages_solve_their_equation(tmp_path: Path) -> None:
     estimate = 255 * observed
     y = tapered(estimate)
     for number in range(2):
-        weight = arrays["model.lambda"].ravel()[number] * (0.5 / sigma) ** 2
+        weight = arrays["model.lambda"].ravel()[number] * 0.5 / sigma
         x, taps = tapered(estimate), [arrays[f"model.f[{2 * number + i}]"] for i in (0, 1)]
         right = weight * _wrapped(y, kernel, True)
         for i in (0, 1):
@@ -601,7 +602,7 @@ def _score(weights: str, suite: str, position: int, **options: object) -> float:
 @published
 @pytest.mark.parametrize(
     ("weights", "levels"),
-    [("csf/deblur_csf_pw.mat", (0.2, 1.0)), ("fdn/stages_01-10_finetuned.hdf5", (1.0, 3.0))],
+    [("csf/deblur_csf_pw.mat", (0.2,)), ("fdn/stages_01-10_finetuned.hdf5", (1.0, 3.0))],
 )
 def test_published_cascades_deblur_better_than_the_wiener_filter(
     weights: str, levels: tuple[float, ...]

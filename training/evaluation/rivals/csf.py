@@ -4,9 +4,10 @@ U. Schmidt, S. Roth, Shrinkage Fields for Effective Image Restoration, CVPR 2014
 github.com/uschmidt83/shrinkage-fields, models/table3/csf_pw.mat. It must be told the kernel and the
 noise level.
 
-A cascade is trained for a single noise level, 0.5 of 255 in the published file. For others the
-weight of the data, which is inversely proportional to the noise's variance in Eq. 1, is scaled;
-the authors trained a cascade for each level instead.
+A cascade is trained for a single noise level, 0.5 of 255 in the published file; its authors train
+one for each level. For other levels the weight of the data is divided here by their ratio. Of its
+powers 0, 1, 1.5, 2 and 3, this one served four photos of BSDS500's training set with noise of 1.5,
+2.55 and 7.65 of 255 best on average.
 """
 
 from __future__ import annotations
@@ -91,7 +92,7 @@ def restore(
     """
     blur = to_kernel(kernel)
     margins = pad_for(blur, *observed.shape[:2])
-    scale = (cascade.noise_level / max(255 * noise_level, _LEAST_NOISE)) ** 2
+    scale = cascade.noise_level / max(255 * noise_level, _LEAST_NOISE)
     estimate = 255 * to_planes(observed)
     padded = taper(estimate, blur)
     size = padded.shape[2:]
