@@ -43,7 +43,7 @@ def _presets() -> dict[str, bytes]:
 
 
 def _read_mat(data: bytes) -> None:
-    for name, array in read_mat(as_file(data, "file.mat")).items():
+    for name, array in read_mat(as_file(data, "file.mat"), nested=True).items():
         assert isinstance(name, str)
         assert array.dtype.kind in "fiu"
 
@@ -56,13 +56,28 @@ def _mats() -> dict[str, bytes]:
     return {
         "plain.mat": head + plain,
         "packed.mat": head + struct.pack("<II", 15, len(packed)) + packed,
+        "nested.mat": head + _structure("model", _matrix("", 6, 9, kernel)),
     }
 
 
 def _matrix(name: str, class_: int, kind: int, values: np.ndarray) -> bytes:
     """An array as a MAT-file element (chapter 1 of the format): flags, shape, name, numbers."""
-    parts = [(6, struct.pack("<II", class_, 0)), (5, struct.pack("<2i", *values.shape)),
-             (1, name.encode()), (kind, values.tobytes("F"))]  # fmt: skip
+    return _element(
+        (6, struct.pack("<II", class_, 0)), (5, struct.pack("<2i", *values.shape)),
+        (1, name.encode()), (kind, values.tobytes("F")),
+    )  # fmt: skip
+
+
+def _structure(name: str, field: bytes) -> bytes:
+    """A structure of one element with one field, which is a matrix element."""
+    return _element(
+        (6, struct.pack("<II", 2, 0)), (5, struct.pack("<2i", 1, 1)), (1, name.encode()),
+        (5, struct.pack("<i", 8)), (1, b"taps".ljust(8, b"\0")), (14, field[8:]),
+    )  # fmt: skip
+
+
+def _element(*parts: tuple[int, bytes]) -> bytes:
+    """A matrix element of parts (data type, data)."""
     body = b"".join(
         struct.pack("<II", code, len(data)) + data + bytes(-len(data) % 8) for code, data in parts
     )

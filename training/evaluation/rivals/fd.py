@@ -17,8 +17,8 @@ from hyperguide.training.deconvolution import crop, edgetaper, pad_for, transfer
 
 from .planes import to_kernel, to_picture, to_planes
 
-# The authors' settings in test_fast_deconv.m, for full scale 1 and about 1 % noise. The exponent
-# 2/3 is the one for which this file solves.
+# The authors' settings in test_fast_deconv.m, for full scale 1 and 1 % noise, except for the
+# exponent: 1/2 there, while the paper treats both.
 DATA_WEIGHT = 2e3
 _TAPERS = 4
 # beta, which ties the auxiliary differences to those of the picture, grows from 1 to below 256.
