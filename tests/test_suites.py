@@ -15,6 +15,7 @@ import numpy as np
 import PIL.Image
 import pytest
 import scipy.io
+import scipy.ndimage
 import scipy.signal
 
 from hyperguide.errors import HyperguideError
@@ -314,6 +315,38 @@ def test_denoisers_get_levins_four_pictures_sharp(levin_folder: Path) -> None:
         assert np.array_equal(case.degraded, x.astype(np.float32))
         assert case.kernel is None
         assert case.border == 0
+
+
+def test_captured_blurs_come_with_the_turned_kernel(tmp_path: Path) -> None:
+    (tmp_path / "levin09").mkdir()
+    path = tmp_path / "levin09" / "im05_flit01.mat"
+    kernel, sharp, blurred = _RNG.random((5, 5)), _RNG.random((44, 44)), _RNG.random((44, 44))
+    scipy.io.savemat(path, {"f": kernel, "x": sharp, "y": blurred})
+    (case,) = _cases("levin-captured", tmp_path, limit=1)
+    assert np.array_equal(case.degraded, blurred.astype(np.float32))
+    assert np.array_equal(case.clean, sharp)
+    assert case.kernel is not None
+    assert np.array_equal(case.kernel, np.rot90(kernel, 2))
+    scipy.io.savemat(path, {"f": kernel, "x": sharp, "y": blurred[:-1]})
+    with pytest.raises(HyperguideError, match="lacks a captured blur y"):
+        _cases("levin-captured", tmp_path, limit=1)
+    with pytest.raises(HyperguideError, match="is about blur"):
+        _cases("levin-captured", tmp_path, blur=False)
+
+
+def test_the_aligned_protocol_finds_the_shift() -> None:
+    score, rng = PROTOCOLS["levin-aligned"].score, np.random.default_rng(1)
+    smooth = scipy.ndimage.gaussian_filter(rng.random((70, 80)), 2)
+    clean = (smooth - smooth.min()) / np.ptp(smooth)
+    assert score(clean, clean, 0).psnr == np.inf
+    whole = np.roll(clean, (3, -5), (0, 1))
+    assert score(whole, clean, 0).psnr > 200
+    half = scipy.ndimage.shift(clean, (1.25, -2.5), order=1, mode="nearest")
+    moved = scipy.ndimage.shift(half, (-1.25, 2.5), order=1, mode="nearest")
+    expected = np.mean((moved - clean)[15:-15, 15:-15] ** 2)
+    assert score(half, clean, 0).psnr == pytest.approx(-10 * np.log10(expected), abs=0.01)
+    with pytest.raises(HyperguideError, match="more than 30 pixels"):
+        score(clean[:30], clean[:30], 0)
 
 
 def test_sun80_shows_each_photo_before_any_comes_again(levin_folder: Path) -> None:

@@ -11,7 +11,7 @@ from hyperguide.errors import HyperguideError
 
 from .camera import polyu
 from .harmless import harmless
-from .levin import levin
+from .levin import levin, levin_captured
 from .noise import bsd68, set12
 from .pairs import pairs
 from .suites import Options, Suite
@@ -32,6 +32,7 @@ _SUITES = {
     "bsd68": _Entry(bsd68, frozenset({"noise", "quadrants", "color"})),
     "set12": _Entry(set12, frozenset({"noise", "quadrants"})),
     "levin": _Entry(levin, frozenset({"noise", "quadrants", "boundary"})),
+    "levin-captured": _Entry(levin_captured, frozenset()),
     "sun80": _Entry(sun80, frozenset({"noise", "quadrants", "boundary"})),
     "rain100l": _Entry(rain100l, frozenset()),
     "rain100h": _Entry(rain100h, frozenset()),

@@ -73,7 +73,8 @@ Examples:
     "suite_name",
     required=True,
     metavar="NAME",
-    help="bsd68, set12, polyu, levin, sun80, rain100l, rain100h, sots, sots-disturbed; "
+    help="bsd68, set12, polyu, levin, levin-captured, sun80, rain100l, rain100h, sots, "
+    "sots-disturbed; "
     "pairs:DIR with DIR/input and DIR/target; "
     "harmless:DIR, whose pictures should come back as they are; text:DIR, with text drawn "
     "over them; or sheet:DIR, photos without any "
