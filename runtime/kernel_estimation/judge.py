@@ -16,7 +16,7 @@ NO_BLUR = np.array([[0, 0, 0], [0, 1, 0], [0, 0, 0]], np.float32)
 # true ones most.
 _WEIGHT = 1.5
 # The true kernels of twenty blurred photos, of 3x3 to 31x31, then cost at most 0.91 times as much
-# as no blur, and kernels that did not blur sharp photos at least 0.95 times.
+# as no blur, and such kernels at least 0.95 times for the sharp ones.
 _SPARSITY = 1e-3
 _MARGIN = 6  # pixels besides half a kernel in which the window's border shows
 
