@@ -30,7 +30,7 @@ from hyperguide.kernel_estimation.periodic import (
     spectrum,
     transfer_function,
 )
-from hyperguide.kernel_estimation.windows import best_windows
+from hyperguide.kernel_estimation.windows import Windows
 
 
 def test_spectra_convolve_and_differentiate() -> None:
@@ -151,13 +151,22 @@ def test_windows_lie_on_edges_and_not_on_clipped_ones() -> None:
     picture = np.full((400, 600), 0.3, np.float32)
     picture[:100, 450:550] = boxes(100, 100)
     picture[250:350, 50:150] = np.where(boxes(100, 100) > 0.4, 1, 0.3)
-    windows = best_windows(picture, 120, 2)
-    (rows, columns), other = windows
-    assert rows.start < 50
-    assert columns.start <= 480 <= columns.stop
-    assert rows.stop - rows.start == columns.stop - columns.start == 120
-    assert other[0].start >= rows.stop or abs(other[1].start - columns.start) >= 120
-    assert best_windows(picture[:100, :80], 120, 3) == [(slice(0, 100), slice(0, 80))]
+    window, other = Windows(picture).best(120, 2)
+    assert window.shape == other.shape == (120, 120)
+    top, left = _place(window, picture)
+    assert top < 50
+    assert left <= 480 <= left + 120
+    there, beside = _place(other, picture)
+    assert abs(there - top) >= 120 or abs(beside - left) >= 150  # a quarter of the width
+    (whole,) = Windows(picture[:100, :80]).best(120, 3)
+    assert np.array_equal(whole, picture[:100, :80])
+
+
+def _place(view: np.ndarray, picture: np.ndarray) -> tuple[int, int]:
+    """Where a view of a picture begins."""
+    offset = (view.ctypes.data - picture.ctypes.data) // picture.itemsize
+    row, column = divmod(offset, picture.shape[1])
+    return row, column
 
 
 @pytest.mark.parametrize("seed", [0, 1])

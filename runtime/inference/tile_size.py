@@ -17,6 +17,8 @@ from .tiles import side_for
 _BYTES_PER_PIXEL = 1000
 # Engines take up to this many times the size of their tensors; OpenVINO most, as it pads channels.
 _OVERHEAD = 4.2
+# Deblurring's are mostly spectra, which have no channels to pad: up to 2.5 times.
+_OVERHEAD_OF_DEBLURRING = 3.0
 # Bytes that are used without checking the free memory.
 _SMALL = 1 << 28
 
@@ -41,7 +43,8 @@ class TileSize:
             )
         self._runner = runner
         self._multiple = runner.info.size_multiple
-        self._cost = runner.info.cost.get("bytes_per_pixel", _BYTES_PER_PIXEL) * _OVERHEAD
+        overhead = _OVERHEAD_OF_DEBLURRING if runner.takes_kernel else _OVERHEAD
+        self._cost = runner.info.cost.get("bytes_per_pixel", _BYTES_PER_PIXEL) * overhead
         self.tile = tile
         self._max_memory = max_memory
         self.at_once = at_once

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+from collections import deque
+from collections.abc import Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Literal
 
@@ -14,7 +18,7 @@ from hyperguide.pixels import full_scale, layout_of
 from .coarse_to_fine import Restore, coarse_to_fine, polished
 from .judge import NO_BLUR, cost
 from .kernel_shape import TIDY, Tidiness, padded, reach, spread
-from .windows import best_windows
+from .windows import Windows
 
 Verdict = Literal["blurred", "sharp", "uneven"]
 
@@ -30,8 +34,8 @@ _ROOM = 2  # around the part of a kernel that is not zero
 # Of photos that one kernel blurred, 0.91 to 1; of those that were turned, 0.73 to 0.91.
 _AGREES = 0.92
 _SHARP = 0.9  # pixels of standard deviation
-# Costs as shares of that of no blur. Where the kernel was found, those of blurred photos are 0.47 to
-# 0.71, of turned ones up to 0.88, and of sharp ones 0.91 and more.
+# Costs as shares of that of no blur. Where the kernel was found, those of blurred photos are 0.47
+# to 0.71, of turned ones up to 0.88, and of sharp ones 0.91 and more.
 _BETTER, _BETTER_ELSEWHERE = 0.87, 0.95
 
 
@@ -84,12 +88,24 @@ def estimate_kernel(
     search = _Search(picture, restore, fixed=size is not None)
     sizes = [min(size, largest) for size in _SIZES] if size is None else [size]
     search.choose_size(sorted(set(sizes)))
-    search.try_fainter()
-    search.look_elsewhere()
+    search.look_further()
     search.refine()
     search.polish()
     agreement = search.agreement()
     return KernelEstimate(search.kernel, search.verdict(agreement), agreement)
+
+
+@dataclass(frozen=True)
+class _Attempt:
+    """A window, and how its kernel is estimated."""
+
+    window: np.ndarray
+    size: int
+    tidiness: Tidiness = TIDY
+
+    def kernel(self, finest: float) -> np.ndarray:
+        """See `coarse_to_fine`."""
+        return coarse_to_fine(self.window, self.size, self.tidiness, finest)
 
 
 class _Search:
@@ -98,50 +114,50 @@ class _Search:
     picture: gray, (H, W). restore: see `estimate_kernel`. fixed: whether the user gave the size.
     judged: the window in which kernels are compared.
     kernel, cost: the best, and what `judge.cost` says.
-    window, size, tidiness: how it was found.
+    best: how it was found.
     elsewhere: other windows with kernels of their own.
     """
 
     def __init__(self, picture: np.ndarray, restore: Restore | None, fixed: bool) -> None:
-        self.picture = picture
+        self.windows = Windows(picture)
         self.restore = restore
         self.fixed = fixed
-        self.judged = picture[best_windows(picture, _JUDGED_WINDOW, 1)[0]]
+        self.judged = self.windows.best(_JUDGED_WINDOW, 1)[0]
         self.kernel, self.cost = NO_BLUR, np.inf
-        self.window, self.size, self.tidiness = self.judged, _SMALLEST, TIDY
+        self.best = _Attempt(self.judged, _SMALLEST)
         self.elsewhere: list[tuple[np.ndarray, np.ndarray]] = []
 
     def choose_size(self, sizes: list[int]) -> None:
         """A kernel of one of the sizes, which grow, until kernels get worse."""
         worse = 0
-        for size in sizes:
-            kernel = self._try(self.windows(size, 1)[0], size)
-            if self.size == size:
+        attempts = (_Attempt(self.windows.best(_side_for(size), 1)[0], size) for size in sizes)
+        for attempt, kernel in self._ahead(attempts):
+            if self._is_better(attempt, kernel):
                 worse = 0
-            elif reach(kernel) < size // 2 - 1:  # it is not cut
+            elif reach(kernel) < attempt.size // 2 - 1:  # it is not cut
                 worse += 1
             if worse == _PATIENCE:
                 return
 
-    def try_fainter(self) -> None:
-        """A kernel of the best size that keeps its faint parts."""
-        self._try(self.windows(self.size, 1)[0], self.size, _FAINT)
-
-    def look_elsewhere(self) -> None:
-        """Kernels of other windows."""
-        others = self.windows(self.size, _WINDOWS)[1:]
-        self.elsewhere = [(window, self._try(window, self.size)) for window in others]
+    def look_further(self) -> None:
+        """Kernels of the best size: one that keeps its faint parts, and those of other windows."""
+        here, *others = self.windows.best(_side_for(self.best.size), _WINDOWS)
+        faint = _Attempt(here, self.best.size, _FAINT)
+        attempts = [faint, *(_Attempt(window, self.best.size) for window in others)]
+        for attempt, kernel in self._ahead(attempts):
+            self._is_better(attempt, kernel)
+            if attempt is not faint:
+                self.elsewhere.append((attempt.window, kernel))
 
     def refine(self) -> None:
         """The kernel at the full resolution."""
-        if self._finest(self.size) < 1:
-            kernel = coarse_to_fine(self.window, self.size, self.tidiness)
-            self._take(self._cropped(kernel))
+        if self._finest(self.best.size) < 1:
+            self._take(self._cropped(self.best.kernel(finest=1)))
 
     def polish(self) -> None:
         """The kernel fitted to what the network makes of its window."""
         if self.restore is not None:
-            self._take(polished(self.kernel, self.window, self.restore))
+            self._take(polished(self.kernel, self.best.window, self.restore))
 
     def agreement(self) -> float | None:
         """See `KernelEstimate`."""
@@ -157,11 +173,6 @@ class _Search:
         explained = all(self._explains(window, _BETTER_ELSEWHERE) for window, _ in self.elsewhere)
         return "blurred" if explained else "uneven"
 
-    def windows(self, size: int, count: int) -> list[np.ndarray]:
-        """Windows for kernels of a size."""
-        side = max(_SMALLEST_WINDOW, _SIZES_PER_WINDOW * size)
-        return [self.picture[place] for place in best_windows(self.picture, side, count)]
-
     def _cropped(self, kernel: np.ndarray) -> np.ndarray:
         """The kernel in a square that it fills, unless the user gave its size."""
         if self.fixed:
@@ -172,14 +183,28 @@ class _Search:
         """The resolution at which kernels of a size are compared."""
         return 1.0 if size <= _SMALL or self.fixed else 0.5
 
-    def _try(self, window: np.ndarray, size: int, tidiness: Tidiness = TIDY) -> np.ndarray:
-        """Estimate the kernel of a window, and take it if it is better than the best so far."""
-        kernel = coarse_to_fine(window, size, tidiness, self._finest(size))
+    def _ahead(self, attempts: Iterable[_Attempt]) -> Iterator[tuple[_Attempt, np.ndarray]]:
+        """Each attempt with its kernel, while the next ones are computed on other cores."""
+        cores = os.cpu_count() or 1
+        running: deque[tuple[_Attempt, Future[np.ndarray]]] = deque()
+        with ThreadPoolExecutor(cores) as pool:
+            for attempt in attempts:
+                finest = self._finest(attempt.size)
+                running.append((attempt, pool.submit(attempt.kernel, finest)))
+                if len(running) == cores:
+                    first, kernel = running.popleft()
+                    yield first, kernel.result()
+            for first, kernel in running:
+                yield first, kernel.result()
+
+    def _is_better(self, attempt: _Attempt, kernel: np.ndarray) -> bool:
+        """Whether a kernel is better than the best so far, whose place it then takes."""
         cropped = self._cropped(kernel)
-        if cost(self.judged, cropped) < self.cost:
-            self._take(cropped)
-            self.window, self.size, self.tidiness = window, size, tidiness
-        return kernel
+        if cost(self.judged, cropped) >= self.cost:
+            return False
+        self._take(cropped)
+        self.best = attempt
+        return True
 
     def _take(self, kernel: np.ndarray) -> None:
         self.kernel, self.cost = kernel, cost(self.judged, kernel)
@@ -187,6 +212,11 @@ class _Search:
     def _explains(self, window: np.ndarray, share: float) -> bool:
         """Whether the kernel costs less than a share of what no blur does."""
         return cost(window, self.kernel) < share * cost(window, NO_BLUR)
+
+
+def _side_for(size: int) -> int:
+    """The side of windows in which kernels of a size are estimated."""
+    return max(_SMALLEST_WINDOW, _SIZES_PER_WINDOW * size)
 
 
 def _gray(image: np.ndarray) -> np.ndarray:

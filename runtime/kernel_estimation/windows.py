@@ -12,38 +12,47 @@ _APART = 4  # windows lie at least this part of a side of the picture from each 
 _FLAT = 0.02  # gradients of noise: they count as disagreeing
 
 
-def best_windows(picture: np.ndarray, side: int, count: int) -> list[tuple[slice, slice]]:
-    """Up to `count` windows far from each other, the one with most edges first.
+class Windows:
+    """Windows of a picture, the one with most edges first.
 
     Edges are where the gradients of a neighbourhood agree, which those of noise and of texture
     finer than the kernel do not (Xu, Jia, "Two-phase kernel estimation for robust motion
     deblurring", 2010, eq. 2). Clipped pixels count nothing.
 
-    picture: gray, (H, W), float32, full scale = 1. side: of the windows; they are smaller along
-        sides of the picture that are shorter.
+    picture: gray, (H, W), float32, full scale = 1.
     """
-    height, width = (min(side, length) for length in picture.shape)
-    sums = cv2.integral(_edges(picture))
-    rows, columns = (_places(length, side) for length in picture.shape)
-    scores = {
-        (top, left): float(
-            sums[top + height, left + width]
-            - sums[top, left + width]
-            - sums[top + height, left]
-            + sums[top, left]
-        )
-        for top in rows
-        for left in columns
-    }
-    # Where a camera turned or depth differs, neighbours are blurred alike.
-    apart = [max(side, length // _APART) for length in picture.shape]
-    chosen: list[tuple[int, int]] = []
-    for top, left in sorted(scores, key=lambda place: -scores[place]):
-        if len(chosen) == count:
-            break
-        if all(abs(top - y) >= apart[0] or abs(left - x) >= apart[1] for y, x in chosen):
-            chosen.append((top, left))
-    return [(slice(top, top + height), slice(left, left + width)) for top, left in chosen]
+
+    def __init__(self, picture: np.ndarray) -> None:
+        self._picture = picture
+        self._sums = cv2.integral(_edges(picture))
+
+    def best(self, side: int, count: int) -> list[np.ndarray]:
+        """Up to `count` windows far from each other; views.
+
+        side: of the windows; they are smaller along sides of the picture that are shorter.
+        """
+        shape, sums = self._picture.shape, self._sums
+        height, width = (min(side, length) for length in shape)
+        rows, columns = (_places(length, side) for length in shape)
+        scores = {
+            (top, left): float(
+                sums[top + height, left + width]
+                - sums[top, left + width]
+                - sums[top + height, left]
+                + sums[top, left]
+            )
+            for top in rows
+            for left in columns
+        }
+        # Where a camera turned or depth differs, neighbours are blurred alike.
+        apart = [max(side, length // _APART) for length in shape]
+        chosen: list[tuple[int, int]] = []
+        for top, left in sorted(scores, key=lambda place: -scores[place]):
+            if len(chosen) == count:
+                break
+            if all(abs(top - y) >= apart[0] or abs(left - x) >= apart[1] for y, x in chosen):
+                chosen.append((top, left))
+        return [self._picture[top : top + height, left : left + width] for top, left in chosen]
 
 
 def _places(length: int, side: int) -> list[int]:
