@@ -41,7 +41,7 @@ STEPS = 1500
 class Configuration:
     """A training that is repeated with several seeds.
 
-    name: unique in its section.
+    name: unique, as in the tables.
     tier: of the bundled preset.
     steps: outer steps.
     start: official weights to train on from, in DATA/baselines.
@@ -75,9 +75,14 @@ class Job:
     seed: int
 
     @property
+    def name(self) -> str:
+        """Of the configuration, the same for all seeds."""
+        return self.configuration.name
+
+    @property
     def folder(self) -> str:
         """Of its run, relative to that of all runs."""
-        return f"{self.configuration.section}/{self.configuration.name}-{self.seed}"
+        return f"{self.configuration.section}/{self.name}-{self.seed}"
 
 
 def _restoration(name: str, strategy: Strategy, steps: int = STEPS) -> Configuration:
@@ -87,12 +92,14 @@ def _restoration(name: str, strategy: Strategy, steps: int = STEPS) -> Configura
 
 def _derain(strategy: Strategy, steps: int) -> Configuration:
     start: Weights = "prenet/prenet_rain100l.pth"
-    return Configuration("derain", strategy, "derain", "paper", strategy, steps, start)
+    name = f"prenet-{strategy}"
+    return Configuration("derain", name, "derain", "paper", strategy, steps, start)
 
 
 def _dehaze(strategy: Strategy, steps: int) -> Configuration:
     start: Weights = "griddehazenet/griddehazenet_indoor.pth"
-    return Configuration("dehaze", strategy, "dehaze", "paper", strategy, steps, start)
+    name = f"griddehazenet-{strategy}"
+    return Configuration("dehaze", name, "dehaze", "paper", strategy, steps, start)
 
 
 # Each group is trained for all its seeds before the next one starts.

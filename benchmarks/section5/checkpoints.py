@@ -1,0 +1,30 @@
+"""Small copies of finished runs: averaged weights in half precision, with the run's record."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+
+from hyperguide.training.checkpoint import LAST, load_tensors, save_tensors
+
+from .configurations import jobs
+from .training import steps_done
+
+
+def keep(runs: Path, checkpoints: Path) -> list[Path]:
+    """Copy the finished restoration runs; returns the files.
+
+    Those that started from published weights are left out: their authors did not permit copies.
+    """
+    written = []
+    for job in jobs("restoration"):
+        run, file = runs / job.folder, checkpoints / f"{job.folder}.safetensors"
+        if steps_done(run) != job.configuration.steps:
+            continue
+        tensors, record = load_tensors(run / LAST)
+        file.parent.mkdir(parents=True, exist_ok=True)
+        half = {name: t.half() if t.dtype == torch.float32 else t for name, t in tensors.items()}
+        save_tensors({file: half}, record)
+        written.append(file)
+    return written
