@@ -14,7 +14,8 @@ What is already measured is not measured again. With --quick, the kept copies ar
 of each set, and nothing is written.
 
 The folder of research data needs levin09, sun80, rain100l, rain100h, nyu, bsds500, kernels20 and
-baselines; docs/training.md says where they come from.
+baselines, each from its authors. The trainings of derain and dehaze start from published weights,
+for research only.
 """
 
 from __future__ import annotations
@@ -34,7 +35,7 @@ from section5.configurations import Section
 from section5.pictures import draw_figure_4, draw_sheets
 from section5.results import Results, read_results, write_results
 from section5.scoring import score_all, tasks, trained
-from section5.sections import sections
+from section5.sections import about, sections
 from section5.training import train
 
 KEPT = Path(__file__).parent / "paper"
@@ -54,12 +55,17 @@ def main() -> int:
     if given.data is None and given.command != "tables":
         parser.error("give --data or set HYPERGUIDE_DATA")
     if given.command == "train":
-        return min(train(given.data, given.out, given.section), 1)
+        try:
+            return min(train(given.data, given.out, given.section), 1)
+        except KeyboardInterrupt:
+            print("Stopped; the same command goes on.", file=sys.stderr)
+            return 130
     results = read_results(RESULTS)
     if given.command == "score":
         torch.set_num_threads(1)
         chosen: tuple[Section, ...] = (given.section,) if given.section else get_args(Section)
         results = quick(given.data, chosen) if given.quick else whole(given, chosen, results)
+    print(about(), end="\n\n")
     for text in sections(results):
         print(text)
     return 0

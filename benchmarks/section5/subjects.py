@@ -17,7 +17,7 @@ from hyperguide.training.official import load_official
 from .configurations import Section, jobs
 from .training import steps_done
 
-# Targets of `hyperguide eval` beside the trainings. More rivals for Fig. 5 go into the first line.
+# Targets of `hyperguide eval` that must be told the noise level. More of them join Figs. 2 and 5.
 RIVALS = ("wiener",)
 BUNDLED: dict[Section, str] = {
     "restoration": "deblur",
