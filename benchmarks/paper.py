@@ -82,6 +82,7 @@ def quick(data: Path, chosen: Sequence[Section]) -> Results:
 
 def whole(given: argparse.Namespace, chosen: Sequence[Section], results: Results) -> Results:
     """Measure everything on whole suites, keep it, and draw."""
+    KEPT.mkdir(exist_ok=True)
     keep(given.out, KEPT)
     results = replace(results, trained=trained(given.out) or results.trained)
 

@@ -19,8 +19,9 @@ _PERCENT = 100
 def about() -> str:
     """What the names in the tables mean, and how far the trainings are from the paper's."""
     return f"""\
-The paper's restoration networks with {WIDTH} features instead of 64, trained by Muon with cosine for
-{STEPS} steps of {BATCH} crops of {CROP} pixels, instead of by Adam for 200000 steps of 5 crops of 160.
+The paper's restoration networks with {WIDTH} features instead of 64, trained for {STEPS} steps
+of {BATCH} crops of {CROP} pixels by Muon with cosine, instead of for 200000 steps of 5 crops
+of 160 by Adam without.
   general, tiny   five stages of denoisers with nine or six convolutions
   strict          Algorithm 1: g moves theta, f moves omega        response   f moves theta, too
   naive           one step on f + g for both                       unguided   no map
