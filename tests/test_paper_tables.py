@@ -8,9 +8,14 @@ from itertools import pairwise
 from pathlib import Path
 
 import pytest
+import torch
 
 sys.path.append(str(Path(__file__).parents[1] / "benchmarks"))
 
+from hyperguide.training.checkpoint import load_run, save_tensors
+from hyperguide.training.model import build_model
+from hyperguide.training.run_record import RunRecord, Settings
+from section5.checkpoints import copy_in_half
 from section5.configurations import jobs
 from section5.published import LEVIN
 from section5.results import Measured, Results, read_results, write_results
@@ -129,3 +134,16 @@ def test_a_line_cut_off_by_a_kill_is_no_spell(tmp_path: Path) -> None:
     whole = '{"run": "a", "first": 0, "last": 10, "cpu_seconds": 5.5}\n'
     (tmp_path / "times.jsonl").write_text(whole + whole[:20])
     assert list(spells(tmp_path)) == [Spell("a", 0, 10, 5.5)]
+
+
+def test_a_kept_copy_is_half_as_large_and_computes_the_same(tmp_path: Path) -> None:
+    preset = next(jobs("restoration")).configuration.preset
+    model = build_model(preset)
+    weights, copy = tmp_path / "last.safetensors", tmp_path / "copy.safetensors"
+    save_tensors({weights: model.state_dict()}, RunRecord(preset, Settings()).to_json())
+    copy_in_half(weights, copy)
+    assert copy.stat().st_size < 0.6 * weights.stat().st_size
+    picture = torch.rand(1, 1, 32, 32, generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        one, other = (load_run(file).model.restore(picture).restored for file in (weights, copy))
+    assert torch.allclose(one, other, atol=2e-3)
