@@ -100,7 +100,7 @@ def test_each_seed_is_a_complete_comparison_of_equal_steps() -> None:
 
 def test_all_presets_are_valid_and_share_the_schedule() -> None:
     for section in ("restoration", "derain", "dehaze"):
-        presets = [job.configuration.preset for job in jobs(section)]  # type: ignore[arg-type]
+        presets = [job.configuration.preset for job in jobs(section)]
         assert len({preset.schedule.stages for preset in presets}) == 1
         assert len({preset.schedule.reconstruction_lr for preset in presets}) == 1
 

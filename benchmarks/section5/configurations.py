@@ -175,12 +175,14 @@ def _on(paper: Preset, steps: int) -> Preset:
 
     Without the perceptual part of GridDehazeNet's loss, whose weights are not at hand everywhere.
     """
-    crop, batch = (64, 4) if paper.task == "derain" else (96, 2)
+    # Step sizes at which `unguided` does not lose on held-out photos: PReNet gains nothing by
+    # larger ones, GridDehazeNet gained 0.8 dB in 60 steps.
+    crop, batch, step_size = (64, 4, 3e-5) if paper.task == "derain" else (96, 2, 1e-4)
     schedule = replace(
         paper.schedule,
         steps=steps,
         proxy_lr=1e-3,
-        reconstruction_lr=3e-5,
+        reconstruction_lr=step_size,
         shape="cosine",
         clip=1.0,
         decay=0.99,

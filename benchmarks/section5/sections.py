@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from .configurations import BATCH, CROP, STEPS, WIDTH
 from .published import HAZE, LEVELS, LEVIN, RAIN, Printed
@@ -193,38 +193,51 @@ def _quadrants(results: Results, names: Sequence[str]) -> str:
 def _table_1(results: Results) -> str:
     ours = ("PReNet", "prenet-unguided", "prenet-strict", "prenet-response", "prenet-naive")
     heavy = ("PReNet (heavy)", "bundled", "input")
-    rows = _of_suite(results, "rain100l", (*ours, "bundled", "input"))
-    rows += _of_suite(results, "rain100h", heavy)
+    light = {"PReNet": "PReNet", "prenet-strict": "the paper"}
+    rows = _of_suite(results, "rain100l", (*ours, "bundled", "input"), RAIN, "Rain100L", light)
+    rows += _of_suite(results, "rain100h", heavy, RAIN, "Rain100H", {"PReNet (heavy)": "PReNet"})
     return f"{aligned([_HEAD, *rows])}\n\n{_published(RAIN)}"
 
 
 def _table_2(results: Results) -> str:
     names = ("GridDehazeNet", *(f"griddehazenet-{s}" for s in _STRATEGIES), "bundled", "input")
-    rows = _of_suite(results, "sots", names)
+    known = {"GridDehazeNet": "GridDehazeNet", "griddehazenet-strict": "the paper"}
+    rows = _of_suite(results, "sots", names, HAZE, "indoor", known)
     return f"{aligned([_HEAD, *rows])}\n\n{_published(HAZE)}"
 
 
 _STRATEGIES = ("unguided", "strict", "response", "naive")
-_HEAD = ["measured here", "suite", "kMAC/px", "seeds", "pictures", "PSNR", "SSIM", "map RMSE"]
+_HEAD = [
+    *("measured here", "suite", "kMAC/px", "seeds", "pictures", "paper PSNR", "PSNR"),
+    *("paper SSIM", "SSIM", "map RMSE"),
+]
 
 
-def _of_suite(results: Results, suite: str, names: Sequence[str]) -> list[list[str]]:
+def _of_suite(
+    results: Results,
+    suite: str,
+    names: Sequence[str],
+    published: Sequence[Printed],
+    test_set: str,
+    methods: Mapping[str, str],
+) -> list[list[str]]:
+    """A row for each name. methods: name -> the published method that it repeats."""
+    printed = {row.method: row.scores[test_set] for row in published}
     rows = []
     for name in names:
         members = results.of(suite, name)
-        if not members:
-            rows.append([name, suite, *["-"] * (len(_HEAD) - 2)])
-            continue
         cost = results.costs.get(name)
-        seeds = str(len(members)) if members[0].seed is not None else "-"
-        errors = [one.map_rmse for one in members if one.map_rmse is not None]
+        scores = printed[methods[name]] if name in methods else None
+        psnr, ssim = ("-", "-") if scores is None else (f"{scores[0]:.2f}", f"{scores[1]:.4f}")
+        own = any(one.seed is not None for one in members)
         rows.append(
             [
-                *(name, suite, "-" if cost is None else f"{cost:.1f}", seeds),
-                str(members[0].pictures),
-                spread([one.psnr for one in members]),
-                spread([one.ssim for one in members], 4),
-                spread(errors, 4),
+                *(name, suite, "-" if cost is None else f"{cost:.1f}"),
+                str(len(members)) if own or not members else "-",
+                str(members[0].pictures) if members else "-",
+                *(psnr, spread([one.psnr for one in members])),
+                *(ssim, spread([one.ssim for one in members], 4)),
+                spread([one.map_rmse for one in members if one.map_rmse is not None], 4),
             ]
         )
     return rows
