@@ -9,9 +9,9 @@
 those that are finished and resumes the one that was killed; width, steps and optimizer are in
 section5/configurations.py. Without a command, the finished trainings, the bundled models and
 published weights are measured on the paper's test sets: the figures go to paper/results.json, where
-`tables` reads them, small copies of the restoration runs beside it, and the plots and sheets, too.
-What is already measured is not measured again. With --quick, the kept copies are measured on a part
-of each set, and nothing is written.
+`tables` reads them, with the plot of Fig. 4 and small copies of the restoration runs beside it, and
+the sheets of Figs. 6 to 13 to OUT/sheets. What is already measured is not measured again. With
+--quick, the kept copies are measured on a part of each set, and nothing is written.
 
 The folder of research data needs levin09, sun80, rain100l, rain100h, nyu, bsds500, kernels20 and
 baselines, each from its authors. The trainings of derain and dehaze start from published weights,
@@ -94,7 +94,9 @@ def whole(given: argparse.Namespace, chosen: Sequence[Section], results: Results
         planned = list(tasks(section, given.data, given.out, KEPT))
         results = score_all(results, planned, given.data, False, save)
     draw_figure_4(given.out, KEPT / "fig4.png")
-    for path in draw_sheets(given.data, given.out, KEPT, KEPT):
+    sheets = given.out / "sheets"
+    sheets.mkdir(parents=True, exist_ok=True)
+    for path in draw_sheets(given.data, given.out, KEPT, sheets):
         print(path, file=sys.stderr)
     return results
 
