@@ -16,7 +16,7 @@ from hyperguide.training.evaluation.suites import list_pictures
 from hyperguide.training.logbook import read_log
 
 from .configurations import Section, jobs
-from .subjects import BUNDLED, Subject, trainings
+from .subjects import bundled, trainings
 from .suites import open_part
 
 # Panels of Fig. 4: key in the log, title, whether the axis is logarithmic.
@@ -87,16 +87,16 @@ def draw_sheets(data: Path, runs: Path, checkpoints: Path, folder: Path) -> Iter
     for sheet in _SHEETS:
         finished = trainings(sheet.section, runs, checkpoints)
         subjects = [subject for subject in finished if subject.name == sheet.trained][:1]
-        for subject in (*subjects, Subject("bundled", BUNDLED[sheet.section])):
+        for subject in (*subjects, bundled(sheet.section)):
             suite, target = open_part(sheet.suite, data, quick=True), subject.open()
             few = replace(suite, cases=suite.cases[:_MOST_PHOTOS])
             examples = list(measure(few, target, PROTOCOLS[suite.protocol]))
-            path = folder / f"{sheet.figures}-{subject.name}.jpg"
+            path = folder / f"{sheet.figures} {subject.name}.jpg"
             write_picture(path, draw_sheet(examples, suite.guidance), quality=85)
             yield path
     photos = list_pictures(data / "real_rain")
     chosen = photos[:: len(photos) // _MOST_PHOTOS][:_MOST_PHOTOS]
-    looked = look_at(chosen, Subject("bundled", BUNDLED["derain"]).open(), (1.0,), lambda: None)
-    path = folder / f"{_REAL_RAIN}-bundled.jpg"
+    looked = look_at(chosen, bundled("derain").open(), (1.0,), lambda: None)
+    path = folder / f"{_REAL_RAIN} bundled derain.jpg"
     write_picture(path, draw_photos(looked), quality=85)
     yield path

@@ -24,9 +24,9 @@ from .training import spells, steps_done
 _DIGEST = 12
 _FIGURES = ("output_psnr", "held_out_f", "held_out_g", "inner_gap", "regret", "guidance_rmse")
 # Sun et al.'s pictures are fifteen times as large as Levin's.
-_ON_SUN = ("input", "bundled", *RIVALS, "general-strict", "general-unguided")
+_ON_SUN = ("input", "bundled deblur", *RIVALS, "general-strict", "general-unguided")
 # Pictures of heavy rain are for networks that were trained on it.
-_ON_HEAVY = ("input", "bundled", "PReNet (heavy)")
+_ON_HEAVY = ("input", "bundled derain", "PReNet (heavy)")
 
 
 @dataclass(frozen=True)

@@ -88,7 +88,7 @@ def _figure_2(results: Results) -> str:
     longer = ("general-unguided-longer", "tiny-unguided-longer")
     columns = {name: _levin(results, name, name) for name in names}
     columns |= {name: _levin(results, name) for name in longer}
-    more = [_levin(results, name) for name in ("bundled", *RIVALS, "input")]
+    more = [_levin(results, name) for name in ("bundled deblur", *RIVALS, "input")]
     pairs = [
         ("general-strict", "general-unguided"),
         ("general-strict", "general-unguided-longer"),
@@ -136,13 +136,13 @@ def _figure_4(results: Results) -> str:
 
 
 def _figure_5_top(results: Results) -> str:
-    names = ("general-strict", "general-unguided", "bundled", *RIVALS, "input")
+    names = ("general-strict", "general-unguided", "bundled deblur", *RIVALS, "input")
     return by_level([_column(results, "sun80", name, _SUN_LABELS) for name in names], _SUN_LABELS)
 
 
 def _figure_5_told(results: Results) -> str:
     """One row for each told level, and one for the network's own map."""
-    names = ("general-strict", "bundled", *RIVALS)
+    names = ("general-strict", "bundled deblur", *RIVALS)
     true = labels((3,))[0]
     rows = {f"told {level} %": (level, "sun80 told") for level in TOLD}
     own = "own map"
@@ -159,7 +159,7 @@ def _figure_5_told(results: Results) -> str:
 
 
 def _figures_6_to_8(results: Results) -> str:
-    names = ("general-strict", "general-response", "general-naive", "tiny-strict", "bundled")
+    names = ("general-strict", "general-response", "general-naive", "tiny-strict", "bundled deblur")
 
     def mean(one: Measured) -> float | None:
         return None if one.map_mean is None else _PERCENT * one.map_mean
@@ -191,16 +191,23 @@ def _quadrants(results: Results, names: Sequence[str]) -> str:
 
 
 def _table_1(results: Results) -> str:
-    ours = ("PReNet", "prenet-unguided", "prenet-strict", "prenet-response", "prenet-naive")
-    heavy = ("PReNet (heavy)", "bundled", "input")
+    names = ("PReNet", *(f"prenet-{s}" for s in _STRATEGIES), "bundled derain", "input")
+    heavy = ("PReNet (heavy)", "bundled derain", "input")
     light = {"PReNet": "PReNet", "prenet-strict": "the paper"}
-    rows = _of_suite(results, "rain100l", (*ours, "bundled", "input"), RAIN, "Rain100L", light)
+    rows = _of_suite(
+        results, "rain100l", (*ours, "bundled derain", "input"), RAIN, "Rain100L", light
+    )
     rows += _of_suite(results, "rain100h", heavy, RAIN, "Rain100H", {"PReNet (heavy)": "PReNet"})
     return f"{aligned([_HEAD, *rows])}\n\n{_published(RAIN)}"
 
 
 def _table_2(results: Results) -> str:
-    names = ("GridDehazeNet", *(f"griddehazenet-{s}" for s in _STRATEGIES), "bundled", "input")
+    names = (
+        "GridDehazeNet",
+        *(f"griddehazenet-{s}" for s in _STRATEGIES),
+        "bundled dehaze",
+        "input",
+    )
     known = {"GridDehazeNet": "GridDehazeNet", "griddehazenet-strict": "the paper"}
     rows = _of_suite(results, "sots", names, HAZE, "indoor", known)
     return f"{aligned([_HEAD, *rows])}\n\n{_published(HAZE)}"

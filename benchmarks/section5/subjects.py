@@ -63,6 +63,11 @@ class Subject:
         return None
 
 
+def bundled(section: Section) -> Subject:
+    """The model of the section's task that comes with the package."""
+    return Subject(f"bundled {BUNDLED[section]}", BUNDLED[section])
+
+
 def trainings(section: Section, runs: Path, checkpoints: Path) -> Iterator[Subject]:
     """Finished trainings: those in `runs`, and of the others the committed checkpoints."""
     for job in jobs(section):
@@ -78,7 +83,7 @@ def trainings(section: Section, runs: Path, checkpoints: Path) -> Iterator[Subje
 def others(section: Section, data: Path) -> Iterator[Subject]:
     """The input, the bundled model, and published weights or rivals."""
     yield Subject("input", "input")
-    yield Subject("bundled", BUNDLED[section])
+    yield bundled(section)
     if section == "restoration":
         yield from (Subject(name, name) for name in RIVALS)
     for name, file in OFFICIAL[section].items():
