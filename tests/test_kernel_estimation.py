@@ -243,8 +243,9 @@ def test_unusable_pictures_and_sizes(image: np.ndarray, size: int | None, messag
         estimate_kernel(image, size)
 
 
-@pytest.mark.parametrize("value", [0, 128, 255])
-def test_pictures_without_edges_are_sharp(value: int) -> None:
-    estimate = estimate_kernel(np.full((64, 64), value, np.uint8))
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize(("value", "shape"), [(0, (64, 64)), (128, (400, 700)), (255, (64, 64))])
+def test_pictures_without_edges_are_sharp(value: int, shape: tuple[int, int]) -> None:
+    estimate = estimate_kernel(np.full(shape, value, np.uint8))
     assert estimate.verdict == "sharp"
     assert np.isclose(estimate.kernel.sum(), 1, atol=1e-4)

@@ -18,7 +18,7 @@ from hyperguide.training.run_record import RunRecord, Settings
 from section5.checkpoints import copy_in_half
 from section5.configurations import jobs
 from section5.published import LEVIN
-from section5.results import Measured, Results, read_results, write_results
+from section5.results import Blind, Measured, Results, read_results, write_results
 from section5.sections import sections
 from section5.tables import Column, by_level, differences, spread
 from section5.training import Spell, sources, spells
@@ -65,7 +65,7 @@ def test_what_is_not_trained_yet_is_a_dash_and_no_seeds() -> None:
 
 def test_all_sections_print_without_any_results() -> None:
     texts = list(sections(Results()))
-    assert len(texts) == 8
+    assert len(texts) == 9
     for value in LEVIN["general-strict"].values():
         assert any(f"{value:.2f}" in text for text in texts)
 
@@ -77,8 +77,20 @@ def test_a_section_says_how_many_seeds_it_has() -> None:
     assert text.splitlines()[4].split()[:2] == ["seeds", "2"]
 
 
+def test_blind_ratios_stand_by_kernel_and_picture() -> None:
+    ratios = {"im05_flit01": 1.5, "im06_flit01": 2.5, "im05_flit02": 9.0}
+    members = tuple(Blind(name, ratio, 0.9, "blurred") for name, ratio in ratios.items())
+    text = next(text for text in sections(Results(blind=members)) if text.startswith("Fig. 9"))
+    rows = [line.split() for line in text.splitlines()]
+    assert ["kernel", "im05", "im06"] in rows
+    assert ["flit01", "1.50", "2.50"] in rows
+    assert ["flit02", "9.00", "-"] in rows
+    assert "at most 2: 33%, at most 3: 67%, median 2.50" in text
+
+
 def test_results_survive_their_file(tmp_path: Path) -> None:
-    results = Results((_measured("wiener", None, 27.25),), costs={"bundled": 25.0})
+    found = (Blind("im05_flit01", 1.5, 0.9, "blurred"),)
+    results = Results((_measured("wiener", None, 27.25),), costs={"bundled": 25.0}, blind=found)
     write_results(results, tmp_path / "results.json")
     assert read_results(tmp_path / "results.json") == results
 

@@ -14,9 +14,12 @@ import pytest
 
 import hyperguide
 from conftest import psnr
+from hyperguide.kernel_estimation.kernel_shape import likeness
+from hyperguide.picture_files import read_picture
 from hyperguide.training.data.batches import Data, open_data
 from hyperguide.training.data.degradations import Noise
 from hyperguide.training.data.sample import Sample
+from hyperguide.training.evaluation.mat_file import read_mat
 from hyperguide.training.preset import Stage, load_preset
 
 _FOLDER = os.environ.get("HYPERGUIDE_DATA")
@@ -77,3 +80,18 @@ def test_the_predicted_noise_map_is_nearly_as_good_as_the_true_one(
     mean = {name: np.mean(values) for name, values in scores.items()}
     assert mean["predicted"] > mean["true"] - 0.1, mean
     assert mean["predicted"] > mean["constant"] + 0.3, mean
+
+
+@pytest.mark.parametrize("name", ["im05_flit03", "im06_flit05", "im07_flit08"])
+def test_kernels_of_captured_pictures(name: str) -> None:
+    arrays = read_mat(DATA / "levin09" / f"{name}.mat")
+    true = np.ascontiguousarray(arrays["f"][::-1, ::-1], np.float32)
+    estimate = hyperguide.estimate_kernel(arrays["y"].astype(np.float32), len(true))
+    assert estimate.verdict == "blurred"
+    assert likeness(estimate.kernel, true) > 0.8
+
+
+@pytest.mark.parametrize("name", ["101085", "227092", "97033"])
+def test_sharp_photos_are_not_deblurred(name: str) -> None:
+    photo = read_picture(DATA / "bsds500" / "val" / f"{name}.jpg")
+    assert hyperguide.estimate_kernel(photo).verdict == "sharp"

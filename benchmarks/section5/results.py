@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -64,6 +64,19 @@ class Trained:
 
 
 @dataclass(frozen=True)
+class Blind:
+    """A picture whose kernel was estimated, see `blind.measure_blind`.
+
+    likeness: correlation of the estimated kernel with the measured one, at best shift.
+    """
+
+    name: str
+    ratio: float
+    likeness: float
+    verdict: str
+
+
+@dataclass(frozen=True)
 class Results:
     """Everything that the tables are made of.
 
@@ -73,6 +86,7 @@ class Results:
     measured: tuple[Measured, ...] = ()
     trained: tuple[Trained, ...] = ()
     costs: dict[str, float] = field(default_factory=dict)
+    blind: tuple[Blind, ...] = ()
 
     def of(
         self, suite: str, subject: str, level: str = "", told: float | None = None
@@ -97,7 +111,7 @@ class Results:
         """These results, with `new` instead of what was known of the same."""
         known = {_key(one): one for one in self.measured}
         known |= {_key(one): one for one in new}
-        return Results(tuple(known.values()), self.trained, self.costs)
+        return replace(self, measured=tuple(known.values()))
 
 
 def _key(one: Measured) -> tuple[object, ...]:
@@ -113,6 +127,7 @@ def read_results(path: Path) -> Results:
         tuple(_measured(one) for one in values["measured"]),
         tuple(Trained(**one) for one in values["trained"]),
         values["costs"],
+        tuple(Blind(**one) for one in values["blind"]),
     )
 
 
@@ -127,12 +142,13 @@ def write_results(results: Results, path: Path) -> None:
         "measured": _lines(results.measured),
         "trained": _lines(results.trained),
         "costs": json.dumps(results.costs),
+        "blind": _lines(results.blind),
     }
     text = ",\n".join(f'"{name}": {part}' for name, part in parts.items())
     write_atomically(path, lambda temporary: temporary.write_text(f"{{\n{text}\n}}\n"))
 
 
-def _lines(members: Sequence[Measured] | Sequence[Trained]) -> str:
+def _lines(members: Sequence[Measured] | Sequence[Trained] | Sequence[Blind]) -> str:
     return "[\n" + ",\n".join(json.dumps(_rounded(asdict(one))) for one in members) + "\n]"
 
 

@@ -17,8 +17,13 @@ from hyperguide.training.official import load_official
 from .configurations import Section, jobs
 from .training import steps_done
 
-# Targets of `hyperguide eval` that must be told the noise level. More of them join Figs. 2 and 5.
-RIVALS = ("wiener",)
+# Targets of `hyperguide eval`, or their files in DATA/baselines.
+TOLD_RIVALS = {
+    "Wiener": "wiener",
+    "CSF": "csf/deblur_csf_pw.mat",
+    "FDN": "fdn/stages_01-10_finetuned.hdf5",
+}
+RIVALS = {"FD": "fd", "Richardson-Lucy": "richardson-lucy"} | TOLD_RIVALS
 BUNDLED: dict[Section, str] = {
     "restoration": "deblur",
     "derain": "derain",
@@ -85,7 +90,10 @@ def others(section: Section, data: Path) -> Iterator[Subject]:
     yield Subject("input", "input")
     yield bundled(section)
     if section == "restoration":
-        yield from (Subject(name, name) for name in RIVALS)
+        for name, target in RIVALS.items():
+            weights = data / "baselines" / target
+            if not weights.suffix or weights.exists():
+                yield Subject(name, str(weights) if weights.suffix else target)
     for name, file in OFFICIAL[section].items():
         if (path := data / "baselines" / file).exists():
             yield Subject(name, str(path))

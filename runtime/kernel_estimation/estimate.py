@@ -37,6 +37,7 @@ _SHARP = 0.9  # pixels of standard deviation
 # Costs as shares of that of no blur. Where the kernel was found, those of blurred photos are 0.47
 # to 0.71, of turned ones up to 0.88, and of sharp ones 0.91 and more.
 _BETTER, _BETTER_ELSEWHERE = 0.87, 0.95
+_EPSILON = 1e-6  # windows without edges cost nothing
 
 
 @dataclass(frozen=True)
@@ -161,7 +162,10 @@ class _Search:
 
     def agreement(self) -> float | None:
         """See `KernelEstimate`."""
-        own = [cost(*pair) / cost(pair[0], self.kernel) for pair in self.elsewhere]
+        own = [
+            (cost(window, kernel) + _EPSILON) / (cost(window, self.kernel) + _EPSILON)
+            for window, kernel in self.elsewhere
+        ]
         return min(1.0, *own) if own else None
 
     def verdict(self, agreement: float | None) -> Verdict:
