@@ -96,17 +96,24 @@ def test_a_hazy_sample_knows_its_light_and_transmission() -> None:
     assert 0 < int((t == 1).all((1, 2, 3)).sum()) < 16
 
 
-def test_cameras_expose_for_the_haze_but_targets_stay() -> None:
-    clean = 0.8 * torch.rand(64, 3, 32, 32, generator=generator(1))
+def test_cameras_expose_for_the_haze_and_targets_are_nearly_as_bright() -> None:
+    brightness = torch.linspace(0.1, 0.9, 64)[:, None, None, None]
+    clean = brightness * torch.rand(64, 3, 32, 32, generator=generator(1))
     haze = Haze(beta=(1.5, 1.5), airlight=(1, 1), tint=0, clean=0, invented=0, exposed=0.5)
     depth = torch.ones(64, 1, 32, 32)
     sample = haze.degrade(clean, depth, generator())
-    assert torch.equal(sample.clean, clean)
     t = float(np.exp(-1.5))
     as_scattered = clean * t + (1 - t)
     is_exposed = (sample.degraded - as_scattered).abs().amax((1, 2, 3)) > 1e-5
     assert 20 < int(is_exposed.sum()) < 44
     assert 0.2 < float(sample.degraded[is_exposed].mean()) < 0.65 < float(as_scattered.mean())
+    assert torch.equal(sample.clean[~is_exposed], clean[~is_exposed])
+    before, after = (
+        p[is_exposed].mean((1, 2, 3)) / sample.degraded[is_exposed].mean((1, 2, 3))
+        for p in (clean, sample.clean)
+    )
+    assert float(before.min()) < 0.4
+    assert 0.73 < float(after.min()) < float(after.max()) < 1.22
     # Far away there is only airlight, which is exposed as the picture is.
     dense = replace(haze, beta=(40, 40), exposed=1).degrade(clean, depth, generator())
     assert dense.airlight is not None

@@ -17,6 +17,9 @@ from .jpeg import draw_jpeg
 from .sample import Sample
 
 Density = Annotated[float, Range(0, 100)]
+# Brightness of targets relative to pictures that were exposed for the haze.
+_DARKEST, _BRIGHTEST = 0.75, 1.2
+_GAMMA_ROUNDS = 4  # each finds a gamma for the mean, as if all values were equal to it
 Light = Annotated[float, Range(0, 10)]  # what exceeds 1 is clipped
 
 
@@ -33,7 +36,8 @@ class Haze(Checked):
         because photos with depth show few places, always in the same light.
     dense: share of samples whose coefficient is drawn up to `densest`.
     exposed: share of samples whose hazy picture is exposed for the haze, with a tone and a white
-        balance of its own, as cameras do. The target stays as the photo was exposed.
+        balance of its own, as cameras do. Its target is nearly as bright: nobody wants a scene that
+        is darker than it was seen.
     disturbed: share of samples with noise, JPEG or half the resolution in the hazy picture only.
     frame: pixels at each side of photos with depth that are not part of the scene. NYU Depth v2 has
         a white frame, which would reveal the light; RESIDE cuts off 10 pixels.
@@ -77,7 +81,9 @@ class Haze(Checked):
         hazy = clean * transmission + light * (1 - transmission)
         if self.exposed:
             is_exposed = happens(self.exposed, count, rng)
-            hazy, light = _exposed(hazy, light, is_exposed & (beta > 0), rng)
+            is_exposed = is_exposed & (beta > 0)
+            hazy, light = _exposed(hazy, light, is_exposed, rng)
+            clean = torch.where(is_exposed, _as_bright(clean, hazy), clean)
         if self.disturbed:
             for i in happens(self.disturbed, count, rng).flatten().nonzero().flatten().tolist():
                 hazy[i] = _disturbed(hazy[i], numpy_generator(rng))
@@ -90,12 +96,29 @@ def _exposed(hazy: Tensor, light: Tensor, chosen: Tensor, rng: Generator) -> tup
     Haze brightens a picture, so that cameras expose less. What is clipped is lost.
     """
     one, planes = (len(hazy), 1, 1, 1), (len(hazy), hazy.shape[1], 1, 1)
-    mean = hazy.mean((1, 2, 3), keepdim=True).clamp(min=0.02)
+    mean = _mean(hazy).clamp(min=0.02)
     gain = (uniform(0.3, 0.65, one, rng) / mean).clamp(0.4, 1.4)
     gain = gain * torch.exp(uniform(-0.08, 0.08, planes, rng))
     gamma = torch.exp(uniform(-0.25, 0.25, one, rng))
     seen, source = ((gain * p).clamp(1e-4, 1) ** gamma for p in (hazy, light))
     return torch.where(chosen, seen, hazy), torch.where(chosen, source, light)
+
+
+def _as_bright(clean: Tensor, hazy: Tensor) -> Tensor:
+    """Clear pictures with a gamma by which they are 0.75 to 1.2 times as bright as hazy ones."""
+    mean = _mean(hazy)
+    clean = clean.clamp(1e-4, 1 - 1e-4)
+    gamma = torch.ones_like(mean)
+    for _ in range(_GAMMA_ROUNDS):
+        own = _mean(clean**gamma)
+        wanted = own.clamp(_DARKEST * mean, _BRIGHTEST * mean).clamp(0.01, 0.95)
+        gamma = gamma * wanted.log() / own.log()
+    return clean**gamma
+
+
+def _mean(pictures: Tensor) -> Tensor:
+    """The mean of each picture, shape (N, 1, 1, 1)."""
+    return pictures.mean((1, 2, 3), keepdim=True)
 
 
 def _disturbed(hazy: Tensor, rng: np.random.Generator) -> Tensor:
