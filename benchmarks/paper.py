@@ -60,6 +60,8 @@ def main() -> int:
     given = parser.parse_args()
     if given.data is None and given.command != "tables":
         parser.error("give --data or set HYPERGUIDE_DATA")
+    if given.quick and given.command != "score":
+        parser.error("--quick stands alone")
     if given.command == "train":
         try:
             return min(train(given.data, given.out, given.section), 1)

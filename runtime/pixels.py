@@ -79,7 +79,7 @@ def to_tensor(image: np.ndarray, channels: int) -> tuple[np.ndarray, Layout]:
         raise HyperguideError("This model takes gray pictures: convert the picture to gray first.")
     pictures = layout.pixels(image)
     if layout.dtype.kind == "f":
-        _check_range(pictures[..., : layout.color])
+        check_range(pictures[..., : layout.color])
     planes = split_pixels(pictures)[:, : layout.color]
     tensor = _scaled_planes(planes, 1 / full_scale(layout.dtype))
     if layout.color < channels:
@@ -173,7 +173,8 @@ def _scaled_planes(planes: np.ndarray, factor: float) -> np.ndarray:
     return floats
 
 
-def _check_range(pictures: np.ndarray) -> None:
+def check_range(pictures: np.ndarray) -> None:
+    """Raise HyperguideError for float pictures that are not finite, or far from [0, 1]."""
     low, high = float(pictures.min()), float(pictures.max())
     if not (np.isfinite(low) and np.isfinite(high)):
         raise HyperguideError("The picture contains NaN or infinity: replace those pixels first.")

@@ -91,6 +91,18 @@ def test_each_picture_of_a_folder_has_its_own_kernel(
     assert (kernels / "shaken.png.kernel.png").exists()
 
 
+def test_pictures_that_stay_as_they_are_have_maps(
+    quick_cli: Cli, shaken_photo: Path, sharp_photo: Path, tmp_path: Path
+) -> None:
+    out, maps = tmp_path / "out", tmp_path / "maps"
+    words = ("enhance", "-i", shaken_photo, sharp_photo, "-o", out, *AUTO, "--save-guidance", maps)
+    result = quick_cli(*words)
+    assert result.code == 0, result.err
+    assert np.array_equal(read_picture(out / "sharp.png"), read_picture(sharp_photo))
+    assert (maps / "sharp.png.guidance.png").exists()
+    assert "2 skipped" in quick_cli(*words, "--resume").err
+
+
 def test_the_kernel_of_an_array() -> None:
     estimate = hyperguide.estimate_kernel(BLURRED, SIDE)
     assert estimate.verdict == "blurred"

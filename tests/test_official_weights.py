@@ -150,7 +150,9 @@ def test_missing_truncated_and_foreign_weights_are_refused(file: Path, tmp_path:
     save_file(own, tmp_path / "run.safetensors")
     with pytest.raises(HyperguideError, match=r"run\.safetensors"):  # from a run
         load_official(tmp_path / "run.safetensors")
-    foreign: list[object] = [[1, 2], {"step": 3}, PReNet(False, 1.0)]
+    part = {f"{i}": torch.zeros(1) for i in range(200)}
+    repeated = {f"{i}": part for i in range(200)}  # few bytes for 40,000 names
+    foreign: list[object] = [[1, 2], {"step": 3}, PReNet(False, 1.0), repeated]
     for content in foreign:
         torch.save(content, file)
         with pytest.raises(HyperguideError, match="not a state dict"):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import io
 import json
 import os
 from collections.abc import Callable
@@ -184,7 +185,8 @@ def test_an_fdn_is_read_as_keras_saves_it(tmp_path: Path) -> None:
 def test_fdn_files_that_are_damaged_or_something_else_are_refused(tmp_path: Path) -> None:
     path = _save_fdn(_fdn(), tmp_path)
     config, whole = path.with_name("config.json"), path.read_bytes()
-    for text in ("[", "{}", '{"sigma_range": 3}', '{"sigma_range": [3, 1]}', '{"sigma_range": []}'):
+    ranges = ("3", "[3, 1]", "[]", f"[1, 1{'0' * 400}]")
+    for text in ("[", "{}", *(f'{{"sigma_range": {wrong}}}' for wrong in ranges)):
         config.write_text(text)
         with pytest.raises(HyperguideError, match=r"config\.json names no sigma_range"):
             open_target(str(path))
@@ -198,12 +200,24 @@ def test_fdn_files_that_are_damaged_or_something_else_are_refused(tmp_path: Path
             open_target(str(path))
     h5py = pytest.importorskip("h5py")
     place = "model_8/conv1_7/bias:0"
+    with h5py.File(io.BytesIO(whole)) as file:
+        names: list[str] = []
+        file.visit(names.append)
+    flat = next(name for name in names if name.endswith("weight:0") or name.endswith("kernel:0"))
     changes: list[tuple[Callable[..., object], str]] = [
         (lambda f: f.__delitem__(place), "does not hold the stages of an FDN"),
         (lambda f: f.__setitem__("other", np.zeros(3)), "does not hold the stages of an FDN"),
         (lambda f: f[place].__setitem__(0, np.nan), "not finite"),
         (lambda f: f.__setitem__("words", "text"), "is damaged or no HDF5 file"),
         (lambda f: f.create_dataset("huge", (1 << 40,), "f4", chunks=(9,)), "is damaged"),
+        (
+            lambda f: f.create_dataset("one", (1,), "f4", chunks=(1 << 29,), maxshape=(None,)),
+            "is damaged",
+        ),
+        (
+            lambda f: (f.__delitem__(flat), f.__setitem__(flat, np.zeros(9, np.float32))),
+            "does not hold the stages",
+        ),
     ]
     for change, told in changes:
         path.write_bytes(whole)

@@ -22,6 +22,7 @@ _TYPES = (
     *(torch.float32, torch.float64, torch.float16, torch.bfloat16),
     *(torch.int64, torch.int32, torch.int16, torch.int8, torch.uint8, torch.bool),
 )
+_MOST_WEIGHTS = 10_000  # tensors in a file
 # Layers that share values store them under several names.
 _MOST_NAMES_PER_VALUE = 8
 
@@ -157,7 +158,13 @@ def _state_dict_in(content: object) -> object:
         return content
     if isinstance(content.get("net"), dict):
         return content["net"]
-    if content and all(isinstance(part, dict) for part in content.values()):
+    parts = list(content.values())
+    # A file may repeat a part, which takes a few bytes.
+    if (
+        parts
+        and all(isinstance(part, dict) for part in parts)
+        and (sum(map(len, parts)) <= _MOST_WEIGHTS)
+    ):
         return {f"{name}.{key}": w for name, part in content.items() for key, w in part.items()}
     return content
 

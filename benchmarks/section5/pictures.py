@@ -94,8 +94,10 @@ def draw_sheets(data: Path, runs: Path, checkpoints: Path, folder: Path) -> Iter
             path = folder / f"{sheet.figures} {subject.name}.jpg"
             write_picture(path, draw_sheet(examples, suite.guidance), quality=85)
             yield path
+    if not (data / "real_rain").is_dir():
+        return
     photos = list_pictures(data / "real_rain")
-    chosen = photos[:: len(photos) // _MOST_PHOTOS][:_MOST_PHOTOS]
+    chosen = photos[:: max(len(photos) // _MOST_PHOTOS, 1)][:_MOST_PHOTOS]
     looked = look_at(chosen, bundled("derain").open(), (1.0,), lambda: None)
     path = folder / f"{_REAL_RAIN} bundled derain.jpg"
     write_picture(path, draw_photos(looked), quality=85)

@@ -34,13 +34,16 @@ class KernelSearch:
 def search_kernel(enhancer: Enhancer, pixels: np.ndarray, size: int | None) -> KernelEstimate:
     """Estimate the kernel that blurred a picture; the enhancer's network makes it more exact.
 
+    Not so one for bytes, which rounds what it restores.
+
     pixels, size: see `estimate_kernel`, also for errors.
     """
 
     def restore(window: np.ndarray, kernel: np.ndarray) -> np.ndarray:
         return enhancer(window, kernel=kernel).image
 
-    return estimate_kernel(pixels, size, restore)
+    takes_floats = enhancer.info.io == "float"
+    return estimate_kernel(pixels, size, restore if takes_floats else None)
 
 
 def why_unchanged(estimate: KernelEstimate, source: Path) -> str | None:

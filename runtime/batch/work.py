@@ -117,14 +117,16 @@ class Work:
         guidance = self.dials.guidance
         if isinstance(guidance, np.ndarray):  # the enhancer's warnings would not name the call
             guidance = _fit("guidance map", guidance, size, notes)
-        kernel, found = self.dials.kernel, None
+        kernel, found, unchanged = self.dials.kernel, None, None
         try:
             if isinstance(kernel, KernelSearch):
                 estimate = search_kernel(self.enhancer, picture.pixels, kernel.size)
                 kernel = found = estimate.kernel
-                if (note := why_unchanged(estimate, picture.job.source)) is not None:
-                    notes.append(note)
-                    strength = 0.0
+                unchanged = why_unchanged(estimate, picture.job.source)
+            if unchanged is not None:
+                notes.append(unchanged)
+                # The map, if wanted, is that of the picture as it is.
+                kernel, strength = None, strength if picture.job.maps else 0.0
             result = self.enhancer(
                 picture.pixels,
                 strength=strength,
@@ -135,6 +137,8 @@ class Work:
             )
         except HyperguideError as error:  # the message names no file
             raise HyperguideError(f"{picture.job.source}: {error}") from error
+        if unchanged is not None:
+            result = replace(result, image=picture.pixels)
         if not picture.job.maps:  # a large one takes more memory than its picture
             result = replace(result, guidance=None)
         return Enhanced(result, picture.metadata, notes, picture.source, found)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections import deque
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -13,7 +12,7 @@ import numpy as np
 
 from hyperguide.arrays import as_numpy, in_native_order
 from hyperguide.errors import HyperguideError
-from hyperguide.pixels import full_scale, layout_of
+from hyperguide.pixels import check_range, full_scale, layout_of
 
 from .coarse_to_fine import Restore, coarse_to_fine, polished
 from .judge import NO_BLUR, cost
@@ -25,10 +24,13 @@ Verdict = Literal["blurred", "sharp", "uneven"]
 _SMALLEST, _LARGEST = 3, 101
 _SIZES = (15, 35, 53, 77, _LARGEST)
 _SMALL = 35  # larger kernels are first estimated at half the resolution, which is enough to compare
+_CLEARLY = 0.97  # costs of larger kernels must be this much lower
 _PATIENCE = 2  # sizes that are no better than the ones before
+_LONGEST = 6000  # pixels of a side that are looked at, so that memory is bounded
 _SMALLEST_WINDOW, _JUDGED_WINDOW = 320, 400
 _SIZES_PER_WINDOW = 5
 _WINDOWS = 3
+_AT_ONCE = 2  # kernels that are estimated at the same time
 _FAINT = Tidiness(least_value=0.03, least_part=0.05)
 _ROOM = 2  # around the part of a kernel that is not zero
 # Of photos that one kernel blurred, 0.91 to 1; of those that were turned, 0.73 to 0.91.
@@ -81,7 +83,7 @@ def estimate_kernel(
             f"The picture is {picture.shape[1]}x{picture.shape[0]}, too small to estimate a "
             "kernel: give one of at least 9 pixels."
         )
-    if size is not None and (size % 2 == 0 or not _SMALLEST <= size <= largest):
+    if size is not None and (size % 2 != 1 or not _SMALLEST <= size <= largest):
         raise HyperguideError(
             f"The kernel size {size} cannot be used: give an odd number from {_SMALLEST} to "
             f"{largest}, a third of the picture's shorter side and at most {_LARGEST}."
@@ -90,7 +92,6 @@ def estimate_kernel(
     sizes = [min(size, largest) for size in _SIZES] if size is None else [size]
     search.choose_size(sorted(set(sizes)))
     search.look_further()
-    search.refine()
     search.polish()
     agreement = search.agreement()
     return KernelEstimate(search.kernel, search.verdict(agreement), agreement)
@@ -116,7 +117,7 @@ class _Search:
     judged: the window in which kernels are compared.
     kernel, cost: the best, and what `judge.cost` says.
     best: how it was found.
-    elsewhere: other windows with kernels of their own.
+    elsewhere: other windows with kernels of their own, None for large ones.
     """
 
     def __init__(self, picture: np.ndarray, restore: Restore | None, fixed: bool) -> None:
@@ -126,34 +127,47 @@ class _Search:
         self.judged = self.windows.best(_JUDGED_WINDOW, 1)[0]
         self.kernel, self.cost = NO_BLUR, np.inf
         self.best = _Attempt(self.judged, _SMALLEST)
-        self.elsewhere: list[tuple[np.ndarray, np.ndarray]] = []
+        self.elsewhere: list[tuple[np.ndarray, np.ndarray | None]] = []
 
     def choose_size(self, sizes: list[int]) -> None:
-        """A kernel of one of the sizes, which grow, until kernels get worse."""
-        worse = 0
-        attempts = (_Attempt(self.windows.best(_side_for(size), 1)[0], size) for size in sizes)
-        for attempt, kernel in self._ahead(attempts):
-            if self._is_better(attempt, kernel):
-                worse = 0
+        """A kernel of one of the sizes."""
+        small = [size for size in sizes if size <= _SMALL or self.fixed]
+        for attempt, kernel in self._ahead(small, finest=1):
+            self._is_better(attempt, kernel)
+        # Kernels of the full and of half the resolution cannot be compared with each other.
+        found = self._largest_needed([size for size in sizes if size >= small[-1]])
+        if found > small[-1]:
+            attempt = self._attempt(found)
+            self._is_better(attempt, attempt.kernel(finest=1))
+
+    def _largest_needed(self, sizes: list[int]) -> int:
+        """The best of growing sizes, by kernels of half the resolution."""
+        best, least, worse = sizes[0], np.inf, 0
+        for attempt, kernel in self._ahead(sizes if len(sizes) > 1 else [], finest=0.5):
+            price = cost(self.judged, self._cropped(kernel))
+            if price < _CLEARLY * least:
+                best, least, worse = attempt.size, price, 0
             elif reach(kernel) < attempt.size // 2 - 1:  # it is not cut
                 worse += 1
             if worse == _PATIENCE:
-                return
+                break
+        return best
 
     def look_further(self) -> None:
-        """Kernels of the best size: one that keeps its faint parts, and those of other windows."""
-        here, *others = self.windows.best(_side_for(self.best.size), _WINDOWS)
-        faint = _Attempt(here, self.best.size, _FAINT)
-        attempts = [faint, *(_Attempt(window, self.best.size) for window in others)]
-        for attempt, kernel in self._ahead(attempts):
-            self._is_better(attempt, kernel)
-            if attempt is not faint:
-                self.elsewhere.append((attempt.window, kernel))
+        """Kernels of the best size: one that keeps its faint parts, and those of other windows.
 
-    def refine(self) -> None:
-        """The kernel at the full resolution."""
-        if self._finest(self.best.size) < 1:
-            self._take(self._cropped(self.best.kernel(finest=1)))
+        Of large kernels, which take long, there are none; they are only compared with no blur.
+        """
+        size = max(len(self.kernel), min(_SIZES[0], self.best.size))
+        here, *others = self.windows.best(_side_for(size), _WINDOWS)
+        attempts = [_Attempt(here, size, _FAINT), *(_Attempt(window, size) for window in others)]
+        if size > _SMALL and not self.fixed:
+            self.elsewhere = [(window, None) for window in others]
+            return
+        kernels = [kernel for _, kernel in self._run(attempts, finest=1)]
+        for attempt, kernel in zip(attempts, kernels, strict=True):
+            self._is_better(attempt, kernel)
+        self.elsewhere = list(zip(others, kernels[1:], strict=True))
 
     def polish(self) -> None:
         """The kernel fitted to what the network makes of its window."""
@@ -165,6 +179,7 @@ class _Search:
         own = [
             (cost(window, kernel) + _EPSILON) / (cost(window, self.kernel) + _EPSILON)
             for window, kernel in self.elsewhere
+            if kernel is not None
         ]
         return min(1.0, *own) if own else None
 
@@ -183,23 +198,29 @@ class _Search:
             return kernel
         return padded(kernel, min(2 * (reach(kernel) + _ROOM) + 1, len(kernel)))
 
-    def _finest(self, size: int) -> float:
-        """The resolution at which kernels of a size are compared."""
-        return 1.0 if size <= _SMALL or self.fixed else 0.5
+    def _attempt(self, size: int) -> _Attempt:
+        return _Attempt(self.windows.best(_side_for(size), 1)[0], size)
 
-    def _ahead(self, attempts: Iterable[_Attempt]) -> Iterator[tuple[_Attempt, np.ndarray]]:
-        """Each attempt with its kernel, while the next ones are computed on other cores."""
-        cores = os.cpu_count() or 1
+    def _ahead(self, sizes: list[int], finest: float) -> Iterator[tuple[_Attempt, np.ndarray]]:
+        """The kernels of sizes, see `_run`."""
+        return self._run(map(self._attempt, sizes), finest)
+
+    def _run(
+        self, attempts: Iterable[_Attempt], finest: float
+    ) -> Iterator[tuple[_Attempt, np.ndarray]]:
+        """Each attempt with its kernel, while the next one is computed on another core."""
         running: deque[tuple[_Attempt, Future[np.ndarray]]] = deque()
-        with ThreadPoolExecutor(cores) as pool:
+        pool = ThreadPoolExecutor(_AT_ONCE)
+        try:
             for attempt in attempts:
-                finest = self._finest(attempt.size)
                 running.append((attempt, pool.submit(attempt.kernel, finest)))
-                if len(running) == cores:
+                if len(running) == _AT_ONCE:
                     first, kernel = running.popleft()
                     yield first, kernel.result()
             for first, kernel in running:
                 yield first, kernel.result()
+        finally:  # also if the rest is not wanted
+            pool.shutdown(wait=False, cancel_futures=True)
 
     def _is_better(self, attempt: _Attempt, kernel: np.ndarray) -> bool:
         """Whether a kernel is better than the best so far, whose place it then takes."""
@@ -224,16 +245,23 @@ def _side_for(size: int) -> int:
 
 
 def _gray(image: np.ndarray) -> np.ndarray:
-    """The mean of the colours, (H, W), float32, full scale = 1."""
+    """The mean of the colours in the middle of a picture, (H, W), float32, full scale = 1."""
     pixels = in_native_order(as_numpy(image))
     layout = layout_of(pixels)
     if pixels.ndim > 3:
         raise HyperguideError("A kernel is estimated from one picture: give one at a time.")
     colors = layout.pixels(pixels)[0, ..., : layout.color]  # without alpha
-    gray = colors.mean(axis=2, dtype=np.float32) / np.float32(full_scale(pixels.dtype))
-    if not np.isfinite(gray).all():
-        raise HyperguideError("The picture contains NaN or infinity: replace those pixels first.")
-    return np.clip(gray, 0, 1)
+    if pixels.dtype.kind == "f":
+        check_range(colors)
+    rows, columns = (_middle(side) for side in colors.shape[:2])
+    gray = colors[rows, columns].mean(axis=2, dtype=np.float32)
+    return np.clip(gray / np.float32(full_scale(pixels.dtype)), 0, 1)
+
+
+def _middle(side: int) -> slice:
+    """The middle part of a side that is very long."""
+    first = max(side - _LONGEST, 0) // 2
+    return slice(first, first + _LONGEST)
 
 
 def _odd(number: int) -> int:

@@ -8,6 +8,7 @@ import numpy as np
 from .clipping import unclipped
 
 _STRUCTURE = 5  # side of the neighbourhoods in which gradients should agree, in pixels
+_LEAST = 0.2  # of the edges of the best window: with fewer, kernels do not show
 _APART = 4  # windows lie at least this part of a side of the picture from each other
 _FLAT = 0.02  # gradients of noise: they count as disagreeing
 
@@ -27,7 +28,7 @@ class Windows:
         self._sums = cv2.integral(_edges(picture))
 
     def best(self, side: int, count: int) -> list[np.ndarray]:
-        """Up to `count` windows far from each other; views.
+        """Up to `count` windows far from each other, none of them nearly empty; views.
 
         side: of the windows; they are smaller along sides of the picture that are shorter.
         """
@@ -48,7 +49,8 @@ class Windows:
         apart = [max(side, length // _APART) for length in shape]
         chosen: list[tuple[int, int]] = []
         for top, left in sorted(scores, key=lambda place: -scores[place]):
-            if len(chosen) == count:
+            empty = chosen and scores[top, left] < _LEAST * scores[chosen[0]]
+            if len(chosen) == count or empty:
                 break
             if all(abs(top - y) >= apart[0] or abs(left - x) >= apart[1] for y, x in chosen):
                 chosen.append((top, left))

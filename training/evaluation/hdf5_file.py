@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import math
 from pathlib import Path
 from typing import Any
 
@@ -37,7 +38,9 @@ def read_hdf5(path: Path) -> dict[str, np.ndarray]:
             return
         size = item.size * item.dtype.itemsize + sum(array.nbytes for array in arrays.values())
         plain = item.dtype.kind in "fiu" and not item.is_virtual and item.external is None
-        if not plain or size > _MOST_BYTES or len(arrays) == _MOST_ARRAYS:
+        # A chunk is unpacked as a whole.
+        chunk = math.prod(item.chunks or ()) * item.dtype.itemsize
+        if not plain or max(size, chunk) > _MOST_BYTES or len(arrays) == _MOST_ARRAYS:
             raise ValueError("no numbers, numbers of another file, or too many")
         arrays[name] = item[()]
 

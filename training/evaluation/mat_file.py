@@ -22,6 +22,7 @@ from hyperguide.storage.file_content import read_content
 _HEADER = 128
 _MOST_BYTES = 64 << 20  # of a file, and of its decompressed content; Levin's have 1 MB
 _MOST_ARRAYS = 1000
+_LONGEST_NAME = 63  # MATLAB's own limit
 _MOST_DEPTH = 8  # of cells and structures in each other
 _MATRIX, _COMPRESSED = 14, 15
 _CELL, _STRUCTURE = 1, 2
@@ -118,6 +119,8 @@ def _arrays(matrix: memoryview, order: str, depth: int) -> Iterator[tuple[str, n
     if len(shape) < 2 or (shape < 0).any():
         raise ValueError("no shape")
     name = bytes(_next(parts)[1]).decode("latin-1")
+    if len(name) > _LONGEST_NAME:
+        raise ValueError("a name that is too long")
     if kind in _CLASSES:
         yield name, _numbers(*_next(parts), shape, kind, order)
     elif depth:

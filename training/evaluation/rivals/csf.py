@@ -30,6 +30,8 @@ _MOST_SIDE = 31  # of a filter
 # Range and step of the table of a shrinkage function, in gray levels beyond its outer means; from
 # the authors' rbfmix.m. Filtered pictures stay within it.
 _TABLE_MARGIN = 500
+# Bounds of the tables.
+_MOST_MEANS, _LARGEST_MEAN = 1000, 2000.0
 _TABLE_STEP = 0.25
 
 # Without noise the data must not count infinitely more than the prior.
@@ -166,6 +168,7 @@ def _taps(taps: np.ndarray) -> np.ndarray:
 def _shrinkage(arrays: dict[str, np.ndarray], name: str) -> Shrinkage:
     means, weights = arrays[f"{name}.means"].ravel(), arrays[f"{name}.weights"].ravel()
     precision = arrays[f"{name}.precision"].item()
-    if not means.size or means.shape != weights.shape or np.abs(means).max() > 1e5:
+    fits = 0 < means.size <= _MOST_MEANS and means.shape == weights.shape and precision > 0
+    if not fits or np.abs(means).max() > _LARGEST_MEAN:
         raise ValueError("functions of another kind")
     return Shrinkage(precision, means, weights)

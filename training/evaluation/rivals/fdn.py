@@ -209,7 +209,7 @@ def _noise_range(path: Path) -> tuple[float, float]:
     text = read_text(path, "configuration of FDN", _MOST_CONFIG_BYTES)
     try:
         least, most = map(float, json.loads(text)["sigma_range"])
-    except (ValueError, TypeError, KeyError, RecursionError):
+    except (ValueError, TypeError, KeyError, OverflowError, RecursionError):
         least = most = math.nan
     if not 0 < least <= most < math.inf:
         raise HyperguideError(
@@ -227,6 +227,6 @@ def _foreign(path: Path) -> HyperguideError:
 def _as_torch(name: str, values: np.ndarray) -> Tensor:
     """Keras keeps the axes of a layer's weights in the order (..., in, out)."""
     weights = torch.from_numpy(np.ascontiguousarray(values, np.float32))
-    if not name.endswith("weight"):
+    if not name.endswith("weight") or weights.ndim < 2:
         return weights
     return weights.permute(weights.ndim - 1, weights.ndim - 2, *range(weights.ndim - 2))
