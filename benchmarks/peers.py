@@ -27,8 +27,9 @@ from hyperguide.model_format.bundled import named_path
 from hyperguide.model_format.contract import ENHANCED, GUIDANCE
 from hyperguide.model_format.model_file import read_model_file
 from hyperguide.padding import SizeRequirements
+from hyperguide.training.evaluation.references import reference
 from hyperguide.training.evaluation.restorers import open_target
-from hyperguide.training.evaluation.target import Restored, Target
+from hyperguide.training.evaluation.target import Restored, Target, informed
 from hyperguide.training.model import GuidedModel, build_model
 from hyperguide.training.networks.folding import fold_layers
 from hyperguide.training.preset import preset_from_dict
@@ -215,33 +216,17 @@ def _published(name: str, file: str, data: Path | None) -> Peer:
     return Peer(f"{name}, as published, torch", "network", opened)
 
 
-def _filter(
-    name: str, function: Callable[[np.ndarray, float], np.ndarray], informed: bool = False
-) -> Target:
-    """Wrap a filter of (picture, noise level), float32; noise may exceed [0, 1]."""
-
-    def restore(
-        degraded: np.ndarray,
-        kernel: np.ndarray | None = None,
-        guidance: np.ndarray | None = None,
-        scale: float = 1.0,
-    ) -> Restored:
-        level = 0.0 if guidance is None else float(np.mean(guidance))
-        return function(degraded, level), None
-
-    return Target(restore, name, "reference", None, None, name, informed)
-
-
 def _non_local_means() -> Target:
     """OpenCV's filter, tuned for noise of 25/255 on photos of BSDS500's training set."""
 
-    def apply(picture: np.ndarray, level: float) -> np.ndarray:
+    def apply(picture: np.ndarray, kernel: np.ndarray | None, level: float) -> np.ndarray:
         strength = 0.55 * 255 * level
         pixels = np.rint(picture.clip(0, 1) * 255).astype(np.uint8)
         filtered = cv2.fastNlMeansDenoisingColored(pixels, None, strength, strength)
         return filtered.astype(np.float32) / 255
 
-    return _filter("non-local means", apply, informed=True)
+    name = "non-local means"
+    return reference(name, name, informed(name, apply), None, is_informed=True)
 
 
 def _bm3d() -> Target:

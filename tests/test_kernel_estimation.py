@@ -11,8 +11,9 @@ from made_blur import blurred_bytes, boxes, shaken
 from hyperguide.errors import HyperguideError
 from hyperguide.kernel_estimation import estimate_kernel
 from hyperguide.kernel_estimation.coarse_to_fine import coarse_to_fine, polished
-from hyperguide.kernel_estimation.judge import NO_BLUR, cost
+from hyperguide.kernel_estimation.judge import cost
 from hyperguide.kernel_estimation.kernel_shape import (
+    NO_BLUR,
     centred,
     likeness,
     padded,

@@ -10,6 +10,7 @@ import cv2
 import numpy as np
 
 import hyperguide
+from hyperguide.batch.blind import search_kernel
 from hyperguide.kernel_estimation.kernel_shape import likeness
 from hyperguide.training.evaluation.catalog import open_suite
 from hyperguide.training.evaluation.protocols import PROTOCOLS
@@ -43,13 +44,10 @@ def measure_blind(data: Path, quick: bool) -> Iterator[tuple[Blind, Kernels]]:
             case = make()
             true = np.asarray(case.kernel, np.float32)
 
-            def restore(picture: np.ndarray, kernel: np.ndarray) -> np.ndarray:
-                return enhancer(picture, kernel=kernel).image
-
             picture = case.degraded.astype(np.float32)
-            estimate = hyperguide.estimate_kernel(picture, len(true), restore)
+            estimate = search_kernel(enhancer, picture, len(true))
             psnrs = [
-                score(restore(picture, kernel), case.clean, case.border).psnr
+                score(enhancer(picture, kernel=kernel).image, case.clean, case.border).psnr
                 for kernel in (true, estimate.kernel)
             ]
             ratio = 10 ** ((psnrs[0] - psnrs[1]) / 10)

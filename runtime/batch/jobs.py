@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -50,7 +51,7 @@ def plan_jobs(
     if maps is not None and exists(maps) and not is_folder(maps):
         raise HyperguideError(f"The maps need a folder, but {maps} is a file: give another DIR.")
     one = len(sources) == 1 and not is_folder(sources[0])
-    if one and not output.endswith(("/", os.sep)) and not is_folder(target):
+    if one and not _names_folder(output):
         check_suffix(target)
         refuse_missing_folder(target)
         jobs = [_job(sources[0], target, maps)]
@@ -58,7 +59,9 @@ def plan_jobs(
         _refuse_picture_name(target)
         folders = _folders(output, maps, kernels)
         jobs = [job for source in sources for job in _into_folder(source, target, maps, folders)]
-        _refuse_links(jobs, target, maps)
+        _refuse_links([(job.output, target) for job in jobs])
+        if maps is not None:
+            _refuse_links([(path, maps) for job in jobs for path in job.maps])
     if kernels is not None:
         jobs = _with_kernels(jobs, target, kernels, one)
     _refuse_clashes(jobs)
@@ -119,7 +122,7 @@ def _job(source: Path, output: Path, maps: Path | None) -> Job:
 def _with_kernels(jobs: list[Job], target: Path, kernels: str, one: bool) -> list[Job]:
     """The jobs with files for their kernels. one: whether there is a single picture."""
     place = Path(kernels)
-    if one and not kernels.endswith(("/", os.sep)) and not is_folder(place):
+    if one and not _names_folder(kernels):
         if place.suffix.lower() != ".png":
             raise HyperguideError(f"The kernel is saved as a picture: end {place} in .png.")
         refuse_missing_folder(place)
@@ -133,11 +136,14 @@ def _with_kernels(jobs: list[Job], target: Path, kernels: str, one: bool) -> lis
         name = extended_name(output.name, ".kernel.png")
         return place / output.relative_to(target).parent / name
 
-    jobs = [replace(job, kernel=inside(job.output)) for job in jobs]
-    for job in jobs:
-        assert job.kernel is not None
-        refuse_leading_away(job.kernel, place)
-    return jobs
+    files = [inside(job.output) for job in jobs]
+    _refuse_links([(file, place) for file in files])
+    return [replace(job, kernel=file) for job, file in zip(jobs, files, strict=True)]
+
+
+def _names_folder(name: str) -> bool:
+    """Whether a name on the command line is that of a folder, which may not exist yet."""
+    return name.endswith(("/", os.sep)) or is_folder(Path(name))
 
 
 def _refuse_picture_name(target: Path) -> None:
@@ -150,13 +156,13 @@ def _refuse_picture_name(target: Path) -> None:
         )
 
 
-def _refuse_links(jobs: list[Job], target: Path, maps: Path | None) -> None:
+def _refuse_links(files: Iterable[tuple[Path, Path]]) -> None:
+    """Raise HyperguideError if links lead a file out of the folder beside it."""
     seen: set[Path] = set()
-    for job in jobs:
-        for path in job.writes:
-            if path.parent not in seen:
-                seen.add(path.parent)
-                refuse_leading_away(path, target if path == job.output or maps is None else maps)
+    for path, folder in files:
+        if path.parent not in seen:
+            seen.add(path.parent)
+            refuse_leading_away(path, folder)
 
 
 def _refuse_clashes(jobs: list[Job]) -> None:

@@ -76,7 +76,10 @@ def enhance_folder(
 
 def _different(folder: Path, more: list[Path]) -> list[Path]:
     """The folders, each of them once."""
-    return list({real(place): place for place in reversed([folder, *more])}.values())[::-1]
+    found: dict[Path, Path] = {}
+    for place in (folder, *more):
+        found.setdefault(real(place), place)
+    return list(found.values())
 
 
 def _tell(count: _Count, folder: Path, stopped: bool) -> None:

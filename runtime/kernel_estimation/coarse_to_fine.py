@@ -10,8 +10,7 @@ import numpy as np
 
 from .clipping import filled, unclipped
 from .contrast import contrast_gain
-from .judge import NO_BLUR
-from .kernel_shape import TIDY, Tidiness, centred, line_kernel, resized, tidied
+from .kernel_shape import NO_BLUR, TIDY, Tidiness, centred, line_kernel, resized, tidied
 from .latent_image import latent_image
 from .least_squares import fitted_kernel
 from .periodic import Canvas

@@ -15,8 +15,8 @@ from hyperguide.errors import HyperguideError
 from hyperguide.pixels import check_range, full_scale, layout_of
 
 from .coarse_to_fine import Restore, coarse_to_fine, polished
-from .judge import NO_BLUR, cost
-from .kernel_shape import TIDY, Tidiness, padded, reach, spread
+from .judge import cost
+from .kernel_shape import NO_BLUR, TIDY, Tidiness, padded, reach, spread
 from .windows import Windows
 
 Verdict = Literal["blurred", "sharp", "uneven"]
@@ -93,8 +93,7 @@ def estimate_kernel(
     search.choose_size(sorted(set(sizes)))
     search.look_further()
     search.polish()
-    agreement = search.agreement()
-    return KernelEstimate(search.kernel, search.verdict(agreement), agreement)
+    return search.result()
 
 
 @dataclass(frozen=True)
@@ -115,7 +114,7 @@ class _Search:
 
     picture: gray, (H, W). restore: see `estimate_kernel`. fixed: whether the user gave the size.
     judged: the window in which kernels are compared.
-    kernel, cost: the best, and what `judge.cost` says.
+    kernel: the best. cost: what `judge.cost` said of it, before it was polished.
     best: how it was found.
     elsewhere: other windows with kernels of their own, None for large ones.
     """
@@ -135,15 +134,15 @@ class _Search:
         for attempt, kernel in self._ahead(small, finest=1):
             self._is_better(attempt, kernel)
         # Kernels of the full and of half the resolution cannot be compared with each other.
-        found = self._largest_needed([size for size in sizes if size >= small[-1]])
-        if found > small[-1]:
+        larger = sizes[len(small) :]
+        if larger and (found := self._best_of_half([small[-1], *larger])) in larger:
             attempt = self._attempt(found)
             self._is_better(attempt, attempt.kernel(finest=1))
 
-    def _largest_needed(self, sizes: list[int]) -> int:
+    def _best_of_half(self, sizes: list[int]) -> int:
         """The best of growing sizes, by kernels of half the resolution."""
         best, least, worse = sizes[0], np.inf, 0
-        for attempt, kernel in self._ahead(sizes if len(sizes) > 1 else [], finest=0.5):
+        for attempt, kernel in self._ahead(sizes, finest=0.5):
             price = cost(self.judged, self._cropped(kernel))
             if price < _CLEARLY * least:
                 best, least, worse = attempt.size, price, 0
@@ -172,24 +171,31 @@ class _Search:
     def polish(self) -> None:
         """The kernel fitted to what the network makes of its window."""
         if self.restore is not None:
-            self._take(polished(self.kernel, self.best.window, self.restore))
+            self.kernel = polished(self.kernel, self.best.window, self.restore)
 
-    def agreement(self) -> float | None:
-        """See `KernelEstimate`."""
-        own = [
-            (cost(window, kernel) + _EPSILON) / (cost(window, self.kernel) + _EPSILON)
-            for window, kernel in self.elsewhere
-            if kernel is not None
+    def result(self) -> KernelEstimate:
+        """The kernel, and what it is worth, also in other windows than the one it was found in."""
+        costs = [cost(window, self.kernel) for window, _ in self.elsewhere]
+        ratios = [
+            (cost(window, own) + _EPSILON) / (price + _EPSILON)
+            for (window, own), price in zip(self.elsewhere, costs, strict=True)
+            if own is not None
         ]
-        return min(1.0, *own) if own else None
+        agreement = min(1.0, *ratios) if ratios else None
+        return KernelEstimate(self.kernel, self._verdict(agreement, costs), agreement)
 
-    def verdict(self, agreement: float | None) -> Verdict:
-        """What the kernel is worth, also in other windows than those it was found in."""
-        if spread(self.kernel) < _SHARP or not self._explains(self.judged, _BETTER):
+    def _verdict(self, agreement: float | None, costs: list[float]) -> Verdict:
+        """costs: of the kernel in the windows elsewhere."""
+        if spread(self.kernel) < _SHARP:
+            return "sharp"
+        if cost(self.judged, self.kernel) >= _BETTER * cost(self.judged, NO_BLUR):
             return "sharp"
         if agreement is not None and agreement < _AGREES:
             return "uneven"
-        explained = all(self._explains(window, _BETTER_ELSEWHERE) for window, _ in self.elsewhere)
+        explained = all(
+            price < _BETTER_ELSEWHERE * cost(window, NO_BLUR)
+            for (window, _), price in zip(self.elsewhere, costs, strict=True)
+        )
         return "blurred" if explained else "uneven"
 
     def _cropped(self, kernel: np.ndarray) -> np.ndarray:
@@ -225,18 +231,11 @@ class _Search:
     def _is_better(self, attempt: _Attempt, kernel: np.ndarray) -> bool:
         """Whether a kernel is better than the best so far, whose place it then takes."""
         cropped = self._cropped(kernel)
-        if cost(self.judged, cropped) >= self.cost:
+        price = cost(self.judged, cropped)
+        if price >= self.cost:
             return False
-        self._take(cropped)
-        self.best = attempt
+        self.kernel, self.cost, self.best = cropped, price, attempt
         return True
-
-    def _take(self, kernel: np.ndarray) -> None:
-        self.kernel, self.cost = kernel, cost(self.judged, kernel)
-
-    def _explains(self, window: np.ndarray, share: float) -> bool:
-        """Whether the kernel costs less than a share of what no blur does."""
-        return cost(window, self.kernel) < share * cost(window, NO_BLUR)
 
 
 def _side_for(size: int) -> int:

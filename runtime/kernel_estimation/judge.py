@@ -10,8 +10,6 @@ from .contrast import contrast_gain
 from .latent_image import latent_image
 from .periodic import Canvas
 
-NO_BLUR = np.array([[0, 0, 0], [0, 1, 0], [0, 0, 0]], np.float32)
-
 # Of kernels of 15x15 to 101x101 for each of nine photos, the sum then chose those that resemble the
 # true ones most.
 _WEIGHT = 1.5

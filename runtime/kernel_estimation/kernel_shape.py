@@ -7,6 +7,8 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
+NO_BLUR = np.array([[0, 0, 0], [0, 1, 0], [0, 0, 0]], np.float32)
+
 
 @dataclass(frozen=True)
 class Tidiness:

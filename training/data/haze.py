@@ -17,10 +17,11 @@ from .jpeg import draw_jpeg
 from .sample import Sample
 
 Density = Annotated[float, Range(0, 100)]
+Light = Annotated[float, Range(0, 10)]  # what exceeds 1 is clipped
+
 # Brightness of targets relative to pictures that were exposed for the haze.
 _DARKEST, _BRIGHTEST = 0.75, 1.2
 _GAMMA_ROUNDS = 4  # each finds a gamma for the mean, as if all values were equal to it
-Light = Annotated[float, Range(0, 10)]  # what exceeds 1 is clipped
 
 
 @dataclass(frozen=True)
@@ -80,8 +81,7 @@ class Haze(Checked):
         light = light.clamp(max=1)
         hazy = clean * transmission + light * (1 - transmission)
         if self.exposed:
-            is_exposed = happens(self.exposed, count, rng)
-            is_exposed = is_exposed & (beta > 0)
+            is_exposed = happens(self.exposed, count, rng) & (beta > 0)
             hazy, light = _exposed(hazy, light, is_exposed, rng)
             clean = torch.where(is_exposed, _as_bright(clean, hazy), clean)
         if self.disturbed:

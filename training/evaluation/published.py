@@ -14,7 +14,7 @@ from hyperguide.training.official import Architectures, load_official
 from .rivals import csf, fdn, ircnn
 from .rivals.aod_net import AODNet
 from .rivals.spanet import SPANet
-from .target import Restored, Restorer, Target, refuse_map, sha256, told_level
+from .target import Restorer, Target, informed, sha256, uninformed
 from .tensors import to_picture, to_tensor
 
 # Name of a network -> (task, constructor).
@@ -43,19 +43,13 @@ def _network(path: Path) -> Target:
     if isinstance(official.network, ircnn.IRCNN):
         return _deblurring(path, official.name, partial(ircnn.restore, official.network))
 
-    def restore(
-        degraded: np.ndarray,
-        kernel: np.ndarray | None = None,
-        guidance: np.ndarray | None = None,
-        scale: float = 1.0,
-    ) -> Restored:
-        refuse_map(str(path), guidance, scale)
+    def restored(degraded: np.ndarray, kernel: np.ndarray | None) -> np.ndarray:
         multiple: int = official.network.size_multiple  # type: ignore[assignment]
         with torch.inference_mode():
-            restored = official.network(to_tensor(degraded, 3, multiple))
-        return to_picture(restored, degraded.shape), None
+            output = official.network(to_tensor(degraded, 3, multiple))
+        return to_picture(output, degraded.shape)
 
-    return _target(path, restore, official.task, official.name)
+    return _target(path, uninformed(str(path), restored), official.task, official.name)
 
 
 def _csf(path: Path) -> Target:
@@ -72,21 +66,14 @@ def _fdn(path: Path) -> Target:
 
 
 def _deblurring(path: Path, about: str, deblur: _Deblurring) -> Target:
-    def restore(
-        degraded: np.ndarray,
-        kernel: np.ndarray | None = None,
-        guidance: np.ndarray | None = None,
-        scale: float = 1.0,
-    ) -> Restored:
-        return deblur(degraded, kernel, told_level(str(path), guidance, scale)), None
-
-    return _target(path, restore, "deblur", about, informed=True)
+    return _target(path, informed(str(path), deblur), "deblur", about, is_informed=True)
 
 
 def _target(
-    path: Path, restorer: Restorer, task: str, about: str, informed: bool = False
+    path: Path, restorer: Restorer, task: str, about: str, is_informed: bool = False
 ) -> Target:
-    return Target(restorer, str(path), "official weights", task, sha256(path), about, informed)
+    digest = sha256(path)
+    return Target(restorer, str(path), "official weights", task, digest, about, is_informed)
 
 
 SUFFIXES: dict[str, Callable[[Path], Target]] = {

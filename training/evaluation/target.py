@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -77,6 +78,39 @@ def told_level(name: str, guidance: np.ndarray | None, scale: float) -> float:
             f"{name} must know the noise level: take a suite with noise, or give --told-noise."
         )
     return scale * float(np.sqrt(np.mean(np.square(guidance, dtype=np.float64))))
+
+
+def uninformed(
+    name: str, method: Callable[[np.ndarray, np.ndarray | None], np.ndarray]
+) -> Restorer:
+    """A method of (degraded, kernel) that takes no map."""
+
+    def restore(
+        degraded: np.ndarray,
+        kernel: np.ndarray | None = None,
+        guidance: np.ndarray | None = None,
+        scale: float = 1.0,
+    ) -> Restored:
+        refuse_map(name, guidance, scale)
+        return method(degraded, kernel), None
+
+    return restore
+
+
+def informed(
+    name: str, method: Callable[[np.ndarray, np.ndarray | None, float], np.ndarray]
+) -> Restorer:
+    """A method of (degraded, kernel, noise level) that must be told the level."""
+
+    def restore(
+        degraded: np.ndarray,
+        kernel: np.ndarray | None = None,
+        guidance: np.ndarray | None = None,
+        scale: float = 1.0,
+    ) -> Restored:
+        return method(degraded, kernel, told_level(name, guidance, scale)), None
+
+    return restore
 
 
 def sha256(path: Path) -> str:

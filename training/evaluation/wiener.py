@@ -7,6 +7,8 @@ import torch
 
 from hyperguide.training.deconvolution import crop, pad_for, taper, transfer_function
 
+from .rivals.planes import to_kernel, to_picture, to_planes
+
 # Weight of the regulariser for noise of variance 1, the best constant on the Levin suite.
 STRENGTH = 100.0
 
@@ -27,17 +29,14 @@ def wiener(observed: np.ndarray, kernel: np.ndarray | None, variance: float) -> 
     kernel: shape (kh, kw), odd sides, sum 1; None for no blur.
     variance: noise variance, full scale = 1.
     """
-    blur = np.ones((1, 1)) if kernel is None else kernel
-    k, laplacian = (torch.from_numpy(a.astype(np.float64))[None, None] for a in (blur, _LAPLACIAN))
-    planes = np.atleast_3d(observed).astype(np.float64).transpose(2, 0, 1)
-    y = torch.from_numpy(np.ascontiguousarray(planes))[None]
+    k, y = to_kernel(kernel), to_planes(observed)
     margins = pad_for(k, *y.shape[2:])
     padded = taper(y, k)
     height, width = padded.shape[2:]
     transfer = transfer_function(k, height, width)
     weight = STRENGTH * max(variance, _LEAST_VARIANCE)
-    smoothness = transfer_function(laplacian, height, width).abs().square()
+    smoothness = transfer_function(to_kernel(_LAPLACIAN), height, width).abs().square()
     spectrum = transfer.conj() * torch.fft.rfft2(padded)
     spectrum = spectrum / (transfer.abs().square() + weight * smoothness)
-    restored = crop(torch.fft.irfft2(spectrum, s=(height, width)), margins)[0]
-    return restored.permute(1, 2, 0).numpy().reshape(observed.shape)
+    restored = crop(torch.fft.irfft2(spectrum, s=(height, width)), margins)
+    return to_picture(restored, observed.shape)

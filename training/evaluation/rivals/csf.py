@@ -13,6 +13,7 @@ powers 0, 1, 1.5, 2 and 3, this one served four photos of BSDS500's training set
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -30,9 +31,9 @@ _MOST_SIDE = 31  # of a filter
 # Range and step of the table of a shrinkage function, in gray levels beyond its outer means; from
 # the authors' rbfmix.m. Filtered pictures stay within it.
 _TABLE_MARGIN = 500
+_TABLE_STEP = 0.25
 # Bounds of the tables.
 _MOST_MEANS, _LARGEST_MEAN = 1000, 2000.0
-_TABLE_STEP = 0.25
 
 # Without noise the data must not count infinitely more than the prior.
 _LEAST_NOISE = 0.1
@@ -48,11 +49,15 @@ class Shrinkage:
 
     def __call__(self, values: np.ndarray) -> np.ndarray:
         """Read from a table with linear interpolation, as the authors' program does."""
+        return np.interp(values, *self._table)
+
+    @cached_property
+    def _table(self) -> tuple[np.ndarray, np.ndarray]:
+        """Places, and the function there."""
         first, last = self.means.min() - _TABLE_MARGIN, self.means.max() + _TABLE_MARGIN
         at = np.arange(first, last + _TABLE_STEP, _TABLE_STEP)
         distance = at[:, None] - self.means
-        table = np.exp(-self.precision / 2 * distance**2) @ self.weights
-        return np.interp(values, at, table)
+        return at, np.exp(-self.precision / 2 * distance**2) @ self.weights
 
 
 @dataclass(frozen=True)
