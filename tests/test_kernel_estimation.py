@@ -25,26 +25,54 @@ from hyperguide.kernel_estimation.latent_image import latent_image
 from hyperguide.kernel_estimation.least_squares import fitted_kernel
 from hyperguide.kernel_estimation.periodic import (
     Canvas,
+    against_differences,
     canvas_of,
-    difference_spectra,
+    convolved,
+    correlated,
     differences,
+    power,
+    roughness,
     spectrum,
     transfer_function,
 )
 from hyperguide.kernel_estimation.windows import Windows
 
 
-def test_spectra_convolve_and_differentiate() -> None:
+def test_spectra_convolve_and_correlate() -> None:
     rng = np.random.default_rng(0)
     canvas = rng.random((24, 30), np.float32)
     kernel = rng.random((5, 5), np.float32)
-    convolved = canvas_of(spectrum(canvas) * transfer_function(kernel, canvas.shape), canvas.shape)
-    assert np.allclose(convolved, scipy.ndimage.convolve(canvas, kernel, mode="wrap"), atol=1e-5)
-    for difference, factor in zip(
-        differences(canvas), difference_spectra(canvas.shape), strict=True
+    transfer = transfer_function(kernel, canvas.shape)
+    for multiply, by_scipy in (
+        (convolved, scipy.ndimage.convolve),
+        (lambda one, other: correlated(other, one), scipy.ndimage.correlate),
     ):
-        by_spectrum = canvas_of(spectrum(canvas) * factor, canvas.shape)
-        assert np.allclose(by_spectrum, difference, atol=1e-6)
+        found = canvas_of(multiply(spectrum(canvas), transfer))
+        assert np.allclose(found, by_scipy(canvas, kernel, mode="wrap"), atol=1e-5)
+
+
+@pytest.mark.parametrize("shape", [(24, 30), (2, 2), (4, 2)])
+def test_powers_are_those_of_numpy(shape: tuple[int, int]) -> None:
+    canvas = np.random.default_rng(1).random(shape, np.float32)
+    squares = np.abs(np.fft.fft2(canvas)) ** 2
+    found = power(spectrum(canvas))
+    # Rows of the other half of frequencies mirror these.
+    assert np.allclose(found[:, 1:-1:2], squares[:, 1 : shape[1] // 2], rtol=1e-4, atol=1e-3)
+    assert np.array_equal(found[:, 1:-1:2], found[:, 2:-1:2])
+    down = np.arange(1, shape[0]) + 1
+    for column, frequency in (0, 0), (-1, shape[1] // 2):
+        assert np.allclose(found[1:, column], squares[down // 2, frequency], rtol=1e-4, atol=1e-3)
+        assert np.isclose(found[0, column], squares[0, frequency], rtol=1e-4)
+    of_differences = sum(power(spectrum(difference)) for difference in differences(canvas))
+    assert np.allclose(of_differences, roughness(shape) * found, rtol=1e-3, atol=1e-3)
+
+
+def test_differences_have_the_adjoint() -> None:
+    rng = np.random.default_rng(2)
+    canvas, across, down = rng.random((3, 24, 30))
+    dx, dy = differences(canvas)
+    left = float((dx * across + dy * down).sum())
+    assert np.isclose(left, float((canvas * against_differences(across, down)).sum()))
 
 
 def test_the_margin_of_a_canvas_leads_evenly_to_the_opposite_edge() -> None:

@@ -8,7 +8,16 @@ from __future__ import annotations
 
 import numpy as np
 
-from .periodic import canvas_of, difference_spectra, differences, spectrum, transfer_function
+from .periodic import (
+    against_differences,
+    canvas_of,
+    correlated,
+    differences,
+    power,
+    roughness,
+    spectrum,
+    transfer_function,
+)
 
 _STIFFEST = 1e5  # where differences and their sparse copies are one
 
@@ -21,16 +30,14 @@ def latent_image(blurred: np.ndarray, kernel: np.ndarray, sparsity: float) -> np
     blurred: canvas, (H, W), full scale = 1. Returns x on the same canvas.
     """
     transfer = transfer_function(kernel, blurred.shape)
-    across, down = difference_spectra(blurred.shape)
-    data = np.conj(transfer) * spectrum(blurred)
-    power = np.abs(transfer) ** 2
-    roughness = np.abs(across) ** 2 + np.abs(down) ** 2
+    data, of_kernel = correlated(transfer, spectrum(blurred)), power(transfer)
+    of_differences = roughness(blurred.shape)
     latent, stiffness = blurred, 2 * sparsity
     while stiffness < _STIFFEST:
         dx, dy = differences(latent)
         kept = dx * dx + dy * dy >= sparsity / stiffness
-        sparse = np.conj(across) * spectrum(dx * kept) + np.conj(down) * spectrum(dy * kept)
-        solved = (data + stiffness * sparse) / (power + stiffness * roughness)
-        latent = canvas_of(solved, blurred.shape)
+        sparse = spectrum(against_differences(dx * kept, dy * kept))
+        solved = (data + stiffness * sparse) / (of_kernel + stiffness * of_differences)
+        latent = canvas_of(solved)
         stiffness *= 2
     return latent

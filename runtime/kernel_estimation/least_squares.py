@@ -4,7 +4,15 @@ from __future__ import annotations
 
 import numpy as np
 
-from .periodic import canvas_of, differences, spectrum, transfer_function
+from .periodic import (
+    against_differences,
+    canvas_of,
+    convolved,
+    correlated,
+    differences,
+    spectrum,
+    transfer_function,
+)
 
 _ITERATIONS = 20
 _CLOSE = 1e-10  # of the squared length of the right side
@@ -26,24 +34,18 @@ def fitted_kernel(
     size, which may have negative values and any sum.
     """
     size, shape = len(start), blurred.shape
-    spectra = [spectrum(difference) for difference in differences(sharp)]
+    of_sharp = spectrum(sharp)
 
-    def adjoint(residuals: list[np.ndarray]) -> np.ndarray:
-        total = sum(
-            np.conj(of) * spectrum(residual)
-            for of, residual in zip(spectra, residuals, strict=True)
-        )
-        correlation = canvas_of(np.asarray(total), shape)
+    def adjoint(across: np.ndarray, down: np.ndarray) -> np.ndarray:
+        residual = spectrum(against_differences(weights * across, weights * down))
+        correlation = canvas_of(correlated(of_sharp, residual))
         return np.roll(correlation, (size // 2, size // 2), (0, 1))[:size, :size]
 
     def applied(kernel: np.ndarray) -> np.ndarray:
-        transfer = transfer_function(kernel, shape)
-        return (
-            adjoint([weights * canvas_of(of * transfer, shape) for of in spectra])
-            + damping * kernel
-        )
+        again = canvas_of(convolved(of_sharp, transfer_function(kernel, shape)))
+        return adjoint(*differences(again)) + damping * kernel
 
-    aim = adjoint([weights * difference for difference in differences(blurred)])
+    aim = adjoint(*differences(blurred))
     kernel = start.astype(np.float32)
     residual = aim - applied(kernel)
     direction, error = residual, _squared(residual)

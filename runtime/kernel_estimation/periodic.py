@@ -1,8 +1,11 @@
-"""Pictures on a canvas that wraps around, where convolutions are products of spectra."""
+"""Pictures on a canvas that wraps around, where convolutions are products of spectra.
+
+Spectra are OpenCV's packed ones: as large as the canvas, real and imaginary parts side by side (see
+`cv2.dft`). Sums of them and products with numbers are the same as of other spectra.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import cv2
@@ -26,8 +29,7 @@ class Canvas:
     def around(picture: np.ndarray, margin: int) -> Canvas:
         """A canvas with a margin around a picture, (H, W); transforms are fast on its size."""
         rows, columns = picture.shape
-        height, width = (cv2.getOptimalDFTSize(side + 2 * margin) for side in (rows, columns))
-        width += width % 2
+        height, width = (_fast_side(side + 2 * margin) for side in (rows, columns))
         return Canvas((height, width), (height - rows) // 2, (width - columns) // 2, rows, columns)
 
     def placed(self, picture: np.ndarray) -> np.ndarray:
@@ -52,14 +54,51 @@ def _bridge(canvas: np.ndarray, first: int, count: int) -> None:
     canvas[places] = canvas[first + count - 1] * (1 - share) + canvas[first] * share
 
 
+def _fast_side(least: int) -> int:
+    """The next even length of which transforms are fast."""
+    return 2 * cv2.getOptimalDFTSize((least + 1) // 2)
+
+
 def spectrum(canvas: np.ndarray) -> np.ndarray:
-    """The discrete Fourier transform of a real canvas."""
-    return np.fft.rfft2(canvas)
+    """The discrete Fourier transform of a canvas, float32, sides even, packed."""
+    return cv2.dft(canvas)
 
 
-def canvas_of(transformed: np.ndarray, shape: Sequence[int]) -> np.ndarray:
-    """The canvas that has this spectrum, float32."""
-    return np.fft.irfft2(transformed, tuple(shape)).astype(np.float32, copy=False)
+def canvas_of(transformed: np.ndarray) -> np.ndarray:
+    """The canvas that has this spectrum."""
+    return cv2.dft(transformed, flags=cv2.DFT_INVERSE | cv2.DFT_SCALE)
+
+
+def convolved(one: np.ndarray, other: np.ndarray) -> np.ndarray:
+    """The product of two spectra."""
+    return cv2.mulSpectrums(one, other, 0)
+
+
+def correlated(one: np.ndarray, other: np.ndarray) -> np.ndarray:
+    """The product of the conjugate of one spectrum with another."""
+    return cv2.mulSpectrums(other, one, 0, conjB=True)
+
+
+def power(transformed: np.ndarray) -> np.ndarray:
+    """The squared magnitudes of a spectrum, where its real and where its imaginary parts are."""
+    return _real_everywhere(correlated(transformed, transformed))
+
+
+def roughness(shape: tuple[int, int]) -> np.ndarray:
+    """By what `differences` multiply the power of a canvas of this shape, laid out as `power`."""
+    canvas = np.zeros(shape, np.float32)
+    for neighbour in (0, 1), (0, -1), (1, 0), (-1, 0):
+        canvas[neighbour] -= 1
+        canvas[0, 0] += 1
+    return _real_everywhere(spectrum(canvas))
+
+
+def _real_everywhere(packed: np.ndarray) -> np.ndarray:
+    """A packed spectrum with the real parts also in place of the imaginary ones."""
+    packed[:, 2:-1:2] = packed[:, 1:-1:2]
+    for column in 0, -1:
+        packed[2:-1:2, column] = packed[1:-1:2, column]
+    return packed
 
 
 def transfer_function(kernel: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
@@ -75,9 +114,6 @@ def differences(canvas: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return np.roll(canvas, -1, 1) - canvas, np.roll(canvas, -1, 0) - canvas
 
 
-def difference_spectra(shape: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
-    """The spectra by which `differences` multiply."""
-    height, width = shape
-    across = np.exp(2j * np.pi * np.arange(width // 2 + 1) / width) - 1
-    down = np.exp(2j * np.pi * np.arange(height) / height) - 1
-    return across[None, :].astype(np.complex64), down[:, None].astype(np.complex64)
+def against_differences(across: np.ndarray, down: np.ndarray) -> np.ndarray:
+    """The adjoint of `differences`: backward differences of both, negated."""
+    return np.roll(across, 1, 1) - across + np.roll(down, 1, 0) - down
