@@ -98,6 +98,7 @@ class Enhancer:
         guidance_mix: Dial = 1.0,
         guidance_scale: Dial = 1.0,
         kernel: np.ndarray | None = None,
+        with_map: bool = True,
         report: Progress | None = None,
     ) -> Result:
         """Enhance a picture.
@@ -115,6 +116,7 @@ class Enhancer:
         guidance_scale: multiplies the map that the reconstruction sees.
         kernel: of the blur, shape (kh, kw), odd sides, sum 1; for deblurring, which without it
             assumes a sharp picture.
+        with_map: False saves time if you do not need the map: `Result.guidance` is then None.
         report: called after each part of a large picture with the fraction done, in [0, 1]; an
             exception ends the call. It must not call the enhancer, which would deadlock.
 
@@ -132,26 +134,26 @@ class Enhancer:
         }
         gray = gray_ones(layout.pixels(image)) if layout.color == 3 else np.zeros(1, bool)
         if gray.all():
-            result = self(as_gray(given), **turned, report=report)
+            result = self(as_gray(given), **turned, with_map=with_map, report=report)
             return Result(as_color(result.image), result.guidance)
         if self._open_gray is not None and layout.color == 1:
             with self._opening:  # concurrent threads open only one
                 if self._closed:
                     raise closed(self.path)
                 for_gray = self._gray
-            return for_gray(given, **turned, report=report)
+            return for_gray(given, **turned, with_map=with_map, report=report)
         self._runner.check(layout)
         dials = self._dials(layout.size(image), turned)
         if self._closed:
             raise closed(self.path)
         if dials.off:
             return Result(given.copy(), None)
-        result = self._tiled.run(Request(image, layout, dials), report or (lambda share: None))
+        request = Request(image, layout, dials)
+        result = self._tiled.run(request, report or (lambda share: None), with_map)
         if gray.any():  # some of a batch
             result.image[gray] = without_tint(result.image[gray])
-        if image is given:
-            return result
-        return Result(result.image.astype(given.dtype), result.guidance)
+        enhanced = result.image if image is given else result.image.astype(given.dtype)
+        return Result(enhanced, result.guidance if with_map else None)
 
     def on_gpu(self, image: Any, **dials: Any) -> GpuResult:
         """Enhance a picture in GPU memory, where the result stays.

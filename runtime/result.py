@@ -14,7 +14,7 @@ class Result:
     image: of the input's shape and type.
     guidance: the map that was used, before `guidance_scale`, in the unit of
         `Enhancer.info.guidance`; float32, shape (H, W), or (N, H, W) for a batch. None if
-        strength was 0, since no map is computed then.
+        strength was 0, since no map is computed then, or if it was not wanted.
     """
 
     image: np.ndarray

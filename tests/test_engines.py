@@ -380,6 +380,9 @@ def test_bytes_are_converted_on_the_gpu_as_the_runtime_does(
                 planes = from_tensor(expected["enhanced"], pixels, layout)
                 np.testing.assert_array_equal(outputs["enhanced"], planes)
                 np.testing.assert_allclose(outputs["guidance"], expected["guidance"], atol=1e-6)
+            np.testing.assert_array_equal(engine.run_image(pixels, dials), outputs["enhanced"])
+            alone = engine.run_image(tensor, dials)
+            np.testing.assert_array_equal(alone, expected["enhanced"])
     with pytest.raises(HyperguideError, match="was closed"):
         engine.run_bytes(pixels, {})
 
@@ -400,8 +403,47 @@ def test_pixels_of_nan_are_refused_though_the_engine_takes_bytes(
         outputs = engine.run_bytes(np.zeros((1, 32, 48, 3), np.uint8), {})
         assert np.isnan(outputs["guidance"]).any()
         enhancer = Enhancer(spoilt, engine)
-        with pytest.raises(HyperguideError, match="computed NaN or infinity"):
-            enhancer(np.zeros((32, 48, 3), np.uint8))
+        for with_map in (True, False):
+            with pytest.raises(HyperguideError, match="computed NaN or infinity"):
+                enhancer(np.zeros((32, 48, 3), np.uint8), with_map=with_map)
+
+
+@pytest.mark.parametrize("device", ["cpu", "openvino"])
+@pytest.mark.parametrize("kind", [np.uint8, np.float32])
+def test_a_picture_without_its_map_is_the_same(device: str, kind: type) -> None:
+    rng = np.random.default_rng(0)
+    pictures = rng.integers(0, 256, (2, 37, 50, 3)).astype(kind)
+    if kind is np.float32:
+        pictures /= 255
+    dials = {"strength": 0.7, "guidance": 0.02, "guidance_mix": 0.5}
+    with hyperguide.load("denoise", device=device, threads=1) as enhancer:
+        for image in (pictures[0], pictures):
+            for turned in ({}, dials):
+                both = enhancer(image, **turned)
+                alone = enhancer(image, **turned, with_map=False)
+                assert both.guidance is not None
+                assert alone.guidance is None
+                np.testing.assert_array_equal(alone.image, both.image)
+        tiled = hyperguide.load("denoise", device=device, threads=1, tile=32)
+        assert tiled(pictures[0], with_map=False).guidance is None
+
+
+def test_a_map_of_nan_is_refused_by_openvino_even_if_it_is_not_wanted() -> None:
+    file = read_model_file(bundled_path("denoise", "fast"))
+    graph = onnx.load_from_string(file.content)
+    for node in graph.graph.node:
+        node.output[:] = ["own" if name == "guidance" else name for name in node.output]
+        node.input[:] = ["own" if name == "guidance" else name for name in node.input]
+    nan = onnx.numpy_helper.from_array(np.full((1, 1, 1, 1), np.nan, np.float32), "nan")
+    graph.graph.initializer.append(nan)
+    graph.graph.node.append(onnx.helper.make_node("Mul", ["own", "nan"], ["guidance"]))
+    broken = replace(file, content=graph.SerializeToString())
+    colored = np.arange(32 * 48 * 3, dtype=np.uint8).reshape(32, 48, 3)
+    with closing(OpenVino(broken, threads=1)) as engine:
+        enhancer = Enhancer(broken, engine)
+        for with_map in (True, False):
+            with pytest.raises(HyperguideError, match="computed NaN or infinity"):
+                enhancer(colored, with_map=with_map)
 
 
 def test_a_strict_gpu_leaves_nothing_to_the_cpu(monkeypatch: pytest.MonkeyPatch) -> None:

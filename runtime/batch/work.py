@@ -133,14 +133,13 @@ class Work:
                 guidance=guidance,
                 guidance_scale=self.dials.guidance_scale,
                 kernel=kernel,
+                with_map=bool(picture.job.maps),
                 report=report,
             )
         except HyperguideError as error:  # the message names no file
             raise HyperguideError(f"{picture.job.source}: {error}") from error
         if unchanged is not None:
             result = replace(result, image=picture.pixels)
-        if not picture.job.maps:  # a large one takes more memory than its picture
-            result = replace(result, guidance=None)
         return Enhanced(result, picture.metadata, notes, picture.source, found)
 
     def write(self, job: Job, enhanced: Enhanced) -> list[str]:

@@ -8,6 +8,8 @@ from hyperguide.model_format.model_file import ModelFile
 from hyperguide.model_format.onnx_messages import (
     INPUT,
     NODE,
+    OUTPUT,
+    described,
     graph_of,
     name_of,
     node,
@@ -16,6 +18,9 @@ from hyperguide.model_format.onnx_messages import (
     with_graph,
 )
 from hyperguide.model_format.protobuf import without
+
+# A further output, shape (1, 1, 1, 1): 0, or NaN if any enhanced value is NaN or infinite.
+FINITE = "finite"
 
 _MAP = "guidance_map"
 
@@ -38,7 +43,8 @@ def of_bytes(file: ModelFile, dials: bool = False) -> bytes:
         renamed_nodes(graph, {GUIDANCE: _MAP}),
         scalar("nothing", 0),
         node("ReduceSum", [ENHANCED_PLANES], ["sum"]),
-        node("Mul", ["sum", "nothing"], ["nothing_or_nan"]),
-        node("Add", [_MAP, "nothing_or_nan"], [GUIDANCE]),
+        node("Mul", ["sum", "nothing"], [FINITE]),
+        node("Add", [_MAP, FINITE], [GUIDANCE]),
+        described(OUTPUT, FINITE, "float32", (1, 1, 1, 1)),
     ]
     return with_graph(content, without(graph, is_replaced) + b"".join(parts))

@@ -77,6 +77,20 @@ class TakesBytes(Protocol):
 
 
 @runtime_checkable
+class OmitsMaps(Protocol):
+    """Implemented, beside `Engine`, by engines that save time if the map is not wanted."""
+
+    def run_image(self, image: np.ndarray, dials: Mapping[str, np.ndarray]) -> np.ndarray:
+        """Run once and return `enhanced` alone.
+
+        image, dials: as in `Engine.run`; engines that take bytes also take them here, see
+            `TakesBytes`.
+        Raises FloatingPointError if the result would be bytes and a value is NaN or infinite.
+        """
+        ...
+
+
+@runtime_checkable
 class KeepsMemory(Protocol):
     """Implemented, beside `Engine`, by engines that keep a call's memory for the next one."""
 

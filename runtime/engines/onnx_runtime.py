@@ -7,7 +7,7 @@ import io
 import re
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
 import numpy as np
@@ -19,7 +19,7 @@ from hyperguide.model_format.engine_file import cache_folder, digest
 from hyperguide.model_format.model_file import ModelFile
 from hyperguide.storage.paths import make_folder
 
-from .byte_graph import of_bytes
+from .byte_graph import FINITE, of_bytes
 from .devices import PROVIDERS
 from .engine import Times, closed, failure
 from .libraries import import_library
@@ -103,13 +103,20 @@ class _OnnxRuntime:
         """Run once; see `Engine.run`."""
         return self._run(feeds)
 
+    def run_image(self, image: np.ndarray, dials: Mapping[str, np.ndarray]) -> np.ndarray:
+        """Run once and return the picture alone; see `OmitsMaps.run_image`."""
+        return self._run({IMAGE: image, **dials}, outputs=[ENHANCED])[ENHANCED]
+
     def _run(
-        self, feeds: Mapping[str, np.ndarray], options: Any = None, session: Any = None
+        self,
+        feeds: Mapping[str, np.ndarray],
+        options: Any = None,
+        session: Any = None,
+        outputs: Sequence[str] = (ENHANCED, GUIDANCE),
     ) -> dict[str, np.ndarray]:
         opened = self._opened() if session is None else session
-        outputs = [ENHANCED, GUIDANCE]
-        enhanced, guidance = self._guarded(lambda: opened.run(outputs, dict(feeds), options))
-        return {ENHANCED: enhanced, GUIDANCE: guidance}
+        values = self._guarded(lambda: opened.run(list(outputs), dict(feeds), options))
+        return dict(zip(outputs, values, strict=True))
 
     def close(self) -> None:
         """Free the session."""
@@ -239,6 +246,16 @@ class OnnxRuntimeCuda(_OnnxRuntimeGpu):
     ) -> dict[str, np.ndarray]:
         """Run once on bytes; see `TakesBytes.run_bytes`."""
         return self._run({IMAGE: pixels, **dials}, session=self._session_for(pixels, dials))
+
+    def run_image(self, image: np.ndarray, dials: Mapping[str, np.ndarray]) -> np.ndarray:
+        """Run once and return the picture alone; see `OmitsMaps.run_image`."""
+        if image.dtype != np.uint8:
+            return super().run_image(image, dials)
+        session = self._session_for(image, dials)
+        outputs = self._run({IMAGE: image, **dials}, session=session, outputs=[ENHANCED, FINITE])
+        if not np.isfinite(outputs[FINITE]).all():
+            raise FloatingPointError
+        return outputs[ENHANCED]
 
     def close(self) -> None:
         """Free the sessions."""

@@ -17,7 +17,13 @@ from hyperguide.pixels import merge_planes, split_pixels
 from .engine import closed, failure
 from .libraries import import_library
 from .openvino_core import openvino_core
-from .openvino_graphs import convolutions_in_bf16, mix_maps_flat, take_bytes, without_int8
+from .openvino_graphs import (
+    average_maps,
+    convolutions_in_bf16,
+    mix_maps_flat,
+    take_bytes,
+    without_int8,
+)
 
 T = TypeVar("T")
 
@@ -38,8 +44,8 @@ class OpenVino:
     A model has up to three forms, compiled on first use: one that takes bytes and converts them in
     the graph, the same for batches, and one that takes floats. With a fixed batch size of 1,
     OpenVINO fuses more of the per-pixel operations. OpenVINO treats a dial with a default as a
-    constant, so every form has them as required inputs: that costs no time. In int8 and bf16 each
-    form exists once more, in floats, for narrow pictures.
+    constant, so every form has them as required inputs: that costs no time. Each form exists once
+    more without the map, and in int8 and bf16 also in floats, for narrow pictures.
 
     Networks with local context compute everything in bf16, those with global context only their
     convolutions: they count and sum pixels, for which eight significant bits are too few.
@@ -77,7 +83,7 @@ class OpenVino:
         if threads:
             self._options["INFERENCE_NUM_THREADS"] = threads * at_once
         self._at_once = at_once
-        self._requests: dict[tuple[str, bool], SimpleQueue[Any]] = {}
+        self._requests: dict[tuple[str, bool, bool], SimpleQueue[Any]] = {}
         self._lock = threading.Lock()
         self._idle("picture")  # a file that OpenVINO rejects fails here
 
@@ -89,10 +95,16 @@ class OpenVino:
         self, pixels: np.ndarray, dials: Mapping[str, np.ndarray]
     ) -> dict[str, np.ndarray]:
         """Run once on bytes; see `TakesBytes.run_bytes`."""
-        form = "picture" if len(pixels) == 1 else "batch"
-        if self._model.info.io == "uint8":
-            return self._infer(form, {IMAGE: pixels, **dials})
-        return self._infer(form, {IMAGE: split_pixels(pixels), **dials}, merge=True)
+        return self._infer_bytes(pixels, dials)
+
+    def run_image(self, image: np.ndarray, dials: Mapping[str, np.ndarray]) -> np.ndarray:
+        """Run once and return the picture alone; see `OmitsMaps.run_image`."""
+        if image.dtype != np.uint8:
+            return self._infer("floats", {IMAGE: image, **dials}, maps=False)[ENHANCED]
+        outputs = self._infer_bytes(image, dials, maps=False)
+        if not np.isfinite(outputs[GUIDANCE]).all():
+            raise FloatingPointError
+        return outputs[ENHANCED]
 
     def close(self) -> None:
         """Free the compiled forms."""
@@ -100,13 +112,25 @@ class OpenVino:
             self._requests.clear()
             self._core = None
 
-    def _infer(
-        self, form: str, feeds: dict[str, np.ndarray], merge: bool = False
+    def _infer_bytes(
+        self, pixels: np.ndarray, dials: Mapping[str, np.ndarray], maps: bool = True
     ) -> dict[str, np.ndarray]:
-        """Run a form of the model. merge: return the result as pixels rather than planes."""
+        form = "picture" if len(pixels) == 1 else "batch"
+        if self._model.info.io == "uint8":
+            return self._infer(form, {IMAGE: pixels, **dials}, maps=maps)
+        return self._infer(form, {IMAGE: split_pixels(pixels), **dials}, merge=True, maps=maps)
+
+    def _infer(
+        self, form: str, feeds: dict[str, np.ndarray], merge: bool = False, maps: bool = True
+    ) -> dict[str, np.ndarray]:
+        """Run a form of the model.
+
+        merge: return the result as pixels rather than planes. maps: whether to return maps, or
+            else the mean of each.
+        """
         feeds = self._defaults | feeds
         shape = feeds[IMAGE].shape
-        idle = self._idle(form, self._is_narrow(shape))
+        idle = self._idle(form, self._is_narrow(shape), maps)
         request = idle.get()  # waits while all requests are in use
 
         def run() -> dict[str, np.ndarray]:
@@ -132,18 +156,18 @@ class OpenVino:
         sides = shape[1:3] if info.io == "uint8" else shape[2:]
         return min(sides) < max(_NARROW, _NARROW_MULTIPLES * info.size_multiple)
 
-    def _idle(self, form: str, narrow: bool = False) -> SimpleQueue[Any]:
+    def _idle(self, form: str, narrow: bool = False, maps: bool = True) -> SimpleQueue[Any]:
         """The idle requests for a form of the model, compiled on first use."""
         with self._lock:
             if self._core is None:
                 raise closed(self._model.path)
-            key = form, narrow
+            key = form, narrow, maps
             if key not in self._requests:
                 # By default OpenVINO uses bf16 where the processor supports it.
                 precision = "bf16" if self._everything and not narrow else "f32"
                 options = self._options | {"INFERENCE_PRECISION_HINT": precision}
                 compiled = _guarded(
-                    lambda: self._core.compile_model(self._build(form, narrow), "CPU", options),
+                    lambda: self._core.compile_model(self._build(*key), "CPU", options),
                     f"OpenVINO rejects {self._model.path}",
                 )
                 self._requests[key] = SimpleQueue()
@@ -154,10 +178,12 @@ class OpenVino:
                     self._requests[key].put(request)
             return self._requests[key]
 
-    def _build(self, form: str, narrow: bool) -> Any:
+    def _build(self, form: str, narrow: bool, maps: bool) -> Any:
         """Build the graph of a form."""
         model, ops = self._core.read_model(self._model.with_inputs()), self._openvino.opset13
         model = mix_maps_flat(model, ops)
+        if not maps:
+            model = average_maps(model, ops)
         if narrow:
             model = without_int8(model, ops)
         elif self._only_convolutions:

@@ -8,7 +8,7 @@ from typing import TypeVar
 import numpy as np
 
 from hyperguide.arrays import GpuArray
-from hyperguide.engines import Engine, KeepsMemory, TakesBytes
+from hyperguide.engines import Engine, KeepsMemory, OmitsMaps, TakesBytes
 from hyperguide.errors import HyperguideError
 from hyperguide.model_format.contract import ENHANCED, GUIDANCE, IMAGE, KERNEL
 from hyperguide.model_format.engine_file import EngineFile
@@ -22,8 +22,10 @@ from hyperguide.pixels import (
 )
 from hyperguide.result import Result
 
-# Called with bytes of shape (N, H, W, C); returns the outputs of a file that takes them.
-RunBytes = Callable[[np.ndarray], dict[str, np.ndarray]]
+# Called with pictures as the file takes them, padded; returns its outputs.
+RunOne = Callable[[np.ndarray], dict[str, np.ndarray]]
+# As `OmitsMaps.run_image`.
+RunImage = Callable[[np.ndarray, Mapping[str, np.ndarray]], np.ndarray]
 Run = Callable[[Mapping[str, np.ndarray]], dict[str, np.ndarray]]
 
 Array = TypeVar("Array", np.ndarray, GpuArray)
@@ -58,12 +60,26 @@ class Runner:
         layout: Layout,
         dials: Mapping[str, np.ndarray],
         is_part: bool = False,
+        with_map: bool = True,
     ) -> Result:
         """Enhance a picture of any size.
 
         dials: those that are not at their defaults, padded as `SizeRequirements.pad` does.
         is_part: whether it is part of a larger one, after which the engine should keep no memory.
+        with_map: whether the map is wanted; otherwise the result lacks it if that saves time.
         """
+        engine = self.engine
+        omits = not (with_map or is_part or self._takes_only_bytes)
+        try:
+            if omits and isinstance(engine, OmitsMaps):
+                return self._run_image(engine.run_image, image, layout, dials)
+            return self._run(image, layout, dials, is_part)
+        except FloatingPointError:
+            raise self._infinite() from None
+
+    def _run(
+        self, image: np.ndarray, layout: Layout, dials: Mapping[str, np.ndarray], is_part: bool
+    ) -> Result:
         engine = self.engine
         call = engine.run_once if is_part and isinstance(engine, KeepsMemory) else engine.run
 
@@ -75,21 +91,24 @@ class Runner:
                 take = engine.run_bytes
                 return self._enhance_bytes(lambda p: self.checked(take(p, dials), p), image, layout)
             return self._enhance_bytes(lambda p: run({IMAGE: p, **dials}), image, layout)
-        tensor, _ = to_tensor(image, self.info.channels)
-        height, width = tensor.shape[2:]
-        sizes = self.info.sizes
-        outputs = self._run_planes(run, {IMAGE: sizes.pad(tensor), **dials})
-        enhanced = sizes.crop(outputs[ENHANCED], height, width)
-        used = sizes.crop(outputs[GUIDANCE], height, width)[:, 0]
-        try:
-            picture = from_tensor(enhanced, image, layout)
-        except FloatingPointError:
-            raise self._infinite() from None
-        return Result(picture, np.ascontiguousarray(used if layout.batched else used[0]))
+        return self._enhance_floats(
+            lambda p: self._run_planes(run, {IMAGE: p, **dials}), image, layout
+        )
+
+    def _run_image(
+        self, call: RunImage, image: np.ndarray, layout: Layout, dials: Mapping[str, np.ndarray]
+    ) -> Result:
+        def run(given: np.ndarray) -> dict[str, np.ndarray]:
+            return self.checked({ENHANCED: call(given, dials)}, given)
+
+        if self._takes_bytes and layout.is_bytes(self.info.channels):
+            return self._enhance_bytes(run, image, layout)
+        return self._enhance_floats(run, image, layout)
 
     def checked(self, outputs: dict[str, Array], image: Array) -> dict[str, Array]:
         """Check and return an engine's outputs for an image as the file takes it, in any memory.
 
+        outputs: with or without the map.
         Raises HyperguideError unless the picture has the image's shape and type, and the map a
         value for each pixel: graphs and shapes come from files that anybody may have written.
         """
@@ -99,8 +118,8 @@ class Runner:
             ENHANCED: (tuple(image.shape), image.dtype),
             GUIDANCE: ((count, 1, height, width), np.dtype(np.float32)),
         }
-        for name, (shape, kind) in expected.items():
-            found = outputs[name]
+        for name, found in outputs.items():
+            shape, kind = expected[name]
             if tuple(found.shape) != shape or found.dtype != kind:
                 raise HyperguideError(
                     f"{self.engine.name} gave {name} as {found.dtype} of shape "
@@ -116,20 +135,35 @@ class Runner:
         outputs = run({**feeds, IMAGE: planes_to_pixels(feeds[IMAGE])})
         return {**outputs, ENHANCED: pixels_to_planes(outputs[ENHANCED])}
 
-    def _enhance_bytes(self, run: RunBytes, image: np.ndarray, layout: Layout) -> Result:
+    def _enhance_floats(self, run: RunOne, image: np.ndarray, layout: Layout) -> Result:
+        """Enhance a picture of any type as planes of floats."""
+        tensor, _ = to_tensor(image, self.info.channels)
+        height, width = tensor.shape[2:]
+        sizes = self.info.sizes
+        outputs = run(sizes.pad(tensor))
+        picture = from_tensor(sizes.crop(outputs[ENHANCED], height, width), image, layout)
+        return Result(picture, self._map(outputs, height, width, layout))
+
+    def _enhance_bytes(self, run: RunOne, image: np.ndarray, layout: Layout) -> Result:
         """Enhance bytes that the engine or the file itself converts."""
         pixels = layout.pixels(image)
         height, width = pixels.shape[1:3]
         sizes = self.info.sizes
         outputs = run(sizes.pad(pixels, rows_axis=1))
-        used = sizes.crop(outputs[GUIDANCE], height, width)[:, 0]
-        if not np.isfinite(used).all():
-            raise self._infinite()
+        guidance = self._map(outputs, height, width, layout)
+        if guidance is not None and not np.isfinite(guidance).all():
+            raise FloatingPointError
         enhanced = np.ascontiguousarray(sizes.crop(outputs[ENHANCED], height, width, rows_axis=1))
-        guidance = np.ascontiguousarray(used)
-        if layout.batched:
-            return Result(enhanced, guidance)
-        return Result(enhanced.reshape(image.shape), guidance[0])
+        return Result(enhanced.reshape(image.shape), guidance)
+
+    def _map(
+        self, outputs: Mapping[str, np.ndarray], height: int, width: int, layout: Layout
+    ) -> np.ndarray | None:
+        """The map among an engine's outputs, without padding; None if it is not there."""
+        if GUIDANCE not in outputs:
+            return None
+        used = self.info.sizes.crop(outputs[GUIDANCE], height, width)[:, 0]
+        return np.ascontiguousarray(used if layout.batched else used[0])
 
     def _infinite(self) -> HyperguideError:
         return HyperguideError(

@@ -83,8 +83,8 @@ class Strategy(Protocol):
     def take_overview(self, rows: int, columns: int) -> None:
         """Compute what all tiles share, from a copy of the picture of this size."""
 
-    def run(self, window: Window) -> Result:
-        """Enhance the pixels in a window."""
+    def run(self, window: Window, with_map: bool = True) -> Result:
+        """Enhance the pixels in a window; without `with_map`, the result may lack the map."""
 
 
 class LocalContext:
@@ -102,14 +102,14 @@ class LocalContext:
     def take_overview(self, rows: int, columns: int) -> None:
         """Do nothing: tiles share nothing."""
 
-    def run(self, window: Window) -> Result:
+    def run(self, window: Window, with_map: bool = True) -> Result:
         """Enhance the pixels in a window."""
-        return self._enhance(window, self._request.feeds(window, self._sizes))
+        return self._enhance(window, self._request.feeds(window, self._sizes), with_map)
 
-    def _enhance(self, window: Window, feeds: Mapping[str, np.ndarray]) -> Result:
+    def _enhance(self, window: Window, feeds: Mapping[str, np.ndarray], with_map: bool) -> Result:
         part = self._request.pixels(window)
         is_part = part.size < self._request.image.size
-        return self._runner.run(part, self._request.layout, feeds, is_part)
+        return self._runner.run(part, self._request.layout, feeds, is_part, with_map)
 
 
 class MapOfWhole(LocalContext):
@@ -126,14 +126,14 @@ class MapOfWhole(LocalContext):
         assert result.guidance is not None
         self._predicted = result.guidance[:, None]
 
-    def run(self, window: Window) -> Result:
+    def run(self, window: Window, with_map: bool = True) -> Result:
         """Enhance the pixels in a window, with its own map if it is the whole picture."""
         feeds = self._request.feeds(window, self._sizes)
         if self._predicted is not None:
             _, height, width = self._request.size
             own = sample(self._predicted, window.rows.main, window.columns.main, (height, width))
             feeds |= only_map(mixed(self._sizes.pad(own), feeds))
-        return self._enhance(window, feeds)
+        return self._enhance(window, feeds, with_map)
 
 
 class WholeScene(LocalContext):
@@ -154,10 +154,10 @@ class WholeScene(LocalContext):
         _, height, width = self._request.size
         self._transfer = Transfer(floats, result.image, result.guidance, (height, width))
 
-    def run(self, window: Window) -> Result:
+    def run(self, window: Window, with_map: bool = True) -> Result:
         """Enhance the pixels in a window, by the network itself if it is the whole picture."""
         if self._transfer is None:
-            return super().run(window)
+            return super().run(window, with_map)
         layout, part = self._request.layout, self._request.pixels(window)
         tensor, _ = to_tensor(part, layout.color)
         enhanced, guidance = self._transfer(tensor, window.rows.main, window.columns.main)
@@ -183,12 +183,12 @@ class Deblurring(LocalContext):
         reach = runner.info.receptive_field + 2 * max(sides) + _LEVELING
         self.overlap = self._sizes.of(reach)
 
-    def run(self, window: Window) -> Result:
+    def run(self, window: Window, with_map: bool = True) -> Result:
         """Enhance the pixels in a window."""
         feeds = self._request.feeds(window, self._sizes)
         if self._level is not None:
             feeds |= _leveled(feeds["guidance_in"], window, self._level)
-        return self._enhance(window, feeds)
+        return self._enhance(window, feeds, with_map)
 
     def with_known_maps(self, maps: np.ndarray) -> Deblurring:
         """The same with the maps predicted for all tiles, shape (..., H, W), unscaled."""

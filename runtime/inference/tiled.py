@@ -40,8 +40,8 @@ class TiledRunner:
         # More large pictures at once would take more memory than planned.
         self._large = threading.BoundedSemaphore(tile_size.at_once)
 
-    def run(self, request: Request, progress: Progress) -> Result:
-        """Enhance a picture or a batch."""
+    def run(self, request: Request, progress: Progress, with_map: bool = True) -> Result:
+        """Enhance a picture or a batch; without `with_map`, the result may lack the map."""
         count, height, width = request.size
         most = count if self._largest is None else self._largest[0]
         if count > most:
@@ -49,7 +49,8 @@ class TiledRunner:
             def part(first: int) -> Result:
                 end = min(first + most, count)
                 pictures = request.pictures(first, end)
-                done = self.run(pictures, lambda s: progress((first + s * (end - first)) / count))
+                share = (end - first) / count
+                done = self.run(pictures, lambda s: progress(first / count + s * share), with_map)
                 progress(end / count)
                 return done
 
@@ -57,26 +58,31 @@ class TiledRunner:
         with nullcontext() if self._tile_size.is_small(count * height * width) else self._large:
             strategy = strategy_for(self._runner, request)
             if isinstance(strategy, Deblurring) and self._map_is_predicted(request):
-                return self._in_two_passes(request, strategy, progress)
-            return self._in_tiles(request, strategy, progress)[0]
+                return self._in_two_passes(request, strategy, progress, with_map)
+            return self._in_tiles(request, strategy, progress, with_map)[0]
 
     def _map_is_predicted(self, request: Request) -> bool:
         return self._runner.steerable and not request.dials.maps_are_even
 
-    def _in_two_passes(self, request: Request, first: Deblurring, progress: Progress) -> Result:
+    def _in_two_passes(
+        self, request: Request, first: Deblurring, progress: Progress, with_map: bool
+    ) -> Result:
         """Predict the maps of all tiles, then enhance each with the power of the whole map."""
-        result, is_tiled = self._in_tiles(request, first, lambda s: progress(s / 2))
+        result, is_tiled = self._in_tiles(request, first, lambda s: progress(s / 2), with_map)
         if not is_tiled:
             return result
         assert result.guidance is not None
         second = first.with_known_maps(result.guidance)
-        again, _ = self._in_tiles(request, second, lambda s: progress((1 + s) / 2))
+        again, _ = self._in_tiles(request, second, lambda s: progress((1 + s) / 2), True)
         return Result(again.image, result.guidance)
 
     def _in_tiles(
-        self, request: Request, strategy: Strategy, progress: Progress
+        self, request: Request, strategy: Strategy, progress: Progress, with_map: bool
     ) -> tuple[Result, bool]:
-        """Enhance a request. Returns the result, and whether it was assembled from tiles."""
+        """Enhance a request. Returns the result, and whether it was assembled from tiles.
+
+        with_map: whether a picture that is computed whole needs its map; tiles always have theirs.
+        """
         count, height, width = request.size
         multiple = self._runner.info.size_multiple
         side = self._tile_size.side(request.image, request.layout, strategy.overlap)
@@ -95,7 +101,7 @@ class TiledRunner:
                 continue
             try:
                 with memory_for("a part of the picture"):
-                    part = strategy.run(window)
+                    part = strategy.run(window, with_map or tile.pixels < height * width)
             except OutOfMemoryError as error:
                 if len(halves) == 1 or self._tile_size.tile is None:
                     self._most_pixels = None  # another time there may be more memory
@@ -142,9 +148,10 @@ class TiledRunner:
 
 def _joined(batches: Iterable[Result]) -> Result:
     """Concatenate the results of batches."""
-    pairs = [(result.image, result.guidance) for result in batches]
-    images, maps = zip(*pairs, strict=True)
-    return Result(np.concatenate(images), np.concatenate(maps))
+    results = list(batches)
+    maps = [result.guidance for result in results if result.guidance is not None]
+    images = np.concatenate([result.image for result in results])
+    return Result(images, np.concatenate(maps) if len(maps) == len(results) else None)
 
 
 def _empty(request: Request) -> Result:
