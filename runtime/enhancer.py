@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import AbstractContextManager, nullcontext
 from functools import cached_property
 from itertools import islice
 from pathlib import Path
@@ -30,6 +31,7 @@ from .engines import (
     BuildProgress,
     Device,
     Engine,
+    PreparesSizes,
     Settings,
     TakesGpuArrays,
     closed,
@@ -222,16 +224,31 @@ class Enhancer:
                 f"{self.path} does not predict the noise level, so it cannot average frames: take "
                 "temporal=False."
             )
-        return Stream(self, smooth, temporal, self.info.guidance)
+
+        def prepared(frame: np.ndarray, **dials: Any) -> Result:
+            with self.preparing():
+                return self(frame, **dials)
+
+        return Stream(prepared, smooth, temporal, self.info.guidance)
 
     def warmup(self, height: int, width: int, **dials: Any) -> None:
         """Let the engine prepare for pictures of a size, so that the first call need not wait.
 
+        On a GPU, ONNX Runtime is faster for sizes that it was prepared for.
         dials: as later calls will use them; some engines prepare separately for dials.
         """
         picture = np.zeros((height, width, self.info.channels), np.uint8)
         picture[0, 0, 0] = 1  # otherwise a colour picture would be gray
-        self(picture, **dials)
+        with self.preparing():
+            self(picture, **dials)
+
+    def preparing(self) -> AbstractContextManager[None]:
+        """While it is open, calls of this thread prepare the engine for their sizes and dials.
+
+        As `warmup` does, without calls of its own. Streams prepare for their frames.
+        """
+        engine = self._runner.engine
+        return engine.preparing() if isinstance(engine, PreparesSizes) else nullcontext()
 
     def close(self) -> None:
         """Free the engine's resources. Later calls raise HyperguideError."""

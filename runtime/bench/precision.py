@@ -46,7 +46,7 @@ def convolutions(
         return _of_openvino(file, precision == "bf16")
     if isinstance(engine, OnnxRuntimeCpu | OnnxRuntimeCuda):
         try:
-            return _of_onnx_runtime(file, engine.providers)
+            return _of_onnx_runtime(file, engine.providers_with({}))
         except Exception:  # no memory for a second session, or nowhere to write
             return None
     return None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol, runtime_checkable
@@ -37,6 +38,19 @@ class Engine(Protocol):
 
     def close(self) -> None:
         """Free the engine's resources; it cannot run afterwards."""
+        ...
+
+
+@runtime_checkable
+class PreparesSizes(Protocol):
+    """Implemented, beside `Engine`, by engines that are faster for sizes that they know."""
+
+    def preparing(self) -> AbstractContextManager[None]:
+        """While it is open, calls of this thread prepare the engine for pictures of their size.
+
+        This takes time once for a size and for the dials that are turned. Only the sizes that were
+        used last stay prepared.
+        """
         ...
 
 

@@ -8,6 +8,7 @@ import re
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from typing import Any, TypeVar
 
 import numpy as np
@@ -22,6 +23,7 @@ from hyperguide.storage.paths import make_folder
 from .byte_graph import FINITE, of_bytes
 from .devices import PROVIDERS
 from .engine import Times, closed, failure
+from .fixed_sizes import FixedSession, FixedSizes, Key
 from .libraries import import_library
 
 _CPU = "CPUExecutionProvider"
@@ -36,10 +38,7 @@ T = TypeVar("T")
 
 
 class _OnnxRuntime:
-    """An ONNX Runtime session with one provider.
-
-    providers: with their settings, as passed to ONNX Runtime.
-    """
+    """An ONNX Runtime session with one provider."""
 
     largest = None
 
@@ -61,26 +60,36 @@ class _OnnxRuntime:
         onnxruntime = import_library("onnxruntime")
         self.name = name
         self._path = model.path
-        self._provider = provider
-        self._options = options = onnxruntime.SessionOptions()
-        options.log_severity_level = 4  # failures become exceptions; print nothing else
-        options.intra_op_num_threads = threads
-        # Otherwise GPUs add in any order and calls differ: by 2.5e-6 in deblurring on an H200.
-        options.use_deterministic_compute = True
-        self.providers: list[Any] = [(provider, settings)]
-        if provider != _CPU and not strict:
-            self.providers.append(_CPU)  # for operators that the provider lacks
-        if provider != _CPU and strict:
-            options.add_session_config_entry("session.disable_cpu_ep_fallback", "1")
+        self._provider, self._settings = provider, settings
+        self._threads, self._strict = threads, strict
         onnxruntime.set_default_logger_severity(4)  # for messages before the session exists
         self._session: Any = self._start(model.with_defaults())
 
-    def _start(self, content: bytes) -> Any:
-        """Create a session for a file."""
+    def _start(
+        self,
+        content: bytes,
+        sides: Mapping[str, int] | None = None,
+        settings: Options | None = None,
+    ) -> Any:
+        """Create a session for a file.
+
+        sides: lengths of the graph's dimensions, by name, for a session of one size only.
+        settings: of the provider, in addition.
+        """
+        onnxruntime = import_library("onnxruntime")
+        options = onnxruntime.SessionOptions()
+        options.log_severity_level = 4  # failures become exceptions; print nothing else
+        options.intra_op_num_threads = self._threads
+        # Otherwise GPUs add in any order and calls differ: by 2.5e-6 in deblurring on an H200.
+        options.use_deterministic_compute = True
+        if self._provider != _CPU and self._strict:
+            options.add_session_config_entry("session.disable_cpu_ep_fallback", "1")
+        for name, length in (sides or {}).items():
+            options.add_free_dimension_override_by_name(name, length)
         try:
-            session = import_library("onnxruntime").InferenceSession(
+            session = onnxruntime.InferenceSession(
                 # Otherwise it prints why a provider does not start and falls back to the next.
-                *(content, self._options, self.providers),
+                *(content, options, self.providers_with(settings or {})),
                 enable_fallback=0,
             )
         except Exception as error:  # onnxruntime's own classes are private
@@ -98,6 +107,12 @@ class _OnnxRuntime:
                 "'hyperguide doctor' says what is missing."
             )
         return session
+
+    def providers_with(self, settings: Options) -> list[Any]:
+        """The providers, as passed to ONNX Runtime; the first one with these further settings."""
+        first = (self._provider, self._settings | settings)
+        is_alone = self._provider == _CPU or self._strict
+        return [first] if is_alone else [first, _CPU]  # for operators that it lacks
 
     def run(self, feeds: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         """Run once; see `Engine.run`."""
@@ -227,10 +242,18 @@ class OnnxRuntimeCuda(_OnnxRuntimeGpu):
 
     Bytes are converted on the GPU, in further sessions of the file, without dials and with them:
     copying takes longer than most networks do, and bytes are a quarter the size of floats.
+
+    Sizes that were prepared have sessions of their own, see `FixedSizes`.
     """
 
-    def __init__(self, model: ModelFile, index: int = 0, strict: bool = False) -> None:
-        """Load a model on a GPU. Raises HyperguideError if the provider does not start."""
+    def __init__(
+        self, model: ModelFile, index: int = 0, strict: bool = False, at_once: int = 1
+    ) -> None:
+        """Load a model on a GPU.
+
+        at_once: concurrent calls; one alone is recorded as a CUDA graph.
+        Raises HyperguideError if the provider does not start.
+        """
         settings = {"use_tf32": "0", "cudnn_conv_algo_search": "HEURISTIC"}
         if model.info.precision == "fp16":
             settings["prefer_nhwc"] = "1"
@@ -240,28 +263,61 @@ class OnnxRuntimeCuda(_OnnxRuntimeGpu):
         if model.info.io == "uint8":
             self._for_bytes = dict.fromkeys((False, True), self._session)
         self._starting = threading.Lock()
+        self._fixed = FixedSizes(self._start_fixed, self.memory, index, records=at_once == 1)
+
+    def run(self, feeds: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+        """Run once; see `Engine.run`."""
+        return self._compute(feeds, (ENHANCED, GUIDANCE))
 
     def run_bytes(
         self, pixels: np.ndarray, dials: Mapping[str, np.ndarray]
     ) -> dict[str, np.ndarray]:
         """Run once on bytes; see `TakesBytes.run_bytes`."""
-        return self._run({IMAGE: pixels, **dials}, session=self._session_for(pixels, dials))
+        return self.run({IMAGE: pixels, **dials})
 
     def run_image(self, image: np.ndarray, dials: Mapping[str, np.ndarray]) -> np.ndarray:
         """Run once and return the picture alone; see `OmitsMaps.run_image`."""
-        if image.dtype != np.uint8:
-            return super().run_image(image, dials)
-        session = self._session_for(image, dials)
-        outputs = self._run({IMAGE: image, **dials}, session=session, outputs=[ENHANCED, FINITE])
-        if not np.isfinite(outputs[FINITE]).all():
+        wanted = (ENHANCED, FINITE) if image.dtype == np.uint8 else (ENHANCED,)
+        outputs = self._compute({IMAGE: image, **dials}, wanted)
+        if FINITE in outputs and not np.isfinite(outputs[FINITE]).all():
             raise FloatingPointError
         return outputs[ENHANCED]
+
+    def run_timed(self, feeds: Mapping[str, np.ndarray]) -> tuple[dict[str, np.ndarray], Times]:
+        """Run once, and also return how long each step took in wall-clock time."""
+        fixed = self._fixed_for(feeds)
+        if fixed is None or (call := fixed.call) is None:
+            return super().run_timed(feeds)
+        return self._guarded(lambda: call.run(feeds, (ENHANCED, GUIDANCE)))
+
+    def preparing(self) -> AbstractContextManager[None]:
+        """Prepare for sizes; see `PreparesSizes.preparing`."""
+        return self._fixed.preparing()
 
     def close(self) -> None:
         """Free the sessions."""
         with self._starting:
             super().close()
             self._for_bytes.clear()
+        self._fixed.clear()
+
+    def _compute(
+        self, feeds: Mapping[str, np.ndarray], wanted: Sequence[str]
+    ) -> dict[str, np.ndarray]:
+        fixed = self._fixed_for(feeds)
+        if fixed is None:
+            dials = {name: value for name, value in feeds.items() if name != IMAGE}
+            session = self._session_for(feeds[IMAGE], dials)
+            return self._run(feeds, session=session, outputs=wanted)
+        call = fixed.call
+        if call is None:
+            return self._run(feeds, session=fixed.session, outputs=wanted)
+        return self._guarded(lambda: call.run(feeds, wanted))[0]
+
+    def _fixed_for(self, feeds: Mapping[str, np.ndarray]) -> FixedSession | None:
+        """The session for this size alone; None if the size is not prepared."""
+        self._opened()
+        return self._fixed.get(Key.of(feeds))
 
     def _session_for(self, pixels: np.ndarray, dials: Mapping[str, np.ndarray]) -> Any:
         if pixels.dtype != np.uint8:
@@ -270,8 +326,20 @@ class OnnxRuntimeCuda(_OnnxRuntimeGpu):
         with self._starting:
             self._opened()
             if turned not in self._for_bytes:
-                self._for_bytes[turned] = self._start(of_bytes(self._model, turned))
+                self._for_bytes[turned] = self._start(self._content(True, turned))
             return self._for_bytes[turned]
+
+    def _content(self, in_bytes: bool, turned: bool) -> bytes:
+        """The file for pictures of this type."""
+        if in_bytes and self._model.info.io != "uint8":
+            return of_bytes(self._model, turned)
+        return self._model.with_defaults()
+
+    def _start_fixed(self, key: Key, records: bool) -> Any:
+        """A session for one size; see `FixedSizes`."""
+        turned = len(key.shapes) > 1
+        settings = {"enable_cuda_graph": "1"} if records else {}
+        return self._start(self._content(key.in_bytes, turned), key.sides, settings)
 
 
 class OnnxRuntimeTensorRt(_OnnxRuntimeGpu):

@@ -74,7 +74,7 @@ def open_device(model: ModelFile | EngineFile, device: Device, settings: Setting
         case "ort-tensorrt":
             return OnnxRuntimeTensorRt(model, device.index, settings.strict)
         case "cuda":
-            return OnnxRuntimeCuda(model, device.index, settings.strict)
+            return OnnxRuntimeCuda(model, device.index, settings.strict, settings.at_once)
         case "openvino":
             engine = OpenVino(model, settings.threads_of_call, settings.at_once, settings.bf16)
             if settings.bf16:
