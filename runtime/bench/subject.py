@@ -121,7 +121,8 @@ class Subject:
         self.dials: dict[str, Any] = {}
         if KERNEL in self.file.inputs:  # without a kernel it would have less to do
             self.dials["kernel"] = np.full((15, 15), 1 / 225, np.float32)
-        self._first, self.first_seconds = timed(self.call)
+        with self._enhancer.preparing():
+            self._first, self.first_seconds = timed(self.call)
         self.peak_memory = memory.taken()
         after = None if self.gpu is None else gpu_memory(self.gpu)
         self.gpu_memory = None if before is None or after is None else after - before
