@@ -7,10 +7,10 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
-from hyperguide.training.deconvolution import crop, taper_share
+from hyperguide.training.deconvolution import crop, pad_with_ramps, taper_share
 from hyperguide.training.networks.unfolded import UnfoldedDeconvolution
 
-from .matrix_fourier import RADIX, MatrixFourier
+from .matrix_fourier import RADICES, MatrixFourier
 
 
 class MatrixDeconvolution(nn.Module):
@@ -18,7 +18,7 @@ class MatrixDeconvolution(nn.Module):
 
     Equations and borders are those of `hyperguide.training.deconvolution`.
 
-    split: whether transforms are split if RADIX divides the network's multiple.
+    split: whether transforms are split if the network's canvases allow it.
     """
 
     asks_per_stage: bool
@@ -26,7 +26,8 @@ class MatrixDeconvolution(nn.Module):
     def __init__(self, network: UnfoldedDeconvolution, split: bool = True) -> None:
         super().__init__()
         self.network = network
-        self._split = split and network.multiple % RADIX == 0
+        divided = zip(network.canvas_multiples, RADICES, strict=True)
+        self._split = split and all(multiple % radix == 0 for multiple, radix in divided)
         self.maximum = network.maximum
         self.asks_per_stage = network.asks_per_stage
 
@@ -43,14 +44,15 @@ class MatrixDeconvolution(nn.Module):
     ) -> tuple[Tensor, ...]:
         """See `UnfoldedDeconvolution.forward`; kernel: shape (N or 1, 1, kh, kw)."""
         height, width = image.shape[2:]
-        multiple = self.network.multiple
         # As `pad_for`, without operators that WebGPU lacks.
         top, left = (_larger(side // 2, self.network.padding) for side in kernel.shape[2:])
         # The padded size. Not by `next_multiple`, which has negative quotients: the exporter rounds
-        # them towards 0. This form also shows the exporter that RADIX divides the size.
+        # them towards 0. This form also shows the exporter that RADICES divide them.
         rows, columns = (
             (size + 2 * before + multiple - 1) // multiple * multiple
-            for size, before in ((height, top), (width, left))
+            for size, before, multiple in zip(
+                (height, width), (top, left), self.network.canvas_multiples, strict=True
+            )
         )
         margins = left, columns - width - left, top, rows - height - top
 
@@ -61,7 +63,8 @@ class MatrixDeconvolution(nn.Module):
 
         fourier = MatrixFourier(rows, columns, self._split)
         transfer = fourier.of_kernel(kernel)
-        observed = _edgetaper(pad(image), kernel, transfer, fourier)
+        padded = pad_with_ramps(image, margins) if self.network.ramps else pad(image)
+        observed = _edgetaper(padded, kernel, transfer, fourier)
         real, imaginary = fourier.split(transfer)
         power = real.square() + imaginary.square()
         power = torch.cat([power, power], 3)

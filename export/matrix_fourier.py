@@ -3,8 +3,9 @@
 No engine except torch supports complex numbers, few have a DFT, and none of these is fast. A
 picture's transform is two matrix products, at which engines are good.
 
-If the radix R = 4 divides both sides, transforms are split once, as an FFT is split recursively
-(decimation in frequency; W. Gentleman, G. Sande, 1966): with N = R M samples in R blocks of M,
+If R = 16 divides the height and R = 4 the width, transforms are split once, as an FFT is split
+recursively (decimation in frequency; W. Gentleman, G. Sande, 1966): with N = R M samples in R
+blocks of M,
 
     X[R k + s] = sum_m w_N^(m (R k + s)) sum_q w_R^(q s) x[M q + m],      w_N = exp(-2 pi i / N).
 
@@ -23,8 +24,8 @@ from torch import Tensor
 Waves = tuple[Tensor, Tensor]
 """Cosines and sines."""
 
-# Number of blocks and classes if transforms are split.
-RADIX = 4
+# Number of blocks and classes if transforms are split: of rows and of columns.
+RADICES = 16, 4
 
 # Taylor series of sin(2 pi t) = c_0 t + c_1 t^3 + ...; the next term is below 6e-8.
 _SINE = [(-1) ** k * (2 * math.pi) ** (2 * k + 1) / math.factorial(2 * k + 1) for k in range(6)]
@@ -69,22 +70,22 @@ class MatrixFourier:
     frequencies; in each class M real parts above M imaginary parts; and one half of the horizontal
     frequencies, since the other half is redundant.
 
-    height, width: size of the planes; multiples of RADIX if transforms are split.
+    height, width: size of the planes; multiples of RADICES if transforms are split.
     split: whether transforms are split; else R is 1.
     frequencies: the frequencies in a spectrum, vertical ones of shape (R, M) and horizontal ones of
         shape (F,).
     """
 
     def __init__(self, height: int, width: int, split: bool = False) -> None:
-        radix = RADIX if split else 1
+        radix, across_radix = RADICES if split else (1, 1)
         self.height, self.width, self.radix = height, width, radix
-        self._rows, self._columns = height // radix, width // radix
+        self._rows, self._columns = height // radix, width // across_radix
         down = radix * torch.arange(self._rows)[None, :] + torch.arange(radix)[:, None]
-        across = [radix * torch.arange(self._columns // 2 + 1)]
+        across = [across_radix * torch.arange(self._columns // 2 + 1)]
         if split:
             # Classes 0 and 2 are their own mirror images; class 3 is the mirror image of class 1.
-            half = radix * torch.arange((self._columns + 1) // 2) + 2
-            across += [half, radix * torch.arange(self._columns) + 1]
+            half = across_radix * torch.arange((self._columns + 1) // 2) + 2
+            across += [half, across_radix * torch.arange(self._columns) + 1]
         self._counts = [frequencies.shape[0] for frequencies in across]
         self.frequencies = down, torch.cat(across)
         self._down = _down_matrices(down, self._rows, height)
@@ -194,7 +195,7 @@ def _weights(frequencies: Tensor, height: int, width: int) -> Tensor:
 
 
 def _butterfly(radix: int) -> Tensor:
-    """The matrix of the sums over blocks, with entries 0, 1 or -1, shape (2 R, 2 R).
+    """The matrix of the sums over blocks, shape (2 R, 2 R).
 
     Its input is the real parts of all blocks, then their imaginary parts; its output is the real
     and imaginary part of each class in turn.
@@ -202,4 +203,4 @@ def _butterfly(radix: int) -> Tensor:
     turns = torch.arange(radix)
     cosines, sines = waves(turns, turns, radix)
     real, imaginary = torch.cat([cosines, sines], 1), torch.cat([-sines, cosines], 1)
-    return torch.stack([real, imaginary], 1).flatten(0, 1).round()
+    return torch.stack([real, imaginary], 1).flatten(0, 1)

@@ -32,6 +32,8 @@ _LR = 3e-4
 # Mean squared differences below which maps count as equal, and at which errors of pictures begin to
 # count, 47 dB. Without it, those of almost clean pictures would count most.
 _EQUAL, _LEAST_ERROR = (0.25 / 255) ** 2, 2e-5
+# Of a batch. Presets for GPUs have larger ones, with which deblurring took 16 GB.
+_MOST_PIXELS = 150_000
 
 
 @dataclass(frozen=True)
@@ -85,7 +87,8 @@ def _fit(
     device = torch.device("cpu")
     in_lower_precision = autocast(fastest_precision(device), device)
     schedule = replace(preset.schedule, steps=steps, shape="cosine")
-    stage = schedule.stages[-1]
+    last = schedule.stages[-1]
+    stage = replace(last, batch=max(min(last.batch, _MOST_PIXELS // last.crop**2), 1))
     rng = torch.Generator().manual_seed(0)
     for step in range(steps):
         set_lr_factor(optimizer, lr_factor(schedule, step))

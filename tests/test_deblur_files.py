@@ -23,7 +23,7 @@ from hyperguide.engines.tensorrt.bindings import Messages, TensorRt
 from hyperguide.engines.tensorrt.network import parse
 from hyperguide.errors import HyperguideError
 from hyperguide.export.matrix_deconvolution import MatrixDeconvolution
-from hyperguide.export.matrix_fourier import RADIX, MatrixFourier, waves
+from hyperguide.export.matrix_fourier import RADICES, MatrixFourier, waves
 from hyperguide.export.model import Lower, export_model
 from hyperguide.model_format.contract import OPSET
 from hyperguide.model_format.model_file import read_model_file
@@ -84,7 +84,7 @@ def _random(*shape: int) -> Tensor:
 
 
 SIZES = [((1, 1), False), ((6, 7), False), ((33, 20), False), ((64, 101), False)]
-SPLIT_SIZES = [((4, 4), True), ((8, 12), True), ((36, 20), True), ((64, 104), True)]
+SPLIT_SIZES = [((16, 4), True), ((32, 12), True), ((48, 20), True), ((144, 104), True)]
 
 
 def _parts(fourier: MatrixFourier, spectrum: Tensor) -> Tensor:
@@ -115,7 +115,7 @@ def test_a_real_spectrum_holds_each_pair_of_conjugates_once(
     assert found == list(range(width // 2 + 1))
 
 
-@pytest.mark.parametrize(("size", "split"), [((24, 31), False), ((24, 36), True)])
+@pytest.mark.parametrize(("size", "split"), [((24, 31), False), ((32, 36), True)])
 def test_kernels_are_centred_at_the_origin(size: tuple[int, int], split: bool) -> None:
     kernel = _kernel(5, 7)
     canvas = np.zeros(size, np.float32)
@@ -154,14 +154,17 @@ RHO = 0.01
 
 
 @pytest.fixture(scope="module", params=[False, True], ids=["whole", "split"])
-def deconvolution(request: pytest.FixtureRequest) -> tuple[int, bytes]:
-    """The divisor of picture sizes, and that step as a graph for any such size and any kernel."""
-    buffer, radix = io.BytesIO(), RADIX if request.param else 1
-    sides = {2: radix * torch.export.Dim("H"), 3: radix * torch.export.Dim("W")}
+def deconvolution(request: pytest.FixtureRequest) -> tuple[tuple[int, int], bytes]:
+    """The divisors of picture sizes, and that step as a graph for any such size and any kernel."""
+    buffer, radices = io.BytesIO(), RADICES if request.param else (1, 1)
+    sides = {2: radices[0] * torch.export.Dim("H"), 3: radices[1] * torch.export.Dim("W")}
     odd = {2: torch.export.Dim("kh", min=1), 3: torch.export.Dim("kw", min=1)}
     program = torch.onnx.export(
         _Deconvolution(request.param).eval(),
-        (_random(1, 1, 24, 31 // radix * radix), torch.from_numpy(_kernel(5, 7))[None, None]),
+        (
+            _random(1, 1, 32, 31 // radices[1] * radices[1]),
+            torch.from_numpy(_kernel(5, 7))[None, None],
+        ),
         dynamo=True,
         opset_version=OPSET,
         input_names=["blurred", "kernel"],
@@ -170,15 +173,15 @@ def deconvolution(request: pytest.FixtureRequest) -> tuple[int, bytes]:
     )
     assert program is not None
     program.save(buffer)
-    return radix, buffer.getvalue()
+    return radices, buffer.getvalue()
 
 
 @pytest.mark.parametrize("size", [(255, 255), (481, 321), (1080, 1920)])
 def test_the_exported_deconvolution_equals_numpys_fft(
-    size: tuple[int, int], deconvolution: tuple[int, bytes]
+    size: tuple[int, int], deconvolution: tuple[tuple[int, int], bytes]
 ) -> None:
-    radix, graph = deconvolution
-    size = (size[0] // radix * radix, size[1] // radix * radix)
+    radices, graph = deconvolution
+    size = _divisible(size, radices)
     blurred, kernel = _random(1, 1, *size).numpy(), _kernel(25, 19)
     shifted = np.zeros(size)
     shifted[:25, :19] = kernel
@@ -191,17 +194,23 @@ def test_the_exported_deconvolution_equals_numpys_fft(
     assert np.abs(actual[0, 0] - expected).max() <= 1e-4 * np.abs(expected).max()
 
 
-def test_the_deconvolution_builds_into_an_engine(deconvolution: tuple[int, bytes]) -> None:
+def _divisible(size: tuple[int, int], radices: tuple[int, int]) -> tuple[int, int]:
+    return size[0] // radices[0] * radices[0], size[1] // radices[1] * radices[1]
+
+
+def test_the_deconvolution_builds_into_an_engine(
+    deconvolution: tuple[tuple[int, int], bytes],
+) -> None:
     trt = pytest.importorskip("tensorrt_rtx", reason="TensorRT-RTX is not installed")
     tensorrt = TensorRt("tensorrt_rtx", trt)
     messages = Messages(tensorrt)
     builder = trt.Builder(messages.logger)
-    radix, graph = deconvolution
+    radices, graph = deconvolution
     network = parse(tensorrt, builder, messages, graph, Path("deconvolution.onnx"))
     config = builder.create_builder_config()
     profile = builder.create_optimization_profile()
-    best = (1, 1, 481 // radix * radix, 321 // radix * radix)
-    profile.set_shape("blurred", (1, 1, 64, 64), best, (1, 1, 1080, 1920))
+    best, most = _divisible((481, 321), radices), _divisible((1080, 1920), radices)
+    profile.set_shape("blurred", (1, 1, 64, 64), (1, 1, *best), (1, 1, *most))
     profile.set_shape("kernel", (1, 1, 1, 1), (1, 1, 19, 19), (1, 1, 41, 41))
     config.add_optimization_profile(profile)
     assert builder.build_serialized_network(network, config) is not None, messages.reason()
@@ -229,7 +238,9 @@ def test_deconvolution_by_matrices_equals_that_of_the_network(
     kernel = torch.from_numpy(_kernel(*sides))[None, None]
     with torch.no_grad():
         expected = network(image, level, kernel)
-        actual = MatrixDeconvolution(network, split)(image, level, kernel)
+        by_matrices = MatrixDeconvolution(network, split)
+        actual = by_matrices(image, level, kernel)
+    assert by_matrices._split == split
     assert len(actual) == len(expected)
     assert float((expected[-1] - image).abs().max()) > 0.01
     for one, other in zip(actual, expected, strict=True):

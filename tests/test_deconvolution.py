@@ -15,6 +15,7 @@ from hyperguide.training.deconvolution import (
     crop,
     edgetaper,
     pad_for,
+    pad_with_ramps,
     taper,
 )
 
@@ -127,25 +128,46 @@ def test_every_sample_of_a_batch_is_tapered_by_its_own_kernel(gray: np.ndarray) 
         torch.testing.assert_close(together[n : n + 1], alone, atol=1e-12, rtol=0)
 
 
-@pytest.mark.parametrize(("shape", "multiple"), [((7, 7), 1), ((5, 11), 8), ((1, 1), 4)])
-def test_padding_by_half_a_kernel_reaches_the_multiple_and_crops_back(
-    shape: tuple[int, int], multiple: int
+@pytest.mark.parametrize(
+    ("shape", "multiples"), [((7, 7), (1, 1)), ((5, 11), (8, 8)), ((1, 1), (16, 4))]
+)
+def test_padding_by_half_a_kernel_reaches_the_multiples_and_crops_back(
+    shape: tuple[int, int], multiples: tuple[int, int]
 ) -> None:
     image, kernel = torch.rand(1, 1, 45, 62), torch.full((1, 1, *shape), 1 / np.prod(shape))
-    left, right, top, bottom = margins = pad_for(kernel, 45, 62, multiple)
+    left, right, top, bottom = margins = pad_for(kernel, 45, 62, multiples)
     assert (left, top) == (shape[1] // 2, shape[0] // 2)
     assert right >= left
     assert bottom >= top
-    padded = taper(image, kernel, multiple)
-    assert padded.shape[2] % multiple == padded.shape[3] % multiple == 0
+    padded = taper(image, kernel, multiples)
+    assert (padded.shape[2] % multiples[0], padded.shape[3] % multiples[1]) == (0, 0)
     assert crop(padded, margins).shape == image.shape
+
+
+@pytest.mark.parametrize("margins", [(2, 5, 3, 0), (0, 0, 1, 1), (0, 3, 0, 0)])
+def test_ramps_lead_evenly_around_the_end(margins: tuple[int, int, int, int]) -> None:
+    image = torch.rand(2, 3, 6, 9)
+    left, right, top, bottom = margins
+    padded = pad_with_ramps(image, margins)
+    assert padded.shape[2:] == (6 + top + bottom, 9 + left + right)
+    torch.testing.assert_close(crop(padded, margins), image, rtol=0, atol=0)
+    for before, after, axis in (top, bottom, 2), (left, right, 3):
+        length = image.shape[axis]
+        ring = padded.roll(-before, axis)
+        ramp = ring.narrow(axis, length - 1, before + after + 1)
+        closed = torch.cat([ramp, ring.narrow(axis, 0, 1)], axis)
+        steps = closed.diff(dim=axis)
+        expected = (ring.narrow(axis, 0, 1) - ring.narrow(axis, length - 1, 1)) / (
+            before + after + 1
+        )
+        torch.testing.assert_close(steps, expected.expand_as(steps), rtol=0, atol=1e-6)
 
 
 def test_padding_is_never_less_than_asked_for() -> None:
     small, large = torch.ones(1, 1, 3, 9), torch.ones(1, 1, 41, 43)
-    assert pad_for(small, 24, 32, 1, 5) == (5, 5, 5, 5)
-    assert pad_for(large, 24, 32, 1, 5) == pad_for(large, 24, 32) == (21, 21, 20, 20)
-    assert pad_for(small, 23, 30, 4, 5) == (5, 5, 5, 8)
+    assert pad_for(small, 24, 32, least=5) == (5, 5, 5, 5)
+    assert pad_for(large, 24, 32, least=5) == pad_for(large, 24, 32) == (21, 21, 20, 20)
+    assert pad_for(small, 23, 30, (8, 4), 5) == (5, 5, 5, 12)
 
 
 def test_tapering_removes_the_ringing_of_borders(gray: np.ndarray) -> None:

@@ -299,14 +299,14 @@ def _reconstruction(
             return PReNet(guided, maximum, stages)
         case GridDehazeNetSettings():
             return GridDehazeNet(guided, maximum)
-        case UnfoldedSettings(_, stages, denoiser, rho, maps, padding):
-            denoisers = [_denoiser(denoiser, guided, maximum) for _ in range(stages)]
+        case UnfoldedSettings(stages=stages, denoiser=denoiser):
             return UnfoldedDeconvolution(
-                denoisers,
-                padding=padding,
-                learned_rho=rho == "predicted",
-                asks_per_stage=guided and maps == "stage",
+                [_denoiser(denoiser, guided, maximum) for _ in range(stages)],
+                padding=settings.padding,
+                learned_rho=settings.rho == "predicted",
+                asks_per_stage=guided and settings.maps == "stage",
                 maximum=maximum,
+                ramps=settings.margins == "ramp",
             )
 
 

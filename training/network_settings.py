@@ -226,6 +226,9 @@ class UnfoldedSettings(Checked):
         one that reads the observation.
     padding: minimum padding on each side, in pixels. Training pads by half the canvas of its
         kernels, the degradation's `size`; with less, such denoisers spoil the border.
+    margins: `replicate` repeats the edge pixels; `ramp` leads evenly from each edge to the opposite
+        one, since Fourier transforms wrap around, and makes margins that exported transforms are
+        fast with.
     """
 
     network: Literal["unfolded"]
@@ -234,6 +237,7 @@ class UnfoldedSettings(Checked):
     rho: Literal["schedule", "predicted"]
     maps: Literal["stage", "image"]
     padding: Annotated[int, Range(0, 512)] = 0
+    margins: Literal["replicate", "ramp"] = "replicate"
 
     def __post_init__(self) -> None:
         super().__post_init__()
