@@ -72,7 +72,23 @@ def read_picture(path: Path, max_memory: int | None = None) -> np.ndarray:
 
 def read_with_metadata(path: Path, max_memory: int | None = None) -> tuple[np.ndarray, Metadata]:
     """Read a picture as `read_picture` does, and its metadata."""
-    content = _read(path)
+    return decode_picture(read_bytes(path), path, max_memory)
+
+
+def read_bytes(path: Path) -> bytes:
+    """The bytes of a picture file. Raises HyperguideError as `read_content` does."""
+    return read_content(path, "picture", _MAX_BYTES)
+
+
+def decode_picture(
+    content: bytes, path: Path, max_memory: int | None = None
+) -> tuple[np.ndarray, Metadata]:
+    """Decode the bytes of a picture file as `read_picture` does, and its metadata.
+
+    path: names the file in errors.
+    """
+    if not content:
+        raise HyperguideError(f"The picture {path} is empty (0 bytes): replace it.")
     header = read_header(content, path)
     check_memory(header, path, max_memory)
     with memory_for(f"reading {path}"):
@@ -97,14 +113,29 @@ def write_picture(
     Returns a sentence for each thing that was lost: bit depth, transparency, metadata.
     Raises HyperguideError if the format cannot hold the picture or the file cannot be written.
     """
+    data, lost = encode_picture(path, picture, metadata, quality)
+    write_bytes(path, data, through_links)
+    return lost
+
+
+def encode_picture(
+    path: Path,
+    picture: np.ndarray,
+    metadata: Metadata = NO_METADATA,
+    quality: int | None = None,
+) -> tuple[bytes, list[str]]:
+    """The bytes of the file that `write_picture` writes, and a sentence for each thing lost."""
     suffix = check_suffix(path)
     check_size(path, picture.shape)
     with memory_for(f"writing {path}"):
         picture, metadata, lost = _as_held(path, picture, metadata)
         encoded = encode(path, suffix, picture, quality, metadata.sampling)
-        data = add_metadata(suffix, encoded, metadata, picture.shape)
+        return add_metadata(suffix, encoded, metadata, picture.shape), lost
+
+
+def write_bytes(path: Path, data: bytes, through_links: bool = True) -> None:
+    """Write the bytes of a picture file; see `write_atomically`, also for errors."""
     write_atomically(path, lambda temporary: _write(temporary, data), through_links)
-    return lost
 
 
 def check_suffix(path: Path) -> str:
@@ -138,13 +169,6 @@ def check_size(path: Path, shape: tuple[int, ...]) -> None:
 def find_pictures(folder: Path, excluded: Collection[Path] = ()) -> list[Path]:
     """The picture files of a folder and its subfolders, sorted; see `paths.find_files`."""
     return find_files(folder, PICTURE_SUFFIXES, excluded)
-
-
-def _read(path: Path) -> bytes:
-    content = read_content(path, "picture", _MAX_BYTES)
-    if not content:
-        raise HyperguideError(f"The picture {path} is empty (0 bytes): replace it.")
-    return content
 
 
 def _as_held(
