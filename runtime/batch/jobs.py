@@ -54,7 +54,7 @@ def plan_jobs(
     if one and not _names_folder(output):
         check_suffix(target)
         refuse_missing_folder(target)
-        jobs = [_job(sources[0], target, maps)]
+        jobs = [job_of(sources[0], target, maps)]
     else:
         _refuse_picture_name(target)
         folders = _folders(output, maps, kernels)
@@ -85,7 +85,7 @@ def _folders(output: str, maps: Path | None, kernels: str | None) -> list[Path]:
 
 def _into_folder(source: Path, target: Path, maps: Path | None, folders: list[Path]) -> list[Job]:
     if not is_folder(source):
-        return [_job(source, target / source.name, maps)]
+        return [job_of(source, target / source.name, maps)]
     excluded = _results(source, folders)
     found = find_pictures(source, excluded)
     if not found:
@@ -98,7 +98,7 @@ def _into_folder(source: Path, target: Path, maps: Path | None, folders: list[Pa
     for path in found:
         inside = path.relative_to(source)
         folder = None if maps is None else maps / inside.parent
-        jobs.append(_job(path, target / inside, folder))
+        jobs.append(job_of(path, target / inside, folder))
     return jobs
 
 
@@ -110,7 +110,8 @@ def _results(source: Path, folders: list[Path]) -> list[Path]:
     return [folder for folder in folders if real(folder) != real(source)]
 
 
-def _job(source: Path, output: Path, maps: Path | None) -> Job:
+def job_of(source: Path, output: Path, maps: Path | None) -> Job:
+    """The job of a picture. maps: the folder of its map; None if it is not wanted."""
     if maps is None:
         return Job(source, output, ())
     kinds = ("guidance", "guidance-color")

@@ -69,11 +69,16 @@ def look_over(folder: Path, excluded: Collection[Path], seen: PassedOver) -> Pas
         seen.links += links
         for path in files:
             suffix = path.suffix.lower()
-            if suffix in _PICTURES:
+            if is_unsupported(suffix):
                 seen.unsupported[suffix] += 1
             elif not suffix and looks_like_picture(first_bytes(path, 16)):
                 seen.unnamed.append(path)
     return seen
+
+
+def is_unsupported(suffix: str) -> bool:
+    """Whether a suffix in small letters is that of pictures that cannot be read."""
+    return suffix in _PICTURES
 
 
 def _files(count: int) -> tuple[str, str]:

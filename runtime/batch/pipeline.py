@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 from hyperguide.errors import StorageError
+from hyperguide.memory import free_bytes
 
 from .jobs import Job
 from .work import Enhanced, Work
@@ -17,6 +18,9 @@ from .work import Enhanced, Work
 SPARE = 2
 # Pixels are 10 to 30 times larger than JPEG and WebP files of photos, twice as large as PNG files.
 _UNPACKED = 32
+# Share of the memory that pictures in progress may take before the next one is read; with results
+# and maps it becomes about a fifth.
+_SHARE = 1 / 16
 # Seconds between reports, and the delay of signals on systems where they do not interrupt waiting.
 _PAUSE = 0.1
 
@@ -57,6 +61,7 @@ def enhance_all(
     room: int,
     stopped: Callable[[], bool] = lambda: False,
     report: Callable[[float], object] = lambda done: None,
+    size_of: Callable[[Job], int] | None = None,
 ) -> Generator[Outcome, None, None]:
     """Enhance pictures. An error in one does not stop the others, unless it is a StorageError.
 
@@ -70,6 +75,7 @@ def enhance_all(
         and the others in progress are finished.
     report: called in the calling thread, about every 0.1 s, with the number of pictures done,
         including those not yet yielded and the finished parts of large ones.
+    size_of: bytes of a job's picture file, 0 if unknown; None asks the file system.
     Yields the outcomes in the order of the jobs. Closing the generator drops pictures in progress.
     """
     todo = iter(jobs)
@@ -92,7 +98,7 @@ def enhance_all(
                     and not crew.stops
                     and (job := next(todo, None)) is not None
                 ):
-                    picture = _Picture(job, _expected_size(job))
+                    picture = _Picture(job, _UNPACKED * (size_of or _size_of_file)(job))
                     under_way.append(picture)
                     pending.append(picture)
                     pool.submit(crew.finish, picture)
@@ -102,6 +108,14 @@ def enhance_all(
                     return
         finally:
             crew.leaves = True
+
+
+def room_for(max_memory: int | None) -> int:
+    """The bytes that pictures in progress may take, see `enhance_all`.
+
+    max_memory: bytes that the process may use; None for half of what is free.
+    """
+    return int(_SHARE * (max_memory or free_bytes() or 1 << 32))
 
 
 class _Crew:
@@ -159,10 +173,10 @@ class _Crew:
         return self._work.write(picture.job, enhanced)
 
 
-def _expected_size(job: Job) -> int:
-    """The estimated bytes of a picture before it is read; 0 if reading it will fail."""
+def _size_of_file(job: Job) -> int:
+    """The bytes of a picture's file; 0 if reading it will fail."""
     try:
-        return _UNPACKED * job.source.stat().st_size
+        return job.source.stat().st_size
     except OSError:
         return 0
 

@@ -4,19 +4,15 @@ It holds the run's settings, since nobody wants a folder with mixed settings, an
 were made, each with the state of its source. So clocks do not matter. It stays when the run is
 over, for pictures that are added or changed later. Files that no record mentions are complete if
 they are newer than their sources.
-
-The file has a line of JSON for each fact, and a run appends lines. An incomplete last line, left
-by a killed run, is ignored.
 """
 
 from __future__ import annotations
 
-import json
 import os
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -25,49 +21,40 @@ import numpy as np
 from hyperguide.errors import HyperguideError
 from hyperguide.model_format.engine_file import digest
 from hyperguide.storage.atomic import kind_of, write_atomically
-from hyperguide.storage.bounded_json import parse_json
 from hyperguide.storage.file_content import read_content
-from hyperguide.storage.paths import exists, real
+from hyperguide.storage.paths import exists
 
+from .files import LOCAL, Files, Stamp
 from .jobs import Job
+from .record import MOST_BYTES, NAME, Record, as_line, begin, content_of
 
-NAME = ".hyperguide-record.jsonl"
-
-# About a million pictures.
-_MOST_BYTES = 1 << 27
-# Maximum characters of a setting's name, and names in a message.
-_LONGEST_NAME, _NAMED = 32, 6
-
-# Size of a file in bytes, and its modification time in nanoseconds.
-Stamp = tuple[int, int]
-
-
-@dataclass(frozen=True)
-class Record:
-    """The state that a run left, or starts with.
-
-    settings: everything that affects the pictures, by option name.
-    replaces: whether the run began with --force.
-    began: when, in nanoseconds of the file system's clock; None if it made nothing.
-    done: the finished pictures by name in the folder, each with the state of its source, or of
-        the result if that replaced the source.
-    over: whether the run finished.
-    """
-
-    settings: dict[str, str]
-    replaces: bool = False
-    began: int | None = None
-    done: dict[str, Stamp] = field(default_factory=dict)
-    over: bool = False
+__all__ = [
+    "NAME",
+    "Journal",
+    "in_place",
+    "is_newer_than_source",
+    "keep_journal",
+    "made_from",
+    "settings_of",
+    "written_since",
+]
 
 
 class Journal:
-    """The record of a run in progress. Thread-safe."""
+    """The record of a run in progress. Thread-safe if `append` is.
 
-    def __init__(self, folder: Path, record: Record, handle: int) -> None:
+    append: adds a fact to the file of the record.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        record: Record,
+        append: Callable[[dict[str, Any]], None],
+        files: Files = LOCAL,
+    ) -> None:
         self.record = record
-        self._folder, self._handle = folder, handle
-        self._one_at_a_time = threading.Lock()
+        self._folder, self._append, self._files = folder, append, files
 
     @property
     def replaces(self) -> bool:
@@ -76,17 +63,21 @@ class Journal:
 
     def is_complete(self, job: Job) -> bool:
         """Whether all files of a job exist and were made from the source's current state."""
+        files = self._files
         known = self.record.done.get(self._name(job))
         if known is not None:
-            return known == stamp(job.source) and all(map(exists, job.writes))
-        if in_place(job):  # the run may have been killed before it added the line
+            return known == files.stamp(job.source) and all(map(files.exists, job.writes))
+        if in_place(job, files):  # the run may have been killed before it added the line
             began = self.record.began
-            return self.replaces and began is not None and _is_newer(job, began)
-        return not self.replaces and is_newer_than_source(job)
+            return self.replaces and began is not None and written_since(job, began, files)
+        return not self.replaces and is_newer_than_source(job, files)
 
     def add(self, job: Job, before: Stamp) -> None:
         """Record that the files of a job were written, and its source's state before that."""
-        state = stamp(job.source) if in_place(job) else before
+        self.add_made(job, made_from(job, before, self._files))
+
+    def add_made(self, job: Job, state: Stamp | None) -> None:
+        """Record that the files of a job were written. state: see `made_from`."""
         if state is not None:
             self._append({"done": self._name(job), "source": state})
 
@@ -94,18 +85,6 @@ class Journal:
         """Record that the run is over. Errors are ignored: resuming would find nothing to do."""
         with suppress(HyperguideError):
             self._append({"over": True})
-
-    def _append(self, fact: dict[str, Any]) -> None:
-        line = _line(fact)
-        try:
-            with self._one_at_a_time:
-                written = os.write(self._handle, line)
-        except OSError as error:
-            raise kind_of(error)(
-                f"Writing {self._folder / NAME} failed: {error.strerror}."
-            ) from None
-        if written < len(line):
-            raise HyperguideError(f"Writing {self._folder / NAME} failed.")
 
     def _name(self, job: Job) -> str:
         return job.output.relative_to(self._folder).as_posix()
@@ -120,41 +99,59 @@ def keep_journal(
     Raises HyperguideError if the run to resume had other settings.
     """
     path = folder / NAME
-    record, notes = _begin(path, settings, resume, replaces)
-    _write(path, record)
+    record, notes = begin(path, lambda: _content(path), settings, resume, replaces)
+    content = content_of(record)
+    # A link is replaced, not followed.
+    write_atomically(path, lambda temporary: temporary.write_bytes(content), through_links=False)
     try:
         handle = os.open(path, os.O_WRONLY | os.O_APPEND | getattr(os, "O_NOFOLLOW", 0))
     except OSError as error:
         raise HyperguideError(f"Cannot write {path}: {error.strerror}.") from None
+    one_at_a_time = threading.Lock()
+
+    def append(fact: dict[str, Any]) -> None:
+        added = as_line(fact)
+        try:
+            with one_at_a_time:
+                written = os.write(handle, added)
+        except OSError as error:
+            raise kind_of(error)(f"Writing {path} failed: {error.strerror}.") from None
+        if written < len(added):
+            raise HyperguideError(f"Writing {path} failed.")
+
     try:
-        journal = Journal(folder, record, handle)
         if record.began is None:
             began = os.fstat(handle).st_mtime_ns
-            journal._append({"began": began})
-            journal.record = replace(record, began=began)
-        yield journal, notes
+            append({"began": began})
+            record = replace(record, began=began)
+        yield Journal(folder, record, append), notes
     finally:
         os.close(handle)
 
 
-def is_newer_than_source(job: Job) -> bool:
+def is_newer_than_source(job: Job, files: Files = LOCAL) -> bool:
     """Whether all files of a job exist, are not older than its source, and do not replace it."""
-    state = stamp(job.source)
-    return state is not None and not in_place(job) and _is_newer(job, state[1])
+    state = files.stamp(job.source)
+    return state is not None and not in_place(job, files) and written_since(job, state[1], files)
 
 
-def in_place(job: Job) -> bool:
+def in_place(job: Job, files: Files = LOCAL) -> bool:
     """Whether a job's output replaces its source."""
-    return real(job.output) == real(job.source)
+    return files.same(job.output, job.source)
 
 
-def stamp(path: Path) -> Stamp | None:
-    """The size and time of a file; None if it cannot be found, which reading it will report."""
-    try:
-        status = path.stat()
-    except OSError:
-        return None
-    return status.st_size, status.st_mtime_ns
+def written_since(job: Job, since: int, files: Files = LOCAL) -> bool:
+    """Whether all files of a job exist and are not older than a time in nanoseconds."""
+    states = [files.stamp(path) for path in job.writes]
+    return all(state is not None and state[1] >= since for state in states)
+
+
+def made_from(job: Job, before: Stamp, files: Files = LOCAL) -> Stamp | None:
+    """The state to record for a job that was written: of its result if that replaced the source.
+
+    before: the source's state before it was read.
+    """
+    return files.stamp(job.source) if in_place(job, files) else before
 
 
 def settings_of(model: Path, dials: Mapping[str, object]) -> dict[str, str]:
@@ -164,96 +161,13 @@ def settings_of(model: Path, dials: Mapping[str, object]) -> dict[str, str]:
     }
 
 
-def _begin(
-    path: Path, settings: dict[str, str], resume: bool, replaces: bool
-) -> tuple[Record, list[str]]:
-    """The record that a run starts with, and notes for the user."""
-    if not resume:
-        old = None
-        if not replaces and exists(path):
-            with suppress(HyperguideError):  # it will be replaced anyway
-                old = _read(path)
-        same = old is not None and old.settings == settings
-        return Record(settings, replaces, done=old.done if old and same else {}), []
+def _content(path: Path) -> bytes | None:
+    """The file of a record; None if there is none. Raises ValueError for a link."""
     if not exists(path):
-        return Record(settings), []
-    old = _read(path)
-    names = sorted(settings.keys() | old.settings.keys())
-    others = [name for name in names if settings.get(name) != old.settings.get(name)]
-    if old.over:
-        notes = [
-            f"{path.parent}: the pictures that are there were made with another "
-            f"{' and '.join(others[:_NAMED])}; they stay."
-        ]
-        return Record(settings, done=old.done), notes if others else []
-    if others:
-        raise HyperguideError(
-            f"The interrupted run in {path.parent} had another {' and '.join(others[:_NAMED])}: "
-            "resume it with the same, or enhance all pictures anew with --force."
-        )
-    return old, []
-
-
-def _read(path: Path) -> Record:
-    try:
-        if path.is_symlink():
-            raise ValueError("it is a link")
-        # Text after the last line break is an incomplete line of a killed run.
-        lines = read_content(path, "record", _MOST_BYTES).decode().split("\n")[:-1]
-        return _parse([parse_json(line) for line in lines])
-    except (HyperguideError, OSError, ValueError) as error:
-        raise HyperguideError(
-            f"The record of the last run, {path}, cannot be read ({str(error).rstrip('.')}): "
-            "delete it to go by the files alone."
-        ) from None
-
-
-def _parse(facts: list[Any]) -> Record:
-    """Build a record from its lines. Raises ValueError if they are not a record."""
-    if not facts or not all(isinstance(fact, dict) for fact in facts):
-        raise ValueError("it is damaged")
-    settings, replaces = facts[0].get("settings"), facts[0].get("replaces")
-    if not isinstance(settings, dict) or not isinstance(replaces, bool):
-        raise ValueError("it lacks the settings")
-    texts = all(isinstance(value, str) for value in settings.values())
-    if not texts or any(len(name) > _LONGEST_NAME for name in settings):
-        raise ValueError("its settings are damaged")
-    record = Record(settings, replaces)
-    for fact in facts[1:]:
-        if "done" in fact:
-            record.done[str(fact["done"])] = _parse_stamp(fact.get("source"))
-        elif type(fact.get("began")) is int:
-            record = replace(record, began=fact["began"])
-        elif fact.get("over") is True:
-            record = replace(record, over=True)
-        else:
-            raise ValueError("it is damaged")
-    return record
-
-
-def _parse_stamp(value: object) -> Stamp:
-    if isinstance(value, list) and len(value) == 2 and all(type(item) is int for item in value):
-        return value[0], value[1]
-    raise ValueError("it is damaged")
-
-
-def _write(path: Path, record: Record) -> None:
-    """Write a record to its file, replacing what was there; a link is replaced, not followed."""
-    facts: list[dict[str, Any]] = [{"settings": record.settings, "replaces": record.replaces}]
-    if record.began is not None:
-        facts.append({"began": record.began})
-    facts += [{"done": name, "source": state} for name, state in record.done.items()]
-    content = b"".join(map(_line, facts))
-    write_atomically(path, lambda temporary: temporary.write_bytes(content), through_links=False)
-
-
-def _line(fact: dict[str, Any]) -> bytes:
-    return json.dumps(fact).encode() + b"\n"
-
-
-def _is_newer(job: Job, since: int) -> bool:
-    states = [stamp(path) for path in job.writes]
-    return all(state is not None and state[1] >= since for state in states)
+        return None
+    if path.is_symlink():
+        raise ValueError("it is a link")
+    return read_content(path, "record", MOST_BYTES)
 
 
 def _describe(value: object) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 
@@ -15,20 +16,17 @@ from hyperguide.picture_files import (
     NO_METADATA,
     Metadata,
     check_size,
+    decode_picture,
     encode_kernel,
     encode_map,
+    encode_picture,
     false_color,
-    read_with_metadata,
-    write_picture,
 )
 from hyperguide.result import Result
-from hyperguide.storage.atomic import refuse_existing
-from hyperguide.storage.claim import Claim, refuse_leading_away
-from hyperguide.storage.paths import make_folder
 
 from .blind import KernelSearch, search_kernel, why_unchanged
+from .files import LOCAL, Files, Stamp
 from .jobs import Job
-from .resume import Journal, Stamp, stamp
 
 
 @dataclass(frozen=True)
@@ -81,29 +79,33 @@ class Enhanced:
     kernel: np.ndarray | None = None
 
 
+class Records(Protocol):
+    """Records the pictures of a run that were written."""
+
+    def add(self, job: Job, before: Stamp) -> None:
+        """Record that the files of a job were written, and its source's state before that."""
+        ...
+
+
 @dataclass(frozen=True)
 class Work:
     """The steps for each picture: read, enhance, write. Thread-safe.
 
     may_replace: whether the files of a job may be overwritten.
-    named: an output that the user named explicitly. If it is a link, its target is written; for
-        other outputs the link itself is replaced and its target is left alone.
-    claims: on the output folders, if the run holds any.
-    journal: records each picture that was written.
     """
 
     enhancer: Enhancer
     dials: EnhanceOptions
     may_replace: Callable[[Job], bool]
-    named: Path | None = None
-    claims: tuple[Claim, ...] = ()
-    journal: Journal | None = None
+    files: Files = LOCAL
+    journal: Records | None = None
 
     def read(self, job: Job) -> Picture:
         """Read a job's picture. Raises HyperguideError, also if its files may not be written."""
         self._refuse_existing(job)
-        source = stamp(job.source)
-        pixels, metadata = read_with_metadata(job.source, self.enhancer.max_memory)
+        source = self.files.stamp(job.source)
+        content = self.files.read(job.source)
+        pixels, metadata = decode_picture(content, job.source, self.enhancer.max_memory)
         check_size(job.output, pixels.shape)
         return Picture(job, pixels, metadata, source)
 
@@ -167,17 +169,12 @@ class Work:
     def _refuse_existing(self, job: Job) -> None:
         replace = self.may_replace(job)
         for path in job.writes:
-            refuse_existing(path, replace)
+            self.files.refuse_existing(path, replace)
 
     def _prepare(self, job: Job) -> None:
         """Make a job's folders, after checking again that its files may be written."""
-        for claim in self.claims:
-            claim.check()
         for path in job.writes:
-            around = [c.folder for c in self.claims if path.is_relative_to(c.folder)]
-            if around:
-                refuse_leading_away(path, max(around, key=lambda folder: len(folder.parts)))
-            make_folder(path.parent)
+            self.files.prepare(path)
         self._refuse_existing(job)
 
     def _write(
@@ -187,7 +184,9 @@ class Work:
         metadata: Metadata = NO_METADATA,
         quality: int | None = None,
     ) -> list[str]:
-        return write_picture(path, picture, metadata, quality, path == self.named)
+        data, lost = encode_picture(path, picture, metadata, quality)
+        self.files.write(path, data)
+        return lost
 
 
 def _fit(what: str, values: np.ndarray, size: tuple[int, int], notes: list[str]) -> np.ndarray:

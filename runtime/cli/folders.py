@@ -2,39 +2,62 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Generator
 from contextlib import ExitStack, closing
+from dataclasses import dataclass
 from pathlib import Path
 
+from hyperguide.batch.crew import Crew, Terms
+from hyperguide.batch.files import LocalFiles
 from hyperguide.batch.jobs import Job
-from hyperguide.batch.pipeline import Outcome, enhance_all
-from hyperguide.batch.resume import in_place, keep_journal, settings_of
+from hyperguide.batch.pipeline import Outcome, enhance_all, room_for
+from hyperguide.batch.resume import keep_journal, settings_of
 from hyperguide.batch.work import EnhanceOptions, Work
 from hyperguide.enhancer import Enhancer
 from hyperguide.errors import DiskFullError, HyperguideError, StorageError
-from hyperguide.memory import free_bytes
 from hyperguide.printable import printable
 from hyperguide.storage.atomic import remove_leftovers
-from hyperguide.storage.claim import Claim, claim, refuse_coinciding
-from hyperguide.storage.paths import exists, real
+from hyperguide.storage.claim import claim, refuse_coinciding
+from hyperguide.storage.paths import real
 
 from .messages import say
 from .progress import progress_bar
 from .signals import stops
 
-# Share of the memory that pictures in progress may take before the next one is read; with results
-# and maps it becomes about a fifth.
-_SHARE = 1 / 16
+
+@dataclass(frozen=True)
+class LocalCrew:
+    """This process. max_memory: bytes that it may use; None for half of what is free."""
+
+    enhancer: Enhancer
+    dials: EnhanceOptions
+    max_memory: int | None
+
+    @property
+    def task(self) -> str:
+        """See `Crew`."""
+        return self.enhancer.info.task
+
+    @property
+    def settings(self) -> dict[str, str]:
+        """See `Crew`."""
+        return settings_of(self.enhancer.path, vars(self.dials))
+
+    def enhance(
+        self,
+        jobs: list[Job],
+        terms: Terms,
+        stopped: Callable[[], bool],
+        report: Callable[[float], object],
+    ) -> Generator[Outcome, None, None]:
+        """See `Crew`."""
+        work = Work(self.enhancer, self.dials, terms.may_replace, terms.files, terms.journal)
+        room = room_for(self.max_memory)
+        return enhance_all(work, jobs, self.enhancer.at_once, room, stopped, report)
 
 
 def enhance_folder(
-    enhancer: Enhancer,
-    jobs: list[Job],
-    dials: EnhanceOptions,
-    folder: Path,
-    more: list[Path],
-    force: bool,
-    resume: bool,
-    max_memory: int | None,
+    crew: Crew, jobs: list[Job], folder: Path, more: list[Path], force: bool, resume: bool
 ) -> None:
     """Enhance every picture, even if others fail, and report how many succeeded.
 
@@ -52,26 +75,29 @@ def enhance_folder(
         others = [path for job in jobs for path in job.writes if path != job.output]
         for place in more:
             refuse_coinciding((path for path in others if path.is_relative_to(place)), place)
-        settings = settings_of(enhancer.path, vars(dials))
-        journal, notes = stack.enter_context(keep_journal(folder, settings, resume, force))
-        for note in notes:
-            say(note)
-        todo = [job for job in jobs if not (resume and journal.is_complete(job))]
+        kept = keep_journal(folder, crew.settings, resume, force)
+        journal, notes = stack.enter_context(kept)
+        terms = Terms(force, resume, journal, LocalFiles(claims=claims), claims)
+        count, stopped = enhance_jobs(crew, jobs, terms, notes)
+    tell(count, folder, stopped)
 
-        def may_replace(job: Job) -> bool:
-            return force or journal.replaces or (resume and not in_place(job))
 
-        work = Work(enhancer, dials, may_replace, claims=claims, journal=journal)
-        count = _Count(len(jobs), len(jobs) - len(todo))
-        room = int(_SHARE * (max_memory or free_bytes() or 1 << 32))
-        with stops() as stop:
-            if todo:
-                _run(work, todo, room, count, stop)
-        count.look_again(claims)
-        stopped = bool(stop) and not count.over
-        if count.ended is None and not stopped:
-            journal.end()
-    _tell(count, folder, stopped)
+def enhance_jobs(crew: Crew, jobs: list[Job], terms: Terms, notes: list[str]) -> tuple[Count, bool]:
+    """Enhance what is not complete. Returns the counts, and whether it was stopped."""
+    for note in notes:
+        say(note)
+    journal = terms.journal
+    todo = [job for job in jobs if not (terms.resume and journal.is_complete(job))]
+    count = Count(len(jobs), len(jobs) - len(todo))
+    with stops() as stop:
+        if todo:
+            _run(crew, todo, terms, count, stop)
+    terms.files.refresh()
+    count.look_again(terms)
+    stopped = bool(stop) and not count.over
+    if count.ended is None and not stopped:
+        journal.end()
+    return count, stopped
 
 
 def _different(folder: Path, more: list[Path]) -> list[Path]:
@@ -82,7 +108,7 @@ def _different(folder: Path, more: list[Path]) -> list[Path]:
     return list(found.values())
 
 
-def _tell(count: _Count, folder: Path, stopped: bool) -> None:
+def tell(count: Count, folder: Path, stopped: bool) -> None:
     """Report how a run ended, and raise the exception that decides its exit code."""
     if count.ended is not None:
         mend = "make room and go" if isinstance(count.ended, DiskFullError) else "go"
@@ -103,7 +129,7 @@ def _tell(count: _Count, folder: Path, stopped: bool) -> None:
         )
 
 
-class _Count:
+class Count:
     """Counts the outcomes of `total` pictures.
 
     ended: why nothing can be written any more; None as long as something can.
@@ -124,12 +150,12 @@ class _Count:
         else:
             self._done.append(outcome.job)
 
-    def look_again(self, claims: tuple[Claim, ...]) -> None:
+    def look_again(self, terms: Terms) -> None:
         """Count pictures that were written but no longer exist."""
-        there = [job for job in self._done if all(map(exists, job.writes))]
+        there = [job for job in self._done if all(map(terms.files.exists, job.writes))]
         self.lost, self._done = len(self._done) - len(there), there
         try:
-            for one in claims:
+            for one in terms.claims:
                 one.check()
         except StorageError as error:
             self.ended = self.ended or error
@@ -149,16 +175,15 @@ class _Count:
         )
 
 
-def _run(work: Work, jobs: list[Job], room: int, count: _Count, stop: list[int]) -> None:
-    """Enhance pictures with a progress bar, and print their notes in order."""
+def _run(crew: Crew, jobs: list[Job], terms: Terms, count: Count, stop: list[int]) -> None:
+    """Enhance pictures with a progress bar, and print their notes as they come."""
     with progress_bar("picture") as bar:
-        row = bar.add_task(work.enhancer.info.task, total=count.total, completed=count.skipped)
+        row = bar.add_task(crew.task, total=count.total, completed=count.skipped)
 
         def show(done: float) -> None:
             bar.update(row, completed=count.skipped + done)
 
-        outcomes = enhance_all(work, jobs, work.enhancer.at_once, room, lambda: len(stop) > 0, show)
-        with closing(outcomes):
+        with closing(crew.enhance(jobs, terms, lambda: len(stop) > 0, show)) as outcomes:
             for outcome in outcomes:
                 count.add(outcome)
                 for note in _notes(outcome):

@@ -91,25 +91,30 @@ def write_together(
             ) from error
 
 
-def remove_leftovers(folder: Path) -> None:
-    """Remove temporary files that killed processes left in a folder.
+def remove_leftovers(folder: Path) -> bool:
+    """Remove temporary files that killed processes left in a folder. Returns whether some stay.
 
     Those of live processes are locked. Where locks cannot be checked, files stay.
     """
+    stay = False
     if sys.platform == "win32":  # where locks would keep libraries from writing
-        return
+        return stay
     with suppress(OSError):
         for entry in list(os.scandir(folder)):
             if _TEMPORARY.fullmatch(entry.name) and entry.is_file(follow_symlinks=False):
                 with suppress(OSError):
-                    _remove_unless_locked(entry.path)
+                    stay |= not _remove_unless_locked(entry.path)
+    return stay
 
 
-def _remove_unless_locked(name: str) -> None:
+def _remove_unless_locked(name: str) -> bool:
+    """Remove a file. Returns False if a process holds it."""
     handle = os.open(name, os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK)
     try:
-        if try_lock(handle):
+        locked = try_lock(handle)
+        if locked:
             os.unlink(name)
+        return locked
     finally:
         os.close(handle)
 
