@@ -62,6 +62,8 @@ class Choices:
     max_memory: int | None
     force: bool
     resume: bool
+    ray: str | None
+    ray_workers: int | None
 
     def __post_init__(self) -> None:
         """Raise click.UsageError for options that do not go together."""
@@ -78,6 +80,8 @@ class Choices:
         if not self.estimates_kernel and (self.kernel_size or self.save_kernel):
             name = "--kernel-size" if self.kernel_size else "--save-kernel"
             raise click.UsageError(f"{name} belongs to an estimated kernel: add --kernel auto.")
+        if self.ray_workers is not None and self.ray is None:
+            raise click.UsageError("--ray-workers belongs to a Ray cluster: add --ray.")
 
     @property
     def model_name(self) -> str | Path:
@@ -85,10 +89,28 @@ class Choices:
         return self.model if self.model is not None else str(self.task)
 
     @property
+    def model_file(self) -> Path:
+        """The path of the model file."""
+        return model_path(self.model_name, self.tier, self.precision)
+
+    @property
     def info(self) -> ModelInfo:
         """What the model file says about itself, without loading it."""
-        path = model_path(self.model_name, self.tier, self.precision)
-        return read_file(path, self.trust).info
+        return read_file(self.model_file, self.trust).info
+
+    @property
+    def loading(self) -> dict[str, Any]:
+        """The arguments of `hyperguide.load`."""
+        return {
+            "model": self.model_name,
+            "device": self.device,
+            "tier": self.tier,
+            "precision": self.precision,
+            "trust": self.trust,
+            "tile": self.tile,
+            "max_memory": self.max_memory,
+            "strict": self.strict,
+        }
 
     @property
     def estimates_kernel(self) -> bool:
@@ -98,26 +120,19 @@ class Choices:
     def open(self, at_once: int = 1) -> Enhancer:
         """Load the model, and say what it runs on."""
         with building_bar() as building:
-            loaded = load(
-                self.model_name,
-                device=self.device,
-                tier=self.tier,
-                precision=self.precision,
-                at_once=at_once,
-                trust=self.trust,
-                tile=self.tile,
-                max_memory=self.max_memory,
-                strict=self.strict,
-                building=building,
-            )
+            loaded = load(**self.loading, at_once=at_once, building=building)
         if self.device.kind == "auto":
             say(f"Runs on {loaded.engine} ({loaded.why}).")
-        if loaded.info.task == "deblur" and self.kernel is None:
+        self.warn_without_kernel(loaded.info)
+        return loaded
+
+    def warn_without_kernel(self, info: ModelInfo) -> None:
+        """Say what deblurring without a kernel does."""
+        if info.task == "deblur" and self.kernel is None:
             say(
                 "Without --kernel the picture is taken for sharp, and only noise is removed: "
                 "--kernel auto estimates the kernel."
             )
-        return loaded
 
     def read_mask(self) -> np.ndarray | None:
         """The mask, shape (H, W), in [0, 1]; None without one."""

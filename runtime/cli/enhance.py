@@ -55,6 +55,8 @@ Examples:
   hyperguide enhance -i shaken.jpg -o sharp.jpg -t deblur --kernel auto --save-kernel kernel.png
   hyperguide enhance -i film.mp4 -o film-clean.mp4 -t denoise --precision int8
   hyperguide enhance -i film.mkv -o film-clean.mkv -t denoise --codec hevc --crf 22 --resume
+  hyperguide enhance -i photos/ -o clean/ -t denoise --ray
+  hyperguide enhance -i s3://bucket/photos -o s3://bucket/clean -t denoise --ray head:6379
   hyperguide enhance -i camera:0 --show -t denoise --precision int8
   ffmpeg -i in.mov -f yuv4mpegpipe - | hyperguide enhance -i - -o - -t denoise | ffplay -
 """
@@ -178,13 +180,30 @@ Examples:
     help="Take only the newest frame.  [default: for cameras and streams]",
 )
 @click.option("--hwaccel", metavar="NAME", help="Decode the video in hardware, such as cuda.")
+@click.option(
+    "--ray",
+    is_flag=False,
+    flag_value="",
+    metavar="[ADDRESS]",
+    help="Enhance a folder on a Ray cluster: host:6379, auto, or without ADDRESS a new one here.",
+)
+@click.option(
+    "--ray-workers",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="Number of workers.  [default: one for every 4 cores, or for each GPU]",
+)
 def enhance(inputs: tuple[str, ...], more: tuple[str, ...], **options: Any) -> None:
     """Enhance pictures, folders of pictures, videos and cameras.
 
     The network predicts what to remove (noise level, rain region, scene depth) and removes it.
     """
     choices = Choices((*inputs, *more), **options)
-    if any(map(is_video, choices.inputs)):
+    if choices.ray is not None:
+        from .on_cluster import enhance_on_cluster
+
+        enhance_on_cluster(choices)
+    elif any(map(is_video, choices.inputs)):
         from .videos import enhance_videos  # needs PyAV
 
         enhance_videos(choices)

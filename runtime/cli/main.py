@@ -47,6 +47,8 @@ _EXTRAS = {
     "onnx": "export",
     "onnxscript": "export",
     "onnxruntime": "cpu",
+    "ray": "ray",
+    "pyarrow": "ray",
 }
 
 

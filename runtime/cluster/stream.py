@@ -1,0 +1,110 @@
+"""A Ray Data pipeline of one step: tasks in, messages of the workers out."""
+
+from __future__ import annotations
+
+import pickle
+import queue
+import threading
+from collections.abc import Iterator
+from typing import Any
+
+from hyperguide.errors import HyperguideError
+
+from .sizing import Sizing
+from .stop_flag import new_flag
+from .tasks import Farewell, Greeting, Orders, Report, Task, chunks
+from .worker import REPORT, TASKS, Worker
+
+Message = Greeting | Report | Farewell
+
+# Seconds between looks at what the user wants.
+_PAUSE = 0.1
+# How often a chunk is given to another worker when its worker dies.
+_RETRIES = 1
+
+
+class Stream:
+    """The messages of workers that enhance pictures, from a thread of their own.
+
+    most: pictures that a worker is given together.
+    """
+
+    def __init__(self, orders: Orders, sizing: Sizing, tasks: list[Task], most: int) -> None:
+        self.over = False
+        self._flag = new_flag()
+        self._stopped = False
+        self._leaves = threading.Event()
+        self._came: queue.SimpleQueue[Message | Exception | None] = queue.SimpleQueue()
+        rows = [{TASKS: pickle.dumps(chunk)} for chunk in chunks(tasks, sizing.workers, most)]
+        data = _dataset(rows, orders, sizing, self._flag)
+        threading.Thread(target=self._read, args=(data,), daemon=True).start()
+
+    def messages(self) -> Iterator[Message]:
+        """The messages that have come, or come soon. Raises HyperguideError if Ray fails."""
+        try:
+            message = self._came.get(timeout=_PAUSE)
+            while True:
+                if message is None:
+                    self.over = True
+                    return
+                if isinstance(message, Exception):
+                    self.over = True
+                    raise HyperguideError(
+                        f"Ray failed, {type(message).__name__}: {_last_line(message)}; go on with "
+                        "--resume."
+                    ) from message
+                yield message
+                message = self._came.get_nowait()
+        except queue.Empty:
+            return
+
+    def stop(self) -> None:
+        """Ask the workers to stop; those at work say farewell."""
+        if not self._stopped:
+            self._stopped = True
+            self._flag.set.remote()
+
+    def close(self) -> None:
+        """End the pipeline with its workers; what they have in progress is lost."""
+        self._leaves.set()
+
+    def _read(self, data: Any) -> None:
+        try:
+            for row in data.iter_rows():
+                self._came.put(pickle.loads(row[REPORT]))
+                if self._leaves.is_set():
+                    break
+        except Exception as error:
+            self._came.put(error)
+        self._came.put(None)
+
+
+def _dataset(rows: list[dict[str, bytes]], orders: Orders, sizing: Sizing, flag: Any) -> Any:
+    """The pipeline, which runs when its rows are read."""
+    from ray.data import ActorPoolStrategy, DataContext, from_items
+
+    context = DataContext.get_current()
+    context.enable_progress_bars = False
+    context.print_on_execution_start = False
+    # Each message comes by itself, as soon as its picture is done.
+    context.target_max_block_size = 1
+    # A chunk whose workers died; its pictures are then without reports.
+    context.max_errored_blocks = -1
+    # A picture may take long, and so may a busy cluster.
+    context.execution_no_progress_timeout_s = -1
+    context.max_consecutive_actor_init_deaths = 3 * sizing.workers
+    return from_items(rows, override_num_blocks=len(rows)).map_batches(
+        Worker,
+        batch_size=1,
+        batch_format="numpy",
+        fn_constructor_args=(orders, flag),
+        compute=ActorPoolStrategy(size=sizing.workers, max_tasks_in_flight_per_actor=2),
+        num_cpus=sizing.cores,
+        num_gpus=sizing.gpus or None,
+        max_task_retries=_RETRIES,
+    )
+
+
+def _last_line(error: Exception) -> str:
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return lines[-1].rstrip(".") if lines else "no reason was given"
