@@ -227,3 +227,16 @@ def source(tmp_path: Path, astronaut: np.ndarray) -> Path:
     for i in range(PICTURES):
         write_picture(folder / f"{i}.png", astronaut[:16, 16 * i : 16 * i + 16])
     return folder
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[str]:
+    """A small Ray cluster that this process is connected to; its address."""
+    from hyperguide.cluster.connection import refuse_missing
+
+    refuse_missing()  # which sets Ray's variables
+    import ray
+
+    ray.init(num_cpus=2, include_dashboard=False, object_store_memory=80 << 20, log_to_driver=False)
+    yield ray.get_runtime_context().gcs_address
+    ray.shutdown()

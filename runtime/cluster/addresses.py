@@ -22,7 +22,9 @@ class Address(PurePosixPath):
     """
 
     def __str__(self) -> str:
-        scheme, _, rest = super().__str__().partition(":/")
+        scheme, colon, rest = super().__str__().partition(":/")
+        if not colon:  # relative to another
+            return scheme
         return f"{scheme}://{'/' if scheme == 'file' else ''}{rest}"
 
     @property
@@ -59,13 +61,12 @@ class FileSystems:
         found = _ADDRESS.match(name)
         if found is None:
             path = Path(name).absolute()
-            self._open("file", path.as_uri(), "", name)
+            self._open("file", "file:///", "", name)
             return cast(Path, Address(f"file:/{path.as_posix().lstrip('/')}"))
         scheme, rest = found[1].lower(), found[2]
         inside, _, options = rest.partition("?")
-        root = "/" if scheme == "file" else ""
-        mark = f"?{options}" if options else ""
-        self._open(scheme, f"{scheme}://{root}{inside}{mark}", options, name)
+        root = "/" if scheme == "file" else inside.partition("/")[0]
+        self._open(scheme, f"{scheme}://{root}{options and f'?{options}'}", options, name)
         return cast(Path, Address(f"{scheme}:/{inside}"))
 
     def _open(self, scheme: str, uri: str, options: str, name: str) -> None:

@@ -6,21 +6,22 @@ import pickle
 import queue
 import threading
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import Any
 
 from hyperguide.errors import HyperguideError
 
+from .roster import new_roster
 from .sizing import Sizing
-from .stop_flag import new_flag
-from .tasks import Farewell, Greeting, Orders, Report, Task, chunks
+from .tasks import Farewell, Greeting, Orders, Report, Task, chunks, packed
 from .worker import REPORT, TASKS, Worker
 
 Message = Greeting | Report | Farewell
 
 # Seconds between looks at what the user wants.
 _PAUSE = 0.1
-# How often a chunk is given to another worker when its worker dies.
-_RETRIES = 1
+# Seconds that the roster has to answer.
+_PATIENCE = 10
 
 
 class Stream:
@@ -31,12 +32,12 @@ class Stream:
 
     def __init__(self, orders: Orders, sizing: Sizing, tasks: list[Task], most: int) -> None:
         self.over = False
-        self._flag = new_flag()
+        self._roster = new_roster()
         self._stopped = False
         self._leaves = threading.Event()
         self._came: queue.SimpleQueue[Message | Exception | None] = queue.SimpleQueue()
-        rows = [{TASKS: pickle.dumps(chunk)} for chunk in chunks(tasks, sizing.workers, most)]
-        data = _dataset(rows, orders, sizing, self._flag)
+        rows = [{TASKS: packed(chunk)} for chunk in chunks(tasks, sizing.workers, most)]
+        data = _dataset(rows, orders, sizing, self._roster)
         threading.Thread(target=self._read, args=(data,), daemon=True).start()
 
     def messages(self) -> Iterator[Message]:
@@ -62,11 +63,20 @@ class Stream:
         """Ask the workers to stop; those at work say farewell."""
         if not self._stopped:
             self._stopped = True
-            self._flag.set.remote()
+            self._roster.stop.remote()
 
     def close(self) -> None:
-        """End the pipeline with its workers; what they have in progress is lost."""
+        """End the pipeline with its workers; what they have in progress is lost.
+
+        Ray ends workers when nothing refers to them any more, but errors do, and then they keep
+        their cores.
+        """
+        import ray
+
         self._leaves.set()
+        with suppress(Exception):  # the cluster may be gone
+            for worker in ray.get(self._roster.workers.remote(), timeout=_PATIENCE):
+                ray.kill(worker)
 
     def _read(self, data: Any) -> None:
         try:
@@ -79,7 +89,7 @@ class Stream:
         self._came.put(None)
 
 
-def _dataset(rows: list[dict[str, bytes]], orders: Orders, sizing: Sizing, flag: Any) -> Any:
+def _dataset(rows: list[dict[str, bytes]], orders: Orders, sizing: Sizing, roster: Any) -> Any:
     """The pipeline, which runs when its rows are read."""
     from ray.data import ActorPoolStrategy, DataContext, from_items
 
@@ -88,7 +98,7 @@ def _dataset(rows: list[dict[str, bytes]], orders: Orders, sizing: Sizing, flag:
     context.print_on_execution_start = False
     # Each message comes by itself, as soon as its picture is done.
     context.target_max_block_size = 1
-    # A chunk whose workers died; its pictures are then without reports.
+    # Pictures of a chunk that failed as a whole are without reports.
     context.max_errored_blocks = -1
     # A picture may take long, and so may a busy cluster.
     context.execution_no_progress_timeout_s = -1
@@ -97,11 +107,10 @@ def _dataset(rows: list[dict[str, bytes]], orders: Orders, sizing: Sizing, flag:
         Worker,
         batch_size=1,
         batch_format="numpy",
-        fn_constructor_args=(orders, flag),
+        fn_constructor_args=(orders, roster),
         compute=ActorPoolStrategy(size=sizing.workers, max_tasks_in_flight_per_actor=2),
         num_cpus=sizing.cores,
         num_gpus=sizing.gpus or None,
-        max_task_retries=_RETRIES,
     )
 
 

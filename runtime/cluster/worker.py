@@ -25,21 +25,23 @@ from hyperguide.errors import HyperguideError
 from hyperguide.model_format.engine_file import digest
 from hyperguide.storage.file_content import read_content
 
-from .tasks import Farewell, Greeting, Orders, Report, Task
+from .tasks import Farewell, Greeting, Orders, Report, Task, unpacked
 
 # Columns of the tables that go to and from workers.
 TASKS, REPORT = "tasks", "report"
+# How often pictures are tried together, and then each by itself, if workers die of them.
+_ATTEMPTS = 2
 
 
 class Worker:
     """One process of the cluster; Ray Data calls it with a table of one row.
 
-    stop: an actor of `StopFlag`.
+    roster: an actor of `Roster`.
     """
 
-    def __init__(self, orders: Orders, stop: Any) -> None:
-        self._orders = orders
-        self._stop = _watched(stop)
+    def __init__(self, orders: Orders, roster: Any) -> None:
+        self._orders, self._roster = orders, roster
+        self._stop = _joined(roster)
         self._name = f"{socket.gethostname()}-{os.getpid()}-{uuid.uuid4().hex[:8]}"
         self._greeting = Greeting(self._name)
         try:
@@ -52,8 +54,8 @@ class Worker:
         self._greeted = self._left = False
 
     def __call__(self, table: dict[str, np.ndarray]) -> Iterator[dict[str, np.ndarray]]:
-        """Yield a row for each picture of the pickled list of tasks in `table`, in order."""
-        for message in self._messages(pickle.loads(table[TASKS][0])):
+        """Yield a row for each picture of the packed tasks in `table`, in order."""
+        for message in self._messages(unpacked(table[TASKS][0])):
             row = np.empty(1, object)
             row[0] = pickle.dumps(message)
             yield {REPORT: row}
@@ -62,11 +64,20 @@ class Worker:
         if not self._greeted:
             self._greeted = True
             yield self._greeting
-        if self._greeting.error is None:
+        if self._greeting.error is None and self._may_begin(tasks):
             yield from self._reports(tasks)
         if self._stop.is_set() and not self._left:
             self._left = True
             yield Farewell(self._name)
+
+    def _may_begin(self, tasks: list[Task]) -> bool:
+        """Whether to enhance pictures: unless workers died of them, again and again.
+
+        Ray gives them to another worker without end.
+        """
+        import ray
+
+        return bool(ray.get(self._roster.begin.remote(tasks[0].number)) <= _ATTEMPTS)
 
     def _reports(self, tasks: list[Task]) -> Iterator[Report]:
         orders, record = self._orders, _Record(self._files)
@@ -161,15 +172,15 @@ def _report(number: int, outcome: Outcome, record: _Record) -> Report:
     return Report(number, outcome.notes, error, record.pop(outcome.job))
 
 
-def _watched(stop: Any) -> threading.Event:
-    """An event that is set as soon as the actor `stop` is told."""
+def _joined(roster: Any) -> threading.Event:
+    """Join the roster. Returns an event that is set as soon as the run is to stop."""
     import ray
 
-    event = threading.Event()
+    event, me = threading.Event(), ray.get_runtime_context().current_actor
 
     def watch() -> None:
         try:
-            ray.get(stop.wait.remote())
+            ray.get(roster.join.remote(me))
         except Exception:  # the run is over
             return
         event.set()
