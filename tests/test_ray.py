@@ -132,6 +132,7 @@ def test_a_cluster_writes_the_same_files_and_messages_as_the_local_run(
     assert runs[0] == runs[1]
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("cluster")
 def test_files_that_exist_stay_without_force_and_a_finished_run_resumes_with_nothing(
     quick_cli: Cli, source: Path, tmp_path: Path
@@ -150,6 +151,7 @@ def test_files_that_exist_stay_without_force_and_a_finished_run_resumes_with_not
     assert all(after[name] != before[name] for name in before)
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("cluster")
 def test_pictures_can_be_replaced_by_their_results(
     quick_cli: Cli, source: Path, tmp_path: Path
@@ -222,6 +224,7 @@ def _settled(folder: Path) -> dict[str, tuple[int, int]]:
     return before
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("cluster")
 def test_ctrl_c_finishes_what_is_computed_and_leaves_no_workers_and_no_temporary_files(
     quick_cli: Cli, source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

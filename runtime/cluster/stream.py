@@ -6,7 +6,6 @@ import pickle
 import queue
 import threading
 from collections.abc import Iterator
-from contextlib import suppress
 from typing import Any
 
 from hyperguide.errors import HyperguideError
@@ -20,8 +19,9 @@ Message = Greeting | Report | Farewell
 
 # Seconds between looks at what the user wants.
 _PAUSE = 0.1
-# Seconds that the roster has to answer.
-_PATIENCE = 10
+# Seconds in which workers hand back what they were given but may not begin any more. A connection
+# that is closed then ends them.
+_DRAINING = 2.0
 
 
 class Stream:
@@ -34,11 +34,11 @@ class Stream:
         self.over = False
         self._roster = new_roster()
         self._stopped = False
-        self._leaves = threading.Event()
         self._came: queue.SimpleQueue[Message | Exception | None] = queue.SimpleQueue()
         rows = [{TASKS: packed(chunk)} for chunk in chunks(tasks, sizing.workers, most)]
         data = _dataset(rows, orders, sizing, self._roster)
-        threading.Thread(target=self._read, args=(data,), daemon=True).start()
+        self._thread = threading.Thread(target=self._read, args=(data,), daemon=True)
+        self._thread.start()
 
     def messages(self) -> Iterator[Message]:
         """The messages that have come, or come soon. Raises HyperguideError if Ray fails."""
@@ -61,32 +61,34 @@ class Stream:
 
     def stop(self) -> None:
         """Ask the workers to stop; those at work say farewell."""
-        if not self._stopped:
+        if not self._stopped and not self.over:
             self._stopped = True
             self._roster.stop.remote()
 
     def close(self) -> None:
-        """End the pipeline with its workers; what they have in progress is lost.
-
-        Ray ends workers when nothing refers to them any more, but errors do, and then they keep
-        their cores.
-        """
-        import ray
-
-        self._leaves.set()
-        with suppress(Exception):  # the cluster may be gone
-            for worker in ray.get(self._roster.workers.remote(), timeout=_PATIENCE):
-                ray.kill(worker)
+        """End the pipeline: workers finish what they compute, and nothing else is computed."""
+        self.stop()
+        self._thread.join(_DRAINING)
 
     def _read(self, data: Any) -> None:
         try:
             for row in data.iter_rows():
                 self._came.put(pickle.loads(row[REPORT]))
-                if self._leaves.is_set():
-                    break
+            self._end_workers()
         except Exception as error:
             self._came.put(error)
         self._came.put(None)
+
+    def _end_workers(self) -> None:
+        """End the workers.
+
+        Ray does so when nothing refers to them any more, but errors do, and then they keep their
+        cores.
+        """
+        import ray
+
+        for worker in ray.get(self._roster.workers.remote()):
+            ray.kill(worker)
 
 
 def _dataset(rows: list[dict[str, bytes]], orders: Orders, sizing: Sizing, roster: Any) -> Any:
