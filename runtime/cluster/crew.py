@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Callable, Generator
 from contextlib import closing
 from dataclasses import dataclass, field
@@ -23,6 +24,8 @@ from .sizing import Sizing, size_crew
 from .stream import Stream
 from .tasks import MOST_TOGETHER, Farewell, Greeting, Orders, Place, Report, Task
 
+# Seconds after which the user is told that no worker has begun.
+_LONG = 60.0
 # Pictures in a chunk, in turn: those whose worker dies are tried once more, each by itself.
 _ROUNDS = (MOST_TOGETHER, 1)
 
@@ -136,11 +139,15 @@ class _Run:
 
     def follow(self, stream: Stream) -> Generator[Outcome, None, None]:
         """The outcomes that the workers report; ends early, with all workers, if it must stop."""
+        began, told = time.monotonic(), False
         while not stream.over:
             if self.stops:
                 stream.stop()
                 if not self.at_work:
                     return
+            if not (told or self.engines) and time.monotonic() - began > _LONG:
+                told = True
+                self.say("No worker has begun yet: the cluster may have no free cores or GPUs.")
             for message in stream.messages():
                 yield from self._take(message)
             self.report(len(self.over))
