@@ -10,7 +10,10 @@ from torch import Tensor, nn
 from hyperguide.training.deconvolution import crop, pad_with_ramps, taper_share
 from hyperguide.training.networks.unfolded import UnfoldedDeconvolution
 
-from .matrix_fourier import RADICES, MatrixFourier
+from .matrix_fourier import MatrixFourier
+
+# Of rows. Larger ones need fewer multiplications, and larger canvases.
+_RADICES = 16, 4
 
 
 class MatrixDeconvolution(nn.Module):
@@ -18,7 +21,7 @@ class MatrixDeconvolution(nn.Module):
 
     Equations and borders are those of `hyperguide.training.deconvolution`.
 
-    split: whether transforms are split if the network's canvases allow it.
+    split: whether transforms are split, by the largest radix that divides all canvases.
     """
 
     asks_per_stage: bool
@@ -26,8 +29,9 @@ class MatrixDeconvolution(nn.Module):
     def __init__(self, network: UnfoldedDeconvolution, split: bool = True) -> None:
         super().__init__()
         self.network = network
-        divided = zip(network.canvas_multiples, RADICES, strict=True)
-        self._split = split and all(multiple % radix == 0 for multiple, radix in divided)
+        rows, columns = network.canvas_multiples
+        fitting = (radix for radix in _RADICES if rows % radix == columns % 4 == 0)
+        self._radix = next(fitting, 1) if split else 1
         self.maximum = network.maximum
         self.asks_per_stage = network.asks_per_stage
 
@@ -47,7 +51,7 @@ class MatrixDeconvolution(nn.Module):
         # As `pad_for`, without operators that WebGPU lacks.
         top, left = (_larger(side // 2, self.network.padding) for side in kernel.shape[2:])
         # The padded size. Not by `next_multiple`, which has negative quotients: the exporter rounds
-        # them towards 0. This form also shows the exporter that RADICES divide them.
+        # them towards 0. This form also shows the exporter what divides them.
         rows, columns = (
             (size + 2 * before + multiple - 1) // multiple * multiple
             for size, before, multiple in zip(
@@ -61,7 +65,7 @@ class MatrixDeconvolution(nn.Module):
             places = (torch.arange(columns) - left).clamp(0, width - 1)
             return planes.index_select(2, lines).index_select(3, places)
 
-        fourier = MatrixFourier(rows, columns, self._split)
+        fourier = MatrixFourier(rows, columns, self._radix)
         transfer = fourier.of_kernel(kernel)
         padded = pad_with_ramps(image, margins) if self.network.ramps else pad(image)
         observed = _edgetaper(padded, kernel, transfer, fourier)

@@ -3,7 +3,7 @@
 No engine except torch supports complex numbers, few have a DFT, and none of these is fast. A
 picture's transform is two matrix products, at which engines are good.
 
-If R = 16 divides the height and R = 4 the width, transforms are split once, as an FFT is split
+If a radix R divides both sides, transforms are split once, as an FFT is split
 recursively (decimation in frequency; W. Gentleman, G. Sande, 1966): with N = R M samples in R
 blocks of M,
 
@@ -24,8 +24,8 @@ from torch import Tensor
 Waves = tuple[Tensor, Tensor]
 """Cosines and sines."""
 
-# Number of blocks and classes if transforms are split: of rows and of columns.
-RADICES = 16, 4
+# Number of blocks and classes of columns if transforms are split.
+_COLUMN_RADIX = 4
 
 # Taylor series of sin(2 pi t) = c_0 t + c_1 t^3 + ...; the next term is below 6e-8.
 _SINE = [(-1) ** k * (2 * math.pi) ** (2 * k + 1) / math.factorial(2 * k + 1) for k in range(6)]
@@ -70,19 +70,20 @@ class MatrixFourier:
     frequencies; in each class M real parts above M imaginary parts; and one half of the horizontal
     frequencies, since the other half is redundant.
 
-    height, width: size of the planes; multiples of RADICES if transforms are split.
-    split: whether transforms are split; else R is 1.
+    height, width: size of the planes. If transforms are split, the height is a multiple of `radix`
+        and the width one of 4.
+    radix: R, of the rows, a multiple of 4; 1 if transforms are not split.
     frequencies: the frequencies in a spectrum, vertical ones of shape (R, M) and horizontal ones of
         shape (F,).
     """
 
-    def __init__(self, height: int, width: int, split: bool = False) -> None:
-        radix, across_radix = RADICES if split else (1, 1)
+    def __init__(self, height: int, width: int, radix: int = 1) -> None:
+        across_radix = 1 if radix == 1 else _COLUMN_RADIX
         self.height, self.width, self.radix = height, width, radix
         self._rows, self._columns = height // radix, width // across_radix
         down = radix * torch.arange(self._rows)[None, :] + torch.arange(radix)[:, None]
         across = [across_radix * torch.arange(self._columns // 2 + 1)]
-        if split:
+        if radix > 1:
             # Classes 0 and 2 are their own mirror images; class 3 is the mirror image of class 1.
             half = across_radix * torch.arange((self._columns + 1) // 2) + 2
             across += [half, across_radix * torch.arange(self._columns) + 1]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import contextmanager, nullcontext
 from functools import cached_property
 from itertools import islice
 from pathlib import Path
@@ -84,6 +84,7 @@ class Enhancer:
         self._tiled = TiledRunner(self._runner, tile_size)
         self._open_gray = for_gray
         self._opening = threading.Lock()
+        self._thread = threading.local()
         self._closed = False
 
     @property
@@ -143,7 +144,8 @@ class Enhancer:
                 if self._closed:
                     raise closed(self.path)
                 for_gray = self._gray
-            return for_gray(given, **turned, with_map=with_map, report=report)
+            with for_gray.preparing() if self._prepares else nullcontext():
+                return for_gray(given, **turned, with_map=with_map, report=report)
         self._runner.check(layout)
         dials = self._dials(layout.size(image), turned)
         if self._closed:
@@ -164,7 +166,7 @@ class Enhancer:
             float32 of shape (C, H, W) or (N, C, H, W) in [0, 1]; for files exported with
             `--io uint8`, uint8 of shape (H, W, C) or (N, H, W, C). Height and width are multiples
             of `info.size_multiple`.
-        dials: as in a call, in host memory.
+        dials: as in a call, in host memory; without `with_map` and `report`.
         Raises HyperguideError also if the engine runs on the CPU.
         """
         return run_on_gpu(self._runner, gpu_array(image), lambda size: self._dials(size, dials))
@@ -242,13 +244,25 @@ class Enhancer:
         with self.preparing():
             self(picture, **dials)
 
-    def preparing(self) -> AbstractContextManager[None]:
+    @contextmanager
+    def preparing(self) -> Iterator[None]:
         """While it is open, calls of this thread prepare the engine for their sizes and dials.
 
-        As `warmup` does, without calls of its own. Streams prepare for their frames.
+        As `warmup` does, without calls of its own. Streams prepare for their frames. Up to four
+        sizes are kept, and parts of large pictures and `on_gpu` do without.
         """
-        engine = self._runner.engine
-        return engine.preparing() if isinstance(engine, PreparesSizes) else nullcontext()
+        engine, before = self._runner.engine, self._prepares
+        self._thread.prepares = True
+        try:
+            with engine.preparing() if isinstance(engine, PreparesSizes) else nullcontext():
+                yield
+        finally:
+            self._thread.prepares = before
+
+    @property
+    def _prepares(self) -> bool:
+        """Whether this thread's calls prepare for their sizes."""
+        return bool(getattr(self._thread, "prepares", False))
 
     def close(self) -> None:
         """Free the engine's resources. Later calls raise HyperguideError."""
@@ -293,6 +307,7 @@ def load(
     tile: int | Literal["auto"] | None = "auto",
     max_memory: int | None = None,
     strict: bool = False,
+    cuda_graph: bool = False,
     building: BuildProgress = lambda phase, done, steps: None,
 ) -> Enhancer:
     """Load a bundled model by its task's name, or a model file by its path.
@@ -307,10 +322,13 @@ def load(
     trust: load a TensorRT engine that somebody else built, which can carry code.
     tile, max_memory: how large pictures are split into tiles, see `Enhancer`.
     strict: refuse a GPU that leaves some operators to the CPU.
+    cuda_graph: on `cuda`, record the sizes that `warmup` and streams prepare for. One launch then
+        replaces one for each operator. Nothing else may use the GPU while a size is prepared.
     building: called with phase, steps done and number of steps while TensorRT builds its engine.
     Raises HyperguideError if there is no such model or it cannot run.
     """
-    settings = Settings(threads, at_once, strict, bf16=precision == "bf16", report=building)
+    bf16 = precision == "bf16"
+    settings = Settings(threads, at_once, strict, bf16, cuda_graph, building)
     path = model_path(model, tier, "fp32" if settings.bf16 else precision)
     beside = gray_path(path) if str(model) in TASKS else None
     file = read_file(path, trust)

@@ -70,9 +70,11 @@ class Stream:
         """Enhance the next frame.
 
         frame: a picture as in `Enhancer.__call__`, not a batch.
-        dials: as in a call. With `guidance`, maps are not smoothed; averaging takes it for the
-            noise level of the frame. With averaging, `strength` blends with the frame itself.
+        dials: as in a call, but for `with_map`: a stream needs maps. With `guidance`, maps are not
+            smoothed; averaging takes it for the noise level of the frame. With averaging,
+            `strength` blends with the frame itself.
         """
+        dials.pop("with_map", None)
         frame = as_numpy(frame)
         if layout_of(frame).batched:
             raise HyperguideError("A stream takes one frame after the other, not a batch.")

@@ -27,7 +27,11 @@ def test_the_gpu_recipe_knows_the_command_line() -> None:
     """Every command parses, and every bundled file is verified, built and timed."""
     result = _tool("gpu.py", "--list")
     assert result.returncode == 0, result.stderr
-    commands = [shlex.split(line)[1:] for line in result.stdout.splitlines()]
+    lines = [shlex.split(line) for line in result.stdout.splitlines()]
+    scripts = [words[1] for words in lines if words[0] == "python"]
+    assert scripts
+    assert all((BENCHMARKS.parent / script).exists() for script in scripts)
+    commands = [words[1:] for words in lines if words[0] == "hyperguide"]
     for verb, *words in commands:
         command = program.get_command(None, verb)  # type: ignore[arg-type]
         assert command is not None
@@ -49,6 +53,43 @@ def test_the_gpu_recipe_goes_on_behind_a_failure_and_tells(
     assert gpu.main() == 1
     assert "failed: wrong\n" in capsys.readouterr().out
     assert "denoise" in (tmp_path / "out" / "right.txt").read_text()
+
+
+def test_steps_of_the_gpu_recipe_end_in_time_and_what_they_said_is_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.syspath_prepend(BENCHMARKS)
+    monkeypatch.setattr("gpu._HYPERGUIDE", ("-u", "-c"))
+    import gpu
+
+    asleep = "import time; print('half done'); time.sleep(1000)"
+    bench = gpu.Step("bench", (asleep,), limit=3)
+    training = gpu.Step("training", (asleep,), limit=3, may_be_ended=True)
+    assert not gpu.run(bench, tmp_path)
+    assert gpu.run(training, tmp_path)
+    assert (tmp_path / "bench.txt").read_text() == "half done\n"
+    assert capsys.readouterr().out.count("ended in") == 2
+    monkeypatch.setattr(gpu, "steps", lambda *given: [training])
+    monkeypatch.setattr(sys, "argv", ["gpu.py", "--out", str(tmp_path), "--minutes", "-1"])
+    assert gpu.main() == 1
+    assert "not begun in -1 minutes: training" in capsys.readouterr().out
+
+
+def test_trainings_of_the_gpu_recipe_go_on_where_they_were(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(BENCHMARKS)
+    import gpu
+
+    def words() -> tuple[str, ...]:
+        (step,) = gpu.trainings(tmp_path, ["derain"], [Path("photos")], 60)
+        program.get_command(None, "train").make_context("train", list(step.words[1:]))  # type: ignore
+        return step.words
+
+    assert "--resume" not in words()
+    (tmp_path / "train-derain").mkdir()
+    (tmp_path / "train-derain" / "state.safetensors").touch()
+    assert "--resume" in words()
 
 
 def _told() -> dict[str, Any]:

@@ -129,11 +129,11 @@ def test_narrow_pictures_take_no_form_in_int8() -> None:
     engine = OpenVino(file, threads=1)
     for height, width in ((64, 2), (2, 64), (14, 14)):
         engine.run({IMAGE: np.zeros((1, 3, height, width), np.float32)})
-    assert ("floats", False, True) not in engine._requests
+    assert ("floats", False) not in engine._requests
     engine.run({IMAGE: np.zeros((1, 3, 16, 16), np.float32)})
-    assert ("floats", False, True) in engine._requests
+    assert ("floats", False) in engine._requests
     for narrow, kind in ((True, {"f32"}), (False, {"i8", "u8"})):
-        (request,) = (engine._requests["floats", narrow, True].get(),)
+        (request,) = (engine._requests["floats", narrow].get(),)
         layers = request.get_compiled_model().get_runtime_model().get_ops()
         convolutions = [
             n.get_rt_info() for n in layers if n.get_rt_info()["layerType"] == "Convolution"

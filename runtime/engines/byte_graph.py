@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 from hyperguide.model_format.byte_conversions import ENHANCED_PLANES, with_byte_pictures
 from hyperguide.model_format.contract import GUIDANCE, IMAGE
 from hyperguide.model_format.model_file import ModelFile
@@ -25,14 +27,16 @@ FINITE = "finite"
 _MAP = "guidance_map"
 
 
-def of_bytes(file: ModelFile, dials: bool = False) -> bytes:
+def of_bytes(file: ModelFile, dials: bool = False, required: Collection[str] = ()) -> bytes:
     """The file with `image` and `enhanced` as uint8 of shape (N, H, W, C).
 
     dials: keep them as inputs with defaults; otherwise they are constants, and `image` is the only
         input.
+    required: dials without defaults.
     Bytes cannot hold NaN, so `guidance` is NaN if any enhanced value is NaN or infinite.
     """
-    content = with_byte_pictures(file.with_defaults(), file.info.channels)
+    content = file.with_inputs(required) if required else file.with_defaults()
+    content = with_byte_pictures(content, file.info.channels)
     graph = graph_of(content)
 
     def is_replaced(number: int, item: memoryview) -> bool:

@@ -1,8 +1,8 @@
-"""Sessions of ONNX Runtime for single sizes of pictures, at fixed addresses on a GPU.
+"""Sessions of ONNX Runtime for single sizes of pictures and dials.
 
 With all lengths known, ONNX Runtime computes shapes and constants once: of 426 operators of
-dehazing 210 are left, of 1135 of deblurring 746 (at 1280x720). What is left runs on the GPU alone,
-so a CUDA graph can hold it, with one launch in place of one for each operator.
+dehazing 210 are left, of 1210 of deblurring with a kernel about 800 (at 1280x720). What is left
+can be recorded as a CUDA graph, with one launch in place of one for each operator.
 """
 
 from __future__ import annotations
@@ -12,13 +12,13 @@ import time
 import warnings
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from hyperguide.errors import HyperguideError
 from hyperguide.model_format.contract import ENHANCED, GUIDANCE, IMAGE
 
 from .byte_graph import FINITE
@@ -28,6 +28,11 @@ Shape = tuple[int, ...]
 
 # Each has memory of its own on the GPU, as much as one picture takes.
 _MOST = 4
+# A session that one of so many calls used stays: otherwise sizes in turn would start one each time.
+_RECENT = 64
+
+# While a graph is recorded, no other may be.
+_RECORDING = threading.Lock()
 
 
 @dataclass(frozen=True)
@@ -53,16 +58,30 @@ class Key:
         return dict(self.shapes)[IMAGE]
 
     @property
-    def sides(self) -> dict[str, int]:
-        """Lengths of the graph's dimensions, by name."""
+    def turned(self) -> tuple[str, ...]:
+        """The names of the dials that are turned."""
+        return tuple(name for name, _ in self.shapes if name != IMAGE)
+
+    @property
+    def size(self) -> tuple[int, int, int]:
+        """Number of pictures, height, width."""
         count, *rest = self.image
         height, width = rest[:2] if self.in_bytes else rest[1:]
-        return {"N": count, "H": height, "W": width}
+        return count, height, width
+
+    @property
+    def sides(self) -> dict[str, int]:
+        """Lengths of the graph's dimensions, by name."""
+        found = dict(zip("NHW", self.size, strict=True))
+        for name in self.turned:
+            count, _, rows, columns = dict(self.shapes)[name]
+            found |= {f"{name}_N": count, f"{name}_H": rows, f"{name}_W": columns}
+        return found
 
     @property
     def outputs(self) -> dict[str, tuple[Shape, type]]:
         """Shape and type of each output."""
-        count, height, width = self.sides.values()
+        count, height, width = self.size
         known: dict[str, tuple[Shape, type]] = {
             ENHANCED: (self.image, np.uint8 if self.in_bytes else np.float32),
             GUIDANCE: ((count, 1, height, width), np.float32),
@@ -78,7 +97,7 @@ class FixedSizes:
 
     start: starts a session for a key; with True, one that records CUDA graphs.
     memory, index: where inputs and outputs of recorded sessions are, such as `cuda`, 0.
-    records: whether to record. Calls then take turns, so not for several at once.
+    records: whether to record.
     """
 
     def __init__(
@@ -86,6 +105,10 @@ class FixedSizes:
     ) -> None:
         self._start, self._place, self._records = start, (memory, index), records
         self._sessions: OrderedDict[Key, FixedSession | None] = OrderedDict()
+        self._used: dict[Key, int] = {}  # by the number of the call
+        self._starting: set[Key] = set()
+        self._calls = 0
+        self._closed = False
         self._lock = threading.Lock()
         self._thread = threading.local()
 
@@ -102,40 +125,64 @@ class FixedSizes:
     def get(self, key: Key) -> FixedSession | None:
         """The session for a key; None if it is not prepared, or no session for it starts."""
         with self._lock:
+            self._calls += 1
             if key in self._sessions:
                 self._sessions.move_to_end(key)
-            elif getattr(self._thread, "prepares", False):
-                if len(self._sessions) == _MOST:  # before another takes memory
-                    self._sessions.popitem(last=False)
-                self._sessions[key] = self._make(key)
-            return self._sessions.get(key)
+                self._used[key] = self._calls
+                return self._sessions[key]
+            prepares = getattr(self._thread, "prepares", False)
+            if not prepares or key in self._starting or not self._has_room():
+                return None
+            self._starting.add(key)
+        session = self._make(key)  # while other threads go on
+        with self._lock:
+            self._starting.remove(key)
+            if self._closed:
+                return None
+            if len(self._sessions) == _MOST:
+                oldest, _ = self._sessions.popitem(last=False)
+                del self._used[oldest]
+            self._sessions[key] = session
+            self._used[key] = self._calls
+        return session
 
     def clear(self) -> None:
-        """Free the sessions."""
+        """Free the memory of all sessions."""
         with self._lock:
             self._sessions.clear()
+            self._used.clear()
+
+    def close(self) -> None:
+        """Free the sessions, and prepare no others."""
+        self._closed = True
+        self.clear()
 
     def __len__(self) -> int:
         return len(self._sessions)
 
-    def _make(self, key: Key) -> FixedSession | None:
-        try:
-            if self._records:
-                recorded = self._recorded(key)
-                if recorded is not None:
-                    return recorded
-            return FixedSession(self._start(key, False))
-        except HyperguideError:  # the session for all sizes goes on
-            return None
+    def _has_room(self) -> bool:
+        """Whether a session may be added, in place of the one that was used longest ago."""
+        if len(self._sessions) + len(self._starting) < _MOST:
+            return True
+        oldest = next(iter(self._sessions), None)
+        return oldest is not None and self._calls - self._used[oldest] > _RECENT
 
-    def _recorded(self, key: Key) -> FixedSession | None:
+    def _make(self, key: Key) -> FixedSession | None:
+        """A session; None if it does not start, whatever the reason: that for all sizes goes on."""
+        if self._records:
+            try:
+                session = self._start(key, True)
+                return FixedSession(session, FixedCall(session, self._place, key))
+            except Exception as error:  # of onnxruntime, too
+                reason = " ".join(str(error).split())
+                sizes = ", ".join(f"{name} {shape}" for name, shape in key.shapes)
+                warnings.warn(
+                    f"No CUDA graph is recorded for {sizes}: {reason}", RuntimeWarning, stacklevel=4
+                )
         try:
-            session = self._start(key, True)
-        except HyperguideError as error:
-            self._records = False
-            warnings.warn(f"No CUDA graph is recorded: {error}", RuntimeWarning, stacklevel=2)
+            return FixedSession(self._start(key, False))
+        except Exception:
             return None
-        return FixedSession(session, FixedCall(session, self._place, key))
 
 
 @dataclass(frozen=True)
@@ -147,9 +194,13 @@ class FixedSession:
 
 
 class FixedCall:
-    """A session with inputs and outputs at addresses of their own; calls take turns.
+    """A recorded session with inputs and outputs at addresses of their own; calls take turns.
+
+    All calls are made by one thread, because ONNX Runtime records a graph for each. The first one,
+    which records, is made here.
 
     session: of onnxruntime. place: memory and index, see `FixedSizes`.
+    Raises whatever ONNX Runtime does if there is no memory or nothing can be recorded.
     """
 
     def __init__(self, session: Any, place: tuple[str, int], key: Key) -> None:
@@ -160,6 +211,7 @@ class FixedCall:
             return make(list(shape), kind, *place)
 
         self._session = session
+        self._is_copied = place[0] == "cpu"  # what would be overwritten by the next call
         self._inputs = {
             name: hold(shape, np.uint8 if name == IMAGE and key.in_bytes else np.float32)
             for name, shape in key.shapes
@@ -171,7 +223,13 @@ class FixedCall:
             self._binding.bind_ortvalue_input(name, value)
         for name, value in self._outputs.items():
             self._binding.bind_ortvalue_output(name, value)
-        self._lock = threading.Lock()
+        self._thread = ThreadPoolExecutor(1, "cuda-graph")
+        zeros = {
+            name: np.zeros(shape, np.uint8 if name == IMAGE and key.in_bytes else np.float32)
+            for name, shape in key.shapes
+        }
+        with _RECORDING:
+            self.run(zeros, tuple(self._outputs))
 
     def run(
         self, feeds: Mapping[str, np.ndarray], wanted: Sequence[str]
@@ -181,16 +239,21 @@ class FixedCall:
         feeds: all inputs, as in the key. wanted: outputs to fetch.
         Returns them, and how long each step took in wall-clock time.
         """
-        with self._lock:
-            began = time.perf_counter()
-            for name, value in feeds.items():
-                self._inputs[name].update_inplace(np.ascontiguousarray(value))
-            sent = time.perf_counter()
-            self._session.run_with_iobinding(self._binding)
-            self._binding.synchronize_outputs()
-            computed = time.perf_counter()
-            # Copies: what is in a CPU's memory would be overwritten by the next call.
-            results = {name: self._outputs[name].numpy().copy() for name in wanted}
-            fetched = time.perf_counter()
+        return self._thread.submit(self._run, feeds, wanted).result()
+
+    def _run(
+        self, feeds: Mapping[str, np.ndarray], wanted: Sequence[str]
+    ) -> tuple[dict[str, np.ndarray], Times]:
+        began = time.perf_counter()
+        for name, value in feeds.items():
+            self._inputs[name].update_inplace(np.ascontiguousarray(value))
+        sent = time.perf_counter()
+        self._session.run_with_iobinding(self._binding)
+        self._binding.synchronize_outputs()
+        computed = time.perf_counter()
+        results = {name: self._outputs[name].numpy() for name in wanted}
+        if self._is_copied:
+            results = {name: value.copy() for name, value in results.items()}
+        fetched = time.perf_counter()
         steps = sent - began, computed - sent, fetched - computed
         return results, Times(*(1000 * step for step in steps))

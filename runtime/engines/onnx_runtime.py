@@ -14,7 +14,12 @@ from typing import Any, TypeVar
 import numpy as np
 
 from hyperguide.arrays import GpuArray
-from hyperguide.errors import HyperguideError, RefusedError, UnavailableError
+from hyperguide.errors import (
+    HyperguideError,
+    OutOfMemoryError,
+    RefusedError,
+    UnavailableError,
+)
 from hyperguide.model_format.contract import ENHANCED, GUIDANCE, IMAGE
 from hyperguide.model_format.engine_file import cache_folder, digest
 from hyperguide.model_format.model_file import ModelFile
@@ -200,9 +205,14 @@ class _OnnxRuntimeGpu(_OnnxRuntime):
 
     def run_timed(self, feeds: Mapping[str, np.ndarray]) -> tuple[dict[str, np.ndarray], Times]:
         """Run once, and also return how long each step took in wall-clock time."""
+        return self._run_timed(feeds)
+
+    def _run_timed(
+        self, feeds: Mapping[str, np.ndarray], session: Any = None
+    ) -> tuple[dict[str, np.ndarray], Times]:
         dials = dict(feeds)
         pixels = dials.pop(IMAGE)
-        session = self._session_for(pixels, dials)
+        session = self._session_for(pixels, dials) if session is None else session
         began = time.perf_counter()
         image = self._guarded(lambda: _ortvalue(pixels, self.memory, self._index))
         sent = time.perf_counter()
@@ -247,11 +257,11 @@ class OnnxRuntimeCuda(_OnnxRuntimeGpu):
     """
 
     def __init__(
-        self, model: ModelFile, index: int = 0, strict: bool = False, at_once: int = 1
+        self, model: ModelFile, index: int = 0, strict: bool = False, records: bool = False
     ) -> None:
         """Load a model on a GPU.
 
-        at_once: concurrent calls; one alone is recorded as a CUDA graph.
+        records: whether to record prepared sizes as CUDA graphs, see `FixedSizes`.
         Raises HyperguideError if the provider does not start.
         """
         settings = {"use_tf32": "0", "cudnn_conv_algo_search": "HEURISTIC"}
@@ -263,7 +273,7 @@ class OnnxRuntimeCuda(_OnnxRuntimeGpu):
         if model.info.io == "uint8":
             self._for_bytes = dict.fromkeys((False, True), self._session)
         self._starting = threading.Lock()
-        self._fixed = FixedSizes(self._start_fixed, self.memory, index, records=at_once == 1)
+        self._fixed = FixedSizes(self._start_fixed, self.memory, index, records)
 
     def run(self, feeds: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         """Run once; see `Engine.run`."""
@@ -275,19 +285,29 @@ class OnnxRuntimeCuda(_OnnxRuntimeGpu):
         """Run once on bytes; see `TakesBytes.run_bytes`."""
         return self.run({IMAGE: pixels, **dials})
 
+    def run_once(self, feeds: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+        """Run a part of a picture; see `KeepsMemory.run_once`. Sizes of parts are not prepared."""
+        return self._run_any(feeds, (ENHANCED, GUIDANCE))
+
     def run_image(self, image: np.ndarray, dials: Mapping[str, np.ndarray]) -> np.ndarray:
         """Run once and return the picture alone; see `OmitsMaps.run_image`."""
-        wanted = (ENHANCED, FINITE) if image.dtype == np.uint8 else (ENHANCED,)
-        outputs = self._compute({IMAGE: image, **dials}, wanted)
-        if FINITE in outputs and not np.isfinite(outputs[FINITE]).all():
+        feeds = {IMAGE: image, **dials}
+        if image.dtype != np.uint8:
+            return self._compute(feeds, (ENHANCED,))[ENHANCED]
+        check = GUIDANCE if self._model.info.io == "uint8" else FINITE
+        outputs = self._compute(feeds, (ENHANCED, check))
+        if not np.isfinite(outputs[check]).all():
             raise FloatingPointError
         return outputs[ENHANCED]
 
     def run_timed(self, feeds: Mapping[str, np.ndarray]) -> tuple[dict[str, np.ndarray], Times]:
         """Run once, and also return how long each step took in wall-clock time."""
         fixed = self._fixed_for(feeds)
-        if fixed is None or (call := fixed.call) is None:
-            return super().run_timed(feeds)
+        if fixed is None:
+            return self._run_timed(feeds)
+        call = fixed.call
+        if call is None:
+            return self._run_timed(feeds, fixed.session)
         return self._guarded(lambda: call.run(feeds, (ENHANCED, GUIDANCE)))
 
     def preparing(self) -> AbstractContextManager[None]:
@@ -299,20 +319,34 @@ class OnnxRuntimeCuda(_OnnxRuntimeGpu):
         with self._starting:
             super().close()
             self._for_bytes.clear()
-        self._fixed.clear()
+        self._fixed.close()
 
     def _compute(
         self, feeds: Mapping[str, np.ndarray], wanted: Sequence[str]
     ) -> dict[str, np.ndarray]:
         fixed = self._fixed_for(feeds)
         if fixed is None:
-            dials = {name: value for name, value in feeds.items() if name != IMAGE}
-            session = self._session_for(feeds[IMAGE], dials)
-            return self._run(feeds, session=session, outputs=wanted)
+            return self._run_any(feeds, wanted)
         call = fixed.call
-        if call is None:
-            return self._run(feeds, session=fixed.session, outputs=wanted)
-        return self._guarded(lambda: call.run(feeds, wanted))[0]
+        try:
+            if call is None:
+                return self._run(feeds, session=fixed.session, outputs=wanted)
+            return self._guarded(lambda: call.run(feeds, wanted))[0]
+        except OutOfMemoryError:  # prepared sizes hold memory that smaller parts may need
+            self._fixed.clear()
+            raise
+
+    def _run_any(
+        self, feeds: Mapping[str, np.ndarray], wanted: Sequence[str]
+    ) -> dict[str, np.ndarray]:
+        """Run in the session for all sizes."""
+        dials = {name: value for name, value in feeds.items() if name != IMAGE}
+        session = self._session_for(feeds[IMAGE], dials)
+        try:
+            return self._run(feeds, session=session, outputs=wanted)
+        except OutOfMemoryError:
+            self._fixed.clear()
+            raise
 
     def _fixed_for(self, feeds: Mapping[str, np.ndarray]) -> FixedSession | None:
         """The session for this size alone; None if the size is not prepared."""
@@ -326,20 +360,17 @@ class OnnxRuntimeCuda(_OnnxRuntimeGpu):
         with self._starting:
             self._opened()
             if turned not in self._for_bytes:
-                self._for_bytes[turned] = self._start(self._content(True, turned))
+                self._for_bytes[turned] = self._start(of_bytes(self._model, turned))
             return self._for_bytes[turned]
 
-    def _content(self, in_bytes: bool, turned: bool) -> bytes:
-        """The file for pictures of this type."""
-        if in_bytes and self._model.info.io != "uint8":
-            return of_bytes(self._model, turned)
-        return self._model.with_defaults()
-
     def _start_fixed(self, key: Key, records: bool) -> Any:
-        """A session for one size; see `FixedSizes`."""
-        turned = len(key.shapes) > 1
+        """A session for one size; see `FixedSizes`. Turned dials have no defaults there."""
+        if key.in_bytes and self._model.info.io != "uint8":
+            content = of_bytes(self._model, bool(key.turned), key.turned)
+        else:
+            content = self._model.with_inputs(key.turned)
         settings = {"enable_cuda_graph": "1"} if records else {}
-        return self._start(self._content(key.in_bytes, turned), key.sides, settings)
+        return self._start(content, key.sides, settings)
 
 
 class OnnxRuntimeTensorRt(_OnnxRuntimeGpu):

@@ -33,6 +33,7 @@ class Settings:
         lowest latency; as many calls as cores have the highest throughput.
     strict: refuse a GPU that leaves some operators to the CPU.
     bf16: compute the file's fp32 in bf16, which OpenVINO does on processors that support it.
+    cuda_graph: record the sizes that ONNX Runtime's CUDA provider was prepared for.
     report: called while TensorRT builds an engine.
     """
 
@@ -40,6 +41,7 @@ class Settings:
     at_once: int = 1
     strict: bool = False
     bf16: bool = False
+    cuda_graph: bool = False
     report: BuildProgress = lambda phase, done, steps: None
 
     def __post_init__(self) -> None:
@@ -74,7 +76,7 @@ def open_device(model: ModelFile | EngineFile, device: Device, settings: Setting
         case "ort-tensorrt":
             return OnnxRuntimeTensorRt(model, device.index, settings.strict)
         case "cuda":
-            return OnnxRuntimeCuda(model, device.index, settings.strict, settings.at_once)
+            return OnnxRuntimeCuda(model, device.index, settings.strict, settings.cuda_graph)
         case "openvino":
             engine = OpenVino(model, settings.threads_of_call, settings.at_once, settings.bf16)
             if settings.bf16:

@@ -18,7 +18,6 @@ from .engine import closed, failure
 from .libraries import import_library
 from .openvino_core import openvino_core
 from .openvino_graphs import (
-    average_maps,
     convolutions_in_bf16,
     mix_maps_flat,
     take_bytes,
@@ -44,8 +43,8 @@ class OpenVino:
     A model has up to three forms, compiled on first use: one that takes bytes and converts them in
     the graph, the same for batches, and one that takes floats. With a fixed batch size of 1,
     OpenVINO fuses more of the per-pixel operations. OpenVINO treats a dial with a default as a
-    constant, so every form has them as required inputs: that costs no time. Each form exists once
-    more without the map, and in int8 and bf16 also in floats, for narrow pictures.
+    constant, so every form has them as required inputs: that costs no time. In int8 and bf16 each
+    form exists once more, in floats, for narrow pictures.
 
     Networks with local context compute everything in bf16, those with global context only their
     convolutions: they count and sum pixels, for which eight significant bits are too few.
@@ -83,7 +82,7 @@ class OpenVino:
         if threads:
             self._options["INFERENCE_NUM_THREADS"] = threads * at_once
         self._at_once = at_once
-        self._requests: dict[tuple[str, bool, bool], SimpleQueue[Any]] = {}
+        self._requests: dict[tuple[str, bool], SimpleQueue[Any]] = {}
         self._lock = threading.Lock()
         self._idle("picture")  # a file that OpenVINO rejects fails here
 
@@ -130,7 +129,7 @@ class OpenVino:
         """
         feeds = self._defaults | feeds
         shape = feeds[IMAGE].shape
-        idle = self._idle(form, self._is_narrow(shape), maps)
+        idle = self._idle(form, self._is_narrow(shape))
         request = idle.get()  # waits while all requests are in use
 
         def run() -> dict[str, np.ndarray]:
@@ -141,7 +140,9 @@ class OpenVino:
             # Copies: the next call writes into the same memory.
             is_planes = merge and enhanced.ndim == 4  # `Runner` refuses other ranks
             picture = merge_planes(enhanced) if is_planes else enhanced.copy()
-            return {ENHANCED: picture, GUIDANCE: guidance.copy()}
+            if not maps:
+                guidance = guidance.mean((1, 2, 3))
+            return {ENHANCED: picture, GUIDANCE: guidance.copy() if maps else guidance}
 
         try:
             return _guarded(run, f"{self.name} failed on this picture")
@@ -156,18 +157,18 @@ class OpenVino:
         sides = shape[1:3] if info.io == "uint8" else shape[2:]
         return min(sides) < max(_NARROW, _NARROW_MULTIPLES * info.size_multiple)
 
-    def _idle(self, form: str, narrow: bool = False, maps: bool = True) -> SimpleQueue[Any]:
+    def _idle(self, form: str, narrow: bool = False) -> SimpleQueue[Any]:
         """The idle requests for a form of the model, compiled on first use."""
         with self._lock:
             if self._core is None:
                 raise closed(self._model.path)
-            key = form, narrow, maps
+            key = form, narrow
             if key not in self._requests:
                 # By default OpenVINO uses bf16 where the processor supports it.
                 precision = "bf16" if self._everything and not narrow else "f32"
                 options = self._options | {"INFERENCE_PRECISION_HINT": precision}
                 compiled = _guarded(
-                    lambda: self._core.compile_model(self._build(*key), "CPU", options),
+                    lambda: self._core.compile_model(self._build(form, narrow), "CPU", options),
                     f"OpenVINO rejects {self._model.path}",
                 )
                 self._requests[key] = SimpleQueue()
@@ -178,12 +179,10 @@ class OpenVino:
                     self._requests[key].put(request)
             return self._requests[key]
 
-    def _build(self, form: str, narrow: bool, maps: bool) -> Any:
+    def _build(self, form: str, narrow: bool) -> Any:
         """Build the graph of a form."""
         model, ops = self._core.read_model(self._model.with_inputs()), self._openvino.opset13
         model = mix_maps_flat(model, ops)
-        if not maps:
-            model = average_maps(model, ops)
         if narrow:
             model = without_int8(model, ops)
         elif self._only_convolutions:

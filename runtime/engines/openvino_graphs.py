@@ -60,17 +60,6 @@ def mix_maps_flat(model: Any, ops: Any) -> Any:
     return model
 
 
-def average_maps(model: Any, ops: Any) -> Any:
-    """Make a graph return the mean of each map, shape (N, 1, 1, 1); NaN if the map has NaN."""
-    result = _result(model, GUIDANCE)
-    value = result.input_value(0)
-    mean = ops.reduce_mean(value, ops.constant(np.array([1, 2, 3])), keep_dims=True)
-    result.input(0).replace_source_output(mean.output(0))
-    _move_names(value, mean.output(0))
-    model.validate_nodes_and_infer_types()
-    return model
-
-
 def without_int8(model: Any, ops: Any) -> Any:
     """Make the convolutions of an int8 graph compute in floats; values are rounded as before."""
     for convolution in _convolutions(model):

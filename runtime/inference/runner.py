@@ -87,7 +87,7 @@ class Runner:
             return self.checked(call(feeds), feeds[IMAGE])
 
         if self._takes_bytes and layout.is_bytes(self.info.channels):
-            if isinstance(engine, TakesBytes):
+            if isinstance(engine, TakesBytes) and not (is_part and isinstance(engine, KeepsMemory)):
                 take = engine.run_bytes
                 return self._enhance_bytes(lambda p: self.checked(take(p, dials), p), image, layout)
             return self._enhance_bytes(lambda p: run({IMAGE: p, **dials}), image, layout)
