@@ -34,18 +34,23 @@ def kilo_macs(model: GuidedModel) -> float:
     of pixels, part with the border padded for deblurring, and part is constant, where a network
     sees the scene at a fixed size. Fourier transforms are not counted.
     """
-    sides = [next_multiple(least, model.size_multiple) for least in (64, 96, 128)]
-    equations = [[side * side, 2 * side, 1] for side in sides]
-    pixel, border, scene = np.linalg.solve(equations, [_macs(model, side) for side in sides])
+    sides = [next_multiple(least, model.size_multiple) for least in (64, 128)]
+    sizes = [(height, width) for height in sides for width in sides]
+    equations = [_terms(*size) for size in sizes]
+    terms = np.linalg.solve(equations, [_macs(model, *size) for size in sizes])
     height, width = _FRAME
-    work = pixel * height * width + border * (height + width) + scene
-    return float(work) / (height * width) / 1000
+    return float(terms @ _terms(height, width)) / (height * width) / 1000
 
 
-def _macs(model: GuidedModel, side: int) -> float:
+def _terms(height: int, width: int) -> list[int]:
+    """What parts of the work are proportional to."""
+    return [height * width, height, width, 1]
+
+
+def _macs(model: GuidedModel, height: int, width: int) -> float:
     planes = int(model.reconstruction.channels)  # type: ignore[arg-type]
     with FlopCounterMode(display=False) as counter, torch.no_grad():
-        model.restore(torch.rand(1, planes, side, side))
+        model.restore(torch.rand(1, planes, height, width))
     return counter.get_total_flops() / 2
 
 

@@ -226,12 +226,12 @@ class Enhancer:
                 f"{self.path} does not predict the noise level, so it cannot average frames: take "
                 "temporal=False."
             )
+        return Stream(self._prepared, smooth, temporal, self.info.guidance)
 
-        def prepared(frame: np.ndarray, **dials: Any) -> Result:
-            with self.preparing():
-                return self(frame, **dials)
-
-        return Stream(prepared, smooth, temporal, self.info.guidance)
+    def _prepared(self, frame: np.ndarray, **dials: Any) -> Result:
+        """Enhance a frame of a stream, whose size comes again."""
+        with self.preparing():
+            return self(frame, **dials)
 
     def warmup(self, height: int, width: int, **dials: Any) -> None:
         """Let the engine prepare for pictures of a size, so that the first call need not wait.
