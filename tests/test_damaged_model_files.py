@@ -704,7 +704,7 @@ def test_a_model_file_with_new_metadata_is_sealed_again(tiny: Path) -> None:
 
 def _cases() -> list[Path]:
     data = os.environ.get("HYPERGUIDE_DATA")
-    folder = Path(data).parent / "cases" if data else Path("nowhere")
+    folder = Path(data).resolve().parent / "cases" if data else Path("nowhere")
     found = [*folder.glob("hostile/*.onnx"), *folder.glob("fuzz/*.onnx")]
     return sorted(found + list(folder.glob("fuzz/model*")))
 
