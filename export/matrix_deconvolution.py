@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from hyperguide.training.deconvolution import crop, pad_with_ramps, taper_share
 from hyperguide.training.networks.unfolded import UnfoldedDeconvolution
 
-from .matrix_fourier import MatrixFourier
+from .matrix_fourier import COLUMN_RADIX, MatrixFourier
 
 # Of rows. Larger ones need fewer multiplications, and larger canvases.
 _RADICES = 16, 4
@@ -30,7 +30,7 @@ class MatrixDeconvolution(nn.Module):
         super().__init__()
         self.network = network
         rows, columns = network.canvas_multiples
-        fitting = (radix for radix in _RADICES if rows % radix == columns % 4 == 0)
+        fitting = (radix for radix in _RADICES if rows % radix == columns % COLUMN_RADIX == 0)
         self._radix = next(fitting, 1) if split else 1
         self.maximum = network.maximum
         self.asks_per_stage = network.asks_per_stage

@@ -3,9 +3,8 @@
 No engine except torch supports complex numbers, few have a DFT, and none of these is fast. A
 picture's transform is two matrix products, at which engines are good.
 
-If a radix R divides both sides, transforms are split once, as an FFT is split
-recursively (decimation in frequency; W. Gentleman, G. Sande, 1966): with N = R M samples in R
-blocks of M,
+If a radix R divides both sides, transforms are split once, as an FFT is split recursively
+(decimation in frequency; W. Gentleman, G. Sande, 1966): with N = R M samples in R blocks of M,
 
     X[R k + s] = sum_m w_N^(m (R k + s)) sum_q w_R^(q s) x[M q + m],      w_N = exp(-2 pi i / N).
 
@@ -25,7 +24,7 @@ Waves = tuple[Tensor, Tensor]
 """Cosines and sines."""
 
 # Number of blocks and classes of columns if transforms are split.
-_COLUMN_RADIX = 4
+COLUMN_RADIX = 4
 
 # Taylor series of sin(2 pi t) = c_0 t + c_1 t^3 + ...; the next term is below 6e-8.
 _SINE = [(-1) ** k * (2 * math.pi) ** (2 * k + 1) / math.factorial(2 * k + 1) for k in range(6)]
@@ -78,7 +77,7 @@ class MatrixFourier:
     """
 
     def __init__(self, height: int, width: int, radix: int = 1) -> None:
-        across_radix = 1 if radix == 1 else _COLUMN_RADIX
+        across_radix = 1 if radix == 1 else COLUMN_RADIX
         self.height, self.width, self.radix = height, width, radix
         self._rows, self._columns = height // radix, width // across_radix
         down = radix * torch.arange(self._rows)[None, :] + torch.arange(radix)[:, None]

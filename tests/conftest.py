@@ -6,6 +6,7 @@ import io
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -227,6 +228,14 @@ def source(tmp_path: Path, astronaut: np.ndarray) -> Path:
     for i in range(PICTURES):
         write_picture(folder / f"{i}.png", astronaut[:16, 16 * i : 16 * i + 16])
     return folder
+
+
+@pytest.fixture
+def signals_arrive() -> Iterator[None]:
+    """Handle Ctrl-C as in a terminal; shells make background jobs ignore it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
 
 
 @pytest.fixture(scope="module")

@@ -20,6 +20,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from made_folders import PATIENCE, contents, make_pictures, stamps
 
 from conftest import Cli, Outcome, enhance, fails
 from hyperguide.batch import pipeline as overlap
@@ -33,42 +34,16 @@ from hyperguide.errors import DiskFullError, HyperguideError
 from hyperguide.inference.runner import Runner
 from hyperguide.picture_files import read_picture, write_picture
 
+pytestmark = pytest.mark.usefixtures("signals_arrive")
+
 PICTURES = 6
-PATIENCE = 300  # seconds after which a missing event is an error
-
-
-@pytest.fixture(autouse=True)
-def signals_arrive() -> Iterator[None]:
-    """Handle Ctrl-C as in a terminal; shells make background jobs ignore it."""
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    yield
-    signal.signal(signal.SIGINT, before)
 
 
 @pytest.fixture
 def source(tmp_path: Path, astronaut: np.ndarray) -> Path:
-    """A folder of six small pictures, older than their results."""
-    folder = tmp_path / "in"
-    for i in range(PICTURES):
-        path = folder / ("sub" if i % 2 else "") / f"{i}.png"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        write_picture(path, astronaut[32 * i : 32 * i + 32, :48])
-        os.utime(path, (1000, 1000))
-    return folder
-
-
-def _contents(folder: Path) -> dict[str, bytes]:
-    """Every file below a folder, including hidden ones, except the record of the run."""
-    files = (path for path in folder.rglob("*") if path.is_file() and path.name != NAME)
-    return {str(path.relative_to(folder)): path.read_bytes() for path in files}
-
-
-def _stamps(folder: Path) -> dict[str, tuple[int, int]]:
-    """Inodes and times, which change when a file is rewritten, even with the same bytes."""
-    return {
-        str(path.relative_to(folder)): (path.stat().st_ino, path.stat().st_mtime_ns)
-        for path in folder.rglob("*.png")
-    }
+    """A folder of small pictures, older than their results."""
+    make_pictures(tmp_path / "in", astronaut, PICTURES)
+    return tmp_path / "in"
 
 
 def _interrupted(
@@ -139,7 +114,7 @@ def _wait_until(condition: Callable[[], bool]) -> None:
 
 
 def _visible(folder: Path) -> list[str]:
-    return sorted(name for name in _contents(folder) if not Path(name).name.startswith("."))
+    return sorted(name for name in contents(folder) if not Path(name).name.startswith("."))
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
@@ -151,15 +126,15 @@ def test_an_interrupted_folder_resumed_equals_one_that_was_not(
     stopped = _interrupted(monkeypatch, lambda: enhance(quick_cli, source, out), 3, number)
     assert stopped.code == 130
     assert "of 6 pictures 3 done, 0 skipped, 0 failed; go on with --resume." in stopped.err
-    left, expected = _contents(out), _contents(whole)
+    left, expected = contents(out), contents(whole)
     assert len(left) == 3  # and no temporary file
     assert all(content == expected[name] for name, content in left.items())
-    before = _stamps(out)
+    before = stamps(out)
     resumed = enhance(quick_cli, source, out, "--resume")
     assert resumed.code == 0, resumed.err
     assert "of 6 pictures 3 done, 3 skipped, 0 failed." in resumed.err
-    assert _contents(out) == expected
-    after = _stamps(out)
+    assert contents(out) == expected
+    after = stamps(out)
     assert {name: after[name] for name in before} == before
 
 
@@ -170,7 +145,7 @@ def test_a_second_ctrl_c_drops_the_pictures_that_are_being_computed(
     twice = (signal.SIGINT, signal.SIGINT)
     stopped = _interrupted(monkeypatch, lambda: enhance(quick_cli, source, out), 3, *twice)
     assert stopped.code == 130
-    (name,) = _contents(out)  # the one that was being written
+    (name,) = contents(out)  # the one that was being written
     assert read_picture(out / name).shape == (32, 48, 3)
 
 
@@ -223,7 +198,7 @@ run(sys.argv[1:])
     words = ("enhance", "-i", source, "-o", out, "-t", "denoise")
     result = subprocess.run([sys.executable, "-c", script, *map(str, words)], check=False)
     assert result.returncode == -signal.SIGKILL
-    expected = _contents(whole)
+    expected = contents(whole)
     assert 1 <= len(_visible(out)) < PICTURES
     assert all((out / name).read_bytes() == expected[name] for name in _visible(out))
     assert enhance(cli, source, out, "--resume").code == 0
@@ -235,14 +210,14 @@ def test_resuming_with_other_settings_is_refused(
 ) -> None:
     out = tmp_path / "out"
     _interrupted(monkeypatch, lambda: enhance(quick_cli, source, out), 2, signal.SIGINT)
-    before = _contents(out)
+    before = contents(out)
     fails(
         enhance(quick_cli, source, out, "--resume", "-s", 0.5, "-g", 0.1),
         "had another guidance and strength",
     )
     words = ("enhance", "-i", source, "-o", out, "-t", "derain", "--resume")
     fails(quick_cli(*words), "had another model")
-    assert _contents(out) == before
+    assert contents(out) == before
     assert enhance(quick_cli, source, out, "--resume").code == 0
 
 
@@ -251,14 +226,14 @@ def test_resuming_makes_again_what_is_older_than_its_source(
 ) -> None:
     out = tmp_path / "out"
     assert enhance(quick_cli, source, out).code == 0
-    old, before = (out / "2.png").read_bytes(), _stamps(out)
+    old, before = (out / "2.png").read_bytes(), stamps(out)
     write_picture(source / "2.png", np.full((32, 48, 3), 99, np.uint8))
     later = max(time for _, time in before.values()) + 1
     os.utime(source / "2.png", ns=(later, later))
     result = enhance(quick_cli, source, out, "--resume")
     assert "1 done, 5 skipped" in result.err
     assert (out / "2.png").read_bytes() != old
-    changed = {name for name, stamp in _stamps(out).items() if stamp != before[name]}
+    changed = {name for name, stamp in stamps(out).items() if stamp != before[name]}
     assert changed == {"2.png"}
 
 
@@ -268,12 +243,12 @@ def test_resuming_makes_again_a_picture_without_its_maps(
     out, maps = tmp_path / "out", tmp_path / "maps"
     words = (source, out, "--save-guidance", maps)
     assert enhance(quick_cli, *words).code == 0
-    expected = _contents(tmp_path)
+    expected = contents(tmp_path)
     (maps / "0.png.guidance-color.png").unlink()
     (maps / "sub" / "3.png.guidance.png").unlink()
     result = enhance(quick_cli, *words, "--resume")
     assert "2 done, 4 skipped" in result.err
-    assert _contents(tmp_path) == expected
+    assert contents(tmp_path) == expected
 
 
 def test_resuming_without_maps_does_not_ask_for_them(
@@ -316,7 +291,7 @@ def test_resuming_a_forced_run_replaces_what_was_there_before_it(
     assert len(_visible(out)) == PICTURES
     result = enhance(quick_cli, source, out, "--resume")
     assert "3 done, 3 skipped" in result.err
-    assert _contents(out) == _contents(whole)
+    assert contents(out) == contents(whole)
 
 
 def test_a_folder_that_replaces_itself_is_enhanced_once_however_often_it_is_interrupted(
@@ -332,15 +307,15 @@ def test_a_folder_that_replaces_itself_is_enhanced_once_however_often_it_is_inte
             signal.SIGINT,
         )
     assert enhance(quick_cli, source, source, "--resume").code == 0
-    assert _contents(source) == _contents(whole)
+    assert contents(source) == contents(whole)
 
 
 def test_resuming_never_replaces_sources_of_itself(quick_cli: Cli, source: Path) -> None:
-    before = _contents(source)
+    before = contents(source)
     result = enhance(quick_cli, source, source, "--resume")
     fails(result, "6 of 6 pictures failed")
     assert "add --force" in result.err
-    assert _contents(source) == before
+    assert contents(source) == before
 
 
 def test_resuming_skips_a_single_picture_that_is_there(
@@ -388,7 +363,7 @@ def test_a_full_disk_ends_the_run_with_one_sentence(
     fails(result, "No space left on device", "1 done", "make room", "--resume")
     assert result.err.count("No space left") == 1
     assert len(computed) <= 1 + 1 + SPARE  # plus those in progress when it was noticed
-    assert list(_contents(out)) == _visible(out)
+    assert list(contents(out)) == _visible(out)
     assert len(_visible(out)) == 1
     assert "5 done, 1 skipped" in enhance(quick_cli, source, out, "--resume").err
 

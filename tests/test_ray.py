@@ -9,12 +9,15 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import cv2
 import numpy as np
 import pytest
+from made_folders import PATIENCE, contents, make_pictures
+from made_folders import stamps as stamps_of
 
 from conftest import Cli, enhance, fails, nothing_left
 from hyperguide.batch.resume import NAME
@@ -24,45 +27,23 @@ from hyperguide.cluster.worker import Worker
 from hyperguide.picture_files import write_picture
 
 # Ray warns of its own settings.
-pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning:ray")
+pytestmark = [
+    pytest.mark.filterwarnings("ignore::DeprecationWarning:ray"),
+    pytest.mark.usefixtures("signals_arrive"),
+]
+
+# Not of temporary files, which come and go.
+stamps = partial(stamps_of, pattern="[!.]*.png")
 
 PICTURES = 8
 MANY = 200  # more than are computed before a signal is noticed
-PATIENCE = 300  # seconds after which a missing event is an error
-
-
-@pytest.fixture(autouse=True)
-def signals_arrive() -> Iterator[None]:
-    """Handle Ctrl-C as in a terminal; shells make background jobs ignore it."""
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    yield
-    signal.signal(signal.SIGINT, before)
 
 
 @pytest.fixture
 def source(tmp_path: Path, astronaut: np.ndarray) -> Path:
-    """A folder of small pictures, older than their results, some in a subfolder."""
-    folder = tmp_path / "in"
-    for i in range(PICTURES):
-        path = folder / ("sub" if i % 2 else "") / f"{i}.png"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        write_picture(path, astronaut[32 * i : 32 * i + 32, :48])
-        os.utime(path, (1000, 1000))
-    return folder
-
-
-def contents(folder: Path) -> dict[str, bytes]:
-    """Every file below a folder, including hidden ones, except the record of the run."""
-    files = (path for path in folder.rglob("*") if path.is_file() and path.name != NAME)
-    return {str(path.relative_to(folder)): path.read_bytes() for path in files}
-
-
-def stamps(folder: Path) -> dict[str, tuple[int, int]]:
-    """Inodes and times of the pictures, which change when a file is written again."""
-    return {
-        str(path.relative_to(folder)): (path.stat().st_ino, path.stat().st_mtime_ns)
-        for path in folder.rglob("[!.]*.png")
-    }
+    """A folder of small pictures, older than their results."""
+    make_pictures(tmp_path / "in", astronaut, PICTURES)
+    return tmp_path / "in"
 
 
 def told(err: str, folder: Path) -> list[str]:

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from made_folders import contents
 from pyarrow import fs
 
 from conftest import Cli, enhance, fails
@@ -40,12 +41,6 @@ def bucket(tmp_path: Path, astronaut: np.ndarray, monkeypatch: pytest.MonkeyPatc
 
     monkeypatch.setattr(fs, "FileSystem", Systems)
     return place
-
-
-def contents(folder: Path) -> dict[str, bytes]:
-    """Every file below a folder, including hidden ones, except the record of the run."""
-    files = (path for path in folder.rglob("*") if path.is_file() and path.name != NAME)
-    return {str(path.relative_to(folder)): path.read_bytes() for path in files}
 
 
 def recorded(folder: Path) -> list[str]:

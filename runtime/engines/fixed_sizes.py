@@ -58,6 +58,14 @@ class Key:
         return dict(self.shapes)[IMAGE]
 
     @property
+    def inputs(self) -> dict[str, tuple[Shape, type]]:
+        """Shape and type of each input."""
+        return {
+            name: (shape, np.uint8 if name == IMAGE and self.in_bytes else np.float32)
+            for name, shape in self.shapes
+        }
+
+    @property
     def turned(self) -> tuple[str, ...]:
         """The names of the dials that are turned."""
         return tuple(name for name, _ in self.shapes if name != IMAGE)
@@ -212,10 +220,7 @@ class FixedCall:
 
         self._session = session
         self._is_copied = place[0] == "cpu"  # what would be overwritten by the next call
-        self._inputs = {
-            name: hold(shape, np.uint8 if name == IMAGE and key.in_bytes else np.float32)
-            for name, shape in key.shapes
-        }
+        self._inputs = {name: hold(*what) for name, what in key.inputs.items()}
         given = {value.name for value in session.get_outputs()}
         self._outputs = {n: hold(*what) for n, what in key.outputs.items() if n in given}
         self._binding = session.io_binding()
@@ -224,10 +229,7 @@ class FixedCall:
         for name, value in self._outputs.items():
             self._binding.bind_ortvalue_output(name, value)
         self._thread = ThreadPoolExecutor(1, "cuda-graph")
-        zeros = {
-            name: np.zeros(shape, np.uint8 if name == IMAGE and key.in_bytes else np.float32)
-            for name, shape in key.shapes
-        }
+        zeros: dict[str, np.ndarray] = {name: np.zeros(*what) for name, what in key.inputs.items()}
         with _RECORDING:
             self.run(zeros, tuple(self._outputs))
 

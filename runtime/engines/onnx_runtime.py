@@ -321,6 +321,13 @@ class OnnxRuntimeCuda(_OnnxRuntimeGpu):
             self._for_bytes.clear()
         self._fixed.close()
 
+    def _guarded(self, action: Callable[[], T]) -> T:
+        try:
+            return super()._guarded(action)
+        except OutOfMemoryError:  # prepared sizes hold memory that smaller parts may need
+            self._fixed.clear()
+            raise
+
     def _compute(
         self, feeds: Mapping[str, np.ndarray], wanted: Sequence[str]
     ) -> dict[str, np.ndarray]:
@@ -328,13 +335,9 @@ class OnnxRuntimeCuda(_OnnxRuntimeGpu):
         if fixed is None:
             return self._run_any(feeds, wanted)
         call = fixed.call
-        try:
-            if call is None:
-                return self._run(feeds, session=fixed.session, outputs=wanted)
-            return self._guarded(lambda: call.run(feeds, wanted))[0]
-        except OutOfMemoryError:  # prepared sizes hold memory that smaller parts may need
-            self._fixed.clear()
-            raise
+        if call is None:
+            return self._run(feeds, session=fixed.session, outputs=wanted)
+        return self._guarded(lambda: call.run(feeds, wanted))[0]
 
     def _run_any(
         self, feeds: Mapping[str, np.ndarray], wanted: Sequence[str]
@@ -342,11 +345,7 @@ class OnnxRuntimeCuda(_OnnxRuntimeGpu):
         """Run in the session for all sizes."""
         dials = {name: value for name, value in feeds.items() if name != IMAGE}
         session = self._session_for(feeds[IMAGE], dials)
-        try:
-            return self._run(feeds, session=session, outputs=wanted)
-        except OutOfMemoryError:
-            self._fixed.clear()
-            raise
+        return self._run(feeds, session=session, outputs=wanted)
 
     def _fixed_for(self, feeds: Mapping[str, np.ndarray]) -> FixedSession | None:
         """The session for this size alone; None if the size is not prepared."""

@@ -140,9 +140,10 @@ class OpenVino:
             # Copies: the next call writes into the same memory.
             is_planes = merge and enhanced.ndim == 4  # `Runner` refuses other ranks
             picture = merge_planes(enhanced) if is_planes else enhanced.copy()
-            if not maps:
-                guidance = guidance.mean((1, 2, 3))
-            return {ENHANCED: picture, GUIDANCE: guidance.copy() if maps else guidance}
+            return {
+                ENHANCED: picture,
+                GUIDANCE: guidance.copy() if maps else guidance.mean((1, 2, 3)),
+            }
 
         try:
             return _guarded(run, f"{self.name} failed on this picture")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import TypeVar
 
 import numpy as np
@@ -24,8 +24,6 @@ from hyperguide.result import Result
 
 # Called with pictures as the file takes them, padded; returns its outputs.
 RunOne = Callable[[np.ndarray], dict[str, np.ndarray]]
-# As `OmitsMaps.run_image`.
-RunImage = Callable[[np.ndarray, Mapping[str, np.ndarray]], np.ndarray]
 Run = Callable[[Mapping[str, np.ndarray]], dict[str, np.ndarray]]
 
 Array = TypeVar("Array", np.ndarray, GpuArray)
@@ -68,47 +66,45 @@ class Runner:
         is_part: whether it is part of a larger one, after which the engine should keep no memory.
         with_map: whether the map is wanted; otherwise the result lacks it if that saves time.
         """
-        engine = self.engine
-        omits = not (with_map or is_part or self._takes_only_bytes)
+        in_bytes = self._takes_bytes and layout.is_bytes(self.info.channels)
+        enhance = self._enhance_bytes if in_bytes else self._enhance_floats
         try:
-            if omits and isinstance(engine, OmitsMaps):
-                return self._run_image(engine.run_image, image, layout, dials)
-            return self._run(image, layout, dials, is_part)
+            return enhance(self._call(in_bytes, dials, is_part, with_map), image, layout)
         except FloatingPointError:
             raise self._infinite() from None
 
-    def _run(
-        self, image: np.ndarray, layout: Layout, dials: Mapping[str, np.ndarray], is_part: bool
-    ) -> Result:
+    def _call(
+        self, in_bytes: bool, dials: Mapping[str, np.ndarray], is_part: bool, with_map: bool
+    ) -> RunOne:
+        """The engine's call for padded bytes or planes; arguments as in `run`."""
         engine = self.engine
-        call = engine.run_once if is_part and isinstance(engine, KeepsMemory) else engine.run
+        omits = not (with_map or is_part or self._takes_only_bytes)
+        if omits and isinstance(engine, OmitsMaps):
+            take_image = engine.run_image
+            return lambda p: self.checked({ENHANCED: take_image(p, dials)}, p, (ENHANCED,))
+        call = engine.run
+        if is_part and isinstance(engine, KeepsMemory):
+            call = engine.run_once
+        elif in_bytes and isinstance(engine, TakesBytes):
+            take = engine.run_bytes
+            return lambda p: self.checked(take(p, dials), p)
 
         def run(feeds: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
             return self.checked(call(feeds), feeds[IMAGE])
 
-        if self._takes_bytes and layout.is_bytes(self.info.channels):
-            if isinstance(engine, TakesBytes) and not (is_part and isinstance(engine, KeepsMemory)):
-                take = engine.run_bytes
-                return self._enhance_bytes(lambda p: self.checked(take(p, dials), p), image, layout)
-            return self._enhance_bytes(lambda p: run({IMAGE: p, **dials}), image, layout)
-        return self._enhance_floats(
-            lambda p: self._run_planes(run, {IMAGE: p, **dials}), image, layout
-        )
+        if in_bytes:
+            return lambda p: run({IMAGE: p, **dials})
+        return lambda p: self._run_planes(run, {IMAGE: p, **dials})
 
-    def _run_image(
-        self, call: RunImage, image: np.ndarray, layout: Layout, dials: Mapping[str, np.ndarray]
-    ) -> Result:
-        def run(given: np.ndarray) -> dict[str, np.ndarray]:
-            return self.checked({ENHANCED: call(given, dials)}, given)
-
-        if self._takes_bytes and layout.is_bytes(self.info.channels):
-            return self._enhance_bytes(run, image, layout)
-        return self._enhance_floats(run, image, layout)
-
-    def checked(self, outputs: dict[str, Array], image: Array) -> dict[str, Array]:
+    def checked(
+        self,
+        outputs: dict[str, Array],
+        image: Array,
+        names: Sequence[str] = (ENHANCED, GUIDANCE),
+    ) -> dict[str, Array]:
         """Check and return an engine's outputs for an image as the file takes it, in any memory.
 
-        outputs: with or without the map.
+        names: of the outputs that must be there.
         Raises HyperguideError unless the picture has the image's shape and type, and the map a
         value for each pixel: graphs and shapes come from files that anybody may have written.
         """
@@ -118,8 +114,8 @@ class Runner:
             ENHANCED: (tuple(image.shape), image.dtype),
             GUIDANCE: ((count, 1, height, width), np.dtype(np.float32)),
         }
-        for name, found in outputs.items():
-            shape, kind = expected[name]
+        for name in names:
+            found, (shape, kind) = outputs[name], expected[name]
             if tuple(found.shape) != shape or found.dtype != kind:
                 raise HyperguideError(
                     f"{self.engine.name} gave {name} as {found.dtype} of shape "
